@@ -1,0 +1,222 @@
+"""What a Backpulse machine is: its tiles, number formats and memory depths, in one frozen record."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields, replace
+from enum import IntEnum
+from typing import Any
+
+ABI_VERSION = 1
+"""Version of the register map, the instruction words and their meaning."""
+
+
+class DeviceKind(IntEnum):
+    """Device model that an emulated tile carries."""
+
+    IDEAL = 0
+    LINEAR_STEP = 1
+
+
+def _field(default: int, low: int, high: int, *, meaning: bool = True) -> Any:
+    """A configuration field with its allowed range; `meaning` fields are part of the configuration digest."""
+    return field(default=default, metadata={"low": low, "high": high, "meaning": meaning})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that a bitstream, the golden model and the host must agree on.
+
+    Raises
+    ------
+    ValueError
+        If a field is outside its range; the message names the field, the value and the range.
+    """
+
+    tile_rows: int = _field(128, 1, 512)
+    """Rows of one tile."""
+    tile_cols: int = _field(32, 1, 256)
+    """Columns of one tile, and so lanes."""
+    tiles: int = _field(1, 1, 1024)
+    """Tiles on the board."""
+    device: DeviceKind = field(
+        default=DeviceKind.LINEAR_STEP, metadata={"low": 0, "high": 1, "meaning": True}
+    )
+    """Device model in the emulated tiles."""
+    spread: int = _field(1, 0, 1)
+    """1 if each cell has a spread word (step, bound, stuck codes)."""
+    read_noise: int = _field(1, 0, 1)
+    """1 if the emulated tiles can add read noise."""
+
+    vector_bits: int = _field(16, 12, 16)
+    """Bits of an activation, error or pre-activation."""
+    vector_frac: int = _field(12, 10, 12)
+    """Fraction bits of activations and errors."""
+    pre_frac: int = _field(10, 8, 12)
+    """Fraction bits of pre-activations."""
+    acc_bits: int = _field(24, 20, 32)
+    """Bits of a partial sum in vector memory."""
+    drive_bits: int = _field(8, 4, 8)
+    """Bits of a drive word."""
+    sense_bits: int = _field(10, 6, 12)
+    """Bits of a sense word."""
+    sense_scale_log2: int = _field(2, 0, 4)
+    """log2 of the sense full scale in device units at full drive."""
+    cell_bits: int = _field(16, 12, 16)
+    """Bits of a cell's conductance."""
+    cell_frac: int = _field(14, 10, 14)
+    """Fraction bits of a cell's conductance, in device units."""
+    pulse_max: int = _field(31, 1, 31)
+    """Most pulses a cell gets in one PULSE."""
+
+    program_words: int = _field(256, 8, 4096, meaning=False)
+    """Instructions that the program memory holds."""
+    regions: int = _field(256, 2, 4096, meaning=False)
+    """Entries of the region table (the instruction word names up to 4096)."""
+    vectors: int = _field(64, 8, 64, meaning=False)
+    """Entries of the vector table."""
+    vector_words: int = _field(1024, 64, 65536, meaning=False)
+    """Words of vector memory."""
+    page_bytes: int = _field(1024, 16, 65536, meaning=False)
+    """Bytes of one of the two sample pages."""
+    store_words: int = _field(65536, 64, 1 << 20, meaning=False)
+    """32-bit words of the sample store."""
+    order_depth: int = _field(1024, 16, 65536, meaning=False)
+    """Samples that can be granted ahead."""
+    result_depth: int = _field(512, 16, 65536, meaning=False)
+    """Predictions that the result ring keeps, a multiple of 4."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, low, high = getattr(self, f.name), f.metadata["low"], f.metadata["high"]
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise ValueError(f"Configuration field {f.name} must be an integer from {low} to {high}, not {value!r}")
+        object.__setattr__(self, "device", DeviceKind(self.device))
+        if self.spread and self.device is DeviceKind.IDEAL:
+            raise ValueError("Configuration field spread must be 0 for the ideal device, not 1")
+        for name in ("order_depth", "result_depth", "vector_words", "page_bytes"):
+            value = getattr(self, name)
+            if value & (value - 1):
+                raise ValueError(f"Configuration field {name} must be a power of two, not {value}")
+        if self.vector_frac < self.drive_frac:
+            raise ValueError("Configuration field vector_frac must be at least drive_bits - 1")
+        if not 0 <= self.sense_frac <= min(self.pre_frac, self.vector_frac):
+            raise ValueError("Configuration field sense_bits must leave 0 to pre_frac fraction bits of a sense word")
+
+    @property
+    def vector_max(self) -> int:
+        """Largest vector word."""
+        return (1 << (self.vector_bits - 1)) - 1
+
+    @property
+    def drive_frac(self) -> int:
+        """Fraction bits of a drive: full drive is 2**drive_frac."""
+        return self.drive_bits - 1
+
+    @property
+    def drive_max(self) -> int:
+        """Largest drive word."""
+        return (1 << self.drive_frac) - 1
+
+    @property
+    def drive_shift(self) -> int:
+        """Bits that a vector word loses on its way to a drive."""
+        return self.vector_frac - self.drive_frac
+
+    @property
+    def unit(self) -> int:
+        """The unit as a vector word: the largest drive, 127/128 by default."""
+        return self.drive_max << self.drive_shift
+
+    @property
+    def one(self) -> int:
+        """1.0 as a vector word (no activation reaches it)."""
+        return 1 << self.vector_frac
+
+    @property
+    def range_min(self) -> int:
+        """Smallest auto-range shift."""
+        return self.vector_frac - (self.vector_bits - 1)
+
+    @property
+    def range_max(self) -> int:
+        """Largest auto-range shift."""
+        return self.vector_frac - 1
+
+    @property
+    def sense_max(self) -> int:
+        """Largest sense word."""
+        return (1 << (self.sense_bits - 1)) - 1
+
+    @property
+    def sense_frac(self) -> int:
+        """Fraction bits of a sense word, in device units at full drive."""
+        return self.sense_bits - 1 - self.sense_scale_log2
+
+    @property
+    def sense_shift(self) -> int:
+        """Bits that the analog sum loses in the converter."""
+        return self.cell_frac + self.drive_frac - self.sense_frac
+
+    @property
+    def forward_shift(self) -> int:
+        """Bits from a sense word to a pre-activation, at weight_scale 1."""
+        return self.pre_frac - self.sense_frac
+
+    @property
+    def backward_shift(self) -> int:
+        """Bits from a sense word to an error, at weight_scale 1."""
+        return self.vector_frac - self.sense_frac
+
+    @property
+    def cell_max(self) -> int:
+        """Largest cell word."""
+        return (1 << (self.cell_bits - 1)) - 1
+
+    @property
+    def count_bits(self) -> int:
+        """Bits of a signed pulse count."""
+        return self.pulse_max.bit_length() + 1
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tiles together: the depth of the lanes' memories."""
+        return self.tile_rows * self.tiles
+
+    def to_words(self) -> list[int]:
+        """The fields in order, as the 32-bit words of the identity block."""
+        return [int(getattr(self, f.name)) for f in fields(self)]
+
+    @classmethod
+    def from_words(cls, words: list[int]) -> "Config":
+        """Read a configuration back from the words of an identity block.
+
+        Raises
+        ------
+        ValueError
+            If the count of words or a value does not fit this version.
+        """
+        names = [f.name for f in fields(cls)]
+        if len(words) != len(names):
+            raise ValueError(f"A configuration has {len(names)} words, not {len(words)}")
+        return cls(**dict(zip(names, words, strict=True)))
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of what the machine means: two machines with one digest give the same bits (32 bytes)."""
+        meaning = {f.name: int(getattr(self, f.name)) for f in fields(self) if f.metadata["meaning"]}
+        text = json.dumps({"abi": ABI_VERSION, **meaning}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).digest()
+
+
+CONFIG_WORDS = len(fields(Config))
+"""Words of a configuration in the identity block."""
+
+DEFAULT = Config()
+"""128 x 32 with the full device model."""
+IDEAL = replace(DEFAULT, device=DeviceKind.IDEAL, spread=0, read_noise=0)
+"""The same array with the ideal device: the smallest and fastest build of that size."""
+SMALL = replace(DEFAULT, tile_rows=32, tile_cols=16, tiles=8)
+"""Several small tiles: what the tests split layers over."""
+
+PRESETS = {"default": DEFAULT, "ideal": IDEAL, "small": SMALL}
+"""Configurations by name."""

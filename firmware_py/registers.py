@@ -1,0 +1,157 @@
+"""The address map: windows, registers with fixed addresses, states and fault codes.
+
+Decoder, host constants and the table in docs/protocol.md come from this list. Addresses count 32-bit words; bits 28 to 31 choose the window.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from .config import CONFIG_WORDS
+from .isa import SCALE_REGISTERS
+
+MAGIC = int.from_bytes(b"BKPL", "little")
+"""First word of the identity block."""
+
+WINDOW_SHIFT = 28
+"""Position of the window number in an address."""
+
+
+class Window(IntEnum):
+    """What an address points into. The offsets are told in docs/protocol.md."""
+
+    REGISTERS = 0
+    PROGRAM = 1
+    REGIONS = 2
+    VECTORS = 3
+    VECTOR_MEMORY = 4
+    STORE = 5
+    RESULTS = 6
+    CELLS = 8
+    SPREAD = 9
+    RANDOM = 10
+    TILE = 11
+
+    @property
+    def base(self) -> int:
+        """Address of the window's first word."""
+        return self << WINDOW_SHIFT
+
+
+ANYTIME = frozenset({Window.REGISTERS, Window.STORE, Window.RESULTS})
+"""Windows that may be used while a sample is in work; the others answer BUSY then."""
+
+CELL_ROW_SHIFT = 8
+"""In CELLS and SPREAD an offset is row << 8 | column, the rows of all tiles in order."""
+STREAM_SHIFT = 10
+"""In RANDOM an offset is stream << 10 | lane (for Stream.READ: the bank)."""
+
+
+class Stream(IntEnum):
+    """Random streams."""
+
+    ROUNDING = 0
+    WRITE = 1
+    READ = 2
+
+
+class TileParameter(IntEnum):
+    """Offsets in the TILE window: parameters of the emulated tile's devices (docs/machine.md, The tile)."""
+
+    BASE_UP = 0
+    BASE_DOWN = 1
+    SLOPE_UP = 2
+    SLOPE_DOWN = 3
+    BOUND_UP = 4
+    BOUND_DOWN = 5
+    STEP_UNIT = 6
+    BOUND_UNIT = 7
+    READ_SIGMA = 8
+    ROOT = 32
+
+
+TILE_WORDS = 64
+"""Words of the TILE window; ROOT has one a pulse count."""
+
+
+class State(IntEnum):
+    """State of the controller."""
+
+    IDLE = 0
+    TRAINING = 1
+    PAUSED = 2
+    FAULT = 3
+
+
+class Fault(IntEnum):
+    """Why the controller is in State.FAULT."""
+
+    NONE = 0
+    UNKNOWN_WORD = 1
+    WATCHDOG = 2
+    ABORTED = 3
+    BAD_OPERAND = 4
+
+
+class Counter(IntEnum):
+    """Counters, in the order of their registers. All are 32 bits and wrap; the host adds up differences."""
+
+    STEPS = 0
+    HITS = 1
+    LOSS = 2
+    PULSES_UP = 3
+    PULSES_DOWN = 4
+    PULSES_CLIPPED = 5
+    SENSE_CLIPPED = 6
+    VECTOR_SATURATED = 7
+    CYCLES = 8
+    READ_CYCLES = 9
+    PULSE_CYCLES = 10
+    RESULTS = 11
+
+
+LOSS_FRAC = 12
+"""Fraction bits of the LOSS counter, the sum of squared output errors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register:
+    """One register or run of registers of the REGISTERS window."""
+
+    name: str
+    address: int
+    count: int = 1
+    access: str = "r"
+    reset: int = 0
+    description: str
+
+
+REGISTERS = (
+    Register(name="MAGIC", address=0, reset=MAGIC, description="`BKPL`, little-endian"),
+    Register(name="ABI", address=1, description="version of the register map and the instructions"),
+    Register(name="CONFIG_WORDS", address=2, reset=CONFIG_WORDS, description="words of CONFIG"),
+    Register(name="SESSION", address=4, count=2, description="nonce of the session, low word first"),
+    Register(name="STATE", address=6, description="0 idle, 1 training, 2 paused, 3 fault"),
+    Register(name="FAULT", address=7, description="fault code; bits 16 to 31: program address"),
+    Register(name="CREDIT", address=8, description="samples granted and not yet begun"),
+    Register(name="ENTRY", address=9, access="rw", description="program address where START begins"),
+    Register(name="BANK", address=10, access="rw", description="0 training, 1 evaluation (bank of the read-noise stream)"),
+    Register(name="STRIDE", address=11, access="rw", reset=1, description="words of one sample in the store"),
+    Register(
+        name="WATCHDOG",
+        address=12,
+        access="rw",
+        reset=1 << 24,
+        description="clock cycles that an instruction may take before it is a fault",
+    ),
+    Register(name="CONFIG", address=16, count=CONFIG_WORDS, description="the configuration, field by field"),
+    Register(name="CONFIG_DIGEST", address=64, count=8, description="SHA-256 of what the machine means, bytes in order"),
+    Register(name="BUILD_DIGEST", address=72, count=8, description="SHA-256 of the build, bytes in order"),
+    Register(name="SCALE", address=80, count=SCALE_REGISTERS, access="rw", description="scale registers: mantissa, exponent << 16"),
+    Register(name="COUNTER", address=96, count=len(Counter), description="counters, 32 bits, wrapping"),
+)
+"""All registers. An address between them is an error to read or write."""
+
+REG = {r.name: r for r in REGISTERS}
+"""Registers by name."""
+REGISTER_WORDS = 128
+"""Size of the REGISTERS window in words."""
