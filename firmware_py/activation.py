@@ -1,0 +1,70 @@
+"""Activation functions and their derivatives in the machine's numbers.
+
+The table is computed with decimal arithmetic, so that every computer gets the same words.
+"""
+
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from functools import cache
+
+import numpy as np
+
+from .config import Config
+from .formats import rshift, sat
+from .isa import Function
+from .jit import jit
+
+TABLE_WORDS = 512
+"""Words of the tanh table."""
+TABLE_STEP_LOG2 = 7
+"""Table steps per unit of the argument: 2**7."""
+
+_SIGMOID, _TANH, _RELU, _LINEAR = (int(f) for f in (Function.SIGMOID, Function.TANH, Function.RELU, Function.LINEAR))
+_H_SIGMOID, _H_TANH, _H_RELU = (int(f) for f in (Function.HADAMARD_SIGMOID, Function.HADAMARD_TANH, Function.HADAMARD_RELU))
+
+
+@cache
+def tanh_table(config: Config) -> tuple[int, ...]:
+    """Return T[k] = round(2**vector_frac * tanh(k / 128)), the one table behind sigmoid and tanh (512 words)."""
+    words = []
+    with localcontext() as context:
+        context.prec = 40
+        for k in range(TABLE_WORDS):
+            e = (Decimal(2 * k) / (1 << TABLE_STEP_LOG2)).exp()
+            value = Decimal(config.one) * (e - 1) / (e + 1)
+            words.append(int(value.to_integral_value(rounding=ROUND_HALF_UP)))
+    return tuple(words)
+
+
+def table_array(config: Config) -> np.ndarray:
+    """Return the table as an int64 array for the golden model."""
+    return np.array(tanh_table(config), dtype=np.int64)
+
+
+@jit
+def activate(function, y, table, pre_frac, vector_frac, unit, vector_max):
+    """Return (word, clipped) of an activation of a pre-activation `y` (docs/machine.md, Instructions). int64."""
+    if function == _LINEAR:
+        wide = y << (vector_frac - pre_frac) if vector_frac >= pre_frac else rshift(y, pre_frac - vector_frac)
+        word = sat(wide, vector_max)
+        return word, int(word != wide)
+    if function == _RELU:
+        wide = y << (vector_frac - pre_frac) if vector_frac >= pre_frac else rshift(y, pre_frac - vector_frac)
+        return min(max(wide, 0), unit), 0
+    step = pre_frac - 7 + (function == _SIGMOID)
+    t = table[min((abs(y) + ((1 << step) >> 1)) >> step, 511)]
+    signed = t if y >= 0 else -t
+    if function == _SIGMOID:
+        return min(((1 << vector_frac) + signed + 1) >> 1, unit), 0
+    return sat(signed, unit), 0
+
+
+@jit
+def fprime(function, a, frac):
+    """Return the derivative at output `a` for a HADAMARD function, Q.frac. int64."""
+    if function == _H_SIGMOID:
+        return rshift(a * ((1 << frac) - a), frac)
+    if function == _H_TANH:
+        return rshift((1 << (2 * frac)) - a * a, frac)
+    if function == _H_RELU:
+        return (1 << frac) if a > 0 else 0
+    return 1 << frac

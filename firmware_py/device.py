@@ -1,0 +1,224 @@
+"""The device model of the emulated tile: presets in the field's units, and the words that a tile takes.
+
+State-dependent linear step (Gokmen, Vlasov, Frontiers in Neuroscience 10:333, 2016, and the LinearStep device of later simulators): a
+potentiation moves a conductance w by dw_min (1 - slope_up w / bound_up), a depression by dw_min (1 - slope_down w / bound_down).
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from .config import Config, DeviceKind
+from .formats import rshift
+from .jit import jit
+from .registers import TILE_WORDS, TileParameter
+from .streams import GAUSS_SIGMA, draws
+
+STEP_FRAC = 6
+"""Fraction bits of a step, in cell LSB."""
+FACTOR_FRAC = 7
+"""Fraction bits of a cell's step factor."""
+UPDATE_FRAC = STEP_FRAC + FACTOR_FRAC
+"""Fraction bits of an update before its one rounding."""
+SLOPE_SHIFT = 16
+"""Bits that slope * G loses."""
+STUCK = -8
+"""Bound code of a cell that never moves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """One kind of analog memory, in device units (a weight of 1 is one unit times weight_scale).
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit the words of the emulated tile.
+    """
+
+    name: str
+    dw_min: float = 0.002
+    """Conductance step of one pulse at the symmetry point."""
+    bound_up: float = 1.0
+    """Upper bound of the conductance."""
+    bound_down: float = -1.0
+    """Lower bound of the conductance."""
+    slope_up: float = 0.0
+    """Relative loss of the potentiation step at the upper bound."""
+    slope_down: float = 0.0
+    """Relative loss of the depression step at the lower bound."""
+    write_noise: float = 0.0
+    """Standard deviation of one pulse's step, in dw_min."""
+    step_spread: float = 0.0
+    """Standard deviation of dw_min from cell to cell, relative."""
+    bound_spread: float = 0.0
+    """Standard deviation of the bounds from cell to cell, relative."""
+    stuck: float = 0.0
+    """Fraction of cells that never move."""
+    read_noise: float = 0.0
+    """Standard deviation of a read, in sense LSB."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "dw_min": (1e-4, 0.06),
+            "bound_up": (0.05, 1.9),
+            "bound_down": (-1.9, -0.05),
+            "slope_up": (0.0, 1.0),
+            "slope_down": (0.0, 1.0),
+            "write_noise": (0.0, 10.0),
+            "step_spread": (0.0, 0.35),
+            "bound_spread": (0.0, 0.35),
+            "stuck": (0.0, 1.0),
+            "read_noise": (0.0, 64.0),
+        }
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"Device parameter {name} must be from {low} to {high}, not {getattr(self, name)}")
+        if self.write_noise * self.dw_min > 0.02:
+            raise ValueError(f"Device parameter write_noise must be at most {0.02 / self.dw_min:.3g} at this dw_min, not {self.write_noise}")
+
+    @property
+    def is_ideal(self) -> bool:
+        """True if the ideal build of a tile (no slope, write noise or spread) can carry it."""
+        return not any((self.slope_up, self.slope_down, self.write_noise, self.step_spread, self.bound_spread, self.stuck))
+
+    @property
+    def states(self) -> float:
+        """Conductance states between the bounds."""
+        return (self.bound_up - self.bound_down) / self.dw_min
+
+    def check(self, config: Config) -> None:
+        """Raise ValueError if a configuration's tiles cannot carry this device."""
+        if config.device is DeviceKind.IDEAL and not self.is_ideal:
+            raise ValueError(f"Device {self.name} needs a tile with the linear-step model; this board has the ideal one. Choose --device ideal")
+        if (self.step_spread or self.bound_spread or self.stuck) and not config.spread:
+            raise ValueError(f"Device {self.name} has cell-to-cell spread, and this board has no spread words. Choose a device without spread")
+        if self.read_noise and not config.read_noise:
+            raise ValueError(f"Device {self.name} has read noise, and this board was built without. Choose a device without read noise")
+
+    def tile_words(self, config: Config) -> list[int]:
+        """Return the TILE window's words (64, signed where the parameter is)."""
+        self.check(config)
+        lsb = 1 << config.cell_frac
+        base = self.dw_min * lsb * (1 << STEP_FRAC)
+        slope_lsb = (1 << SLOPE_SHIFT) / lsb
+        step_unit, bound_unit = _code_units(self, config)
+        words = [0] * TILE_WORDS
+        words[TileParameter.BASE_UP] = words[TileParameter.BASE_DOWN] = round(base)
+        words[TileParameter.SLOPE_UP] = round(base * self.slope_up / self.bound_up * slope_lsb)
+        words[TileParameter.SLOPE_DOWN] = round(base * self.slope_down / self.bound_down * slope_lsb)
+        words[TileParameter.BOUND_UP] = round(self.bound_up * lsb)
+        words[TileParameter.BOUND_DOWN] = round(self.bound_down * lsb)
+        words[TileParameter.STEP_UNIT] = step_unit
+        words[TileParameter.BOUND_UNIT] = bound_unit
+        words[TileParameter.READ_SIGMA] = round(self.read_noise * (1 << config.sense_shift) / GAUSS_SIGMA)
+        for n in range(config.pulse_max + 1):
+            sigma = self.write_noise * self.dw_min * lsb * n**0.5
+            words[TileParameter.ROOT + n] = round(sigma / GAUSS_SIGMA * (1 << UPDATE_FRAC))
+        return words
+
+    def spread_words(self, config: Config, seed: int) -> np.ndarray:
+        """Return one spread byte a cell: uint8 of shape (rows of all tiles, columns)."""
+        shape = (config.rows, config.tile_cols)
+        count = config.rows * config.tile_cols
+        step_unit, bound_unit = _code_units(self, config)
+        code = np.zeros(count, np.int64)
+        if step_unit:
+            sigma_codes = self.step_spread * (1 << FACTOR_FRAC) / step_unit
+            code |= np.clip(_normal(count, seed, 1, sigma_codes), -8, 7) & 15
+        bound = np.zeros(count, np.int64)
+        if bound_unit:
+            mean_bound = (self.bound_up - self.bound_down) / 2 * (1 << config.cell_frac)
+            bound = np.clip(_normal(count, seed, 2, self.bound_spread * mean_bound / bound_unit), -7, 7)
+        if self.stuck:
+            bound = np.where(draws(count, seed, 0x57, 3) < self.stuck * 2**32, STUCK, bound)
+        return (code | (bound & 15) << 4).astype(np.uint8).reshape(shape)
+
+
+def _code_units(device: Device, config: Config) -> tuple[int, int]:
+    """Return (step_unit, bound_unit): a code of 7 is about 2.5 sigma, limited to what the words hold."""
+    step_unit = min(15, round(device.step_spread * (1 << FACTOR_FRAC) * 2.5 / 7)) if device.step_spread else 0
+    lsb = 1 << config.cell_frac
+    room = config.cell_max - round(max(device.bound_up, -device.bound_down) * lsb)
+    inner = round(min(device.bound_up, -device.bound_down) * lsb)
+    bound = device.bound_spread * (device.bound_up - device.bound_down) / 2 * lsb * 2.5 / 7
+    return max(step_unit, int(device.step_spread > 0)), min(round(bound), room // 7, inner // 8)
+
+
+def _normal(count: int, seed: int, kind: int, sigma: float) -> np.ndarray:
+    """Return integers of a near-normal distribution (sum of 12 16-bit uniforms less 6), the same on every computer."""
+    u = draws(6 * count, seed, 0x57, kind).reshape(6, count)
+    total = ((u & 0xFFFF) + (u >> 16)).sum(axis=0) - 12 * 32768
+    return np.floor(total * (sigma / 65536.0) + 0.5).astype(np.int64)
+
+
+def quantise_cells(device: Device, config: Config, weights: np.ndarray, weight_scale: float) -> np.ndarray:
+    """Return cell words (int64) of logical weights, clamped to the device's nominal bounds."""
+    lsb = 1 << config.cell_frac
+    words = np.floor(np.asarray(weights, np.float64) / weight_scale * lsb + 0.5)
+    return np.clip(words, round(device.bound_down * lsb), round(device.bound_up * lsb)).astype(np.int64)
+
+
+def with_values(device: Device, **values: float) -> Device:
+    """Return a device with some parameters changed; unknown names raise ValueError."""
+    known = {f.name for f in fields(device)}
+    for name in values:
+        if name not in known:
+            raise ValueError(f"Unknown device parameter {name}; known are {', '.join(sorted(known - {'name'}))}")
+    return replace(device, **values)
+
+
+@jit
+def update(g, count, spread, word, tile, cell_has_spread):
+    """Return a cell after `count` pulses (signed) in one go; `word` is the lane's write-noise word. int64 (docs/machine.md, The tile)."""
+    if count == 0:
+        return g
+    n = abs(count)
+    factor = 128
+    high, low = tile[4], tile[5]
+    if cell_has_spread:
+        step_code = ((spread & 15) ^ 8) - 8
+        bound_code = ((spread >> 4) ^ 8) - 8
+        if bound_code == -8:
+            return g
+        factor += step_code * tile[6]
+        high += bound_code * tile[7]
+        low -= bound_code * tile[7]
+    base = tile[0] if count > 0 else tile[1]
+    slope = tile[2] if count > 0 else tile[3]
+    step = max(0, base - ((slope * g) >> 16))
+    move = n * factor * step
+    noise = ((word & 255) + ((word >> 8) & 255) + ((word >> 16) & 255) + (word >> 24) - 510) * tile[32 + n]
+    total = (move if count > 0 else -move) + noise
+    return min(max(g + rshift(total, 13), low), high)
+
+
+PRESETS = {
+    d.name: d
+    for d in (
+        Device(name="ideal"),
+        Device(
+            name="ecram",
+            dw_min=0.002,
+            bound_up=1.17,
+            bound_down=-0.83,
+            slope_up=0.115,
+            slope_down=0.509,
+            write_noise=0.3,
+            step_spread=0.1,
+            bound_spread=0.05,
+        ),
+        Device(
+            name="ecram-mo",
+            dw_min=2.82e-4,
+            bound_up=1.17,
+            bound_down=-0.83,
+            slope_up=0.415,
+            slope_down=0.734,
+            write_noise=2.0,
+            step_spread=0.1,
+            bound_spread=0.05,
+        ),
+    )
+}
+"""Devices by name: ideal (1000 states), ECRAM of Li (IEDM 2018) and metal-oxide ECRAM (IEDM 2019), with the field's usual figures."""

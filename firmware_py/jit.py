@@ -1,0 +1,35 @@
+"""The one place that configures numba: compiled functions are cached by a digest of the whole package.
+
+numba itself looks only at the file of a function when it decides whether a cached build is stale; here a function inlines others
+from other files, so the cache folder carries a digest of them all.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+def user_cache() -> Path:
+    """Return the folder for what can be rebuilt (XDG_CACHE_HOME or ~/.cache, then backpulse)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "backpulse"
+
+
+def source_digest() -> str:
+    """Return a digest of this package's sources and numba's version."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile a function of integers (no Python objects, no fast-math), cached between runs."""
+    return numba.njit(cache=True, boundscheck=False)(function)
+
+
+if not numba.config.CACHE_DIR:  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(user_cache() / "numba" / source_digest())  # type: ignore[attr-defined]

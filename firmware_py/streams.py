@@ -1,0 +1,73 @@
+"""Random streams: SplitMix64 for seeds and draws, 32-bit xorshift inside the machine.
+
+SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. xorshift: Marsaglia, "Xorshift RNGs",
+Journal of Statistical Software 8(14), 2003.
+"""
+
+import numpy as np
+
+from .config import Config, DeviceKind
+from .jit import jit
+from .registers import Stream
+
+_M64 = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+XORSHIFT = (13, 17, 5)
+"""Shifts of the 32-bit xorshift: left, right, left."""
+GAUSS_MEAN = 510
+"""What is taken off the sum of four bytes."""
+GAUSS_SIGMA = (4 * (256**2 - 1) / 12) ** 0.5
+"""Standard deviation of the sum of four bytes (147.8)."""
+
+
+def splitmix64(state: int) -> int:
+    """Return the SplitMix64 output of a 64-bit state."""
+    z = (state + _GOLDEN) & _M64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _M64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _M64
+    return z ^ (z >> 31)
+
+
+def key(*parts: int) -> int:
+    """Mix integers (seed, stream, lane, ...) into one 64-bit state; their order matters."""
+    state = 0
+    for part in parts:
+        state = splitmix64(state ^ (part & _M64))
+    return state
+
+
+def draws(count: int, *parts: int) -> np.ndarray:
+    """Return `count` 32-bit integers (int64 array) from the SplitMix64 sequence of a key."""
+    with np.errstate(over="ignore"):
+        z = np.uint64(key(*parts)) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    return (z >> np.uint64(32)).astype(np.int64)
+
+
+def seed_lane(seed: int, stream: int, lane: int) -> int:
+    """Return the first xorshift state of a lane: 32 bits, never zero."""
+    return (key(seed, stream, lane) >> 32) or 1
+
+
+def seed_states(config: Config, seed: int) -> dict[Stream, list[int]]:
+    """Return the first states of every stream that a configuration has: a list of 32-bit states a stream."""
+    states = {Stream.ROUNDING: config.tile_cols, Stream.READ: 2}
+    if config.device is not DeviceKind.IDEAL:
+        states[Stream.WRITE] = config.tile_cols
+    return {stream: [seed_lane(seed, stream, lane) for lane in range(count)] for stream, count in states.items()}
+
+
+@jit
+def xorshift(state):
+    """Advance a 32-bit xorshift state; the new state is the random word. int64 in and out."""
+    state = (state ^ (state << 13)) & 0xFFFFFFFF
+    state = state ^ (state >> 17)
+    return (state ^ (state << 5)) & 0xFFFFFFFF
+
+
+@jit
+def gauss(word):
+    """Return the sum of a word's four bytes less its mean: near Gaussian, sigma 147.8."""
+    return (word & 255) + ((word >> 8) & 255) + ((word >> 16) & 255) + (word >> 24) - 510
