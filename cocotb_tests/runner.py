@@ -1,0 +1,156 @@
+"""Runs a cocotb bench on an Amaranth component: elaborate, export, build with Verilator, simulate, judge.
+
+Tests (`test_*.py`, run by pytest) call `run_cocotb`; benches (`*_bench.py`) run inside the simulator and ask `parameters`
+for what the test gave them. `WAVES=1` in the environment leaves a `dump.vcd` in the build folder.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from xml.etree import ElementTree
+
+from amaranth.lib import wiring
+from cocotb_tools.runner import get_runner
+
+from gateware import verilator
+from gateware.export import export
+
+SEED = 20240229
+"""Seed of `random` in every simulator process, unless the test chooses another."""
+
+BUILD = Path(__file__).parent.parent / "build" / "cocotb"
+_VARIABLE = "BACKPULSE_BENCH"
+_DETECTED = {"AssertionError", "SimTimeoutError"}
+
+
+class BenchFailure(AssertionError):
+    """A test of the bench failed; `kinds` are the exception types, `tests` the names of the tests."""
+
+    def __init__(self, message: str, *, kinds: set[str], tests: list[str]) -> None:
+        super().__init__(message)
+        self.kinds = kinds
+        self.tests = tests
+
+
+def parameters() -> dict[str, Any]:
+    """Return, inside the simulator, the parameters that the test gave to `run_cocotb`."""
+    return json.loads(os.environ[_VARIABLE])
+
+
+def run_cocotb(
+    component: wiring.Component,
+    bench: str,
+    *,
+    name: str | None = None,
+    testcase: str | list[str] | None = None,
+    seed: int = SEED,
+    **params: Any,
+) -> None:
+    """Run the tests of a bench module on a component.
+
+    The build is kept, one folder for each different Verilog, and used again as long as Verilog and tools are the same.
+
+    Parameters
+    ----------
+    component
+        Design under test; the bench sees its flattened ports, `clk` and `rst`.
+    bench
+        Module name of the bench, e.g. `cocotb_tests.uart_bench` (without a dot it is looked up in `cocotb_tests`).
+    name
+        Name of the top module; that of the class by default.
+    testcase
+        Run only these tests of the bench.
+    seed
+        Seed of `random` in the simulator's process.
+    params
+        JSON values that the bench gets from `parameters()`.
+
+    Raises
+    ------
+    BenchFailure
+        If a test failed.
+    RuntimeError
+        If the build failed, the simulator crashed, or no test ran at all.
+    """
+    top = name or type(component).__name__.lower()
+    text = export(component, top)
+    waves = bool(int(os.environ.get("WAVES") or 0))
+    folder = BUILD / f"{top}-{verilator.digest(text, top, str(waves))}"
+    results = folder / f"{uuid.uuid4().hex}.xml"
+    runner = get_runner("verilator")
+    with mock.patch.dict(os.environ, verilator.environment()):
+        with verilator.lock(BUILD / f"{folder.name}.lock"):
+            if not (folder / "stamp").exists():
+                _build(runner, folder, top, text, waves)
+        try:
+            runner.test(
+                test_module=bench if "." in bench else f"cocotb_tests.{bench}",
+                hdl_toplevel=top,
+                hdl_toplevel_lang="verilog",
+                build_dir=folder,
+                testcase=testcase,
+                seed=seed,
+                waves=waves,
+                results_xml=str(results),
+                extra_env={_VARIABLE: json.dumps(params), "PYTHONWARNINGS": "error"},
+            )
+        except SystemExit as stop:
+            if not results.exists():
+                raise RuntimeError(f"Simulator of {top} ended with {stop.code} and left no results") from None
+    _judge(results, bench)
+
+
+def expect_failure(component: wiring.Component, bench: str, **arguments: Any) -> None:
+    """Run a bench on a deliberately broken variant, and raise AssertionError unless a test of it notices.
+
+    Noticing is a failed assertion or a timeout; an error in the bench itself does not count. Arguments are those of `run_cocotb`.
+    """
+    try:
+        run_cocotb(component, bench, **arguments)
+    except BenchFailure as failure:
+        if not failure.kinds <= _DETECTED:
+            raise RuntimeError(f"Bench {bench} broke instead of judging: {failure}") from failure
+        return
+    raise AssertionError(f"Bench {bench} did not notice that {type(component).__name__} is broken")
+
+
+def _build(runner: Any, folder: Path, top: str, text: str, waves: bool) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    source = folder / f"{top}.v"
+    source.write_text(text)
+    log = folder / "build.log"
+    try:
+        runner.build(
+            sources=[source],
+            hdl_toplevel=top,
+            build_dir=folder,
+            build_args=list(verilator.FLAGS),
+            timescale=("1ns", "1ps"),
+            waves=waves,
+            always=True,
+            log_file=log,
+        )
+    except RuntimeError as error:
+        raise RuntimeError(f"Verilator build of {top} failed: {error}\n{log.read_text()[-4000:]}") from None
+    (folder / "stamp").touch()
+
+
+def _judge(results: Path, bench: str) -> None:
+    root = ElementTree.parse(results).getroot()
+    results.unlink()
+    cases = root.findall(".//testcase")
+    if not any(case.find("skipped") is None for case in cases):
+        raise RuntimeError(f"Bench {bench} ran no test")
+    failed = [(case.get("name", ""), bad) for case in cases for tag in ("failure", "error") for bad in case.findall(tag)]
+    if failed:
+        lines = [f"{test}: {bad.get('type')}: {bad.get('message')}" for test, bad in failed]
+        raise BenchFailure(
+            f"Bench {bench} failed\n" + "\n".join(lines),
+            kinds={str(bad.get("type")) for _, bad in failed},
+            tests=[test for test, _ in failed],
+        )

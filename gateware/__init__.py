@@ -1,0 +1,1 @@
+"""What makes it a chip: UART, framing, top, Verilog export, virtual board."""

@@ -1,0 +1,1 @@
+"""What a person uses: link, board API, data sets, training, reports, command line."""

@@ -1,0 +1,1 @@
+"""Tests in pure Python, run by pytest."""
