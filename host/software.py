@@ -1,0 +1,124 @@
+"""The reference curve: conventional backpropagation in float64, one sample at a time, no array.
+
+It takes the machine's initial weights, sample order, scaled inputs and targets (words / 128), so that only the arithmetic differs.
+"""
+
+import numpy as np
+
+from firmware_py.isa import ACTIVATIONS
+from firmware_py.jit import jit
+from firmware_py.network import Network
+
+_SIGMOID, _TANH, _RELU = (int(ACTIVATIONS[name]) for name in ("sigmoid", "tanh", "relu"))
+
+
+class Software:
+    """A network in float64.
+
+    Parameters
+    ----------
+    network : Network
+    lr : float
+        Learning rate.
+    seed : int
+        Seed of the initial weights.
+    unit : float
+        The constant one of the bias, and the top of the clipped ReLU: the machine's unit, 127/128.
+    """
+
+    def __init__(self, network: Network, *, lr: float, seed: int, unit: float) -> None:
+        self.lr = lr
+        self.unit = unit
+        self.weights = np.concatenate([w.ravel() for w in network.initial_weights(seed)])
+        self.sizes = np.array(network.layers)
+        self.functions = np.array([ACTIVATIONS[network.function(layer)] for layer in range(1, network.depth + 1)], np.int64)
+        self.bias = int(network.bias)
+        self.cross_entropy = network.loss == "cross-entropy"
+
+    def train(self, x: np.ndarray, t: np.ndarray) -> float:
+        """Train on samples in order, float64 (samples, inputs) and (samples, outputs); return the mean loss, 0.5 * sum((t - a)**2)."""
+        return float(_train(self.weights, self.sizes, self.functions, self.bias, self.unit, x, t, self.lr, self.cross_entropy))
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return the class of each sample: int64 of shape (samples,)."""
+        return _predict(self.weights, self.sizes, self.functions, self.bias, self.unit, x)
+
+
+@jit
+def _forward(weights, sizes, functions, bias, unit, x, a):
+    """Fill `a`, all layers' activations one after the other with a slot for the bias each."""
+    for i in range(sizes[0]):
+        a[i] = x[i]
+    w, source = 0, 0
+    for layer in range(len(sizes) - 1):
+        n_in = sizes[layer] + bias
+        if bias:
+            a[source + sizes[layer]] = unit
+        target = source + sizes[layer] + 1
+        for j in range(sizes[layer + 1]):
+            z = 0.0
+            for i in range(n_in):
+                z += weights[w + i] * a[source + i]
+            w += n_in
+            function = functions[layer]
+            if function == _SIGMOID:
+                z = 1.0 / (1.0 + np.exp(-z))
+            elif function == _TANH:
+                z = np.tanh(z)
+            elif function == _RELU:
+                z = min(max(z, 0.0), unit)
+            a[target + j] = z
+        source = target
+    return source
+
+
+@jit
+def _slope(function, a):
+    """Return the derivative of an activation from its value, as the machine defines it."""
+    if function == _SIGMOID:
+        return a * (1.0 - a)
+    if function == _TANH:
+        return 1.0 - a * a
+    if function == _RELU:
+        return 1.0 if a > 0 else 0.0
+    return 1.0
+
+
+@jit
+def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy):
+    a = np.zeros(sizes.sum() + len(sizes))
+    d, e = np.zeros(sizes.max()), np.zeros(sizes.max())
+    loss = 0.0
+    for sample in range(len(x)):
+        source = _forward(weights, sizes, functions, bias, unit, x[sample], a)
+        for j in range(sizes[-1]):
+            d[j] = t[sample, j] - a[source + j]
+            loss += 0.5 * d[j] * d[j]
+            if not cross_entropy:
+                d[j] *= _slope(functions[-1], a[source + j])
+        w = len(weights)
+        for layer in range(len(sizes) - 2, -1, -1):
+            n_in = sizes[layer] + bias
+            w -= n_in * sizes[layer + 1]
+            source -= sizes[layer] + 1
+            e[:] = 0.0
+            for j in range(sizes[layer + 1]):
+                row = w + j * n_in
+                for i in range(sizes[layer]):
+                    e[i] += weights[row + i] * d[j]
+                for i in range(n_in):
+                    weights[row + i] += lr * d[j] * a[source + i]
+            if layer > 0:
+                for i in range(sizes[layer]):
+                    d[i] = e[i] * _slope(functions[layer - 1], a[source + i])
+    return loss / max(1, len(x))
+
+
+@jit
+def _predict(weights, sizes, functions, bias, unit, x):
+    a = np.zeros(sizes.sum() + len(sizes))
+    classes = np.zeros(len(x), np.int64)
+    for sample in range(len(x)):
+        source = _forward(weights, sizes, functions, bias, unit, x[sample], a)
+        classes[sample] = np.argmax(a[source : source + sizes[-1]])
+    return classes
