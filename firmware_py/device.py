@@ -12,7 +12,7 @@ from .config import Config, DeviceKind
 from .formats import rshift
 from .jit import jit
 from .registers import TILE_WORDS, TileParameter
-from .streams import GAUSS_SIGMA, draws
+from .streams import GAUSS_SIGMA, draws, gauss
 
 STEP_FRAC = 6
 """Fraction bits of a step, in cell LSB."""
@@ -22,6 +22,8 @@ UPDATE_FRAC = STEP_FRAC + FACTOR_FRAC
 """Fraction bits of an update before its one rounding."""
 SLOPE_SHIFT = 16
 """Bits that slope * G loses."""
+SLOPE_MAX = 32767
+"""Largest slope word."""
 STUCK = -8
 """Bound code of a cell that never moves."""
 
@@ -74,8 +76,9 @@ class Device:
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"Device parameter {name} must be from {low} to {high}, not {getattr(self, name)}")
-        if self.write_noise * self.dw_min > 0.02:
-            raise ValueError(f"Device parameter write_noise must be at most {0.02 / self.dw_min:.3g} at this dw_min, not {self.write_noise}")
+        most = 0.0125 / self.dw_min
+        if self.write_noise > most:
+            raise ValueError(f"Device parameter write_noise must be at most {most:.3g} at this dw_min, not {self.write_noise}")
 
     @property
     def is_ideal(self) -> bool:
@@ -115,6 +118,10 @@ class Device:
         for n in range(config.pulse_max + 1):
             sigma = self.write_noise * self.dw_min * lsb * n**0.5
             words[TileParameter.ROOT + n] = round(sigma / GAUSS_SIGMA * (1 << UPDATE_FRAC))
+        steepest = max(abs(words[TileParameter.SLOPE_UP]), abs(words[TileParameter.SLOPE_DOWN]))
+        if steepest > SLOPE_MAX:
+            most = self.dw_min * SLOPE_MAX / steepest
+            raise ValueError(f"Device {self.name} has too steep a step: with these slopes dw_min must be at most {most:.3g}, not {self.dw_min}")
         return words
 
     def spread_words(self, config: Config, seed: int) -> np.ndarray:
@@ -188,7 +195,7 @@ def update(g, count, spread, word, tile, cell_has_spread):
     slope = tile[2] if count > 0 else tile[3]
     step = max(0, base - ((slope * g) >> 16))
     move = n * factor * step
-    noise = ((word & 255) + ((word >> 8) & 255) + ((word >> 16) & 255) + (word >> 24) - 510) * tile[32 + n]
+    noise = gauss(word) * tile[32 + n]
     total = (move if count > 0 else -move) + noise
     return min(max(g + rshift(total, 13), low), high)
 

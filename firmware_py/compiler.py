@@ -1,0 +1,430 @@
+"""From a network and a schedule to a program: region table, vector table, instructions and their listing."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .config import Config
+from .isa import ACTIVATIONS, Function, Instruction, Op, Region, Vector, hadamard
+from .network import Network
+from .placement import LayerPlacement, place, shapes
+from .timing import instruction_cycles
+
+SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
+"""Schedules that run in the array (docs: DESIGN, The algorithm)."""
+
+PULSE_SCALE, ETA_SCALE, NORM_SCALE = 0, 1, 2
+"""Scale registers: eta / dw_min, eta, and eta times a squared norm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What the host loads into a board, and what it says of itself."""
+
+    network: Network
+    config: Config
+    schedule: str
+    instructions: tuple[Instruction, ...]
+    comments: tuple[str, ...]
+    evaluate_start: int
+    regions: tuple[Region, ...]
+    region_names: tuple[str, ...]
+    vectors: tuple[Vector, ...]
+    vector_names: tuple[str, ...]
+    placements: tuple[LayerPlacement, ...]
+    tiles_used: int
+
+    @property
+    def train_entry(self) -> int:
+        """Where START begins training: the NEXT that closes the step, so that the machine waits for its first sample."""
+        return self.evaluate_start - 1
+
+    @property
+    def evaluate_entry(self) -> int:
+        """Where START begins evaluation, a NEXT likewise."""
+        return len(self.instructions) - 1
+
+    @property
+    def stride_words(self) -> int:
+        """32-bit words of one sample in the store."""
+        return -(-(self.network.layers[0] + self.network.layers[-1]) // 4)
+
+    @property
+    def vector_words_used(self) -> int:
+        """Words of vector memory that the program uses."""
+        return max((v.base + v.length for v in self.vectors if not v.sample), default=0)
+
+    @property
+    def error_vectors_held(self) -> int:
+        """Most error vectors that must live across a PULSE, by liveness of the training program."""
+        step = self.instructions[: self.evaluate_start]
+        errors = {i for i, name in enumerate(self.vector_names) if name.startswith("d")}
+        most = 0
+        for at, pulse in enumerate(step):
+            if pulse.op is Op.PULSE:
+                written = {v for ins in step[:at] for v in _writes(ins)} & errors
+                most = max(most, sum(_live(step[at:], v) for v in written))
+        return most
+
+    @property
+    def cycles_per_step(self) -> int:
+        """Clock cycles of one training step on an emulated tile."""
+        return self.cycles(0, self.evaluate_start)
+
+    def cycles(self, start: int, stop: int) -> int:
+        """Return the clock cycles of the instructions from address `start` to before `stop` on an emulated tile."""
+        total = 0
+        for ins in self.instructions[start:stop]:
+            region = self.regions[ins.region if ins.op in (Op.READ, Op.READT, Op.PULSE) else 0]
+            total += instruction_cycles(int(ins.op), region.rows, region.cols, self.vectors[ins.a].length)
+        return total
+
+    def listing(self) -> str:
+        """Return the program as a page to read: address, word, instruction, comment."""
+        lines = []
+        for address, (ins, comment) in enumerate(zip(self.instructions, self.comments, strict=True)):
+            if address == 0:
+                lines.append(f"; one step of {self.network.text}, {self.schedule}")
+            if address == self.evaluate_start:
+                lines.append("; evaluation: forward only, no pulse")
+            lines.append(f"{address:4}  {ins.encode():011x}  {self.text(ins):<62}{comment}".rstrip())
+        return "\n".join(lines)
+
+    def text(self, ins: Instruction) -> str:
+        """Return one instruction in words."""
+        names = self.vector_names
+
+        def name(index: int) -> str:
+            return names[index] if index < len(names) else f"v{index}"
+
+        if ins.op in (Op.READ, Op.READT):
+            parts = [f"{ins.op.name:<6} {self._region(ins.region)}, {name(ins.a):<3} > {name(ins.b)}"]
+            if ins.accumulate:
+                parts.append("accumulate")
+            if ins.auto_range:
+                parts.append("auto-range")
+            return ", ".join(parts) + self._function(ins)
+        if ins.op is Op.PULSE:
+            return f"PULSE  {self._region(ins.region)}, {name(ins.a)}, {name(ins.b)}, s{ins.c}" + (", stochastic" if ins.stochastic else "")
+        if ins.op is Op.ERR:
+            return f"ERR    {name(ins.a)}, {name(ins.b)} > {name(ins.c)}" + self._function(ins)
+        if ins.op is Op.NORM2:
+            return f"NORM2  {name(ins.a)}, s{ins.b} > s{ins.c}"
+        if ins.op is Op.AXPY:
+            return f"AXPY   {name(ins.b)} - s{ins.c} {name(ins.a)} > {name(ins.b)}" + self._function(ins)
+        return f"NEXT   {ins.region}" if ins.op is Op.NEXT else "END"
+
+    def _region(self, index: int) -> str:
+        return self.region_names[index] if index < len(self.region_names) else f"r{index}"
+
+    def _function(self, ins: Instruction) -> str:
+        if ins.function is Function.NONE:
+            return ""
+        if ins.function is Function.PARTIAL:
+            return ", partial"
+        if ins.function < Function.HADAMARD_SIGMOID:
+            return f", {ins.function.name.lower()}"
+        kind = ins.function.name.split("_")[1].lower()
+        if ins.op in (Op.READ, Op.READT):
+            return f", hadamard {kind} {self.vector_names[ins.c]}"
+        return f", hadamard {kind}"
+
+
+def _writes(ins: Instruction) -> list[int]:
+    return {Op.READ: [ins.b], Op.READT: [ins.b], Op.ERR: [ins.c], Op.AXPY: [ins.b]}.get(ins.op, [])
+
+
+def _live(step: tuple[Instruction, ...], vector: int) -> bool:
+    """Say whether the instructions read a vector before they write it anew."""
+    for ins in step:
+        reads = {Op.READ: [ins.a, ins.c], Op.READT: [ins.a, ins.c], Op.PULSE: [ins.a, ins.b], Op.ERR: [ins.a, ins.b]}.get(ins.op)
+        reads = reads if reads is not None else {Op.NORM2: [ins.a], Op.AXPY: [ins.a, ins.b]}.get(ins.op, [])
+        if vector in reads:
+            return True
+        if vector in _writes(ins) and not ins.accumulate:
+            return False
+    return False
+
+
+class _Builder:
+    """Collects instructions and tables while the compiler walks the layers."""
+
+    def __init__(self, network: Network, placements: list[LayerPlacement], *, stochastic: bool, auto_range: bool) -> None:
+        self.network, self.placements = network, placements
+        self.stochastic, self.auto_range = int(stochastic), int(auto_range)
+        self.code: list[tuple[Instruction, str]] = []
+        self.regions: dict[Region, tuple[int, str]] = {}
+        self.names: list[str] = []
+        self.vectors: list[Vector] = []
+
+    def vector(self, name: str, entry: Vector) -> None:
+        self.names.append(name)
+        self.vectors.append(entry)
+
+    def emit(self, comment: str, **fields: object) -> None:
+        self.code.append((Instruction(**fields), comment))  # type: ignore[arg-type]
+
+    def region(self, region: Region, name: str) -> int:
+        return self.regions.setdefault(region, (len(self.regions), name))[0]
+
+    def id(self, name: str) -> int:
+        return self.names.index(name)
+
+    def read(self, layer: int, source: str, to: str, *, backward: bool, function: Function, aux: str | None, comment: str) -> None:
+        """Emit the reads of one layer, block by block; the function goes with the last block of each slice."""
+        placement = self.placements[layer - 1]
+        columns_out = placement.transposed == backward  # the result leaves at the columns: READ
+        blocks = list(self._read_blocks(placement, without_bias=backward and self.network.bias))
+        slices: dict[int, list[tuple[Region, str]]] = {}
+        for region, name in blocks:
+            slices.setdefault(region.col_offset if columns_out else region.row_offset, []).append((region, name))
+        # A vector with a bias is driven at full range anyway; the bias is the unit.
+        auto_range = self.auto_range if backward or not self.network.bias else 0
+        for _, parts in sorted(slices.items()):
+            for number, (region, name) in enumerate(parts):
+                last = number == len(parts) - 1
+                self.emit(
+                    comment if last else "",
+                    op=Op.READ if columns_out else Op.READT,
+                    region=self.region(region, name),
+                    a=self.id(source),
+                    b=self.id(to),
+                    c=self.id(aux) if aux and last else 0,
+                    function=function if last else Function.PARTIAL,
+                    accumulate=int(number > 0),
+                    auto_range=auto_range,
+                    backward=int(backward),
+                )
+
+    def _read_blocks(self, placement: LayerPlacement, *, without_bias: bool) -> Iterator[tuple[Region, str]]:
+        """Yield a layer's regions, the bias line left out if asked."""
+        lines = self.network.layers[placement.layer - 1]
+        for block in placement.blocks:
+            r = block.region
+            offset, size = (r.col_offset, r.cols) if placement.transposed else (r.row_offset, r.rows)
+            if not without_bias or offset + size <= lines:
+                yield r, block.name
+            elif size > 1:
+                values = {**r.__dict__, "cols" if placement.transposed else "rows": size - 1}
+                yield Region(**values), block.name + "'"
+
+    def pulse(self, layer: int) -> None:
+        """Emit the pulses of one layer."""
+        placement = self.placements[layer - 1]
+        rows, cols = (f"d{layer}", self.input(layer)) if placement.transposed else (self.input(layer), f"d{layer}")
+        for block in placement.blocks:
+            self.emit(
+                "outer-product weight pulses",
+                op=Op.PULSE,
+                region=self.region(block.region, block.name),
+                a=self.id(rows),
+                b=self.id(cols),
+                c=PULSE_SCALE,
+                stochastic=self.stochastic,
+            )
+
+    def input(self, layer: int) -> str:
+        """Return the name of a layer's input vector."""
+        return "x" if layer == 1 else f"a{layer - 1}"
+
+    def forward(self) -> None:
+        """Emit the forward reads."""
+        for layer in range(1, self.network.depth + 1):
+            function = ACTIVATIONS[self.network.function(layer)]
+            to = f"a{layer}"
+            self.read(
+                layer,
+                self.input(layer),
+                to,
+                backward=False,
+                function=function,
+                aux=None,
+                comment="forward, activation on the way out",
+            )
+
+    def error(self, *, into: str, comment: str) -> None:
+        """Emit the output error."""
+        depth = self.network.depth
+        function = Function.NONE if self.network.loss == "cross-entropy" else hadamard(self.network.output)
+        self.emit(comment, op=Op.ERR, a=self.id("t"), b=self.id(f"a{depth}"), c=self.id(into), function=function)
+
+    def back(self, layer: int, *, corrected: bool) -> None:
+        """Emit the transposed read that carries the error through a layer to the one before."""
+        below = f"a{layer - 1}"
+        function = hadamard(self.network.activation)
+        self.read(
+            layer,
+            f"d{layer}",
+            f"d{layer - 1}",
+            backward=True,
+            function=Function.NONE if corrected else function,
+            aux=None if corrected else below,
+            comment="error back through the array" + ("" if corrected else ", times f'"),
+        )
+        if corrected:
+            self.emit(
+                "take eta |d|^2 a off again, times f'",
+                op=Op.AXPY,
+                a=self.id(below),
+                b=self.id(f"d{layer - 1}"),
+                c=NORM_SCALE,
+                function=function,
+            )
+
+
+def _schedule(b: _Builder, schedule: str) -> None:
+    depth = b.network.depth
+    layers = range(depth, 0, -1)
+    if schedule == "deferred":
+        for layer in layers[:-1]:
+            b.back(layer, corrected=False)
+        for layer in layers:
+            b.pulse(layer)
+        return
+    for layer in layers:
+        if schedule == "progressive-exact" and layer > 1:
+            b.back(layer, corrected=False)
+        if schedule == "progressive-corrected" and layer > 1:
+            b.emit("eta |d|^2", op=Op.NORM2, a=b.id(f"d{layer}"), b=ETA_SCALE, c=NORM_SCALE)
+        b.pulse(layer)
+        if schedule in ("progressive", "progressive-corrected") and layer > 1:
+            b.back(layer, corrected=schedule == "progressive-corrected")
+
+
+def _vectors(b: _Builder, schedule: str) -> None:
+    """Lay out the vector table: sample vectors, activations, errors."""
+    n, bias = b.network.layers, int(b.network.bias)
+    b.vector("x", Vector(sample=1, base=0, length=n[0], bias=bias))
+    b.vector("t", Vector(sample=1, base=n[0], length=n[-1]))
+    base = 0
+    for layer in range(1, len(n)):
+        b.vector(f"a{layer}", Vector(base=base, length=n[layer], bias=bias if layer < b.network.depth else 0))
+        base += n[layer]
+    # All but deferred need an error only until the next one is read: two places, used in turn.
+    places = len(n) - 1 if schedule == "deferred" else 2
+    for layer in range(1, len(n)):
+        place_base = base + max(n[1:]) * (layer % places)
+        b.vector(f"d{layer}", Vector(base=place_base, length=n[layer]))
+
+
+def _build(
+    network: Network, config: Config, schedule: str, orientations: tuple[bool, ...], *, stochastic: bool, auto_range: bool
+) -> Program:
+    placements, tiles = place(network, config, orientations)
+    b = _Builder(network, placements, stochastic=stochastic, auto_range=auto_range)
+    _vectors(b, schedule)
+    b.forward()
+    b.error(into=f"d{network.depth}", comment="output error; counts loss and hits")
+    _schedule(b, schedule)
+    b.emit("swap in the next sample", op=Op.NEXT, region=0)
+    evaluate = len(b.code)
+    b.forward()
+    b.error(into=f"d{network.depth}", comment="counts loss and hits, keeps the prediction")
+    b.emit("swap in the next sample", op=Op.NEXT, region=evaluate)
+    return Program(
+        network=network,
+        config=config,
+        schedule=schedule,
+        instructions=tuple(ins for ins, _ in b.code),
+        comments=tuple(comment for _, comment in b.code),
+        evaluate_start=evaluate,
+        regions=tuple(b.regions),
+        region_names=tuple(name for _, name in b.regions.values()),
+        vectors=tuple(b.vectors),
+        vector_names=tuple(b.names),
+        placements=tuple(placements),
+        tiles_used=tiles,
+    )
+
+
+def compile_network(
+    network: Network,
+    config: Config,
+    schedule: str = "progressive",
+    *,
+    stochastic: bool = True,
+    auto_range: bool = True,
+    orientations: tuple[bool, ...] | None = None,
+) -> Program:
+    """Compile a network for a board.
+
+    Parameters
+    ----------
+    network, config
+        What to train, and the board's configuration.
+    schedule
+        One of SCHEDULES.
+    stochastic
+        Stochastic rounding of pulse counts (nearest if not).
+    auto_range
+        Drive error vectors at full range.
+    orientations
+        For each layer whether it lies transposed (outputs on rows); by default the way that costs the fewest cycles and fits.
+
+    Raises
+    ------
+    ValueError
+        If the schedule is unknown or the network does not fit; the message names the limit and by how much.
+    """
+    if schedule not in SCHEDULES:
+        raise ValueError(f"Unknown schedule {schedule!r}; choose one of {', '.join(SCHEDULES)}")
+    choices = [orientations] if orientations is not None else _orientations(network, config)
+    programs = (_build(network, config, schedule, o, stochastic=stochastic, auto_range=auto_range) for o in choices)
+    best: Program | None = None
+    for program in programs:
+        if program.tiles_used <= config.tiles:
+            best = program
+            break
+        best = program if best is None or program.tiles_used < best.tiles_used else best
+    assert best is not None
+    check_fit(best)
+    return best
+
+
+def _orientations(network: Network, config: Config) -> list[tuple[bool, ...]]:
+    """Return ways to lay the layers, the cheapest in cycles first (at most 64 of them)."""
+
+    def cost(layer: int, transposed: bool) -> int:
+        total = 0
+        for _, rows, _, cols in shapes(network, config, layer, transposed=transposed):
+            forward, back = (Op.READT, Op.READ) if transposed else (Op.READ, Op.READT)
+            ops = [forward, Op.PULSE] + ([back] if layer > 1 else [])
+            total += sum(instruction_cycles(int(op), rows, cols, 0) for op in ops)
+        return total
+
+    costs = [(cost(layer, False), cost(layer, True)) for layer in range(1, network.depth + 1)]
+    ways = itertools.islice(itertools.product((0, 1), repeat=network.depth), 64)
+    # A 0 keeps a layer's cheaper way, so the first way is the cheapest of all even where 64 do not cover every combination.
+    cheap = [int(c[1] < c[0]) for c in costs]
+    chosen = [tuple(c ^ w for c, w in zip(cheap, way, strict=True)) for way in ways]
+    chosen.sort(key=lambda way: sum(c[w] for c, w in zip(costs, way, strict=True)))
+    return [tuple(bool(w) for w in way) for way in chosen]
+
+
+def check_fit(program: Program) -> None:
+    """Raise ValueError if a program exceeds a limit of its configuration; the message names it and by how much."""
+    c, net = program.config, program.network
+    limits = [
+        ("tiles of {0} x {1}".format(c.tile_rows, c.tile_cols), program.tiles_used, c.tiles),
+        ("instructions of program memory", len(program.instructions), c.program_words),
+        ("entries of the region table", len(program.regions), c.regions),
+        ("entries of the vector table", len(program.vectors), c.vectors),
+        ("words of vector memory", program.vector_words_used, c.vector_words),
+        ("bytes of a sample page", 4 * program.stride_words, c.page_bytes),
+    ]
+    for what, need, have in limits:
+        if need > have:
+            raise ValueError(f"Network {net.text} needs {need} {what} and this board has {have}, {need - have} too few; choose smaller layers")
+    shift = c.backward_shift + net.scale_log2 - c.range_min
+    blocks = max(len(p.blocks) for p in program.placements)
+    need_bits = ((blocks * c.sense_max) << shift).bit_length() + 1
+    if need_bits > c.acc_bits:
+        raise ValueError(
+            f"Network {net.text} needs {need_bits} bits of a partial sum and this board has {c.acc_bits}; "
+            "choose a smaller weight_scale or larger tiles"
+        )
+
+
+def tiles_needed(network: Network, config: Config) -> int:
+    """Return the number of tiles of a configuration's size that a network takes at its cheapest orientation."""
+    return place(network, config, _orientations(network, config)[0])[1]
