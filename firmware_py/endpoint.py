@@ -1,0 +1,170 @@
+"""The board's end of the link: the golden function from received bytes to sent bytes (docs/protocol.md)."""
+
+from collections.abc import Sequence
+from struct import iter_unpack, pack, unpack
+from typing import Protocol
+
+from .config import ABI_VERSION
+from .framing import MAX_GRANT, MAX_WORDS, NONCE_BYTES, RESPONSE, UNSEQUENCED, WINDOW, BusError, Deframer, Frame, Opcode, Status
+from .registers import ANYTIME, WINDOW_SHIFT, State
+
+
+class Machine(Protocol):
+    """What the link drives: the golden model, or a stand-in in tests."""
+
+    session: int
+    """Nonce of the session, for the SESSION register."""
+
+    @property
+    def state(self) -> int:
+        """State of the controller."""
+        ...
+
+    def read(self, address: int) -> int:
+        """Return the word at an address; BusError if there is none."""
+        ...
+
+    def write(self, address: int, value: int) -> None:
+        """Write the word at an address; BusError if that cannot be."""
+        ...
+
+    def start(self) -> None:
+        """Begin at register ENTRY with no credit and no results; clears a fault."""
+        ...
+
+    def grant(self, indices: Sequence[int]) -> bool:
+        """Add samples to the order; False, and nothing added, if they do not fit."""
+        ...
+
+    def halt(self) -> None:
+        """Stop at the next sample."""
+        ...
+
+    def abort(self) -> None:
+        """Stop at once, drivers off."""
+        ...
+
+    def clear_credit(self) -> None:
+        """Forget the samples that are granted and not begun."""
+        ...
+
+
+class Endpoint:
+    """Executes each command exactly once, in order.
+
+    Parameters
+    ----------
+    machine
+        What the commands act on.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._deframer = Deframer()
+        self._nonce: bytes | None = None
+        self._expected = 0
+        self._statuses = [Status.SEQUENCE] * WINDOW
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the bytes that the board answers to these bytes."""
+        return b"".join(self._answer(frame).encode() for frame in self._deframer.feed(data))
+
+    def _answer(self, frame: Frame) -> Frame:
+        status, payload = self._accept(frame)
+        return Frame(frame.opcode | RESPONSE, frame.seq, bytes((status,)) + payload)
+
+    def _accept(self, frame: Frame) -> tuple[Status, bytes]:
+        if frame.opcode == Opcode.HELLO:
+            return self._hello(frame.payload)
+        if self._nonce is None:
+            return Status.NO_SESSION, b""
+        if frame.opcode in UNSEQUENCED:
+            return self._stop(frame)
+        slot = frame.seq % WINDOW
+        if frame.seq == self._expected:
+            status, payload = self._execute(frame)
+            self._statuses[slot] = status
+            self._expected = (self._expected + 1) & 0xFF
+            return status, payload
+        repeated = (self._expected - frame.seq) & 0xFF <= WINDOW and self._statuses[slot] is not Status.SEQUENCE
+        if not repeated:
+            return Status.SEQUENCE, bytes((self._expected,))
+        return self._execute(frame) if frame.opcode == Opcode.READ else (self._statuses[slot], b"")
+
+    def _hello(self, nonce: bytes) -> tuple[Status, bytes]:
+        if len(nonce) != NONCE_BYTES:
+            return Status.BAD_LENGTH, b""
+        continued = nonce == self._nonce
+        if not continued:
+            self._nonce, self._expected = nonce, 0
+            self._statuses = [Status.SEQUENCE] * WINDOW
+            self._machine.session = int.from_bytes(nonce, "little")
+            self._machine.clear_credit()
+        return Status.OK, pack("<IBB", ABI_VERSION, self._expected, continued)
+
+    def _stop(self, frame: Frame) -> tuple[Status, bytes]:
+        if frame.payload:
+            return Status.BAD_LENGTH, b""
+        if frame.opcode == Opcode.HALT:
+            self._machine.halt()
+        else:
+            self._machine.abort()
+        return Status.OK, b""
+
+    def _execute(self, frame: Frame) -> tuple[Status, bytes]:
+        match frame.opcode:
+            case Opcode.READ:
+                return self._read(frame.payload)
+            case Opcode.WRITE:
+                return self._write(frame.payload), b""
+            case Opcode.START:
+                return self._start(frame.payload), b""
+            case Opcode.GRANT:
+                return self._grant(frame.payload), b""
+        return Status.UNKNOWN_OPCODE, b""
+
+    def _check_window(self, address: int) -> None:
+        if self._machine.state == State.TRAINING and address >> WINDOW_SHIFT not in ANYTIME:
+            raise BusError(Status.BUSY)
+
+    def _read(self, payload: bytes) -> tuple[Status, bytes]:
+        if len(payload) != 5 or not 1 <= payload[4] <= MAX_WORDS:
+            return Status.BAD_LENGTH, b""
+        address, count = unpack("<IB", payload)
+        words = []
+        try:
+            for at in range(address, address + count):
+                self._check_window(at & 0xFFFFFFFF)
+                words.append(self._machine.read(at & 0xFFFFFFFF))
+        except BusError as error:
+            return error.status, b""
+        return Status.OK, pack(f"<{count}I", *words)
+
+    def _write(self, payload: bytes) -> Status:
+        if len(payload) < 8 or len(payload) % 4:
+            return Status.BAD_LENGTH
+        (address,) = unpack("<I", payload[:4])
+        try:
+            for i, (word,) in enumerate(iter_unpack("<I", payload[4:])):
+                at = (address + i) & 0xFFFFFFFF
+                self._check_window(at)
+                self._machine.write(at, word)
+        except BusError as error:
+            return error.status
+        return Status.OK
+
+    def _start(self, payload: bytes) -> Status:
+        if payload:
+            return Status.BAD_LENGTH
+        if self._machine.state in (State.TRAINING, State.PAUSED):
+            return Status.BUSY
+        self._machine.start()
+        return Status.OK
+
+    def _grant(self, payload: bytes) -> Status:
+        if not 2 <= len(payload) <= 2 * MAX_GRANT or len(payload) % 2:
+            return Status.BAD_LENGTH
+        if self._machine.state not in (State.TRAINING, State.PAUSED):
+            return Status.NOT_RUNNING
+        indices = [index for (index,) in iter_unpack("<H", payload)]
+        return Status.OK if self._machine.grant(indices) else Status.FULL
