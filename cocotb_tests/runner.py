@@ -4,9 +4,11 @@ Tests (`test_*.py`, run by pytest) call `run_cocotb`; benches (`*_bench.py`) run
 for what the test gave them. `WAVES=1` in the environment leaves a `dump.vcd` in the build folder.
 """
 
+import contextlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -82,25 +84,24 @@ def run_cocotb(
     folder = BUILD / f"{top}-{verilator.digest(text, top, str(waves))}"
     results = folder / f"{uuid.uuid4().hex}.xml"
     runner = get_runner("verilator")
-    with mock.patch.dict(os.environ, verilator.environment()):
-        with verilator.lock(BUILD / f"{folder.name}.lock"):
-            if not (folder / "stamp").exists():
-                _build(runner, folder, top, text, waves)
-        try:
-            runner.test(
-                test_module=bench if "." in bench else f"cocotb_tests.{bench}",
-                hdl_toplevel=top,
-                hdl_toplevel_lang="verilog",
-                build_dir=folder,
-                testcase=testcase,
-                seed=seed,
-                waves=waves,
-                results_xml=str(results),
-                extra_env={_VARIABLE: json.dumps(params), "PYTHONWARNINGS": "error"},
-            )
-        except SystemExit as stop:
-            if not results.exists():
-                raise RuntimeError(f"Simulator of {top} ended with {stop.code} and left no results") from None
+    with verilator.lock(BUILD / f"{folder.name}.lock"):
+        if not (folder / "stamp").exists():
+            _build(runner, folder, top, text, waves)
+    try:
+        runner.test(
+            test_module=bench if "." in bench else f"cocotb_tests.{bench}",
+            hdl_toplevel=top,
+            hdl_toplevel_lang="verilog",
+            build_dir=folder,
+            testcase=testcase,
+            seed=seed,
+            waves=waves,
+            results_xml=str(results),
+            extra_env={_VARIABLE: json.dumps(params), "PYTHONWARNINGS": "error"},
+        )
+    except (SystemExit, RuntimeError) as stop:
+        if not results.exists():
+            raise RuntimeError(f"Simulator of {top} left no results: {stop}") from None
     _judge(results, bench)
 
 
@@ -124,19 +125,30 @@ def _build(runner: Any, folder: Path, top: str, text: str, waves: bool) -> None:
     source = folder / f"{top}.v"
     source.write_text(text)
     log = folder / "build.log"
+    # Verilator's own library takes most of a small build and is the same for all of them: the first build compiles it for the others.
+    library = BUILD / f"library-{verilator.digest(str(waves))}"
+    found = library.exists()
+    link = ["-LDFLAGS", " ".join(map(str, sorted(library.glob("*.o"))))] if found else []
+    variables = {"VM_GLOBAL_FAST": "", "VM_GLOBAL_SLOW": ""} if found else {}
     try:
-        runner.build(
-            sources=[source],
-            hdl_toplevel=top,
-            build_dir=folder,
-            build_args=list(verilator.FLAGS),
-            timescale=("1ns", "1ps"),
-            waves=waves,
-            always=True,
-            log_file=log,
-        )
+        with mock.patch.dict(os.environ, verilator.environment(**variables)):
+            runner.build(
+                sources=[source],
+                hdl_toplevel=top,
+                build_dir=folder,
+                build_args=[*verilator.FLAGS, *link],
+                timescale=("1ns", "1ps"),
+                waves=waves,
+                always=True,
+                log_file=log,
+            )
     except RuntimeError as error:
         raise RuntimeError(f"Verilator build of {top} failed: {error}\n{log.read_text()[-4000:]}") from None
+    if not found:
+        with tempfile.TemporaryDirectory(dir=BUILD) as temporary, contextlib.suppress(OSError):
+            for file in folder.glob("verilated*.o"):
+                shutil.copy(file, temporary)
+            os.rename(temporary, library)
     (folder / "stamp").touch()
 
 

