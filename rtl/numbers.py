@@ -1,0 +1,49 @@
+"""Fixed-point arithmetic as Amaranth expressions: the rounding and saturation of docs/machine.md, no wider than needed."""
+
+from amaranth.hdl import Cat, Const, Mux, Value, ValueLike
+
+__all__ = ["clamp", "rshift", "rshift_by", "sat"]
+
+
+def rshift(value: ValueLike, n: int) -> Value:
+    """Shift right by a constant, half away from zero.
+
+    One adder: for a negative value the half is one smaller, so that an exact half falls away from zero too.
+    """
+    value = Value.cast(value)
+    if n == 0:
+        return value
+    width, signed = value.shape().width, value.shape().signed
+    negative = value[-1] if signed else Const(0, 1)
+    half = Cat(negative.replicate(n - 1), ~negative)
+    keep = max(width - n + 1, 1)
+    result = ((value + half) >> n)[:keep]
+    return result.as_signed() if signed else result
+
+
+def rshift_by(value: ValueLike, n: ValueLike, *, most: int | None = None) -> Value:
+    """Shift right by a variable `n` of 0 to `most` (by default all that fits in `n`), half away from zero."""
+    value, n = Value.cast(value), Value.cast(n)
+    width, signed = value.shape().width, value.shape().signed
+    most = (1 << len(n)) - 1 if most is None else most
+    negative = value[-1] if signed else Const(0, 1)
+    half = Cat(Mux(negative, n > i + 1, n == i + 1) for i in range(min(most, width)))
+    # Beyond the width a half no longer changes the result: it is zero then, which the shift alone does not give.
+    rounded = ((value + half) >> n)[: width + 1]
+    rounded = rounded.as_signed() if signed else rounded
+    return Mux(n > width, 0, rounded) if most > width else rounded
+
+
+def sat(value: ValueLike, limit: int) -> tuple[Value, Value]:
+    """Clamp to -limit .. limit; return the result, just wide enough, and whether it was clamped."""
+    value = Value.cast(value)
+    over, under = value > limit, value < -limit
+    result = Mux(over, limit, Mux(under, -limit, value))[: limit.bit_length() + 1].as_signed()
+    return result, over | under
+
+
+def clamp(value: ValueLike, low: ValueLike, high: ValueLike) -> Value:
+    """Clamp between two variable signed bounds, of which `low` is not above `high`."""
+    low, high = Value.cast(low), Value.cast(high)
+    width = max(len(low), len(high))
+    return Mux(value > high, high, Mux(value < low, low, value))[:width].as_signed()

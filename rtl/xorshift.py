@@ -1,0 +1,18 @@
+"""Random streams: the 32-bit xorshift step and the near-normal number made of one word (docs/machine.md, Random streams)."""
+
+from amaranth.hdl import Value
+
+__all__ = ["gauss", "xorshift"]
+
+
+def xorshift(state: Value) -> Value:
+    """Return the state after `state`, which is also the next random word."""
+    state = state ^ (state << 13)[:32]
+    state = state ^ (state >> 17)
+    return (state ^ (state << 5))[:32]
+
+
+def gauss(word: Value) -> Value:
+    """Return the sum of the word's four bytes less its mean, signed, -510 to 510."""
+    low, high = word[0:8] + word[8:16], word[16:24] + word[24:32]
+    return (low + high - 510)[:10].as_signed()
