@@ -1,0 +1,213 @@
+"""Drivers and checkers of Amaranth streams for benches.
+
+Everything is driven at the falling clock edge and sampled when that time step has settled, which is what the next rising edge sees.
+Payloads are plain Python: an integer, a dict for a struct layout, a list for an array layout.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import cocotb
+from amaranth.hdl import Shape, ShapeLike
+from amaranth.lib import data, enum
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, ReadOnly
+
+Pattern = Callable[[], bool]
+
+
+def never() -> bool:
+    """Never pause."""
+    return False
+
+
+def often(probability: float, seed: int) -> Pattern:
+    """Pause in each cycle with a probability."""
+    generator = random.Random(seed)
+    return lambda: generator.random() < probability
+
+
+def bursts(seed: int) -> Pattern:
+    """Alternate runs of 1 to 12 cycles without and with pauses."""
+    generator = random.Random(seed)
+    state = [False, 0]
+
+    def pattern() -> bool:
+        if not state[1]:
+            state[:] = [not state[0], generator.randint(1, 12)]
+        state[1] -= 1
+        return bool(state[0])
+
+    return pattern
+
+
+PATTERNS = ("never", "often", "bursts", "late")
+"""Names of pause patterns. A sink with `late` is ready only after it has seen valid: a source that waits for ready hangs there."""
+
+
+def pattern(name: str, seed: int) -> Pattern:
+    """Return the pause pattern of a name; `late` is the sinks' own, for a source it means rarely sending."""
+    return {"never": never, "often": often(0.4, seed), "bursts": bursts(seed), "late": often(0.8, seed)}[name]
+
+
+def pack(layout: ShapeLike, value: Any) -> int:
+    """Return the bits of a Python value in a layout."""
+    if isinstance(layout, data.StructLayout):
+        return sum(pack(field.shape, value[name]) << field.offset for name, field in layout)
+    if isinstance(layout, data.ArrayLayout):
+        width = Shape.cast(layout.elem_shape).width
+        return sum(pack(layout.elem_shape, v) << i * width for i, v in enumerate(value))
+    return int(getattr(value, "value", value)) & ((1 << Shape.cast(layout).width) - 1)
+
+
+def unpack(layout: ShapeLike, bits: int) -> Any:
+    """Return the Python value of bits in a layout."""
+    if isinstance(layout, data.StructLayout):
+        return {name: unpack(field.shape, bits >> field.offset) for name, field in layout}
+    if isinstance(layout, data.ArrayLayout):
+        width = Shape.cast(layout.elem_shape).width
+        return [unpack(layout.elem_shape, bits >> i * width) for i in range(layout.length)]
+    shape = Shape.cast(layout)
+    bits &= (1 << shape.width) - 1
+    value = bits - (1 << shape.width) if shape.signed and bits >> (shape.width - 1) else bits
+    return layout(value) if isinstance(layout, enum.EnumType) else value
+
+
+async def start(dut: Any, *, period_ns: int = 10) -> None:
+    """Start the clock and reset the design; returns at a falling edge, out of reset. Inputs should have been set before."""
+    dut.rst.value = 1
+    cocotb.start_soon(Clock(dut.clk, period_ns, "ns").start())
+    for _ in range(3):
+        await FallingEdge(dut.clk)
+    dut.rst.value = 0
+
+
+async def cycles(dut: Any, count: int = 1) -> None:
+    """Wait for falling edges."""
+    for _ in range(count):
+        await FallingEdge(dut.clk)
+
+
+class Source:
+    """Drives a stream input of the design.
+
+    Parameters
+    ----------
+    dut, name
+        Design and name of its stream port.
+    layout
+        Shape of the payload.
+    pause
+        Called before each new word; True holds it back for a cycle.
+    """
+
+    def __init__(self, dut: Any, name: str, layout: ShapeLike, *, pause: Pattern = never) -> None:
+        self._dut, self._layout, self.pause = dut, layout, pause
+        self._payload, self._valid, self._ready = (getattr(dut, f"{name}__{part}") for part in ("payload", "valid", "ready"))
+        self._queue: deque[Any] = deque()
+        self._valid.value, self._payload.value = 0, 0
+        self.sent = 0
+        cocotb.start_soon(self._run())
+
+    def send(self, values: Iterable[Any]) -> None:
+        """Queue words."""
+        self._queue.extend(values)
+
+    def drop(self) -> None:
+        """Forget what waits; a word on offer is taken back at the next falling edge."""
+        self._queue.clear()
+
+    async def drain(self) -> None:
+        """Wait until all queued words are taken."""
+        while self._queue:
+            await FallingEdge(self._dut.clk)
+
+    async def _run(self) -> None:
+        offering = False
+        while True:
+            await FallingEdge(self._dut.clk)
+            offering = bool(self._queue) and (offering or not self.pause())
+            self._valid.value = int(offering)
+            if offering:
+                self._payload.value = pack(self._layout, self._queue[0])
+            await ReadOnly()
+            if offering and self._queue and int(self._ready.value):
+                self._queue.popleft()
+                self.sent += 1
+                offering = False
+
+
+class Sink:
+    """Takes the words of a stream output and checks the contract: a word on offer stays, unchanged, until it is taken.
+
+    Parameters
+    ----------
+    dut, name, layout
+        As for `Source`.
+    pause
+        Called each cycle; True means not ready. The name `late` instead: ready only in the cycle after valid was seen.
+
+    Members
+    -------
+    words
+        What was taken, oldest first; `times` has the clock cycle of each.
+    """
+
+    def __init__(self, dut: Any, name: str, layout: ShapeLike, *, pause: Pattern | str = never) -> None:
+        self._dut, self._name, self._layout, self.pause = dut, name, layout, pause
+        self._payload, self._valid, self._ready = (getattr(dut, f"{name}__{part}") for part in ("payload", "valid", "ready"))
+        self._ready.value = 0
+        self.words: list[Any] = []
+        self.times: list[int] = []
+        self.cycle = 0
+        self._waiting: int | None = None
+        self._task = cocotb.start_soon(self._run())
+
+    def forget(self) -> None:
+        """Allow the word on offer to vanish once (abort)."""
+        self._waiting = None
+
+    async def get(self) -> Any:
+        """Take the oldest word, waiting for it."""
+        await self.wait(1)
+        self.times.pop(0)
+        return self.words.pop(0)
+
+    async def wait(self, count: int) -> None:
+        """Wait until `count` words are there."""
+        while len(self.words) < count:
+            await FallingEdge(self._dut.clk)
+
+    def expect(self, values: list[Any]) -> None:
+        """Compare all words taken with what should have come, and start anew."""
+        for i, (got, want) in enumerate(zip(self.words, values, strict=False)):
+            assert got == want, f"{self._name}: word {i} is {got}, not {want}"
+        assert len(self.words) == len(values), f"{self._name}: {len(self.words)} words came, not {len(values)}"
+        self.words, self.times = [], []
+
+    async def _run(self) -> None:
+        seen = False
+        while True:
+            await FallingEdge(self._dut.clk)
+            self.cycle += 1
+            ready = seen if isinstance(self.pause, str) else not self.pause()
+            self._ready.value = int(ready)
+            await ReadOnly()
+            if int(self._dut.rst.value):
+                continue
+            valid, bits = int(self._valid.value), int(self._payload.value)
+            if self._waiting is not None:
+                assert valid, f"{self._name}: valid fell before the word was taken"
+                assert bits == self._waiting, f"{self._name}: payload changed while it waited"
+            seen = bool(valid) and not ready
+            self._waiting = bits if seen else None
+            if valid and ready:
+                self.words.append(unpack(self._layout, bits))
+                self.times.append(self.cycle)
+
+
+def sink_pause(name: str, seed: int) -> Pattern | str:
+    """Return what `Sink` takes as `pause` for a pattern name."""
+    return "late" if name == "late" else pattern(name, seed)
