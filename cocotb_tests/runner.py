@@ -29,7 +29,7 @@ _VARIABLE = "BACKPULSE_BENCH"
 _DETECTED = {"AssertionError", "SimTimeoutError"}
 
 
-class BenchFailure(AssertionError):
+class BenchError(AssertionError):
     """A test of the bench failed; `kinds` are the exception types, `tests` the names of the tests."""
 
     def __init__(self, message: str, *, kinds: set[str], tests: list[str]) -> None:
@@ -73,7 +73,7 @@ def run_cocotb(
 
     Raises
     ------
-    BenchFailure
+    BenchError
         If a test failed.
     RuntimeError
         If the build failed, the simulator crashed, or no test ran at all.
@@ -112,7 +112,7 @@ def expect_failure(component: wiring.Component, bench: str, **arguments: Any) ->
     """
     try:
         run_cocotb(component, bench, **arguments)
-    except BenchFailure as failure:
+    except BenchError as failure:
         if not failure.kinds <= _DETECTED:
             raise RuntimeError(f"Bench {bench} broke instead of judging: {failure}") from failure
         return
@@ -161,7 +161,7 @@ def _judge(results: Path, bench: str) -> None:
     failed = [(case.get("name", ""), bad) for case in cases for tag in ("failure", "error") for bad in case.findall(tag)]
     if failed:
         lines = [f"{test}: {bad.get('type')}: {bad.get('message')}" for test, bad in failed]
-        raise BenchFailure(
+        raise BenchError(
             f"Bench {bench} failed\n" + "\n".join(lines),
             kinds={str(bad.get("type")) for _, bad in failed},
             tests=[test for test, _ in failed],

@@ -5,7 +5,7 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from cocotb_tests.runner import BenchFailure, expect_failure, run_cocotb
+from cocotb_tests.runner import BenchError, expect_failure, run_cocotb
 
 
 class Counter(wiring.Component):
@@ -28,7 +28,7 @@ def test_passes():
 
 
 def test_failure_is_seen():
-    with pytest.raises(BenchFailure, match="counts"):
+    with pytest.raises(BenchError, match="counts"):
         run_cocotb(Counter(step=3), "runner_bench", step=4)
     expect_failure(Counter(step=3), "runner_bench", step=4)
 

@@ -1,0 +1,50 @@
+# Every target does its own set-up: Python 3.11 or newer, g++, make and perl are all that a machine needs.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: help demo test lint bench table clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo    train the digits on the virtual board (RTL) and compare with the golden model"
+	@echo "make test    all tests, pure Python and RTL"
+	@echo "make lint    style and types"
+	@echo "make bench   speed of golden model, virtual board and RTL"
+	@echo "make table   the table of learning results in docs"
+	@echo "make clean   remove builds and the environment"
+
+demo: .venv/installed-sim
+	$(BIN)/python -m host.demo
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+bench: .venv/installed-sim
+	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+table: .venv/installed-sim
+	$(BIN)/python -m benchmarks.table $(ARGS)
+
+clean:
+	rm -rf .venv build out *.egg-info
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Backpulse needs Python 3.11 or newer: call make PYTHON=python3.11"; exit 1; }
+	@echo "Making the environment in .venv (once)"
+	$(PYTHON) -m venv .venv
+
+.venv/installed-sim: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing Backpulse and its simulator"
+	$(INSTALL) '.[sim]'
+	touch $@
+
+.venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing Backpulse, its simulator and the test tools"
+	$(INSTALL) '.[sim,dev]'
+	touch $@
