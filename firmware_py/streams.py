@@ -53,7 +53,9 @@ def seed_lane(seed: int, stream: int, lane: int) -> int:
 
 def seed_states(config: Config, seed: int) -> dict[Stream, list[int]]:
     """Return the first states of every stream that a configuration has: a list of 32-bit states a stream."""
-    states = {Stream.ROUNDING: config.tile_cols, Stream.READ: 2}
+    states = {Stream.ROUNDING: config.tile_cols}
+    if config.read_noise:
+        states[Stream.READ] = 2
     if config.device is not DeviceKind.IDEAL:
         states[Stream.WRITE] = config.tile_cols
     return {stream: [seed_lane(seed, stream, lane) for lane in range(count)] for stream, count in states.items()}
