@@ -88,7 +88,9 @@ class Dataset:
         for k in np.unique(self.y):
             members = np.flatnonzero(self.y == k)
             if len(members) < 2:
-                raise InputError(f"{self.name}: class {self.labels[k]} has 1 sample, but training and test need one each: add samples of it")
+                raise InputError(
+                    f"{self.name}: class {self.labels[k]} has 1 sample, but training and test need one each: add samples of it"
+                )
             test.append(random.permutation(members)[: max(1, round(TEST_FRACTION * len(members)))])
         chosen = np.sort(np.concatenate(test))
         return np.setdiff1d(np.arange(len(self.x)), chosen), chosen
@@ -148,7 +150,9 @@ def _dataset(name: str, x: np.ndarray, y: np.ndarray, *, image: bool, columns: l
     bad = np.argwhere(~np.isfinite(x))
     if bad.size:
         row, column = bad[0]
-        raise InputError(f"{name}: row {row + 1}, column {columns[column] if columns else column + 1} is {x[row, column]}, not a finite number")
+        raise InputError(
+            f"{name}: row {row + 1}, column {columns[column] if columns else column + 1} is {x[row, column]}, not a finite number"
+        )
     classes, labels = _classes(name, y)
     return Dataset(name=name, x=x, y=classes, labels=labels, image=image, train_size=train_size)
 

@@ -1,0 +1,121 @@
+"""Checkpoints: everything that a run needs to go on with the same bits, in a `.npz` without pickle.
+
+Taken at sample boundaries only, where the vectors of the machine are dead.
+"""
+
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firmware_py.registers import Counter, Stream
+
+from .errors import InputError
+from .scaling import Scaler
+from .settings import Settings
+
+VERSION = 1
+
+
+@dataclass
+class Position:
+    """How far a run has come; `epoch` from 0, `place` samples of it are done."""
+
+    epoch: int = 0
+    place: int = 0
+    test_accuracy: list[float] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    train_accuracy: list[float] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=lambda: {c.name: 0 for c in Counter})
+    """Counters since the run began."""
+    epoch_start: dict[str, int] = field(default_factory=lambda: {c.name: 0 for c in Counter})
+    """`totals` at the start of the present epoch."""
+
+
+@dataclass(kw_only=True)
+class Checkpoint:
+    """A run at rest."""
+
+    settings: Settings
+    epochs: int
+    config: dict[str, int]
+    config_digest: str
+    program_digest: str
+    data_digest: str
+    labels: tuple[str, ...]
+    position: Position
+    scaler: Scaler
+    cells: np.ndarray
+    spread: np.ndarray
+    tile: np.ndarray
+    scales: np.ndarray
+    random: dict[Stream, np.ndarray]
+
+    def save(self, path: Path) -> None:
+        """Write the file, replacing an older one only when the new one is whole.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        head: dict[str, Any] = {"version": VERSION, "settings": self.settings.to_dict(), "position": vars(self.position)}
+        head |= {name: getattr(self, name) for name in ("epochs", "config", "config_digest", "program_digest", "data_digest", "labels")}
+        head["floor"] = self.scaler.floor
+        arrays = {name: getattr(self, name) for name in ("cells", "spread", "tile", "scales")}
+        arrays |= {f"random_{stream.name.lower()}": np.asarray(states, np.uint32) for stream, states in self.random.items()}
+        arrays |= {"center": self.scaler.center, "half": self.scaler.half, "head": np.array(json.dumps(head))}
+        partial = path.with_name(path.name + ".part")
+        try:
+            with partial.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            raise InputError(f"The checkpoint {path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> "Checkpoint":
+        """Read a file.
+
+        Raises
+        ------
+        InputError
+            If there is none, it is damaged, or of another version.
+        """
+        if not path.is_file():
+            raise InputError(f"There is no checkpoint {path}")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            head = json.loads(str(arrays["head"]))
+            if head["version"] != VERSION:
+                raise InputError(f"The checkpoint {path} has version {head['version']}, but this program reads {VERSION}")
+            position = Position(**{f.name: head["position"][f.name] for f in fields(Position)})
+            return cls(
+                settings=Settings.from_dict(head["settings"]),
+                labels=tuple(head["labels"]),
+                position=position,
+                scaler=Scaler(center=arrays["center"], half=arrays["half"], floor=head["floor"]),
+                random={s: arrays[f"random_{s.name.lower()}"] for s in Stream if f"random_{s.name.lower()}" in arrays},
+                **{name: head[name] for name in ("epochs", "config", "config_digest", "program_digest", "data_digest")},
+                **{name: arrays[name] for name in ("cells", "spread", "tile", "scales")},
+            )
+        except InputError:
+            raise
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            raise InputError(f"The checkpoint {path} is damaged or no checkpoint: start again, or give another file") from error
+
+    def check_config(self, config_digest: str) -> None:
+        """Refuse a board that would not go on with the same bits."""
+        if config_digest != self.config_digest:
+            raise InputError(
+                f"The checkpoint was made on another configuration (digest {self.config_digest[:12]}) than this board's "
+                f"({config_digest[:12]}): choose the board and --tile it was made with"
+            )

@@ -1,0 +1,173 @@
+"""What a training run is, apart from the board and the number of epochs."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+
+from firmware_py.compiler import SCHEDULES, Program, compile_network
+from firmware_py.config import Config
+from firmware_py.device import PRESETS, Device
+from firmware_py.isa import SCALE_REGISTERS, Scale
+from firmware_py.network import Network
+
+from .datasets import Dataset, load
+from .errors import InputError, wrong_input
+from .scaling import Scaler, records, targets
+
+SOFTWARE = "software"
+"""The schedule without an array."""
+ROUNDINGS = ("stochastic", "nearest")
+LEAST_PULSES = {"nearest": 0.5, "stochastic": 2.0**-16}
+"""Fewer expected pulses than this always round to none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Network, algorithm, device and data of a run; a checkpoint keeps them.
+
+    Raises
+    ------
+    InputError
+        If a value is not allowed; the message says which are.
+    """
+
+    layers: str = "64-32-10"
+    activation: str = "sigmoid"
+    output: str = "sigmoid"
+    loss: str = "squared"
+    bias: bool = True
+    weight_scale: int = 4
+    schedule: str = "progressive"
+    lr: float = 0.5
+    rounding: str = "stochastic"
+    auto_range: bool = True
+    device: str = "ideal"
+    seed: int = 1
+    dataset: str = "digits"
+    target: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.schedule not in (*SCHEDULES, SOFTWARE):
+            raise InputError(f"Unknown schedule {self.schedule}: choose one of {', '.join((*SCHEDULES, SOFTWARE))}")
+        if self.rounding not in ROUNDINGS:
+            raise InputError(f"Unknown rounding {self.rounding}: choose one of {', '.join(ROUNDINGS)}")
+        if self.device not in PRESETS:
+            raise InputError(f"Unknown device {self.device}: choose one of {', '.join(PRESETS)}")
+        if not 0 <= self.seed < 1 << 32:
+            raise InputError(f"The seed must be from 0 to {(1 << 32) - 1}, not {self.seed}")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise InputError(f"The learning rate must be a positive number, not {self.lr}")
+        network = self.network
+        if self.schedule != SOFTWARE:
+            self._check_lr(network)
+
+    def _check_lr(self, network: Network) -> None:
+        """Refuse a rate at which even the largest error times the largest input rounds to no pulse, and one beyond the scale registers."""
+        dw_min = self.device_model.dw_min * self.weight_scale
+        # The largest |d| of any layer: a saturated word, 8, times the largest f'.
+        steepest = 0.25 if network.output == network.activation == "sigmoid" and self.loss == "squared" else 1.0
+        least = LEAST_PULSES[self.rounding] * dw_min / (8 * steepest)
+        most = 2.0**24 * self.device_model.dw_min
+        if self.lr < least:
+            raise InputError(
+                f"Learning rate {self.lr:g} can never make a pulse: with device {self.device}, weight_scale {self.weight_scale} and "
+                f"{self.rounding} rounding it must be at least {least:.2g}"
+            )
+        if self.lr > most:
+            raise InputError(f"Learning rate {self.lr:g} is beyond the scale registers: it must be at most {most:.3g}")
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        with wrong_input():
+            return Network.parse(
+                self.layers,
+                activation=self.activation,
+                output=self.output,
+                loss=self.loss,
+                bias=self.bias,
+                weight_scale=self.weight_scale,
+            )
+
+    @property
+    def device_model(self) -> Device:
+        """The device of the emulated tiles."""
+        return PRESETS[self.device]
+
+    def compile(self, config: Config) -> Program:
+        """Compile for a board."""
+        with wrong_input():
+            return compile_network(
+                self.network, config, self.schedule, stochastic=self.rounding == "stochastic", auto_range=self.auto_range
+            )
+
+    def scale_words(self) -> list[int]:
+        """Return the scale registers: eta / dw_min, eta, and room for the norm."""
+        with wrong_input():
+            scales = [Scale.from_float(self.lr / self.device_model.dw_min), Scale.from_float(self.lr)]
+        return [s.to_word() for s in scales] + [0] * (SCALE_REGISTERS - len(scales))
+
+    def order(self, epoch: int, samples: int) -> np.ndarray:
+        """Return the sample order of an epoch, counted from 0: RandomState's stream is frozen, so it never changes."""
+        return np.random.RandomState((self.seed * 1_000_003 + epoch) & 0xFFFFFFFF).permutation(samples)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build from values by name; unknown names raise InputError."""
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise InputError(f"Unknown setting {', '.join(sorted(unknown))}")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set as a board takes it.
+
+    Parameters
+    ----------
+    x, t : ndarray
+        int8 drive words, (samples, inputs) and (samples, outputs).
+    y : ndarray
+        Class numbers.
+    train, test : ndarray
+        Sample indices of the two parts.
+    scaler : Scaler
+        Fitted on the training part.
+    digest : str
+        Of the raw data.
+    labels : tuple of str
+        Names of the classes.
+    """
+
+    x: np.ndarray
+    t: np.ndarray
+    y: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+    scaler: Scaler
+    digest: str
+    labels: tuple[str, ...]
+
+    @property
+    def records(self) -> np.ndarray:
+        """Words of the sample store, (samples, words of one)."""
+        return records(self.x, self.t)
+
+
+def prepare(settings: Settings, unit: int, *, scaler: Scaler | None = None, dataset: Dataset | None = None) -> Prepared:
+    """Load, check, split and scale a run's data; `unit` is the largest drive word, `scaler` that of a checkpoint."""
+    data = dataset or load(settings.dataset, target=settings.target)
+    network = settings.network
+    data.check(network.layers[0], network.layers[-1])
+    train, test = data.split()
+    scaler = scaler or Scaler.fit(data.x[train], image=data.image)
+    x = scaler.to_bytes(data.x, unit)
+    t = targets(data.y, network.layers[-1], unit, off=-unit if network.output == "tanh" else 0)
+    return Prepared(x=x, t=t, y=data.y, train=train, test=test, scaler=scaler, digest=data.digest, labels=data.labels)

@@ -1,0 +1,294 @@
+"""Training and evaluation runs on a board: what `backpulse train` does, without a terminal."""
+
+import hashlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firmware_py.compiler import Program
+from firmware_py.device import quantise_cells
+from firmware_py.digest import conductance_digest
+from firmware_py.registers import LOSS_FRAC, Counter
+from firmware_py.streams import seed_states
+
+from .board import Board, Progress, StoppedError
+from .checkpoint import Checkpoint, Position
+from .errors import InputError, wrong_input
+from .settings import SOFTWARE, Prepared, Settings, prepare
+from .software import Software
+
+SAMPLE_ONE = 128
+"""A sample byte of this would be 1.0."""
+
+
+@dataclass
+class Event:
+    """What a run tells its watcher."""
+
+    phase: str
+    """upload, train, test or epoch (one is complete)."""
+    epoch: int
+    epochs: int
+    position: Position
+    progress: Progress | None = None
+
+
+Watcher = Callable[[Event], None]
+
+
+@dataclass
+class Stop:
+    """A wish to stop, set by Ctrl-C."""
+
+    asked: bool = field(default=False)
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[Stop]:
+    """Turn the first Ctrl-C of the body into a wish that runs heed at a sample boundary; the second interrupts at once."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(*_: object) -> None:
+        if stop.asked:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    old = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+def initial_cells(program: Program, settings: Settings) -> np.ndarray:
+    """Return the cells of the initial weights: int64 of shape (rows of all tiles, columns), zero where no layer lies."""
+    config, network = program.config, program.network
+    cells = np.zeros((config.rows, config.tile_cols), np.int64)
+    for placement, weights in zip(program.placements, network.initial_weights(settings.seed), strict=True):
+        words = quantise_cells(settings.device_model, config, weights, network.weight_scale)
+        matrix = words if placement.transposed else words.T
+        for block in placement.blocks:
+            r = block.region
+            row0 = r.tile * config.tile_rows + r.row0
+            part = matrix[r.row_offset : r.row_offset + r.rows, r.col_offset : r.col_offset + r.cols]
+            cells[row0 : row0 + r.rows, r.col0 : r.col0 + r.cols] = part
+    return cells
+
+
+def program_digest(program: Program) -> str:
+    """Return the SHA-256 of a program's words and tables."""
+    words = [i.encode() for i in program.instructions]
+    words += [w for r in program.regions for w in r.to_words()] + [v.to_word() for v in program.vectors]
+    return hashlib.sha256(np.array(words, "<u8").tobytes()).hexdigest()
+
+
+class Trainer:
+    """A training run on a board.
+
+    Parameters
+    ----------
+    board : Board
+    settings : Settings
+    epochs : int
+        Epochs to reach, those of the checkpoint included.
+    checkpoint : Checkpoint, optional
+        What to go on from.
+    data : Prepared, optional
+        The data, if already prepared.
+    watch : callable, optional
+        Called with each `Event`.
+    stop : Stop, optional
+        Looked at while running.
+
+    Raises
+    ------
+    InputError
+        If network, device, data or checkpoint do not fit the board.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        settings: Settings,
+        epochs: int,
+        *,
+        checkpoint: Checkpoint | None = None,
+        data: Prepared | None = None,
+        watch: Watcher | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        self.board, self.settings, self.epochs = board, settings, epochs
+        self.watch, self.stop = watch or (lambda event: None), stop or Stop()
+        self.position = checkpoint.position if checkpoint else Position()
+        self.data = data or prepare(settings, board.config.drive_max, scaler=checkpoint.scaler if checkpoint else None)
+        self.predictions = np.zeros(0, np.int64)
+        self.train_seconds = 0.0
+        self._begun_steps = self.position.totals["STEPS"]
+        with wrong_input():
+            self.tile = np.array(settings.device_model.tile_words(board.config), np.int64)
+        self.program = settings.compile(board.config)
+        if checkpoint:
+            self._check(checkpoint)
+        self._load(checkpoint)
+        self.initial = self.board.read_cells()
+
+    def _check(self, checkpoint: Checkpoint) -> None:
+        checkpoint.check_config(self.board.config_digest)
+        if checkpoint.program_digest != program_digest(self.program):
+            raise InputError("The checkpoint's program is not what this version compiles: go on with the version that made it")
+        if checkpoint.data_digest != self.data.digest:
+            raise InputError(f"{self.settings.dataset} is not the data of the checkpoint: give the same data to --resume")
+
+    def _load(self, checkpoint: Checkpoint | None) -> None:
+        board, settings = self.board, self.settings
+        if checkpoint:
+            self.tile = checkpoint.tile
+            scales, cells, spread, random = checkpoint.scales.tolist(), checkpoint.cells, checkpoint.spread, checkpoint.random
+        else:
+            scales, cells = settings.scale_words(), initial_cells(self.program, settings)
+            spread = settings.device_model.spread_words(board.config, settings.seed)
+            random = seed_states(board.config, settings.seed)
+        self.scales = scales
+        board.load(self.program, scales=scales, tile_words=self.tile.tolist())
+        board.write_spread(spread)
+        board.write_cells(cells)
+        board.write_random({stream: list(states) for stream, states in random.items()})
+        board.totals = {c: self.position.totals[c.name] for c in Counter}
+        board.upload(self.data.records, lambda done, total: self._tell("upload", Progress(done, total, 0, 0.0, 0.0)))
+
+    def _tell(self, phase: str, progress: Progress | None = None) -> None:
+        self.watch(Event(phase, self.position.epoch, self.epochs, self.position, progress))
+
+    def _report(self, phase: str) -> Callable[[Progress], bool]:
+        def report(progress: Progress) -> bool:
+            self._tell(phase, progress)
+            return self.stop.asked
+
+        return report
+
+    def run(self, checkpoint_file: Path | None = None) -> bool:
+        """Train to the last epoch; say whether it came that far (False: the user stopped it, at a sample boundary).
+
+        A checkpoint is saved after each epoch and when stopped, if a file is given.
+        """
+        while self.position.epoch < self.epochs:
+            complete = self._epoch()
+            if checkpoint_file:
+                self.checkpoint().save(checkpoint_file)
+            if not complete:
+                return False
+        return True
+
+    def _epoch(self) -> bool:
+        """Do the rest of the present epoch, with its test."""
+        position, samples = self.position, len(self.data.train)
+        order = self.data.train[self.settings.order(position.epoch, samples)]
+        before = self.board.totals[Counter.STEPS]
+        begun = time.monotonic()
+        try:
+            if position.place < samples:
+                self.board.train(self.program, order[position.place :], self._report("train"))
+        except StoppedError:
+            return False
+        finally:
+            position.place += self.board.totals[Counter.STEPS] - before
+            self.train_seconds += time.monotonic() - begun
+            position.totals = {c.name: self.board.totals[c] for c in Counter}
+        try:
+            predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
+        except StoppedError:
+            return False
+        self.predictions = predictions
+        gained = {name: total - position.epoch_start[name] for name, total in position.totals.items()}
+        position.train_loss.append(gained["LOSS"] / (2 << LOSS_FRAC) / samples)
+        position.train_accuracy.append(gained["HITS"] / samples)
+        position.test_accuracy.append(float(np.mean(predictions == self.data.y[self.data.test])))
+        position.epoch, position.place, position.epoch_start = position.epoch + 1, 0, dict(position.totals)
+        self._tell("epoch")
+        return True
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the run at rest."""
+        config = self.board.config
+        return Checkpoint(
+            settings=self.settings,
+            epochs=self.epochs,
+            config={f.name: int(getattr(config, f.name)) for f in fields(config)},
+            config_digest=self.board.config_digest,
+            program_digest=program_digest(self.program),
+            data_digest=self.data.digest,
+            labels=self.data.labels,
+            position=self.position,
+            scaler=self.data.scaler,
+            cells=self.board.read_cells(),
+            spread=self.board.read_spread(),
+            tile=self.tile,
+            scales=np.array(self.scales, np.uint32),
+            random={s: np.array(states, np.uint32) for s, states in self.board.read_random().items()},
+        )
+
+    def result(self) -> dict[str, Any]:
+        """Return what the run came to, as the JSON of `backpulse train`."""
+        totals = self.position.totals
+        steps = totals["STEPS"]
+        here = steps - self._begun_steps
+        return {
+            "settings": self.settings.to_dict(),
+            "config_digest": self.board.config_digest,
+            "build_digest": self.board.build_digest,
+            "epochs": self.position.epoch,
+            "test_accuracy": self.position.test_accuracy,
+            "train_accuracy": self.position.train_accuracy,
+            "train_loss": self.position.train_loss,
+            "steps": steps,
+            "cycles": totals["CYCLES"],
+            "cycles_per_step": totals["CYCLES"] / steps if steps else 0.0,
+            "read_cycles": totals["READ_CYCLES"],
+            "pulse_cycles": totals["PULSE_CYCLES"],
+            "pulses_up": totals["PULSES_UP"],
+            "pulses_down": totals["PULSES_DOWN"],
+            "pulses_clipped": totals["PULSES_CLIPPED"],
+            "sense_clipped": totals["SENSE_CLIPPED"],
+            "vector_saturated": totals["VECTOR_SATURATED"],
+            "conductance_digest": conductance_digest(self.board.read_cells()),
+            "predictions": self.predictions.tolist(),
+            "steps_per_second": here / self.train_seconds if self.train_seconds else 0.0,
+            "link_retries": self.board.link.retries,
+        }
+
+
+def train_software(settings: Settings, data: Prepared, epochs: int, unit: int, watch: Watcher | None = None) -> dict[str, Any]:
+    """Train the float64 reference on the same weights, order and scaled inputs; return its part of the JSON of `backpulse train`."""
+    reference = Software(settings.network, lr=settings.lr, seed=settings.seed, unit=unit / SAMPLE_ONE)
+    x, t = data.x / SAMPLE_ONE, data.t / SAMPLE_ONE
+    position = Position()
+    predictions = np.zeros(0, np.int64)
+    begun = time.monotonic()
+    for epoch in range(epochs):
+        order = data.train[settings.order(epoch, len(data.train))]
+        position.train_loss.append(reference.train(x[order], t[order]))
+        predictions = reference.predict(x[data.test])
+        position.test_accuracy.append(float(np.mean(predictions == data.y[data.test])))
+        position.epoch = epoch + 1
+        if watch:
+            watch(Event("epoch", epoch + 1, epochs, position))
+    steps = epochs * len(data.train)
+    return {
+        "settings": {**settings.to_dict(), "schedule": SOFTWARE},
+        "epochs": epochs,
+        "test_accuracy": position.test_accuracy,
+        "train_loss": position.train_loss,
+        "steps": steps,
+        "predictions": predictions.tolist(),
+        "steps_per_second": steps / max(1e-9, time.monotonic() - begun),
+    }

@@ -1,0 +1,120 @@
+"""Boards by URL."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from firmware_py.compiler import tiles_needed
+from firmware_py.config import DEFAULT, Config, DeviceKind
+from firmware_py.device import Device
+from firmware_py.machine import GoldenMachine
+from firmware_py.network import Network
+
+from .board import Board
+from .errors import InputError, wrong_input
+from .link import Link, Port
+from .ports import GoldenPort, SerialPort, SocketPort, connect
+
+BAUD = 1_000_000
+"""Baud rate of a serial port, if none is given."""
+
+
+def board_config(network: Network, device: Device, *, tile: str = "128x32", tiles: int | None = None) -> Config:
+    """Return the configuration of a golden or virtual board for a network: one that carries the device, with as many tiles as it needs.
+
+    Parameters
+    ----------
+    tile : str
+        Rows x columns of one tile, as in 128x32.
+    tiles : int, optional
+        Tiles, if not as many as needed.
+
+    Raises
+    ------
+    InputError
+        If there is no such tile.
+    """
+    rows, _, cols = tile.partition("x")
+    if not (rows.isdecimal() and cols.isdecimal()):
+        raise InputError(f"A tile is rows x columns, as in 128x32, not {tile}")
+    with wrong_input():
+        config = replace(DEFAULT, tile_rows=int(rows), tile_cols=int(cols), read_noise=int(device.read_noise > 0))
+        config = replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
+        return replace(config, tiles=tiles_needed(network, config) if tiles is None else tiles)
+
+
+def is_virtual(url: str) -> bool:
+    """Say whether the URL's board is made here, to a configuration of the caller's."""
+    return url in ("golden://", "sim://")
+
+
+def open_board(
+    url: str,
+    *,
+    config: Config = DEFAULT,
+    baud: int = BAUD,
+    wrap: Callable[[Port], Port] | None = None,
+    log: Callable[[np.ndarray], None] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Board:
+    """Open a board.
+
+    Parameters
+    ----------
+    url : str
+        `golden://`, `sim://`, a serial port's path, or `socket://host:port`.
+    config : Config
+        Of a golden or virtual board; another board says itself what it is.
+    baud : int
+        Of a serial port.
+    wrap : callable, optional
+        Put around the port, for tests of bad lines.
+    log : callable, optional
+        Receiver of the golden machine's pulses (`GoldenMachine`).
+    progress : callable, optional
+        Called with what is going on while a virtual board is built.
+
+    Raises
+    ------
+    InputError
+        If the URL is unknown or there is nothing behind it.
+    HostError
+        If nothing answers, or no board of this version.
+    """
+    if url == "golden://":
+        port, end = GoldenPort(GoldenMachine(config, log=log)), _nothing
+    elif url == "sim://":
+        port, end = _virtual(config, progress)
+    elif url.startswith("socket://"):
+        port, end = connect(url.removeprefix("socket://")), _nothing
+    elif "://" in url:
+        raise InputError(f"Unknown board {url}: give golden://, sim://, socket://host:port or the path of a serial port")
+    else:
+        port, end = SerialPort(url, baud), _nothing
+    link = Link(wrap(port) if wrap else port)
+
+    def close() -> None:
+        link.close()
+        end()
+
+    try:
+        return Board(link, close)
+    except BaseException:
+        close()
+        raise
+
+
+def _virtual(config: Config, progress: Callable[[str], None] | None) -> tuple[SocketPort, Callable[[], None]]:
+    """Build (once) and start the virtual board."""
+    try:
+        from gateware.virtual_board import VirtualBoard
+    except ModuleNotFoundError as error:
+        raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
+    board = VirtualBoard(config, progress=progress)
+    board.__enter__()
+    return SocketPort(board.socket), lambda: board.__exit__(None, None, None)
+
+
+def _nothing() -> None:
+    """Nothing to end."""
