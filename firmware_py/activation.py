@@ -11,7 +11,7 @@ import numpy as np
 from .config import Config
 from .formats import rshift, sat
 from .isa import Function
-from .jit import jit
+from .jit import inlined
 
 TABLE_WORDS = 512
 """Words of the tanh table."""
@@ -40,7 +40,7 @@ def table_array(config: Config) -> np.ndarray:
     return np.array(tanh_table(config), dtype=np.int64)
 
 
-@jit
+@inlined
 def activate(function, y, table, pre_frac, vector_frac, unit, vector_max):
     """Return (word, clipped) of an activation of a pre-activation `y` (docs/machine.md, Instructions). int64."""
     if function == _LINEAR:
@@ -58,7 +58,7 @@ def activate(function, y, table, pre_frac, vector_frac, unit, vector_max):
     return sat(signed, unit), 0
 
 
-@jit
+@inlined
 def fprime(function, a, frac):
     """Return the derivative at output `a` for a HADAMARD function, Q.frac. int64."""
     if function == _H_SIGMOID:

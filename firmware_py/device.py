@@ -10,7 +10,7 @@ import numpy as np
 
 from .config import Config, DeviceKind
 from .formats import rshift
-from .jit import jit
+from .jit import inlined
 from .registers import TILE_WORDS, TileParameter
 from .streams import GAUSS_SIGMA, draws, gauss
 
@@ -175,7 +175,7 @@ def with_values(device: Device, **values: float) -> Device:
     return replace(device, **values)
 
 
-@jit
+@inlined
 def update(g, count, spread, word, tile, cell_has_spread):
     """Return a cell after `count` pulses (signed) in one go; `word` is the lane's write-noise word. int64 (docs/machine.md, The tile)."""
     if count == 0:

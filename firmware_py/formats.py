@@ -3,10 +3,10 @@
 Everything is int64; a shift count is never negative unless the function says so.
 """
 
-from .jit import jit
+from .jit import inlined
 
 
-@jit
+@inlined
 def rshift(value, bits):
     """Shift right by `bits`, rounded half away from zero; `value` itself for 0 bits. int64."""
     half = (1 << bits) >> 1
@@ -14,19 +14,19 @@ def rshift(value, bits):
     return magnitude if value >= 0 else -magnitude
 
 
-@jit
+@inlined
 def shift(value, bits):
     """Shift left by `bits`, or rounded right by `-bits`. int64."""
     return value << bits if bits >= 0 else rshift(value, -bits)
 
 
-@jit
+@inlined
 def sat(value, limit):
     """Clamp to -limit .. limit. int64."""
     return min(max(value, -limit), limit)
 
 
-@jit
+@inlined
 def bit_length(value):
     """Return the number of bits of a non-negative integer (0 for 0)."""
     n = 0

@@ -14,9 +14,9 @@ from .config import Config, DeviceKind
 from .device import update
 from .formats import bit_length, rshift, sat, shift
 from .isa import LEGAL, SCALE_REGISTERS, Function, Op
-from .jit import jit
+from .jit import inlined, jit
 from .registers import TILE_WORDS, Counter, Fault, State
-from .streams import gauss, xorshift
+from .streams import advance, gauss, xorshift
 from .timing import instruction_cycles
 
 _MASK32 = 0xFFFFFFFF
@@ -25,6 +25,7 @@ _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY, _NEXT = (
     int(op) for op in (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY, Op.NEXT)
 )
 _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS = (int(c) for c in Counter)
+_LONGEST = 1 << 16
 NORM_EXPONENT = 2
 """Exponent of a scale register written by NORM2."""
 
@@ -34,15 +35,14 @@ class Memory(NamedTuple):
 
     cells: np.ndarray  # int32 (rows of all tiles, columns)
     spread: np.ndarray  # int32, same shape
-    rounding: np.ndarray  # int64 (columns), 32-bit states
-    write: np.ndarray  # int64 (columns)
+    rounding: np.ndarray  # int32 (columns): the bits of a 32-bit state
+    write: np.ndarray  # int32 (columns)
     read: np.ndarray  # int64 (2), one a bank
     tile: np.ndarray  # int64 (TILE_WORDS)
     program: np.ndarray  # int64 (program_words)
     regions: np.ndarray  # int64 (regions, 4)
     table: np.ndarray  # int64 (vectors)
-    magnitudes: np.ndarray  # int64 (vectors)
-    masks: np.ndarray  # int64 (vectors): the OR behind a magnitude
+    masks: np.ndarray  # int64 (vectors): the OR behind a vector's magnitude
     vectors: np.ndarray  # int64 (vector_words)
     pages: np.ndarray  # int64 (2, page_bytes), signed bytes
     store: np.ndarray  # uint8 (4 store_words)
@@ -52,9 +52,12 @@ class Memory(NamedTuple):
     activations: np.ndarray  # int64 (512)
     legal: np.ndarray  # bool (16, 16): operation, function
     control: np.ndarray  # int64: pc, active, state, fault, page, bank, stride, halt
-    line: np.ndarray  # int64 scratch: the longer side of a tile
-    sums: np.ndarray  # int32 scratch: one a column
+    line: np.ndarray  # int64 scratch of the longest vector, like the three below
+    words: np.ndarray  # int64
+    factors: np.ndarray  # int64
+    sums: np.ndarray  # int64: analog sums, then sense words
     planned: np.ndarray  # int32 scratch: P_j of a PULSE
+    counts: np.ndarray  # int32 scratch: signed counts of a row
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
 
@@ -93,50 +96,52 @@ def number_format(config: Config) -> Format:
     return Format(*(derived[f] if f in derived else int(getattr(config, f)) for f in Format._fields))
 
 
-@jit
-def _element(m, f, entry, index):
-    """Return element `index` of a vector: a stored word, a byte of the sample page, or the constant unit behind its end."""
-    length = (entry >> 16) & 0x7FFF
-    if index == length and (entry >> 15) & 1:
-        return f.unit
-    address = (entry & 0x7FFF) + index
-    if entry >> 31:
-        return m.pages[m.control[PAGE], address & (m.pages.shape[1] - 1)] << f.drive_shift
-    return m.vectors[address & (m.vectors.shape[0] - 1)]
-
-
-@jit
-def _store(m, f, vector, index, word, final):
-    """Write element `index` of a vector; a final word takes part in the vector's magnitude."""
+@inlined
+def _gather(m, f, vector, offset, n, line):
+    """Copy elements offset .. offset + n - 1 of a vector to a line: stored words, bytes of the sample page, the unit behind the end."""
     entry = m.table[vector]
-    m.vectors[((entry & 0x7FFF) + index) & (m.vectors.shape[0] - 1)] = word
+    base, bias, length = (entry & 0x7FFF) + offset, (entry >> 15) & 1, (entry >> 16) & 0x7FFF
+    if entry >> 31:
+        page = m.pages[m.control[PAGE]]
+        for i in range(n):
+            line[i] = page[(base + i) & (page.shape[0] - 1)] << f.drive_shift
+    else:
+        words = m.vectors
+        for i in range(n):
+            line[i] = words[(base + i) & (words.shape[0] - 1)]
+    if bias and offset <= length < offset + n:
+        line[length - offset] = f.unit
+
+
+@inlined
+def _scatter(m, f, vector, offset, n, line, final):
+    """Write a line to elements offset .. offset + n - 1 of a vector; final words take part in the vector's magnitude."""
+    entry = m.table[vector]
+    base = (entry & 0x7FFF) + offset
+    words = m.vectors
+    mask = 0
+    for i in range(n):
+        words[(base + i) & (words.shape[0] - 1)] = line[i]
+        mask |= abs(line[i])
     if final:
-        if index == 0:
+        if offset == 0:
             m.masks[vector] = f.unit if (entry >> 15) & 1 else 0
-        m.masks[vector] |= abs(word)
-        m.magnitudes[vector] = bit_length(m.masks[vector])
+        m.masks[vector] |= mask
 
 
-@jit
+@inlined
 def _magnitude(m, f, vector):
     """Return a vector's magnitude; a sample's is that of full drive."""
-    return f.vector_frac if m.table[vector] >> 31 else m.magnitudes[vector]
+    return f.vector_frac if m.table[vector] >> 31 else bit_length(m.masks[vector])
 
 
-@jit
-def _convert(m, f, total):
-    """Return the sense word of an analog sum: read noise, rounding, full scale."""
-    if f.read_noise:
-        bank = m.control[BANK]
-        m.read[bank] = xorshift(m.read[bank])
-        total += gauss(m.read[bank]) * m.tile[8]
-    sense = rshift(total, f.sense_shift)
-    if abs(sense) > f.sense_max:
-        m.counters[_SENSE] += 1
-    return sat(sense, f.sense_max)
+@inlined
+def _length(m, vector):
+    """Return a vector's length."""
+    return (m.table[vector] >> 16) & 0x7FFF
 
 
-@jit
+@inlined
 def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, backward):
     """READ (rows to columns) and READT (columns to rows)."""
     row0 = (region[0] >> 16) * f.tile_rows + (region[0] & 0xFFFF)
@@ -144,79 +149,122 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     col0, scale_log2 = region[2] >> 16, region[2] & 0xFFFF
     row_offset, col_offset = region[3] >> 16, region[3] & 0xFFFF
     columns_out = op == _READ
-    n, offset, out_offset = (rows, row_offset, col_offset) if columns_out else (cols, col_offset, row_offset)
-    s = sat_range(f, f.vector_frac - _magnitude(m, f, source)) if auto_range else 0
-    for i in range(n):
-        wide = shift(_element(m, f, m.table[source], offset + i), s - f.drive_shift)
-        if abs(wide) > f.drive_max + 1:
-            m.counters[_SATURATED] += 1
-        m.line[i] = sat(wide, f.drive_max)
-    k = (f.backward_shift if backward else f.forward_shift) + scale_log2 - s
+    n, offset, n_out, out_offset = (rows, row_offset, cols, col_offset) if columns_out else (cols, col_offset, rows, row_offset)
+    s = min(max(f.vector_frac - _magnitude(m, f, source), f.range_min), f.range_max) if auto_range else 0
+    line, sums, words, factors = m.line, m.sums, m.words, m.factors
+    _gather(m, f, source, offset, n, line)
+    m.counters[_SATURATED] += _to_drives(line, n, s - f.drive_shift, f.drive_max)
     if columns_out:
-        _multiply_rows(m.cells, m.line, row0, rows, col0, cols, m.sums)
-        for c in range(cols):
-            _receive(m, f, _convert(m, f, np.int64(m.sums[c])), k, to, out_offset + c, aux, function, accumulate)
+        _multiply_rows(m.cells, line, row0, rows, col0, cols, sums)
     else:
-        for r in range(rows):
-            total = _multiply_row(m.cells, m.line, row0 + r, col0, cols)
-            _receive(m, f, _convert(m, f, total), k, to, out_offset + r, aux, function, accumulate)
+        _multiply_columns(m.cells, line, row0, rows, col0, cols, sums)
+    if f.read_noise:
+        _add_read_noise(m.read, m.control[BANK], m.tile[8], sums, n_out)
+    m.counters[_SENSE] += _convert(sums, n_out, f.sense_shift, f.sense_max)
+    k = (f.backward_shift if backward else f.forward_shift) + scale_log2 - s
+    if accumulate:
+        _gather(m, f, to, out_offset, n_out, words)
+    for i in range(n_out):
+        words[i] = shift(sums[i], k) + (words[i] if accumulate else 0)
+    if function != _PARTIAL:
+        m.counters[_SATURATED] += _saturate(words, n_out, f.vector_max)
+        if function >= _HADAMARD:
+            _gather(m, f, aux, out_offset, n_out, factors)
+            m.counters[_SATURATED] += _times_fprime(words, factors, n_out, function, f)
+        elif function != _NONE:
+            m.counters[_SATURATED] += _activate(words, n_out, function, m.activations, f)
+    _scatter(m, f, to, out_offset, n_out, words, function != _PARTIAL)
 
 
-@jit
-def sat_range(f, s):
-    """Limit an auto-range shift."""
-    return min(max(s, f.range_min), f.range_max)
+@inlined
+def _to_drives(line, n, bits, drive_max):
+    """Turn vector words into drives in place; return how many were clamped by more than the missing 1.0."""
+    clamped = 0
+    for i in range(n):
+        wide = shift(line[i], bits)
+        clamped += abs(wide) > drive_max + 1
+        line[i] = sat(wide, drive_max)
+    return clamped
 
 
-@jit
+@inlined
 def _multiply_rows(cells, line, row0, rows, col0, cols, sums):
-    """Sum drive * cell down each column. A sum of 512 rows fits 32 bits, which the compiler's vectors like."""
+    """Sum drive * cell down each column. A sum of 512 rows fits 32 bits, which puts eight lanes into one instruction."""
+    acc = sums[:cols].view(np.int32)[:cols]
     for c in range(cols):
-        sums[c] = 0
+        acc[c] = 0
     for r in range(rows):
         drive = np.int32(line[r])
+        row = cells[row0 + r, col0 : col0 + cols]
         if drive:
             for c in range(cols):
-                sums[c] = np.int32(sums[c] + drive * cells[row0 + r, col0 + c])
+                acc[c] = np.int32(acc[c] + np.int32(drive * row[c]))
+    for c in range(cols - 1, -1, -1):
+        sums[c] = acc[c]
 
 
-@jit
-def _multiply_row(cells, line, row, col0, cols):
-    """Sum drive * cell along one row. int64."""
-    total = 0
-    for c in range(cols):
-        total += line[c] * cells[row, col0 + c]
-    return total
+@inlined
+def _multiply_columns(cells, line, row0, rows, col0, cols, sums):
+    """Sum drive * cell along each row."""
+    for r in range(rows):
+        row = cells[row0 + r, col0 : col0 + cols]
+        total = 0
+        for c in range(cols):
+            total += line[c] * row[c]
+        sums[r] = total
 
 
-@jit
-def _receive(m, f, sense, k, to, index, aux, function, accumulate):
-    """Scale one sense word, accumulate it, and store it through the function."""
-    word = shift(sense, k)
-    if accumulate:
-        word += _element(m, f, m.table[to], index)
-    if function == _PARTIAL:
-        _store(m, f, to, index, word, False)
-        return
-    y = sat(word, f.vector_max)
-    m.counters[_SATURATED] += y != word
-    if function >= _HADAMARD:
-        y = _times_fprime(m, f, y, _element(m, f, m.table[aux], index), function)
-    elif function != _NONE:
-        y, clipped = activate(function, y, m.activations, f.pre_frac, f.vector_frac, f.unit, f.vector_max)
-        m.counters[_SATURATED] += clipped
-    _store(m, f, to, index, y, True)
+@inlined
+def _add_read_noise(states, bank, sigma, sums, n):
+    """Add read noise to the analog sums: the bank's stream advances once a sense word."""
+    state = states[bank]
+    for i in range(n):
+        state = xorshift(state)
+        sums[i] += gauss(state) * sigma
+    states[bank] = state
 
 
-@jit
-def _times_fprime(m, f, y, a, function):
-    """Multiply an error by the derivative at output `a`."""
-    wide = rshift(y * fprime(function, a, f.vector_frac), f.vector_frac)
-    m.counters[_SATURATED] += abs(wide) > f.vector_max
-    return sat(wide, f.vector_max)
+@inlined
+def _convert(sums, n, bits, sense_max):
+    """Turn analog sums into sense words in place; return how many were over range."""
+    over = 0
+    for i in range(n):
+        sense = rshift(sums[i], bits)
+        over += abs(sense) > sense_max
+        sums[i] = sat(sense, sense_max)
+    return over
 
 
-@jit
+@inlined
+def _saturate(words, n, limit):
+    """Clamp words in place; return how many changed."""
+    changed = 0
+    for i in range(n):
+        word = sat(words[i], limit)
+        changed += word != words[i]
+        words[i] = word
+    return changed
+
+
+@inlined
+def _activate(words, n, function, table, f):
+    """Apply an activation in place; return how many were clamped by LINEAR."""
+    clamped = 0
+    for i in range(n):
+        words[i], one = activate(function, words[i], table, f.pre_frac, f.vector_frac, f.unit, f.vector_max)
+        clamped += one
+    return clamped
+
+
+@inlined
+def _times_fprime(words, outputs, n, function, f):
+    """Multiply errors by the derivative at their outputs, in place; return how many were clamped."""
+    for i in range(n):
+        words[i] = rshift(words[i] * fprime(function, outputs[i], f.vector_frac), f.vector_frac)
+    return _saturate(words, n, f.vector_max)
+
+
+@inlined
 def pulse_shift(exponent, scale_log2, magnitude):
     """Return (f, q) of a PULSE: bits that the column words lose, and bytes that the products lose."""
     x = exponent - scale_log2
@@ -226,7 +274,7 @@ def pulse_shift(exponent, scale_log2, magnitude):
     return magnitude + 1 + t % 8, t // 8
 
 
-@jit
+@inlined
 def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     """PULSE: outer-product weight pulses, row by row."""
     tile = region[0] >> 16
@@ -235,139 +283,147 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     col0, scale_log2 = region[2] >> 16, region[2] & 0xFFFF
     row_offset, col_offset = region[3] >> 16, region[3] & 0xFFFF
     lose, q = pulse_shift(m.scales[scale, 1], scale_log2, _magnitude(m, f, cols_vector))
-    for c in range(f.tile_cols):
-        m.planned[c] = 0
+    line, planned, counts, rounding, write, tile_words = m.line, m.planned, m.counts, m.rounding, m.write, m.tile
+    _gather(m, f, cols_vector, col_offset, cols, line)
+    planned[:] = 0
     if q <= 3:
         for c in range(cols):
-            word = _element(m, f, m.table[cols_vector], col_offset + c)
-            m.planned[col0 + c] = sat(rshift(word * m.scales[scale, 0], lose), 32767)
-    noisy = f.write_stream and m.tile[32 + 1] != 0
+            planned[col0 + c] = sat(rshift(line[c] * m.scales[scale, 0], lose), 32767)
+    _gather(m, f, rows_vector, row_offset, rows, line)
+    noisy = f.write_stream and tile_words[32 + 1] != 0
+    all_up, all_down, all_clipped = 0, 0, 0
     for r in range(rows):
-        row = row0 + r
-        a = np.int32(_element(m, f, m.table[rows_vector], row_offset + r))
         if f.write_stream:
-            _advance(m.write)
-        _advance(m.rounding)
-        if a == 0:
-            continue
-        if m.log.shape[0]:
-            _log_row(m, f, a, 8 * q, stochastic, tile, row)
-        _pulse_row(m, f, m.cells[row], m.spread[row], a, 8 * q, stochastic, noisy)
+            advance(write)
+        advance(rounding)
+        if line[r]:
+            up, down, clipped = _plan_row(counts, planned, rounding, np.int32(line[r]), 8 * q, stochastic, f.pulse_max)
+            all_clipped += clipped
+            if up + down:
+                all_up += up
+                all_down += down
+                _update_row(m.cells[row0 + r], m.spread[row0 + r], counts, write, tile_words, f.spread, noisy)
+                if m.log.shape[0]:
+                    _log_row(m, tile, (region[0] & 0xFFFF) + r)
+    m.counters[_UP] += all_up
+    m.counters[_DOWN] += all_down
+    m.counters[_CLIPPED] += all_clipped
 
 
-@jit
-def _advance(states):
-    """Advance the random stream of every lane."""
-    for c in range(states.shape[0]):
-        states[c] = xorshift(states[c])
+@inlined
+def _plan_row(counts, planned, states, a, bits, stochastic, pulse_max):
+    """Plan the signed counts of one row; return (up, down, clipped cells).
+
+    Everything is cast to 32 bits, which the products just fill, so that the compiler puts eight lanes into one instruction.
+    """
+    i32 = np.int32
+    up, down, clipped = i32(0), i32(0), i32(0)
+    for c in range(counts.shape[0]):
+        u = i32(a * planned[c])
+        r = i32((states[c] >> 16) & 0xFFFF) if stochastic else i32(0x8000)
+        wanted = i32(i32(i32(i32(abs(u)) >> i32(bits)) + r) >> i32(16))
+        n = min(wanted, i32(pulse_max))
+        clipped = i32(clipped + i32(wanted > n))
+        signed = n if u > 0 else i32(-n)
+        up = i32(up + max(signed, i32(0)))
+        down = i32(down + max(i32(-signed), i32(0)))
+        counts[c] = signed
+    return up, down, clipped
 
 
-@jit
-def _count(u, bits, word, stochastic, pulse_max):
-    """Return (pulses, wanted): the magnitude of a pulse count after and before clipping."""
-    n = ((abs(u) >> bits) + ((word >> 16) if stochastic else 0x8000)) >> 16
-    return min(n, pulse_max), n
+@inlined
+def _update_row(cells, spread, counts, states, tile, has_spread, noisy):
+    """Move the cells of one row that were pulsed."""
+    for c in range(counts.shape[0]):
+        if counts[c]:
+            word = np.int64(states[c]) & _MASK32 if noisy else 0
+            cells[c] = update(np.int64(cells[c]), np.int64(counts[c]), np.int64(spread[c]), word, tile, has_spread)
 
 
-@jit
-def _pulse_row(m, f, cells, spread, a, bits, stochastic, noisy):
-    """Pulse the cells of one row: plan the counts of all lanes, then move the cells."""
-    up = 0
-    down = 0
-    clipped = 0
-    for c in range(cells.shape[0]):
-        u = a * m.planned[c]
-        n, wanted = _count(u, bits, m.rounding[c], stochastic, f.pulse_max)
-        clipped += wanted > n
-        up += n if u > 0 else 0
-        down += n if u < 0 else 0
-        m.sums[c] = n if u > 0 else -n
-    m.counters[_UP] += up
-    m.counters[_DOWN] += down
-    m.counters[_CLIPPED] += clipped
-    if up + down == 0:
-        return
-    for c in range(cells.shape[0]):
-        if m.sums[c]:
-            word = m.write[c] if noisy else 0
-            cells[c] = update(np.int64(cells[c]), np.int64(m.sums[c]), np.int64(spread[c]), word, m.tile, f.spread)
-
-
-@jit
-def _log_row(m, f, a, bits, stochastic, tile, row):
+@inlined
+def _log_row(m, tile, tile_row):
     """Append the pulses of one row to the log."""
-    for c in range(f.tile_cols):
-        u = a * m.planned[c]
-        n, _ = _count(u, bits, m.rounding[c], stochastic, f.pulse_max)
-        if n and m.logged[0] < m.log.shape[0]:
+    for c in range(m.counts.shape[0]):
+        if m.counts[c] and m.logged[0] < m.log.shape[0]:
             entry = m.log[m.logged[0]]
             entry[0] = m.counters[_STEPS]
-            entry[1], entry[2], entry[3] = tile, row - tile * f.tile_rows, c
-            entry[4] = n if u > 0 else -n
+            entry[1], entry[2], entry[3], entry[4] = tile, tile_row, c, m.counts[c]
             m.logged[0] += 1
 
 
-@jit
+@inlined
+def _largest(line, n):
+    """Return the index of the largest word, the first of equals."""
+    best = 0
+    for i in range(1, n):
+        if line[i] > line[best]:
+            best = i
+    return best
+
+
+@inlined
 def _err(m, f, target, output, to, function):
     """ERR: the output error, its loss, the hit and the prediction."""
-    length = (m.table[target] >> 16) & 0x7FFF
+    n = _length(m, target)
+    targets, outputs, errors, counters = m.line, m.factors, m.words, m.counters
+    _gather(m, f, target, 0, n, targets)
+    _gather(m, f, output, 0, n, outputs)
+    for i in range(n):
+        errors[i] = targets[i] - outputs[i]
+    counters[_SATURATED] += _saturate(errors, n, f.vector_max)
+    counters[_LOSS] += _norm(errors, n, f)
+    best = _largest(outputs, n)
+    counters[_HITS] += best == _largest(targets, n)
+    m.results[counters[_RESULTS] % m.results.shape[0]] = best & 255
+    counters[_RESULTS] = (counters[_RESULTS] + 1) & _MASK32
+    if function != _NONE:
+        counters[_SATURATED] += _times_fprime(errors, outputs, n, function, f)
+    _scatter(m, f, to, 0, n, errors, True)
+
+
+@inlined
+def _norm(line, n, f):
+    """Return the squared norm of a line, Q.12."""
     total = 0
-    best, wanted = 0, 0
-    best_a, best_t = 0, 0
-    for i in range(length):
-        t = _element(m, f, m.table[target], i)
-        a = _element(m, f, m.table[output], i)
-        if i == 0 or a > best_a:
-            best, best_a = i, a
-        if i == 0 or t > best_t:
-            wanted, best_t = i, t
-        e = sat(t - a, f.vector_max)
-        m.counters[_SATURATED] += e != t - a
-        total += e * e
-        _store(m, f, to, i, e if function == _NONE else _times_fprime(m, f, e, a, function), True)
-    shift_bits = 2 * f.vector_frac - 12
-    m.counters[_LOSS] += rshift(total, shift_bits)
-    m.counters[_HITS] += best == wanted
-    m.results[m.counters[_RESULTS] % m.results.shape[0]] = best & 255
-    m.counters[_RESULTS] = (m.counters[_RESULTS] + 1) & _MASK32
+    for i in range(n):
+        total += line[i] * line[i]
+    return rshift(total, 2 * f.vector_frac - 12)
 
 
-@jit
+@inlined
 def _norm2(m, f, vector, eta, to):
     """NORM2: a scale register becomes eta |a|^2."""
-    length = (m.table[vector] >> 16) & 0x7FFF
-    total = 0
-    for i in range(length):
-        word = _element(m, f, m.table[vector], i)
-        total += word * word
-    norm = min(rshift(total, 2 * f.vector_frac - 12), 65535)
-    product = norm * m.scales[eta, 0]
+    n, line = _length(m, vector), m.line
+    _gather(m, f, vector, 0, n, line)
+    product = min(_norm(line, n, f), 65535) * m.scales[eta, 0]
     bits = min(max(14 - m.scales[eta, 1], -17), 47)
     m.scales[to, 0] = min(shift(product, -bits), 65535)
     m.scales[to, 1] = NORM_EXPONENT
 
 
-@jit
+@inlined
 def _axpy(m, f, source, to, scale, function):
-    """AXPY: take a scaled vector off another."""
-    length = (m.table[source] >> 16) & 0x7FFF
-    bits = min(max(16 - m.scales[scale, 1], 0), 47)
-    for i in range(length):
-        a = _element(m, f, m.table[source], i)
-        wide = _element(m, f, m.table[to], i) - rshift(m.scales[scale, 0] * a, bits)
-        y = sat(wide, f.vector_max)
-        m.counters[_SATURATED] += y != wide
-        _store(m, f, to, i, y if function == _NONE else _times_fprime(m, f, y, a, function), True)
+    """AXPY: take a scaled vector off another, times f' of the first if the function says so."""
+    n, outputs, words = _length(m, source), m.factors, m.words
+    _gather(m, f, source, 0, n, outputs)
+    _gather(m, f, to, 0, n, words)
+    mantissa, bits = m.scales[scale, 0], min(max(16 - m.scales[scale, 1], 0), 47)
+    for i in range(n):
+        words[i] -= rshift(mantissa * outputs[i], bits)
+    m.counters[_SATURATED] += _saturate(words, n, f.vector_max)
+    if function != _NONE:
+        m.counters[_SATURATED] += _times_fprime(words, outputs, n, function, f)
+    _scatter(m, f, to, 0, n, words, True)
 
 
-@jit
+@inlined
 def _fault(m, code):
     """Stop with a fault at the present instruction."""
     m.control[STATE] = 3
     m.control[FAULT] = code | m.control[PC] << 16
 
 
-@jit
+@inlined
 def _operands_bad(m, f, op, region, a, b, c, function):
     """Say whether an instruction's region or vectors cannot be used."""
     if op == _READ or op == _READT or op == _PULSE:
@@ -387,7 +443,7 @@ def _operands_bad(m, f, op, region, a, b, c, function):
     return uses_c and (c >= m.table.shape[0] or (m.table[c] >> 16) & 0x7FFF == 0)
 
 
-@jit
+@inlined
 def _load_sample(m, index):
     """Copy one sample of the store into the free page and swap pages."""
     page = 1 - m.control[PAGE]
@@ -488,14 +544,13 @@ def new_memory(config: Config) -> Memory:
     memory = Memory(
         cells=np.zeros(shape, np.int32),
         spread=np.zeros(shape, np.int32),
-        rounding=np.ones(cols, np.int64),
-        write=np.ones(cols, np.int64),
+        rounding=np.ones(cols, np.int32),
+        write=np.ones(cols, np.int32),
         read=np.ones(2, np.int64),
         tile=zeros(TILE_WORDS),
         program=zeros(config.program_words),
         regions=zeros(config.regions, 4),
         table=zeros(config.vectors),
-        magnitudes=zeros(config.vectors),
         masks=zeros(config.vectors),
         vectors=zeros(config.vector_words),
         pages=zeros(2, config.page_bytes),
@@ -506,9 +561,12 @@ def new_memory(config: Config) -> Memory:
         activations=table_array(config),
         legal=legal,
         control=zeros(8),
-        line=zeros(max(config.tile_rows, cols)),
-        sums=np.zeros(cols, np.int32),
+        line=zeros(_LONGEST),
+        words=zeros(_LONGEST),
+        factors=zeros(_LONGEST),
+        sums=zeros(_LONGEST),
         planned=np.zeros(cols, np.int32),
+        counts=np.zeros(cols, np.int32),
         log=np.zeros((0, 5), np.int32),
         logged=zeros(1),
     )

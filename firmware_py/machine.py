@@ -202,7 +202,8 @@ class GoldenMachine:
             arrays[Stream.READ] = self.memory.read
         if stream not in arrays:
             raise BusError
-        return self._array(arrays[Stream(stream)], lane, value)
+        array = arrays[Stream(stream)]
+        return self._array(array, lane, value if value is None or array.dtype != np.int32 else _signed(value, 32))
 
     def _tile(self, offset: int, value: int | None) -> int:
         bits = tile_parameter_bits(self.config, offset)

@@ -1,7 +1,7 @@
 """The cycle model: clock cycles of each instruction on an emulated tile. The RTL is held to it exactly."""
 
 from .isa import Op
-from .jit import jit
+from .jit import inlined
 
 READ_OVERHEAD = 9
 """Cycles of a READ beyond one a row and one a column."""
@@ -21,7 +21,7 @@ NEXT_CYCLES = 2
 _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY = (int(op) for op in (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY))
 
 
-@jit
+@inlined
 def instruction_cycles(op, rows, cols, length):
     """Return the cycles of an instruction: `rows`, `cols` of its region (READ, READT, PULSE), `length` of its first vector (the others)."""
     if op == _READ:
