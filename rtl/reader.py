@@ -1,0 +1,129 @@
+"""The two ends of a read: vector words to drives, and sense words back to words of a vector."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from firmware_py.config import Config
+from firmware_py.isa import SCALE_LOG2_MAX
+
+from .activation import derivative_layout, word_layout
+from .numbers import rshift_by, sat
+from .ports import element_layout
+from .tile import sense_layout
+
+__all__ = ["Driver", "Receiver", "auto_range"]
+
+
+def auto_range(config: Config, magnitude, enable):
+    """Return the shift of a vector's drives, a signed expression (docs/machine.md, READ 1).
+
+    A magnitude has at most vector_bits - 1 bits, so the lower limit needs no clamp.
+    """
+    most = Mux(magnitude == 0, config.range_max, config.vector_frac - magnitude)
+    return Mux(enable, most, 0)
+
+
+class Driver(wiring.Component):
+    """Turns vector words into drives without delay.
+
+    Members
+    -------
+    shift
+        Auto-range shift.
+    saturated
+        The word that is taken in this cycle was clamped, and counts.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "shift": In(signed(5)),
+                "i": In(stream.Signature(element_layout(config))),
+                "o": Out(stream.Signature(signed(config.drive_bits))),
+                "saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        left = c.range_max - c.drive_shift
+        word, right = Signal(signed(c.vector_bits)), Signal(range(c.range_max - c.range_min + 1))
+        m.d.comb += [word.eq(self.i.p.word), right.eq(c.range_max - self.shift)]
+        # Always left by the most there is, then right by what is too much.
+        wide = Signal(signed(c.vector_bits + left + 1))
+        m.d.comb += wide.eq(rshift_by(word << left, right, most=c.range_max - c.range_min))
+        drive, _ = sat(wide, c.drive_max)
+        beyond = (wide > c.drive_max + 1) | (wide < -(c.drive_max + 1))
+        m.d.comb += [
+            self.o.p.eq(drive),
+            self.o.valid.eq(self.i.valid),
+            self.i.ready.eq(self.o.ready),
+            self.saturated.eq(self.i.valid & self.i.ready & beyond),
+        ]
+        return m
+
+
+class Receiver(wiring.Component):
+    """Scales sense words, adds the partial sum, and pairs them with derivatives: one a cycle, one cycle of latency; stalls with its consumer.
+
+    Members
+    -------
+    shift, scale_log2, backward
+        Auto-range shift and scale of the read, steady from before the first sense word.
+    accumulate, hadamard
+        Whether each word takes a partial sum from `i_partial` and a derivative from `i_derivative`.
+    over
+        A sense word taken in this cycle was over range.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "shift": In(signed(5)),
+                "scale_log2": In(3),
+                "backward": In(1),
+                "accumulate": In(1),
+                "hadamard": In(1),
+                "i_sense": In(stream.Signature(sense_layout(config))),
+                "i_partial": In(stream.Signature(element_layout(config))),
+                "i_derivative": In(stream.Signature(derivative_layout(config))),
+                "o": Out(stream.Signature(word_layout(config))),
+                "over": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        left = max(c.forward_shift, c.backward_shift) + SCALE_LOG2_MAX - c.range_min
+        most = left - min(c.forward_shift, c.backward_shift) + c.range_max
+        right = Signal(range(most + 1))
+        m.d.sync += right.eq(left - Mux(self.backward, c.backward_shift, c.forward_shift) - self.scale_log2 + self.shift)
+
+        sense, value = self.i_sense, Signal(signed(c.acc_bits))
+        # Always left by the most there is, then right by what is too much.
+        m.d.comb += value.eq(rshift_by(sense.p.value << left, right, most=most))
+        fire, free = Signal(), Signal()
+        complete = sense.valid & (~self.accumulate | self.i_partial.valid) & (~self.hadamard | self.i_derivative.valid)
+        m.d.comb += [
+            free.eq(~self.o.valid | self.o.ready),
+            fire.eq(complete & free),
+            sense.ready.eq(fire),
+            self.i_partial.ready.eq(fire & self.accumulate),
+            self.i_derivative.ready.eq(fire & self.hadamard),
+            self.over.eq(fire & sense.p.over),
+        ]
+        with m.If(free | self.clear):
+            m.d.sync += self.o.valid.eq(fire & ~self.clear)
+        with m.If(fire):
+            m.d.sync += [
+                self.o.p.word.eq(value + Mux(self.accumulate, self.i_partial.p.word, 0)),
+                self.o.p.fprime.eq(self.i_derivative.p.fprime),
+                self.o.p.last.eq(sense.p.last),
+            ]
+        return m
