@@ -1,0 +1,170 @@
+"""The emulated tile's converter: one sense word a cycle from the lanes' sums, with read noise, rounding and full scale."""
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, ValueLike, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from firmware_py.config import Config
+
+from .lane import sum_bits
+from .numbers import rshift, sat
+from .tile import sense_layout
+from .trees import sum_tree, tree_stages
+from .xorshift import gauss, xorshift
+
+__all__ = ["Converter", "ReadNoise", "row_stages"]
+
+FIFO_DEPTH = 8
+"""Sense words under way: at least the cycles from asking for one to having its room back, so that nothing pauses."""
+TAIL = 2
+"""Adder levels that share a stage with the noise."""
+GROUP = 8
+"""Lanes that one multiplexer of the first stage chooses from."""
+
+
+def row_stages(config: Config) -> int:
+    """Return the cycles that READT's adder tree adds to the latency of a sense word."""
+    return tree_stages(config.tile_cols, tail=TAIL)
+
+
+NUMBER = signed(10 + 16)
+"""Shape of a noise number: gauss times READ_SIGMA."""
+
+
+class ReadNoise(wiring.Component):
+    """The read-noise streams, one a bank.
+
+    Members
+    -------
+    advance, bank
+        Take the next word of a bank.
+    number
+        Its noise, two cycles after `advance`.
+    sigma
+        READ_SIGMA.
+    host_write, host_bank, host_data
+        Write strobe for a bank's state.
+    states
+        The states.
+    """
+
+    advance: In(1)
+    bank: In(1)
+    sigma: In(16)
+    number: Out(NUMBER)
+    host_write: In(1)
+    host_bank: In(1)
+    host_data: In(32)
+    states: Out(32, init=1).array(2)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        states, fresh = Array(self.states), Signal()
+        m.d.sync += fresh.eq(self.advance)
+        with m.If(self.host_write):
+            m.d.sync += states[self.host_bank].eq(self.host_data)
+        with m.Elif(self.advance):
+            m.d.sync += states[self.bank].eq(xorshift(states[self.bank]))
+        with m.If(fresh):
+            m.d.sync += self.number.eq(gauss(states[self.bank]) * self.sigma)
+        return m
+
+
+class Converter(wiring.Component):
+    """Turns lane sums into sense words in the order asked.
+
+    A column asked for in cycle Q is offered on `sense` in Q + 4, a row in Q + 4 + `row_stages`; one can be asked for in every cycle in
+    which `room` is high. Nothing behind the asking ever stalls: room is kept in a FIFO. A reset drops all words under way.
+
+    Parameters
+    ----------
+    config
+        Widths and columns.
+
+    Members
+    -------
+    products, totals
+        From the lanes: the products of a row two cycles after `ask_row`, the column sums from the cycle after `ask_column`.
+    ask_row, ask_column, column, last
+        Ask for the sum of the row under way or of a column; `last` marks the end of a command.
+    advance, noise
+        To and from `ReadNoise`.
+    ended
+        The word of `last` is offered in the next cycle.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "products": In(signed(config.drive_bits + config.cell_bits)).array(config.tile_cols),
+                "totals": In(signed(sum_bits(config))).array(config.tile_cols),
+                "ask_row": In(1),
+                "ask_column": In(1),
+                "column": In(range(config.tile_cols)),
+                "last": In(1),
+                "room": Out(1),
+                "advance": Out(1),
+                "noise": In(NUMBER),
+                "sense": Out(stream.Signature(sense_layout(config))),
+                "ended": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        stages = row_stages(config)
+
+        layout = sense_layout(config)
+        m.submodules.fifo = fifo = SyncFIFO(width=layout.size, depth=FIFO_DEPTH)
+
+        # Column path: two stages of multiplexers, then the sum with the noise.
+        low = (GROUP - 1).bit_length()
+        column1, group2 = Signal.like(self.column), Signal(range(-(-config.tile_cols // GROUP)))
+        column_at_1 = _delay(m, self.ask_column, 1)
+        column_at_2 = _delay(m, column_at_1, 1)
+        groups = [Array(self.totals[i : i + GROUP]) for i in range(0, config.tile_cols, GROUP)]
+        picked2 = Array(Signal(signed(sum_bits(config)), name=f"picked_{i}", reset_less=True) for i in range(len(groups)))
+        with m.If(self.ask_column):
+            m.d.sync += column1.eq(self.column)
+        with m.If(column_at_1):
+            m.d.sync += [p.eq(g[column1[:low]]) for p, g in zip(picked2, groups, strict=True)]
+            m.d.sync += group2.eq(column1 >> low)
+
+        # Row path: the products are there two cycles after asking, then the adder tree.
+        row_sum, row_due = sum_tree(m, self.products, _delay(m, self.ask_row, 2), tail=TAIL)
+
+        # The noise takes two cycles: it starts when a column is asked for, two cycles before its sum, and likewise for a row.
+        m.d.comb += self.advance.eq(self.ask_column | _delay(m, self.ask_row, stages))
+        noise = self.noise if config.read_noise else Const(0, signed(1))
+        total = Signal(signed(sum_bits(config) + 2), reset_less=True)
+        with m.If(column_at_2 | row_due):
+            m.d.sync += total.eq(Mux(column_at_2, picked2[group2], row_sum) + noise)
+
+        word = Signal(layout)
+        value, over = sat(rshift(total, config.sense_shift), config.sense_max)
+        m.d.comb += [
+            word.value.eq(value),
+            word.over.eq(over),
+            word.last.eq(_delay(m, self.ask_column & self.last, 3) | _delay(m, self.ask_row & self.last, stages + 3)),
+            fifo.w_data.eq(word),
+            fifo.w_en.eq(_delay(m, column_at_2 | row_due, 1)),
+            self.ended.eq(word.last),
+            self.sense.payload.eq(fifo.r_data),
+            self.sense.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(self.sense.ready),
+        ]
+
+        left = Signal(range(FIFO_DEPTH + 1), init=FIFO_DEPTH)
+        m.d.comb += self.room.eq(left != 0)
+        m.d.sync += left.eq(left - (self.ask_row | self.ask_column) + (self.sense.valid & self.sense.ready))
+        return m
+
+
+def _delay(m: Module, bit: ValueLike, cycles: int) -> Value:
+    for _ in range(cycles):
+        earlier, bit = bit, Signal(name="late")
+        m.d.sync += bit.eq(earlier)
+    return Value.cast(bit)

@@ -1,0 +1,225 @@
+"""The digital twin of a crossbar: every tile of the board in on-chip memory, one lane a column, one row a cycle."""
+
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.lib import wiring
+
+from firmware_py.config import Config, DeviceKind
+from firmware_py.isa import Op
+
+from .converter import Converter, ReadNoise
+from .lane import STAGES, Lane
+from .tile import Status, TileSignature
+from .tile_host import TileHost
+from .trees import sum_tree
+
+__all__ = ["EmulatedTile"]
+
+
+class EmulatedTile(wiring.Component):
+    """All tiles of a configuration, emulated word for word as docs/machine.md says, behind `TileSignature`.
+
+    Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes the first word, and no
+    pauses from outside, the last sense word of a READ is offered in cycle T + rows + cols + 3, of a READT in T + rows + cols + 2 +
+    `converter.row_stages`; the completion of either comes with it. A PULSE completes in T + rows + 4. If `sense` is not taken, reading
+    pauses before words could get lost; drives and counts are never refused while a command wants them. After `abort` the completion
+    comes within 8 cycles. A fresh tile's cells are zero and its random states one.
+
+    Parameters
+    ----------
+    config
+        Size, formats, device and noise.
+
+    Members
+    -------
+    As `TileSignature`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(TileSignature(config))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+
+        m.submodules.host = host = TileHost(config)
+        m.submodules.converter = converter = ResetInserter(self.abort)(Converter(config))
+        lanes = [Lane(config) for _ in range(config.tile_cols)]
+        for i, lane in enumerate(lanes):
+            m.submodules[f"lane_{i}"] = lane
+        wiring.connect(m, wiring.flipped(self.host), host.bus)
+        wiring.connect(m, converter.sense, wiring.flipped(self.sense))
+        self._connect_host(m, host, lanes)
+
+        # The command in work, and how far it is.
+        op, bank = Signal.like(self.cmd.payload.op), Signal()
+        row, write_row, rows_left = Signal(range(config.rows)), Signal(range(config.rows)), Signal(range(config.tile_rows + 1))
+        column, cols_left = Signal(range(config.tile_cols)), Signal(range(config.tile_cols + 1))
+        transposed, last_row, last_col = op == Op.READT, rows_left == 1, cols_left == 1
+        accept, take_drive, take_counts = (s.valid & s.ready for s in (self.cmd, self.drive, self.counts))
+        drive_row, ask_row, ask_column, pulse = Signal(), Signal(), Signal(), Signal(STAGES + 1)
+        next_row, next_column = drive_row | ask_row | take_counts, ask_column | (take_drive & transposed)
+        done, cmd = self.completion.payload, self.cmd.payload
+        with m.If(accept):
+            first = cmd.tile * config.tile_rows + cmd.row0
+            m.d.sync += [op.eq(cmd.op), bank.eq(cmd.bank), row.eq(first), write_row.eq(first), rows_left.eq(cmd.rows)]
+            m.d.sync += [column.eq(cmd.col0), cols_left.eq(cmd.cols), done.tag.eq(cmd.tag), done.status.eq(Status.OK)]
+        with m.If(next_row):
+            m.d.sync += [row.eq(row + 1), rows_left.eq(rows_left - 1)]
+        with m.If(next_column):
+            m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
+        with m.If(pulse[STAGES]):
+            m.d.sync += write_row.eq(write_row + 1)
+
+        # Stage 0 is in the cycle that takes or asks; the lanes do the rest.
+        drive1, multiply1, add2 = Signal.like(self.drive.payload), Signal(), Signal()
+        m.d.comb += pulse[0].eq(take_counts)
+        m.d.sync += [pulse[1:].eq(pulse[:-1]), multiply1.eq(drive_row | ask_row), add2.eq(multiply1 & ~transposed)]
+        with m.If(take_drive):
+            m.d.sync += drive1.eq(self.drive.payload)
+        for i, lane in enumerate(lanes):
+            m.d.comb += [
+                lane.parameters.eq(host.parameters),
+                lane.row.eq(Mux(host.active, host.row, row)),
+                lane.fetch.eq(next_row | host.active),
+                lane.write_row.eq(write_row),
+                lane.pulse.eq(pulse),
+                lane.count.eq(self.counts.payload[i]),
+                lane.drive.eq(drive1),
+                lane.i_keep.eq(self.drive.payload),
+                lane.keep.eq(take_drive & transposed & (column == i)),
+                lane.kept.eq(transposed),
+                lane.multiply.eq(multiply1),
+                lane.add.eq(add2),
+                lane.clear.eq(accept),
+                converter.products[i].eq(lane.product),
+                converter.totals[i].eq(lane.total),
+            ]
+
+        m.d.comb += [
+            converter.ask_row.eq(ask_row),
+            converter.ask_column.eq(ask_column),
+            converter.column.eq(column),
+            converter.last.eq(Mux(transposed, last_row, last_col)),
+        ]
+        if config.read_noise:
+            m.submodules.noise = noise = ReadNoise()
+            m.d.comb += [
+                noise.advance.eq(converter.advance),
+                noise.bank.eq(bank),
+                noise.sigma.eq(host.parameters.read_sigma),
+                noise.host_write.eq(host.write_read),
+                noise.host_bank.eq(host.bank),
+                noise.host_data.eq(self.host.w_data),
+                converter.noise.eq(noise.number),
+            ]
+            m.d.comb += [host.read_states[i].eq(noise.states[i]) for i in range(2)]
+
+        # Every pulse taken is applied, to a stuck cell too: asked and done are one number.
+        pulses = Signal.like(done.asked)
+        row_pulses, counted = sum_tree(m, [lane.size for lane in lanes], pulse[1])
+        with m.If(accept):
+            m.d.sync += pulses.eq(0)
+        with m.Elif(counted):
+            m.d.sync += pulses.eq(pulses + row_pulses)
+        m.d.comb += [done.asked.eq(pulses), done.done.eq(pulses)]
+
+        self._control(
+            m,
+            op=op,
+            host=host,
+            room=converter.room,
+            ended=converter.ended,
+            settled=~pulse[:-1].any(),
+            last_row=last_row,
+            last_col=last_col,
+            drive_row=drive_row,
+            ask_row=ask_row,
+            ask_column=ask_column,
+        )
+        return m
+
+    def _connect_host(self, m: Module, host: TileHost, lanes: list[Lane]) -> None:
+        """Lead the host's strobes to the lanes, and what they hold back."""
+        full = self._config.device is not DeviceKind.IDEAL
+        m.d.comb += host.root.eq(lanes[0].root)
+        for i, lane in enumerate(lanes):
+            m.d.comb += [
+                lane.host_data.eq(self.host.w_data),
+                lane.host_cell.eq(host.write_cell[i]),
+                lane.host_spread.eq(host.write_spread[i]),
+                host.cells[i].eq(lane.cell),
+                host.spreads[i].eq(lane.spread),
+            ]
+            if full:
+                m.d.comb += [
+                    lane.host_state.eq(host.write_state[i]),
+                    lane.host_root.eq(host.write_root),
+                    lane.root_at.eq(host.root_at),
+                    host.states[i].eq(lane.state),
+                ]
+
+    def _control(self, m: Module, *, op, host, room, ended, settled, last_row, last_col, drive_row, ask_row, ask_column) -> None:
+        """Say what happens in each cycle of a command."""
+
+        def stop_if_aborted() -> None:
+            with m.If(self.abort):
+                m.d.comb += [drive_row.eq(0), ask_row.eq(0), ask_column.eq(0), self.drive.ready.eq(0), self.counts.ready.eq(0)]
+                m.d.sync += self.completion.payload.status.eq(Status.ABORTED)
+                m.next = "SETTLE"
+
+        take_drive = self.drive.valid & self.drive.ready
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [self.safe.eq(1), host.idle.eq(1), self.cmd.ready.eq(host.free & ~self.abort)]
+                with m.If(self.cmd.valid & self.cmd.ready):
+                    with m.Switch(self.cmd.payload.op):
+                        with m.Case(Op.READ):
+                            m.next = "DRIVE ROWS"
+                        with m.Case(Op.READT):
+                            m.next = "DRIVE COLUMNS"
+                        with m.Case(Op.PULSE):
+                            m.next = "PULSE"
+                        with m.Default():
+                            m.d.sync += self.completion.payload.status.eq(Status.REFUSED)
+                            m.next = "COMPLETE"
+            with m.State("DRIVE ROWS"):
+                m.d.comb += [self.drive.ready.eq(1), drive_row.eq(take_drive)]
+                with m.If(take_drive & last_row):
+                    m.next = "SENSE COLUMNS"
+                stop_if_aborted()
+            with m.State("SENSE COLUMNS"):
+                m.d.comb += ask_column.eq(room)
+                with m.If(room & last_col):
+                    m.next = "CONVERT"
+                stop_if_aborted()
+            with m.State("DRIVE COLUMNS"):
+                m.d.comb += self.drive.ready.eq(1)
+                with m.If(take_drive & last_col):
+                    # The last drive is in its lane when the first row's cells come.
+                    m.d.comb += ask_row.eq(room)
+                    m.next = "SENSE ROWS"
+                    with m.If(room & last_row):
+                        m.next = "CONVERT"
+                stop_if_aborted()
+            with m.State("SENSE ROWS"):
+                m.d.comb += ask_row.eq(room)
+                with m.If(room & last_row):
+                    m.next = "CONVERT"
+                stop_if_aborted()
+            with m.State("CONVERT"):
+                with m.If(ended):
+                    m.next = "COMPLETE"
+                stop_if_aborted()
+            with m.State("PULSE"):
+                m.d.comb += self.counts.ready.eq(1)
+                with m.If(self.counts.valid & last_row):
+                    m.next = "SETTLE"
+                stop_if_aborted()
+            with m.State("SETTLE"):
+                with m.If(settled):
+                    m.next = "COMPLETE"
+            with m.State("COMPLETE"):
+                m.d.comb += [self.safe.eq(1), self.completion.valid.eq(1)]
+                with m.If(self.completion.ready):
+                    m.next = "IDLE"

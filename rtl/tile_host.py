@@ -1,0 +1,163 @@
+"""The host's way into the emulated tile: cells, spread words, random states and device parameters."""
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from firmware_py.config import Config, DeviceKind
+from firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
+
+from .lane import parameter_layout
+from .tile import HostSignature
+
+__all__ = ["TileHost"]
+
+
+class TileHost(wiring.Component):
+    """Decodes the host port of an emulated tile.
+
+    A request takes four cycles, one refused two. It is refused where nothing is: a row or lane beyond the tile, spread words or
+    streams that the configuration does not have, a TILE word that is no parameter, and any while `idle` is low. Cells and signed
+    parameters are read sign-extended to 32 bits. Parameters that a build leaves out read as zero, and writing them does nothing.
+
+    Parameters
+    ----------
+    config
+        What the tile has.
+
+    Members
+    -------
+    bus
+        The port.
+    idle
+        No command is in work; `free` says that one may be taken.
+    active, row, root_at
+        Cycle in which the lanes' memories are the host's, and the addresses.
+    write_cell, write_spread, write_state
+        One strobe a lane, with `bus.w_data`; `write_root` is for all of them, `write_read` for a bank of the read stream, `bank`.
+    cells, spreads, states, root, read_states
+        What is read.
+    parameters
+        Device parameters but for the noise table.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        lanes = config.tile_cols
+        super().__init__(
+            {
+                "bus": In(HostSignature()),
+                "idle": In(1),
+                "free": Out(1),
+                "active": Out(1),
+                "row": Out(range(config.rows)),
+                "root_at": Out(range(config.pulse_max + 1)),
+                "write_cell": Out(lanes),
+                "write_spread": Out(lanes),
+                "write_state": Out(lanes),
+                "write_root": Out(1),
+                "write_read": Out(1),
+                "bank": Out(1),
+                "cells": In(signed(config.cell_bits)).array(lanes),
+                "spreads": In(8).array(lanes),
+                "states": In(32).array(lanes),
+                "root": In(16),
+                "read_states": In(32).array(2),
+                "parameters": Out(parameter_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config, bus = self._config, self.bus
+        full = config.device is not DeviceKind.IDEAL
+        lanes = config.tile_cols
+
+        def window(which: Window) -> Value:
+            return bus.window == which - Window.CELLS
+
+        # Addresses.
+        row, column = bus.addr >> CELL_ROW_SHIFT, bus.addr[:CELL_ROW_SHIFT]
+        stream, member = bus.addr >> STREAM_SHIFT, bus.addr[:STREAM_SHIFT]
+        lane = Signal(range(lanes))
+        in_table = (bus.addr >= TileParameter.ROOT) & (bus.addr <= TileParameter.ROOT + config.pulse_max)
+        in_cells = (row < config.rows) & (column < lanes)
+        registers = [p for p in TileParameter if p < TileParameter.ROOT]
+        last, good = max(registers), Signal()
+        m.d.comb += [
+            lane.eq(Mux(window(Window.RANDOM), member, column)),
+            self.row.eq(row),
+            self.root_at.eq(bus.addr - TileParameter.ROOT),
+            self.bank.eq(member),
+        ]
+        with m.If(window(Window.CELLS)):
+            m.d.comb += good.eq(in_cells)
+        with m.Elif(window(Window.SPREAD)):
+            m.d.comb += good.eq(in_cells if config.spread else 0)
+        with m.Elif(window(Window.RANDOM)):
+            if config.read_noise:
+                with m.If(stream == Stream.READ):
+                    m.d.comb += good.eq(member < 2)
+            if full:
+                with m.If(stream == Stream.WRITE):
+                    m.d.comb += good.eq(member < lanes)
+        with m.Else():
+            m.d.comb += good.eq((bus.addr <= last) | ((bus.addr >= TileParameter.ROOT) & (bus.addr < TILE_WORDS)))
+
+        # Reading.
+        read, picked = Signal(32), Signal(32)
+        with m.If(window(Window.CELLS)):
+            cell = Signal(signed(config.cell_bits))
+            m.d.comb += [cell.eq(Array(self.cells)[lane]), picked.eq(cell)]
+        with m.Elif(window(Window.SPREAD)):
+            m.d.comb += picked.eq(Array(self.spreads)[lane] if config.spread else 0)
+        with m.Elif(window(Window.RANDOM)):
+            m.d.comb += picked.eq(Array(self.read_states)[self.bank])
+            if full:
+                with m.If(stream == Stream.WRITE):
+                    m.d.comb += picked.eq(Array(self.states)[lane])
+        with m.Else():
+            with m.Switch(bus.addr):
+                for parameter in registers:
+                    with m.Case(parameter):
+                        m.d.comb += picked.eq(self.parameters[parameter.name.lower()])
+                with m.Default():
+                    m.d.comb += picked.eq(Mux(in_table, self.root, 0))
+
+        # Writing.
+        write, chosen = Signal(), Const(1, lanes) << lane
+        with m.If(write):
+            with m.Switch(bus.window):
+                with m.Case(Window.CELLS - Window.CELLS):
+                    m.d.comb += self.write_cell.eq(chosen)
+                with m.Case(Window.SPREAD - Window.CELLS):
+                    m.d.comb += self.write_spread.eq(chosen)
+                with m.Case(Window.RANDOM - Window.CELLS):
+                    m.d.comb += self.write_read.eq(stream == Stream.READ)
+                    m.d.comb += self.write_state.eq(Mux(stream == Stream.WRITE, chosen, 0))
+                with m.Default():
+                    m.d.comb += self.write_root.eq(in_table)
+                    for parameter in registers:
+                        with m.If(bus.addr == parameter):
+                            m.d.sync += self.parameters[parameter.name.lower()].eq(bus.w_data)
+
+        error = Signal()
+        m.d.comb += [bus.r_data.eq(read), bus.error.eq(error)]
+        with m.FSM():
+            with m.State("WAIT"):
+                m.d.comb += self.free.eq(~bus.request)
+                with m.If(bus.request):
+                    m.d.sync += error.eq(~(self.idle & good))
+                    m.next = "ANSWER"
+                    with m.If(self.idle & good):
+                        m.next = "ACCESS"
+            with m.State("ACCESS"):
+                m.d.comb += [self.active.eq(1), write.eq(bus.write)]
+                m.next = "PICK"
+            with m.State("PICK"):
+                m.d.sync += read.eq(picked)
+                m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += bus.ack.eq(1)
+                m.next = "WAIT"
+        return m
