@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FLAGS = ("-Wno-lint", "-Wno-UNOPTFLAT")
-"""Flags of every build: the Verilog is generated, so its widths and packed structures are no findings; other warnings are errors."""
+FLAGS = ("-Wno-lint", "-Wno-UNOPTFLAT", "-Wno-SYMRSVDWORD")
+"""Flags of every build: the Verilog is generated, so its widths, packed structures and ports called `abort` are no findings; other warnings
+are errors."""
 
 _MAKE_VARIABLES = {
     # The wheel leaves this one empty, and designs that are split into several C++ files do not compile.
