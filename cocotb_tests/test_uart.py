@@ -1,0 +1,41 @@
+import pytest
+
+from cocotb_tests.runner import expect_failure, run_cocotb
+from gateware.uart import Receiver, Transmitter, Uart, divisor
+
+
+@pytest.mark.parametrize("clocks_per_bit", [4, 5, 13])
+def test_uart(clocks_per_bit):
+    run_cocotb(Uart(clk_hz=1e6 * clocks_per_bit, baud=1e6), "uart_bench", clocks_per_bit=clocks_per_bit)
+
+
+def test_broken_one_clock_too_slow():
+    expect_failure(Uart(clk_hz=14e6, baud=1e6), "uart_bench", clocks_per_bit=13)
+
+
+class Deaf(Uart):
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        m.d.comb += m.submodules.receiver.rx.eq(self.rx | m.submodules.receiver.o.valid)
+        return m
+
+
+def test_broken_deaf_while_a_byte_waits():
+    expect_failure(Deaf(clk_hz=4e6, baud=1e6), "uart_bench", clocks_per_bit=4)
+
+
+def test_divisor():
+    assert divisor(clk_hz=12e6, baud=115200) == 104
+    assert divisor(clk_hz=12e6, baud=3e6) == 4
+    with pytest.raises(ValueError, match=r"Baud rate must be within 2 % of what a clock of 12000000 Hz makes \(1000000\), not 961000"):
+        divisor(clk_hz=12e6, baud=961000)
+    with pytest.raises(ValueError, match="Baud rate must be at most 3000000 with a clock of 12000000 Hz, not 4000000"):
+        divisor(clk_hz=12e6, baud=4e6)
+    with pytest.raises(ValueError, match="must be positive"):
+        divisor(clk_hz=12e6, baud=0)
+
+
+@pytest.mark.parametrize("half", [Receiver, Transmitter])
+def test_clocks_per_bit(half):
+    with pytest.raises(ValueError, match="Clocks per bit must be an integer of at least 4, not 3"):
+        half(clocks_per_bit=3)

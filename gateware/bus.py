@@ -1,0 +1,61 @@
+"""The bus from the link to whatever has an address: one master, one window of addresses for each slave."""
+
+from collections.abc import Mapping
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from firmware_py.registers import WINDOW_SHIFT, Window
+from rtl.ports import HostPort
+
+__all__ = ["ADDRESS_BITS", "Decoder"]
+
+ADDRESS_BITS = 32
+
+
+class Decoder(wiring.Component):
+    """Passes a request to the slave whose window it points into, without delay; where there is none it answers with an error.
+
+    Parameters
+    ----------
+    windows
+        Width of the offset of each window; larger offsets are errors.
+
+    Members
+    -------
+    bus
+        Port of the master.
+    registers, program, ...
+        Port of each slave, named as its window.
+
+    Raises
+    ------
+    ValueError
+        If an offset is wider than a window.
+    """
+
+    def __init__(self, windows: Mapping[Window, int]) -> None:
+        for window, bits in windows.items():
+            if not 1 <= bits <= WINDOW_SHIFT:
+                raise ValueError(f"Offset width of window {window.name} must be 1 to {WINDOW_SHIFT} bits, not {bits}")
+        self._windows = dict(windows)
+        slaves = {window.name.lower(): Out(HostPort(bits)) for window, bits in windows.items()}
+        super().__init__({"bus": In(HostPort(ADDRESS_BITS)), **slaves})
+
+    def elaborate(self, platform):
+        m = Module()
+        number = self.bus.addr[WINDOW_SHIFT:]
+        offset = self.bus.addr[:WINDOW_SHIFT]
+        m.d.comb += [self.bus.ack.eq(self.bus.request), self.bus.error.eq(1)]
+        for window, bits in self._windows.items():
+            slave = getattr(self, window.name.lower())
+            m.d.comb += [slave.addr.eq(offset), slave.w_data.eq(self.bus.w_data), slave.write.eq(self.bus.write)]
+            with m.If((number == window) & ~offset[bits:].any()):
+                m.d.comb += [
+                    slave.request.eq(self.bus.request),
+                    self.bus.ack.eq(slave.ack),
+                    self.bus.error.eq(slave.error),
+                    self.bus.r_data.eq(slave.r_data),
+                ]
+        return m

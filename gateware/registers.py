@@ -1,0 +1,126 @@
+"""The register bank: the REGISTERS window, built from the list in firmware_py/registers.py."""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from firmware_py.config import ABI_VERSION, Config
+from firmware_py.registers import REG, REGISTER_WORDS, REGISTERS, WINDOW_SHIFT, Register
+from rtl.ports import HostPort
+
+__all__ = ["Bank"]
+
+LIVE = ("SESSION", "STATE", "FAULT", "CREDIT", "COUNTER")
+"""Registers that the rest of the machine computes; the others never change, or only by the host."""
+SCALE_ADDRESS_BITS = (REG["SCALE"].count - 1).bit_length()
+
+
+def _name(register: Register) -> str:
+    return register.name.lower()
+
+
+class Bank(wiring.Component):
+    """Answers a request in the next cycle; an unlisted address, and a write to a read-only one, with an error.
+
+    Constants and settings are read from one memory, so that they cost no multiplexers. The scale registers belong to the
+    core, which also writes them: requests for them are passed on.
+
+    Parameters
+    ----------
+    config
+        Configuration of the machine.
+    build_digest
+        SHA-256 that identifies the bitstream.
+
+    Members
+    -------
+    bus
+        Port of the bus.
+    scale
+        Port to the core's scale registers.
+    session, state, fault, credit, counter
+        What the live registers read: the last is an array.
+    entry, bank, stride, watchdog
+        Settings, 32 bits; whoever uses one takes as many bits as it needs.
+
+    Raises
+    ------
+    ValueError
+        If the digest does not have 32 bytes.
+    """
+
+    def __init__(self, config: Config, *, build_digest: bytes = bytes(32)) -> None:
+        if len(build_digest) != 32:
+            raise ValueError(f"Build digest must have 32 bytes, not {len(build_digest)}")
+        constants = {
+            "MAGIC": [REG["MAGIC"].reset],
+            "ABI": [ABI_VERSION],
+            "CONFIG_WORDS": [REG["CONFIG_WORDS"].reset],
+            "CONFIG": config.to_words(),
+            "CONFIG_DIGEST": _words(config.digest),
+            "BUILD_DIGEST": _words(build_digest),
+        }
+        self._settings = [r for r in REGISTERS if r.access == "rw" and r.name != "SCALE"]
+        self._init = [0] * REGISTER_WORDS
+        for name, words in [*constants.items(), *((r.name, [r.reset]) for r in self._settings)]:
+            self._init[REG[name].address : REG[name].address + len(words)] = words
+        super().__init__(
+            {
+                "bus": In(HostPort(WINDOW_SHIFT)),
+                "scale": Out(HostPort(SCALE_ADDRESS_BITS)),
+                "session": In(64),
+                "state": In(2),
+                "fault": In(32),
+                "credit": In(32),
+                "counter": In(data.ArrayLayout(32, REG["COUNTER"].count)),
+                **{_name(r): Out(32, init=r.reset) for r in self._settings},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=32, depth=REGISTER_WORDS, init=self._init)
+        write, read = memory.write_port(), memory.read_port()
+
+        address = Signal(range(REGISTER_WORDS))
+        inside = ~self.bus.addr[len(address) :].any()
+        ready = Signal()
+        first = self.bus.request & ~ready
+        live = Signal(32)
+        is_live, listed, writable, is_scale = Signal(), Signal(), Signal(), Signal()
+
+        with m.Switch(address):
+            for register in REGISTERS:
+                for i in range(register.count):
+                    with m.Case(register.address + i):
+                        m.d.comb += [listed.eq(1), writable.eq(register.access == "rw"), is_scale.eq(register.name == "SCALE")]
+                        if register.name in LIVE:
+                            value = Value.cast(getattr(self, _name(register)))
+                            m.d.comb += [is_live.eq(1), live.eq(value[32 * i : 32 * i + 32])]
+
+        m.d.comb += [
+            address.eq(self.bus.addr),
+            read.addr.eq(address),
+            write.addr.eq(address),
+            write.data.eq(self.bus.w_data),
+            write.en.eq(first & self.bus.write & inside & writable & ~is_scale),
+            self.scale.addr.eq(address - REG["SCALE"].address),
+            self.scale.w_data.eq(self.bus.w_data),
+            self.scale.write.eq(self.bus.write),
+            self.scale.request.eq(self.bus.request & inside & is_scale),
+            self.bus.ack.eq(ready),
+            self.bus.r_data.eq(Mux(is_live, live, read.data)),
+            self.bus.error.eq(~inside | ~listed | (self.bus.write & ~writable)),
+        ]
+        m.d.sync += ready.eq(first & ~self.scale.request)
+        with m.If(self.scale.request):
+            m.d.comb += [self.bus.ack.eq(self.scale.ack), self.bus.r_data.eq(self.scale.r_data), self.bus.error.eq(self.scale.error)]
+        for register in self._settings:
+            with m.If(write.en & (address == register.address)):
+                m.d.sync += getattr(self, _name(register)).eq(self.bus.w_data)
+        return m
+
+
+def _words(digest: bytes) -> list[int]:
+    return [int.from_bytes(digest[i : i + 4], "little") for i in range(0, len(digest), 4)]
