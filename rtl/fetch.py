@@ -101,14 +101,14 @@ class Fetch(wiring.Component):
         c = self._config
         any_host = self.program.request | self.regions.request | self.vectors.request
 
-        # Program: two halves of a word a memory. Their outputs hold the instruction while it is decoded.
+        # Program: each half of a word its memory. Their outputs hold the instruction while it is decoded.
         pc = Signal(PC_BITS)
         host = self.program
         fetching = Signal()
         halves = []
         inside = host.addr < 2 * c.program_words
-        for half, name in enumerate(("program_low", "program_high")):
-            memory = Memory(shape=32, depth=c.program_words, init=[])
+        for half, (name, width) in enumerate((("program_low", 32), ("program_high", INSTRUCTION_BITS - 32))):
+            memory = Memory(shape=width, depth=c.program_words, init=[])
             m.submodules[name] = memory
             w, r = memory.write_port(), memory.read_port()
             m.d.comb += [
@@ -126,7 +126,7 @@ class Fetch(wiring.Component):
         field = {name: word[low : low + width] for name, (low, width) in FIELDS.items()}
         legal = Signal()
         pairs = [Cat(field["op"], field["function"]) == (op | function << 4) for op, function in LEGAL]
-        m.d.comb += legal.eq(Cat(pairs).any() & (pc < c.program_words) & (word[INSTRUCTION_BITS:] == 0))
+        m.d.comb += legal.eq(Cat(pairs).any() & (pc < c.program_words))
 
         # Tables: step k asks for region word k and vector k, and takes what step k - 1 asked for.
         step = Signal(range(6))
@@ -150,7 +150,7 @@ class Fetch(wiring.Component):
             m.d.sync += [self.o.valid.eq(waits | ready), waits.eq(0)]
             with m.If(waits):
                 m.d.sync += [self.o.p.op.eq(Op.NEXT), self.o.p.fault.eq(0), self.o.p.pc.eq(waits_pc), self.o.p.target.eq(target)]
-            with m.Else():
+            with m.Elif(ready):
                 m.d.sync += self.o.p.eq(decoded)
 
         state = Signal(_State)

@@ -1,0 +1,206 @@
+"""The vector arithmetic beside the crossbar: ERR, NORM2 and AXPY on one multiplier, and the scale registers that they use."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from firmware_py.config import Config
+from firmware_py.isa import SCALE_REGISTERS, Op
+from firmware_py.registers import LOSS_FRAC
+
+from .activation import derivative_layout, word_layout
+from .numbers import rshift, rshift_by, sat
+from .ports import HostPort, element_layout
+
+__all__ = ["Alu", "Scales"]
+
+NORM_EXPONENT = 2
+"""Exponent of a scale register that NORM2 wrote."""
+SUM_BITS = 46
+"""Bits of a sum of squares: 2**15 elements of 2**31."""
+
+
+class Scales(wiring.Component):
+    """The scale registers; NORM2 and the host write them.
+
+    Members
+    -------
+    index
+        Register to read; mantissa and exponent come a cycle later.
+    n_index, n_mantissa, n_en
+        A write of NORM2.
+    host
+        The host's way to the registers, at any time.
+    """
+
+    index: In(range(SCALE_REGISTERS))
+    mantissa: Out(16)
+    exponent: Out(signed(8))
+    n_index: In(range(SCALE_REGISTERS))
+    n_mantissa: In(16)
+    n_en: In(1)
+    host: In(HostPort((SCALE_REGISTERS - 1).bit_length()))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        host = self.host
+        words = Array(Signal(24, name=f"scale{i}") for i in range(SCALE_REGISTERS))
+        chosen = words[self.index]
+        m.d.sync += [self.mantissa.eq(chosen[:16]), self.exponent.eq(chosen[16:].as_signed())]
+        with m.If(self.n_en):
+            m.d.sync += words[self.n_index].eq(Cat(self.n_mantissa, Const(NORM_EXPONENT, 8)))
+        with m.If(host.request & host.write):
+            m.d.sync += words[host.addr].eq(host.w_data)
+        m.d.sync += [host.ack.eq(host.request & ~host.ack), host.r_data.eq(words[host.addr])]
+        return m
+
+
+class Alu(wiring.Component):
+    """ERR, NORM2 and AXPY, one element a cycle.
+
+    ERR gives words after one cycle, AXPY after two. The errors of ERR come back through `square` from the finishing stage, which saturates
+    them. NORM2 writes its register four cycles after its last element.
+
+    Parameters
+    ----------
+    config
+        Number formats.
+
+    Members
+    -------
+    clear
+        Forget everything that is under way.
+    op
+        Operation of the instruction in work.
+    i
+        ERR: targets. NORM2: the vector. AXPY: the vector that is taken from.
+    i_derivative
+        ERR: outputs. AXPY: the vector that is taken off.
+    o
+        Unsaturated words with their derivatives; never stalled by its consumer.
+    square, square_valid, square_last
+        The saturated errors of ERR.
+    mantissa, exponent
+        The scale register of the instruction.
+    norm, norm_en
+        Mantissa that NORM2 writes; NORM2 ends in this cycle.
+    loss, loss_en, hit, result, result_en
+        What a sample adds to the counters: its squared error, whether it was a hit, and the index of its largest output.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "op": In(4),
+                "i": In(stream.Signature(element_layout(config))),
+                "i_derivative": In(stream.Signature(derivative_layout(config))),
+                "o": Out(stream.Signature(word_layout(config))),
+                "square": In(signed(config.vector_bits)),
+                "square_valid": In(1),
+                "square_last": In(1),
+                "mantissa": In(16),
+                "exponent": In(signed(8)),
+                "norm": Out(16),
+                "norm_en": Out(1),
+                "loss": Out(32),
+                "loss_en": Out(1),
+                "hit": Out(1),
+                "result": Out(8),
+                "result_en": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        err, norm2, axpy = Signal(), Signal(), Signal()
+        m.d.comb += [err.eq(self.op == Op.ERR), norm2.eq(self.op == Op.NORM2), axpy.eq(self.op == Op.AXPY)]
+
+        # Elements join here.
+        fire = Signal()
+        plain, derived = self.i.p, self.i_derivative.p
+        a, taken = Signal(signed(c.vector_bits)), Signal(signed(c.vector_bits))
+        m.d.comb += [
+            fire.eq(self.i.valid & (norm2 | ((err | axpy) & self.i_derivative.valid))),
+            self.i.ready.eq(fire),
+            self.i_derivative.ready.eq(fire & ~norm2),
+            a.eq(plain.word),
+            taken.eq(derived.word),
+        ]
+
+        # The one multiplier: squares of errors, squares of NORM2, mantissa * a of AXPY, mantissa * norm at the end of NORM2.
+        left, right, product = Signal(signed(17)), Signal(signed(17)), Signal(signed(33))
+        norm, scaling = Signal(16), Signal()
+        m.d.comb += [left.eq(self.square), right.eq(self.square)]
+        with m.If(norm2):
+            m.d.comb += [left.eq(Mux(scaling, norm, a)), right.eq(Mux(scaling, self.mantissa, a))]
+        with m.If(axpy):
+            m.d.comb += [left.eq(taken), right.eq(self.mantissa)]
+        m.d.sync += product.eq(left * right)
+
+        # One barrel shifter: AXPY's products right, NORM2's either way. A left shift by k is one by 16 and then right by 16 - k.
+        amount, bits = Signal(signed(10)), Signal(range(48))
+        back = amount < 0
+        m.d.comb += amount.eq(Mux(norm2, 14, 16) - self.exponent)
+        with m.If(norm2 & back):
+            m.d.comb += bits.eq(Mux(amount < -16, 0, amount + 16))
+        with m.Elif(~back):
+            m.d.comb += bits.eq(Mux(amount > 47, 47, amount))
+        raised = Cat(Const(0, 16), product[:16], Const(0, 1)).as_signed()
+        shifted = Signal(signed(34))
+        m.d.comb += shifted.eq(rshift_by(Mux(norm2 & back, raised, product), bits, most=47))
+
+        # ERR: one stage. AXPY: the product, then the difference.
+        second, b, b_fprime, b_last = Signal(), Signal(signed(c.acc_bits)), Signal(c.vector_frac + 1), Signal()
+        m.d.sync += [second.eq(fire & axpy), b.eq(plain.word), b_fprime.eq(derived.fprime), b_last.eq(plain.last)]
+        difference, _ = sat(b - shifted, (1 << (c.acc_bits - 1)) - 1)
+        m.d.sync += [
+            self.o.valid.eq((fire & err) | second),
+            self.o.p.word.eq(Mux(axpy, difference, plain.word - derived.word)),
+            self.o.p.fprime.eq(Mux(axpy, b_fprime, derived.fprime)),
+            self.o.p.last.eq(Mux(axpy, b_last, plain.last)),
+        ]
+
+        # Sums of squares. The last of an ERR arrives when the next instruction has begun.
+        square, last, from_error, is_error = Signal(), Signal(), Signal(), Signal()
+        total, complete = Signal(SUM_BITS), Signal()
+        m.d.sync += [
+            square.eq((self.square_valid & err) | (fire & norm2)),
+            from_error.eq(err),
+            is_error.eq(from_error),
+            last.eq(Mux(norm2, plain.last, self.square_last)),
+            complete.eq(square & last),
+        ]
+        with m.If(square):
+            m.d.sync += total.eq(Mux(complete, 0, total) + product)
+        with m.Elif(complete):
+            m.d.sync += total.eq(0)
+        rounded = rshift(total, 2 * c.vector_frac - LOSS_FRAC)
+        m.d.comb += [self.loss.eq(rounded), self.loss_en.eq(complete & is_error)]
+
+        # The end of NORM2.
+        scaled = Signal()
+        m.d.sync += [scaling.eq(complete & ~is_error), scaled.eq(scaling)]
+        with m.If(complete):
+            m.d.sync += norm.eq(Mux(rounded > 0xFFFF, 0xFFFF, rounded))
+        too_large = (back & product[16:].any()) | (shifted > 0xFFFF)
+        m.d.comb += [self.norm_en.eq(scaled), self.norm.eq(Mux(too_large, 0xFFFF, shifted))]
+
+        # Hits: the first of the largest on both sides.
+        index, best, wanted = Signal(16), Signal(16), Signal(16)
+        best_a, best_t = Signal(signed(c.acc_bits)), Signal(signed(c.acc_bits))
+        judge = Signal()
+        m.d.sync += judge.eq(fire & err & plain.last)
+        with m.If(fire & err):
+            m.d.sync += index.eq(Mux(plain.last, 0, index + 1))
+            with m.If((index == 0) | (derived.word > best_a)):
+                m.d.sync += [best.eq(index), best_a.eq(derived.word)]
+            with m.If((index == 0) | (plain.word > best_t)):
+                m.d.sync += [wanted.eq(index), best_t.eq(plain.word)]
+        m.d.comb += [self.result.eq(best), self.result_en.eq(judge), self.hit.eq(judge & (best == wanted))]
+
+        with m.If(self.clear):
+            m.d.sync += [s.eq(0) for s in (self.o.valid, second, square, complete, total, scaling, scaled, judge, index)]
+        return m

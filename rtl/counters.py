@@ -1,0 +1,69 @@
+"""What the machine counts, for the host to read at any time."""
+
+from collections.abc import Mapping
+
+from amaranth.hdl import Module
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from firmware_py.config import Config
+from firmware_py.registers import Counter
+
+from .ports import HostPort
+
+__all__ = ["Counters", "ResultRing"]
+
+
+class Counters(wiring.Component):
+    """All counters: 32 bits, wrapping. Each adds its input in every cycle; RESULTS starts anew with `clear_results`.
+
+    Parameters
+    ----------
+    widths
+        Bits that each counter can add in a cycle.
+    """
+
+    def __init__(self, widths: Mapping[Counter, int]) -> None:
+        self._widths = dict(widths)
+        adds = {f"add_{counter.name.lower()}": In(width) for counter, width in widths.items()}
+        super().__init__({**adds, "clear_results": In(1), "values": Out(data.ArrayLayout(32, len(Counter)))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        for counter in self._widths:
+            m.d.sync += self.values[counter].eq(self.values[counter] + getattr(self, f"add_{counter.name.lower()}"))
+        with m.If(self.clear_results):
+            m.d.sync += self.values[Counter.RESULTS].eq(0)
+        return m
+
+
+class ResultRing(wiring.Component):
+    """The last predictions, one byte each, read by the host as words of four, at any time; result n is at n modulo the depth.
+
+    Parameters
+    ----------
+    config
+        Depth of the ring.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__({"index": In(32), "result": In(8), "en": In(1), "host": In(HostPort(14))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        depth = self._config.result_depth // 4
+        m.submodules.ring = ring = Memory(shape=data.ArrayLayout(8, 4), depth=depth, init=[])
+        w, r = ring.write_port(granularity=1), ring.read_port()
+        inside = self.host.addr < depth
+        m.d.comb += [
+            w.addr.eq(self.index[2:]),
+            *(byte.eq(self.result) for byte in w.data),
+            w.en.eq(self.en << self.index[:2]),
+            r.addr.eq(self.host.addr),
+            r.en.eq(1),
+            self.host.r_data.eq(r.data),
+        ]
+        m.d.sync += [self.host.ack.eq(self.host.request & ~self.host.ack), self.host.error.eq(~inside | self.host.write)]
+        return m

@@ -1,0 +1,130 @@
+"""The samples of training: their order, the loader, and the two pages that they lie in."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from firmware_py.config import Config
+
+from .ports import StorePort
+
+__all__ = ["Samples"]
+
+
+class Samples(wiring.Component):
+    """Loads granted samples from the store, one ahead, into the page that is not in use.
+
+    A sample is loaded in 20 cycles and what the store takes for its words; meanwhile the other page is read, a byte a cycle, with one
+    cycle of latency.
+
+    Parameters
+    ----------
+    config
+        Order depth, page and store sizes.
+
+    Members
+    -------
+    clear
+        Forget the samples that are granted and not begun.
+    order
+        Indices of granted samples.
+    credit, room
+        Samples granted and not begun, and how many more can be.
+    stride
+        Words of one sample in the store.
+    ready, take
+        The next sample is loaded; `take` puts its page to use from the next cycle on.
+    busy
+        A sample is being loaded or waits for that.
+    page
+        Reading port of the page in use, by bytes; data stay while `en` is low.
+    store
+        Where samples come from.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "order": In(stream.Signature(16)),
+                "credit": Out(range(config.order_depth + 1)),
+                "room": Out(range(config.order_depth + 1)),
+                "stride": In(16),
+                "ready": Out(1),
+                "take": In(1),
+                "busy": Out(1),
+                "page": In(wiring.Signature({"addr": Out(16), "en": Out(1), "data": In(signed(8))})),
+                "store": Out(StorePort(config)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        page_words = c.page_bytes // 4
+        fifo = SyncFIFOBuffered(width=16, depth=c.order_depth)
+        m.submodules.fifo = ResetInserter(self.clear)(fifo)
+        m.submodules.pages = pages = Memory(shape=32, depth=2 * page_words, init=[])
+        w, r = pages.write_port(), pages.read_port()
+        wiring.connect(m, wiring.flipped(self.order), fifo.w_stream)
+
+        used, byte = Signal(), Signal(2)
+        m.d.comb += [
+            r.addr.eq(Cat(self.page.addr[2 : 2 + (page_words - 1).bit_length()], used)),
+            r.en.eq(self.page.en),
+            self.page.data.eq(Array(r.data.word_select(i, 8).as_signed() for i in range(4))[byte]),
+        ]
+        with m.If(self.page.en):
+            m.d.sync += byte.eq(self.page.addr[:2])
+
+        loading, dropped = Signal(), Signal()
+        index, count = Signal(16), Signal(16)
+        address = Signal.like(self.store.addr)
+        m.d.comb += [
+            self.credit.eq(fifo.level + (loading & ~dropped) + self.ready),
+            self.room.eq(Mux(self.credit > c.order_depth, 0, c.order_depth - self.credit)),
+            self.busy.eq(loading | fifo.r_stream.valid),
+            self.store.addr.eq(address),
+            w.addr.eq(Cat(count[: (page_words - 1).bit_length()], ~used)),
+            w.data.eq(self.store.data),
+            w.en.eq(self.store.request & self.store.ack),
+        ]
+        with m.If(self.take):
+            m.d.sync += [used.eq(~used), self.ready.eq(0)]
+        with m.FSM():
+            with m.State("WAIT"):
+                m.d.sync += [index.eq(fifo.r_stream.payload), count.eq(0), address.eq(0), dropped.eq(0)]
+                with m.If(~self.ready & ~self.clear):
+                    m.d.comb += fifo.r_stream.ready.eq(1)
+                    with m.If(fifo.r_stream.valid):
+                        m.next = "MULTIPLY"
+            with m.State("MULTIPLY"):
+                m.d.comb += loading.eq(1)
+                m.d.sync += [
+                    address.eq((address << 1) + Mux(index[-1], self.stride, 0)),
+                    index.eq(index << 1),
+                    count.eq(count + 1),
+                ]
+                with m.If(count == len(index) - 1):
+                    m.d.sync += count.eq(0)
+                    m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.comb += loading.eq(1)
+                with m.If(dropped):
+                    m.next = "WAIT"
+                with m.Elif(count >= self.stride):
+                    m.d.sync += self.ready.eq(1)
+                    m.next = "WAIT"
+                with m.Else():
+                    m.next = "WORD"
+            with m.State("WORD"):
+                m.d.comb += [loading.eq(1), self.store.request.eq(1)]
+                with m.If(self.store.ack):
+                    m.d.sync += [address.eq(address + 1), count.eq(count + 1)]
+                    m.next = "LOAD"
+        with m.If(self.clear):
+            m.d.sync += [self.ready.eq(0), dropped.eq(1)]
+        return m
