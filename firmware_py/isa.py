@@ -5,6 +5,7 @@ The meaning of each instruction is in docs/machine.md. RTL, golden model and com
 
 from dataclasses import dataclass
 from enum import IntEnum
+from math import frexp
 
 
 class Op(IntEnum):
@@ -234,12 +235,11 @@ class Scale:
             return cls(mantissa=0, exponent=0)
         if not 2.0**-40 <= value <= 2.0**24:
             raise ValueError(f"A scale must be 0 or from 2**-40 to 2**24, not {value}")
-        exponent = 0
-        while value * 2.0 ** (16 - exponent) >= 2**16 - 0.5:
-            exponent += 1
-        while value * 2.0 ** (16 - exponent) < 2**15:
-            exponent -= 1
-        return cls(mantissa=int(value * 2.0 ** (16 - exponent) + 0.5), exponent=exponent)
+        fraction, exponent = frexp(value)
+        mantissa = int(fraction * (1 << 16) + 0.5)
+        if mantissa == 1 << 16:
+            mantissa, exponent = 1 << 15, exponent + 1
+        return cls(mantissa=mantissa, exponent=exponent)
 
     @property
     def value(self) -> float:
