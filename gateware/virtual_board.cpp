@@ -26,7 +26,7 @@
 
 namespace {
 
-constexpr unsigned kChunkCycles = 512;                   // between two looks at the descriptors: a fraction of a millisecond
+constexpr unsigned kChunkCycles = 256;                      // between two looks at the descriptors: a fraction of a millisecond
 constexpr unsigned kQuietCycles = 4 * 10 * CLOCKS_PER_BIT;  // a byte may still be on its way from the pin to `busy`
 constexpr size_t kBufferBytes = 1 << 16;
 
