@@ -79,7 +79,7 @@ class Board:
         If what answers is no Backpulse board of this version.
     """
 
-    def __init__(self, link: Link, close: Callable[[], None]) -> None:
+    def __init__(self, link: Link, close: Callable[[], object]) -> None:
         self.link = link
         self._close = close
         self._samples: np.ndarray | None = None
@@ -88,6 +88,7 @@ class Board:
         link.hello()
         if link.read_words(REG["MAGIC"].address, 1)[0] != MAGIC:
             raise HostError("What answers there is no Backpulse board: its identity block begins with another word")
+        self.abi = link.read_words(REG["ABI"].address, 1)[0]
         count = link.read_words(REG["CONFIG_WORDS"].address, 1)[0]
         if count != REG["CONFIG"].count:
             raise HostError(
@@ -99,7 +100,7 @@ class Board:
         if self.config_digest != self.config.digest.hex():
             raise HostError("The board's configuration digest is not that of its configuration: it was built with another version")
         self.totals = dict.fromkeys(Counter, 0)
-        self._last = self._raw_counters()
+        self._last = self.raw_counters()
 
     def _digest(self, register: str) -> str:
         words = self.link.read_words(REG[register].address, REG[register].count)
@@ -122,12 +123,13 @@ class Board:
         state, fault, credit = self.link.read_words(REG["STATE"].address, 3)
         return State(state), fault & 0xFFFF, fault >> 16, credit
 
-    def _raw_counters(self) -> list[int]:
+    def raw_counters(self) -> list[int]:
+        """Return the counters as they are: 32 bits, wrapping."""
         return self.link.read_words(REG["COUNTER"].address, len(Counter))
 
     def _count(self, totals: dict[Counter, int]) -> None:
         """Add to `totals` what the wrapping counters gained since the last look."""
-        raw = self._raw_counters()
+        raw = self.raw_counters()
         for counter in Counter:
             totals[counter] += (raw[counter] - self._last[counter]) & 0xFFFFFFFF
         self._last = raw
@@ -275,7 +277,7 @@ class Board:
             raise RuntimeError("upload samples before a run")
         self.stop()
         self.link.write_words(REG["ENTRY"].address, [entry, bank])
-        self._last = self._raw_counters()
+        self._last = self.raw_counters()
         self.link.start()
         self._last[Counter.RESULTS] = 0
         before = dict(totals)
@@ -329,9 +331,8 @@ class Board:
         until = time.monotonic() + HALT_TIMEOUT_S
         while self.status()[0] in (State.TRAINING, State.PAUSED):
             if time.monotonic() > until:
-                raise HostError(
-                    f"The board did not stop within {HALT_TIMEOUT_S:.0f} s of HALT: send ABORT by power-cycling it, and resume from a checkpoint"
-                )
+                self.link.abort()
+                raise HostError(f"The board did not stop within {HALT_TIMEOUT_S:.0f} s and was aborted: go on from the last checkpoint")
             time.sleep(0.001)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from firmware_py.config import Config
 from firmware_py.registers import Counter, Stream
 
 from .errors import InputError
@@ -43,7 +44,7 @@ class Checkpoint:
 
     settings: Settings
     epochs: int
-    config: dict[str, int]
+    config: Config
     config_digest: str
     program_digest: str
     data_digest: str
@@ -65,8 +66,8 @@ class Checkpoint:
             If the file cannot be written.
         """
         head: dict[str, Any] = {"version": VERSION, "settings": self.settings.to_dict(), "position": vars(self.position)}
-        head |= {name: getattr(self, name) for name in ("epochs", "config", "config_digest", "program_digest", "data_digest", "labels")}
-        head["floor"] = self.scaler.floor
+        head |= {name: getattr(self, name) for name in ("epochs", "config_digest", "program_digest", "data_digest", "labels")}
+        head |= {"config": self.config.to_words(), "floor": self.scaler.floor}
         arrays = {name: getattr(self, name) for name in ("cells", "spread", "tile", "scales")}
         arrays |= {f"random_{stream.name.lower()}": np.asarray(states, np.uint32) for stream, states in self.random.items()}
         arrays |= {"center": self.scaler.center, "half": self.scaler.half, "head": np.array(json.dumps(head))}
@@ -101,10 +102,11 @@ class Checkpoint:
             return cls(
                 settings=Settings.from_dict(head["settings"]),
                 labels=tuple(head["labels"]),
+                config=Config.from_words(head["config"]),
                 position=position,
                 scaler=Scaler(center=arrays["center"], half=arrays["half"], floor=head["floor"]),
                 random={s: arrays[f"random_{s.name.lower()}"] for s in Stream if f"random_{s.name.lower()}" in arrays},
-                **{name: head[name] for name in ("epochs", "config", "config_digest", "program_digest", "data_digest")},
+                **{name: head[name] for name in ("epochs", "config_digest", "program_digest", "data_digest")},
                 **{name: arrays[name] for name in ("cells", "spread", "tile", "scales")},
             )
         except InputError:

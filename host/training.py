@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class Trainer:
     ) -> None:
         self.board, self.settings, self.epochs = board, settings, epochs
         self.watch, self.stop = watch or (lambda event: None), stop or Stop()
-        self.position = checkpoint.position if checkpoint else Position()
+        self.position = deepcopy(checkpoint.position) if checkpoint else Position()
         self.data = data or prepare(settings, board.config.drive_max, scaler=checkpoint.scaler if checkpoint else None)
         self.predictions = np.zeros(0, np.int64)
         self.train_seconds = 0.0
@@ -189,46 +190,52 @@ class Trainer:
                 return False
         return True
 
-    def _epoch(self) -> bool:
-        """Do the rest of the present epoch, with its test."""
-        position, samples = self.position, len(self.data.train)
-        order = self.data.train[self.settings.order(position.epoch, samples)]
-        before = self.board.totals[Counter.STEPS]
-        begun = time.monotonic()
+    def train_part(self, samples: int) -> None:
+        """Train on the next `samples` of the present epoch.
+
+        Raises
+        ------
+        StoppedError
+            If the user stopped it; what was done counts.
+        """
+        position = self.position
+        order = self.data.train[self.settings.order(position.epoch, len(self.data.train))]
+        before, begun = self.board.totals[Counter.STEPS], time.monotonic()
         try:
-            if position.place < samples:
-                self.board.train(self.program, order[position.place :], self._report("train"))
-        except StoppedError:
-            return False
+            self.board.train(self.program, order[position.place : position.place + samples], self._report("train"))
         finally:
             position.place += self.board.totals[Counter.STEPS] - before
             self.train_seconds += time.monotonic() - begun
             position.totals = {c.name: self.board.totals[c] for c in Counter}
+
+    def _epoch(self) -> bool:
+        """Do the rest of the present epoch, with its test."""
+        position, samples = self.position, len(self.data.train)
         try:
-            predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
+            if position.place < samples:
+                self.train_part(samples - position.place)
+            self.predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
         except StoppedError:
             return False
-        self.predictions = predictions
         gained = {name: total - position.epoch_start[name] for name, total in position.totals.items()}
         position.train_loss.append(gained["LOSS"] / (2 << LOSS_FRAC) / samples)
         position.train_accuracy.append(gained["HITS"] / samples)
-        position.test_accuracy.append(float(np.mean(predictions == self.data.y[self.data.test])))
+        position.test_accuracy.append(float(np.mean(self.predictions == self.data.y[self.data.test])))
         position.epoch, position.place, position.epoch_start = position.epoch + 1, 0, dict(position.totals)
         self._tell("epoch")
         return True
 
     def checkpoint(self) -> Checkpoint:
         """Return the run at rest."""
-        config = self.board.config
         return Checkpoint(
             settings=self.settings,
             epochs=self.epochs,
-            config={f.name: int(getattr(config, f.name)) for f in fields(config)},
+            config=self.board.config,
             config_digest=self.board.config_digest,
             program_digest=program_digest(self.program),
             data_digest=self.data.digest,
             labels=self.data.labels,
-            position=self.position,
+            position=deepcopy(self.position),
             scaler=self.data.scaler,
             cells=self.board.read_cells(),
             spread=self.board.read_spread(),

@@ -20,15 +20,17 @@ BAUD = 1_000_000
 """Baud rate of a serial port, if none is given."""
 
 
-def board_config(network: Network, device: Device, *, tile: str = "128x32", tiles: int | None = None) -> Config:
-    """Return the configuration of a golden or virtual board for a network: one that carries the device, with as many tiles as it needs.
+def board_config(network: Network | None, device: Device, *, tile: str = "128x32", tiles: int | None = None) -> Config:
+    """Return the configuration of a golden or virtual board that carries a device.
 
     Parameters
     ----------
+    network : Network or None
+        What must find room, if anything.
     tile : str
         Rows x columns of one tile, as in 128x32.
     tiles : int, optional
-        Tiles, if not as many as needed.
+        Tiles, if not as many as the network needs.
 
     Raises
     ------
@@ -41,7 +43,9 @@ def board_config(network: Network, device: Device, *, tile: str = "128x32", tile
     with wrong_input():
         config = replace(DEFAULT, tile_rows=int(rows), tile_cols=int(cols), read_noise=int(device.read_noise > 0))
         config = replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
-        return replace(config, tiles=tiles_needed(network, config) if tiles is None else tiles)
+        if tiles is None:
+            tiles = tiles_needed(network, config) if network else 1
+        return replace(config, tiles=tiles)
 
 
 def is_virtual(url: str) -> bool:
@@ -105,15 +109,19 @@ def open_board(
         raise
 
 
-def _virtual(config: Config, progress: Callable[[str], None] | None) -> tuple[SocketPort, Callable[[], None]]:
+def _virtual(config: Config, progress: Callable[[str], None] | None) -> tuple[SocketPort, Callable[[], object]]:
     """Build (once) and start the virtual board."""
     try:
-        from gateware.virtual_board import VirtualBoard
+        from gateware.verilator import ToolError
+        from gateware.virtual_board import VirtualBoard, build
     except ModuleNotFoundError as error:
         raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
-    board = VirtualBoard(config, progress=progress)
-    board.__enter__()
-    return SocketPort(board.socket), lambda: board.__exit__(None, None, None)
+    try:
+        board = VirtualBoard(build(config, progress=progress))
+    except ToolError as error:
+        raise InputError(str(error)) from error
+    assert board.socket is not None
+    return SocketPort(board.socket), lambda: str(board.close())
 
 
 def _nothing() -> None:

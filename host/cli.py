@@ -1,0 +1,235 @@
+"""The command `backpulse`."""
+
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from firmware_py.config import Config
+from firmware_py.device import PRESETS
+from firmware_py.registers import Counter
+
+from . import options as o
+from .cli_compare import compare
+from .cli_train import infer, train
+from .errors import HostError, InputError
+from .output import check_json, write_json
+from .settings import SOFTWARE
+from .training import stop_on_interrupt
+from .urls import BAUD, board_config, open_board
+from .view import console
+
+POLL_S = 0.1
+
+app = typer.Typer(
+    name="backpulse",
+    help="Train neural networks inside an analog crossbar array: on the golden model, the simulated RTL, or a board.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(train)
+app.command()(infer)
+app.command()(compare)
+
+
+@app.command()
+def program(
+    layers: o.Layers = "64-32-10",
+    schedule: o.Schedule = "progressive",
+    activation: o.Activation = "sigmoid",
+    output: o.Output = "sigmoid",
+    loss: o.Loss = "squared",
+    bias: o.Bias = True,
+    weight_scale: o.WeightScale = 4,
+    rounding: o.Rounding = "stochastic",
+    auto_range: o.AutoRange = True,
+    tile: o.Tile = "128x32",
+    tiles: o.Tiles = None,
+    json: o.Json = None,
+) -> None:
+    """Print the program of a network: the listing, what it must hold, and what it uses of the machine."""
+    check_json(json)
+    settings = o.settings_of(locals())
+    if schedule == SOFTWARE:
+        raise InputError("The software schedule runs no program: choose another --schedule")
+    config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles)
+    compiled = settings.compile(config)
+    used = {
+        "instructions": (len(compiled.instructions), config.program_words),
+        "regions": (len(compiled.regions), config.regions),
+        "vectors": (len(compiled.vectors), config.vectors),
+        "vector_words": (compiled.vector_words_used, config.vector_words),
+        "sample_bytes": (4 * compiled.stride_words, config.page_bytes),
+        "tiles": (compiled.tiles_used, config.tiles),
+    }
+    write_json(
+        json,
+        {
+            "listing": compiled.listing().splitlines(),
+            "words": [i.encode() for i in compiled.instructions],
+            "regions": [r.to_words() for r in compiled.regions],
+            "vectors": [v.to_word() for v in compiled.vectors],
+            "train_entry": compiled.train_entry,
+            "evaluate_entry": compiled.evaluate_entry,
+            "error_vectors_held": compiled.error_vectors_held,
+            "cycles_per_step": compiled.cycles_per_step,
+            "used": {name: {"used": have, "of": limit} for name, (have, limit) in used.items()},
+        },
+    )
+    if json == "-":
+        return
+    print(compiled.listing())
+    print()
+    held = compiled.error_vectors_held
+    print(f"Error vectors held across a pulse: {held}. Cycles of one training step: {compiled.cycles_per_step}.")
+    print("Used: " + ", ".join(f"{have} of {limit} {name.replace('_', ' ')}" for name, (have, limit) in used.items()) + ".")
+
+
+@app.command()
+def info(
+    board: o.BoardUrl = "golden://",
+    device: o.DeviceName = "ideal",
+    tile: o.Tile = "128x32",
+    tiles: o.Tiles = None,
+    baud: o.Baud = BAUD,
+    json: o.Json = None,
+) -> None:
+    """Show a board's identity, configuration and counters."""
+    check_json(json)
+    config = _config(device, tile, tiles)
+    with open_board(board, config=config, baud=baud, progress=_tell) as opened:
+        state, fault, address, credit = opened.status()
+        counters = opened.raw_counters()
+        result: dict[str, Any] = {
+            "board": board,
+            "abi": opened.abi,
+            "state": state.name.lower(),
+            "fault": fault,
+            "fault_address": address,
+            "credit": credit,
+            "config": {f.name: int(getattr(opened.config, f.name)) for f in fields(opened.config)},
+            "config_digest": opened.config_digest,
+            "build_digest": opened.build_digest,
+            "counters": {c.name.lower(): counters[c] for c in Counter},
+            "link_retries": opened.link.retries,
+        }
+    write_json(json, result)
+    if json == "-":
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for name in ("board", "abi", "state", "fault", "credit", "config_digest", "build_digest"):
+        table.add_row(name.replace("_", " "), str(result[name]), style="bold")
+    for group in ("config", "counters"):
+        for name, value in result[group].items():
+            table.add_row(name.replace("_", " "), str(value))
+    console.print(table)
+
+
+@app.command()
+def sim(
+    socket: Annotated[
+        int | None, typer.Option(help="Serve on this TCP port of 127.0.0.1 (0: a free one), not a pty.", min=0, max=65535)
+    ] = None,
+    device: o.DeviceName = "ideal",
+    tile: o.Tile = "128x32",
+    tiles: o.Tiles = None,
+    json: o.Json = None,
+) -> None:
+    """Run the virtual board for any program, until Ctrl-C; print the URL that it answers on."""
+    check_json(json)
+    virtual, verilator = _gateware()
+    try:
+        built = virtual.build(_config(device, tile, tiles), progress=_tell)
+        running = virtual.VirtualBoard(built, line="pty" if socket is None else "tcp", port=socket or 0)
+    except verilator.ToolError as error:
+        raise InputError(str(error)) from error
+    except OSError as error:
+        raise InputError(f"The virtual board cannot serve on port {socket}: {(error.strerror or str(error)).lower()}") from error
+    with running, stop_on_interrupt() as stop:
+        write_json(json, {"url": running.url})
+        if json != "-":
+            print(running.url, flush=True)
+        console.print(f"The virtual board answers at {running.url}; Ctrl-C ends it", style="dim", soft_wrap=True)
+        while running.running and not stop.asked:
+            time.sleep(POLL_S)
+        if not stop.asked:
+            raise HostError("The virtual board ended by itself: start it again")
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="Folder for the Verilog, made if need be.", metavar="DIR")],
+    device: o.DeviceName = "ideal",
+    tile: o.Tile = "128x32",
+    tiles: o.Tiles = None,
+    clk_hz: Annotated[int, typer.Option(help="Clock of the board.", min=1)] = 25_000_000,
+    baud: o.Baud = BAUD,
+    json: o.Json = None,
+) -> None:
+    """Write the Verilog of a configuration, with emulated tiles: one module with clk, rst, rx and tx."""
+    check_json(json)
+    config = _config(device, tile, tiles)
+    _gateware()
+    from gateware.top import Top
+
+    from gateware.export import export as to_verilog
+
+    file = out / "backpulse.v"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            top = Top(config, clk_hz=clk_hz, baud=baud)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        to_verilog(top, "backpulse", out=file)
+    except OSError as error:
+        raise InputError(f"The folder {out} cannot be written: {(error.strerror or str(error)).lower()}") from error
+    write_json(json, {"verilog": str(file), "config_digest": config.digest.hex(), "clk_hz": clk_hz, "baud": baud})
+    console.print(f"Wrote {file}", soft_wrap=True)
+
+
+def _config(device: str, tile: str, tiles: int | None) -> Config:
+    if device not in PRESETS:
+        raise InputError(f"Unknown device {device}: choose one of {', '.join(PRESETS)}")
+    return board_config(None, PRESETS[device], tile=tile, tiles=tiles)
+
+
+def _gateware() -> tuple[Any, Any]:
+    """Import the gateware's builder and tools, which the base installation lacks."""
+    try:
+        from gateware import verilator, virtual_board
+    except ModuleNotFoundError as error:
+        raise InputError(f"This needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
+    return virtual_board, verilator
+
+
+def _tell(text: str) -> None:
+    console.print(text, style="dim")
+
+
+def main() -> None:
+    """Run a command; errors of the user and of the board are one sentence."""
+    try:
+        app()
+    except HostError as error:
+        console.print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        console.print("Interrupted")
+        sys.exit(1)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+if __name__ == "__main__":
+    main()

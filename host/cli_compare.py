@@ -1,0 +1,129 @@
+"""The command `compare`: schedules, learning rates and seeds side by side, on the golden model."""
+
+import itertools
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from firmware_py.compiler import SCHEDULES
+
+from . import options as o
+from .datasets import load
+from .errors import InputError
+from .output import check_json, write_json
+from .settings import SOFTWARE, Settings, prepare
+from .training import Trainer, stop_on_interrupt, train_software
+from .urls import board_config, open_board
+from .view import console
+
+
+def compare(
+    dataset: o.Dataset = "digits",
+    target: o.Target = None,
+    layers: o.Layers = "64-32-10",
+    activation: o.Activation = "sigmoid",
+    output: o.Output = "sigmoid",
+    loss: o.Loss = "squared",
+    bias: o.Bias = True,
+    weight_scale: o.WeightScale = 4,
+    schedules: Annotated[str, typer.Option(help="Joined by commas.", rich_help_panel=o.ALGORITHM)] = ",".join((*SCHEDULES, SOFTWARE)),
+    lr: Annotated[str, typer.Option(help="Learning rates joined by commas.", rich_help_panel=o.ALGORITHM)] = "0.5",
+    seeds: Annotated[int, typer.Option(help="Runs of each, with seeds 1 to N.", min=1, rich_help_panel=o.ALGORITHM)] = 3,
+    epochs: o.Epochs = 5,
+    device: o.DeviceName = "ideal",
+    rounding: o.Rounding = "stochastic",
+    auto_range: o.AutoRange = True,
+    tile: o.Tile = "128x32",
+    plot: o.Plot = None,
+    json: o.Json = None,
+) -> None:
+    """Train with several schedules and learning rates on the golden model, and show mean and spread over seeds."""
+    check_json(json)
+    if plot:
+        from .plots import check_path
+
+        check_path(plot)
+    values = dict(locals())
+    rates = _rates(lr)
+    runs = [
+        o.settings_of({**values, "schedule": schedule.strip(), "lr": rate, "seed": seed})
+        for schedule, rate, seed in itertools.product(schedules.split(","), rates, range(1, seeds + 1))
+    ]
+    results = _run_all(runs, epochs, tile)
+    rows = _rows(runs, results)
+    write_json(json, {"epochs": epochs, "seeds": seeds, "summary": rows, "runs": results})
+    _show(rows, epochs, seeds)
+    if plot:
+        from .plots import plot_comparison
+
+        curves = [(f"{r['schedule']}, lr {r['lr']:g}", np.array(r["curves"])) for r in rows]
+        plot_comparison(plot, f"{layers} on {dataset}, {device} device, {seeds} seeds", curves)
+
+
+def _rates(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--lr must be numbers joined by commas, as in 0.25,0.5, not {text}") from None
+
+
+def _run_all(runs: list[Settings], epochs: int, tile: str) -> list[dict[str, Any]]:
+    """Train every run, on one golden board: they all have the same network, device and data."""
+    first = runs[0]
+    config = board_config(first.network, first.device_model, tile=tile)
+    data = prepare(first, config.drive_max, dataset=load(first.dataset, target=first.target))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    results = []
+    with open_board("golden://", config=config) as board, stop_on_interrupt() as stop, Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=len(runs))
+        for settings in runs:
+            progress.update(task, description=f"{settings.schedule}, lr {settings.lr:g}, seed {settings.seed}")
+            if settings.schedule == SOFTWARE:
+                results.append(train_software(settings, data, epochs, config.drive_max))
+            else:
+                trainer = Trainer(board, settings, epochs, data=data, stop=stop)
+                trainer.run()
+                results.append(trainer.result())
+            if stop.asked:
+                raise KeyboardInterrupt
+            del results[-1]["predictions"]
+            progress.advance(task)
+    return results
+
+
+def _rows(runs: list[Settings], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return mean and spread of the last accuracy for each schedule and learning rate."""
+    groups: dict[tuple[str, float], list[list[float]]] = {}
+    for settings, result in zip(runs, results, strict=True):
+        groups.setdefault((settings.schedule, settings.lr), []).append(result["test_accuracy"])
+    rows = []
+    for (schedule, rate), curves in groups.items():
+        last = np.array(curves)[:, -1]
+        spread = float(last.std(ddof=1)) if len(last) > 1 else 0.0
+        rows.append(
+            {
+                "schedule": schedule,
+                "lr": rate,
+                "mean": float(last.mean()),
+                "std": spread,
+                "min": float(last.min()),
+                "max": float(last.max()),
+                "curves": curves,
+            }
+        )
+    return rows
+
+
+def _show(rows: list[dict[str, Any]], epochs: int, seeds: int) -> None:
+    table = Table(title=f"Test accuracy in % after {epochs} epochs, {seeds} seeds", title_justify="left", box=None, padding=(0, 2))
+    table.add_column("schedule")
+    for name in ("lr", "mean", "± std", "worst", "best"):
+        table.add_column(name, justify="right")
+    best = max(row["mean"] for row in rows)
+    for row in rows:
+        cells = [f"{100 * row[key]:.2f}" for key in ("mean", "std", "min", "max")]
+        table.add_row(row["schedule"], f"{row['lr']:g}", *cells, style="bold green" if row["mean"] == best else "")
+    console.print(table)

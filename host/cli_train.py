@@ -1,0 +1,249 @@
+"""The commands `train` and `infer`."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from firmware_py.config import DEFAULT, Config
+
+from . import options as o
+from .board import Board
+from .checkpoint import Checkpoint
+from .datasets import load
+from .errors import HostError, InputError
+from .output import PulseLog, check_folder, check_json, write_json
+from .scaling import targets
+from .settings import SOFTWARE, Prepared, Settings, prepare
+from .training import Trainer, stop_on_interrupt, train_software
+from .urls import BAUD, board_config, is_virtual, open_board
+from .view import TrainView, console
+
+DEFAULT_CHECKPOINT = Path("backpulse-checkpoint.npz")
+"""Where Ctrl-C saves if no file is named."""
+ARRAY_KEYS = (
+    "config_digest",
+    "cycles",
+    "cycles_per_step",
+    "pulses_up",
+    "pulses_down",
+    "pulses_clipped",
+    "sense_clipped",
+    "vector_saturated",
+    "conductance_digest",
+    "link_retries",
+)
+"""Keys of the JSON that mean nothing without an array: null for the software schedule."""
+
+
+def train(
+    ctx: typer.Context,
+    board: o.BoardUrl = "golden://",
+    dataset: o.Dataset = "digits",
+    target: o.Target = None,
+    layers: o.Layers = "64-32-10",
+    activation: o.Activation = "sigmoid",
+    output: o.Output = "sigmoid",
+    loss: o.Loss = "squared",
+    bias: o.Bias = True,
+    weight_scale: o.WeightScale = 4,
+    schedule: o.Schedule = "progressive",
+    lr: o.Rate = 0.5,
+    epochs: o.Epochs = 5,
+    seed: o.Seed = 1,
+    device: o.DeviceName = "ideal",
+    rounding: o.Rounding = "stochastic",
+    auto_range: o.AutoRange = True,
+    tile: o.Tile = "128x32",
+    tiles: o.Tiles = None,
+    baud: o.Baud = BAUD,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Save here after each epoch and on Ctrl-C.", metavar="FILE", rich_help_panel=o.FILES)
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on from a checkpoint.", metavar="FILE", rich_help_panel=o.FILES)] = None,
+    reference: Annotated[bool, typer.Option("--reference", help="Train the float64 reference too.", rich_help_panel=o.ALGORITHM)] = False,
+    plot: o.Plot = None,
+    pulse_log: Annotated[
+        Path | None, typer.Option(help="Write every pulse (.npz or .csv).", metavar="FILE", rich_help_panel=o.FILES)
+    ] = None,
+    json: o.Json = None,
+) -> None:
+    """Train a network in the array, one sample at a time."""
+    check_json(json)
+    if checkpoint:
+        check_folder(checkpoint)
+    if plot:
+        from .plots import check_path  # matplotlib takes its time
+
+        check_path(plot)
+    saved = Checkpoint.load(resume) if resume else None
+    if saved:
+        settings, epochs = _resumed(ctx, saved, dataset, epochs)
+    else:
+        settings = o.settings_of(locals())
+    if settings.schedule == SOFTWARE:
+        if checkpoint or resume or plot or pulse_log:
+            raise InputError("The software schedule has no array: --checkpoint, --resume, --plot and --pulse-log do not go with it")
+        _train_software(settings, epochs, json)
+        return
+    config = saved.config if saved and not {"tile", "tiles"} & _explicit(ctx) else _config(settings, board, tile, tiles)
+    save_to = checkpoint or resume
+    with ExitStack() as stack:
+        log = PulseLog(pulse_log, saved.position.totals["STEPS"] if saved else 0) if pulse_log else None
+        if log:
+            stack.callback(log.close)
+        opened = stack.enter_context(_open(board, config, baud, log if board == "golden://" else None))
+        stop = stack.enter_context(stop_on_interrupt())
+        title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, lr {settings.lr:g}, {board}"
+        view = stack.enter_context(TrainView(title))
+        trainer = Trainer(opened, settings, epochs, checkpoint=saved, watch=view, stop=stop)
+        start = trainer.checkpoint() if log and board != "golden://" else None
+        complete = trainer.run(save_to)
+        view.__exit__(None, None, None)
+        result: dict[str, Any] = {"board": board, "complete": complete, **trainer.result()}
+        after = opened.read_cells()
+        if not complete:
+            trainer.checkpoint().save(save_to or DEFAULT_CHECKPOINT)
+        if log and start:
+            _replay(start, trainer, log, result)
+        software = train_software(settings, trainer.data, trainer.position.epoch, opened.config.drive_max) if reference else None
+        if software:
+            result["reference"] = {key: software[key] for key in ("test_accuracy", "train_loss", "steps_per_second")}
+        if plot:
+            from .plots import plot_training
+
+            plot_training(plot, result, program=trainer.program, before=trainer.initial, after=after, reference=software)
+    write_json(json, result)
+    _summary(result)
+    if not complete:
+        place = f"epoch {trainer.position.epoch + 1}, sample {trainer.position.place}"
+        raise HostError(f"Stopped at {place}: go on with --resume {save_to or DEFAULT_CHECKPOINT}")
+
+
+def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Config:
+    """Return the configuration of a board made here; another's is what its bitstream says."""
+    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles) if is_virtual(board) else DEFAULT
+
+
+def _open(url: str, config: Config, baud: int, log: PulseLog | None = None) -> Board:
+    return open_board(url, config=config, baud=baud, log=log, progress=lambda text: console.print(text, style="dim"))
+
+
+def _explicit(ctx: typer.Context) -> set[str]:
+    """Return the names of the options that the user gave."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def _resumed(ctx: typer.Context, saved: Checkpoint, dataset: str, epochs: int) -> tuple[Settings, int]:
+    """Return a checkpoint's settings and epochs; options may move the data and add epochs, but change nothing else."""
+    values = saved.settings.to_dict()
+    explicit = _explicit(ctx)
+    for name in explicit & set(values) - {"dataset", "target"}:
+        if ctx.params[name] != values[name]:
+            option = "--" + name.replace("_", "-")
+            raise InputError(f"{option} {ctx.params[name]} is not the checkpoint's {values[name]}: leave it out, or start a new run")
+    values |= {name: ctx.params[name] for name in explicit & {"dataset", "target"}}
+    epochs = epochs if "epochs" in explicit else saved.epochs
+    if epochs <= saved.position.epoch:
+        raise InputError(f"The checkpoint has all of its {saved.position.epoch} epochs: give more with --epochs")
+    return Settings.from_dict(values), epochs
+
+
+def _replay(start: Checkpoint, trainer: Trainer, log: PulseLog, result: dict[str, Any]) -> None:
+    """Log the pulses of a run on another board by repeating it on the golden model, whose bits must be the same."""
+    begun = start.position
+    with open_board("golden://", config=trainer.board.config, log=log) as golden:
+        again = Trainer(golden, start.settings, trainer.position.epoch, checkpoint=start, data=trainer.data)
+        again.run()
+        place = trainer.position.place - (begun.place if trainer.position.epoch == begun.epoch else 0)
+        if place:
+            again.train_part(place)
+        if again.result()["conductance_digest"] != result["conductance_digest"]:
+            raise HostError("The board's cells are not those of the golden model after the same run: the pulse log is the golden model's")
+
+
+def _train_software(settings: Settings, epochs: int, json: str | None) -> None:
+    data = prepare(settings, DEFAULT.drive_max)
+    with TrainView(f"{settings.layers} on {settings.dataset}: software, float64, lr {settings.lr:g}") as view:
+        result = {**dict.fromkeys(ARRAY_KEYS), **train_software(settings, data, epochs, DEFAULT.drive_max, view)}
+    write_json(json, result)
+    _summary(result)
+
+
+def _summary(result: dict[str, Any]) -> None:
+    if result["test_accuracy"]:
+        console.print(f"Test accuracy {100 * result['test_accuracy'][-1]:.2f} % after {result['epochs']} epochs", style="bold green")
+    if result.get("reference"):
+        console.print(f"Software reference (float64) {100 * result['reference']['test_accuracy'][-1]:.2f} %")
+    if result.get("conductance_digest"):
+        console.print(
+            f"{result['steps']:,} steps, {result['cycles_per_step']:.0f} cycles each; {result['pulses_up']:,} pulses up, "
+            f"{result['pulses_down']:,} down; digest {result['conductance_digest'][:16]}",
+            style="dim",
+            soft_wrap=True,
+        )
+
+
+def infer(
+    checkpoint: Annotated[Path, typer.Option(help="A training run's checkpoint.", metavar="FILE")],
+    board: o.BoardUrl = "golden://",
+    dataset: Annotated[str | None, typer.Option(help="Data to classify; the run's own if not given.", rich_help_panel=o.FILES)] = None,
+    target: o.Target = None,
+    part: Annotated[str, typer.Option(help="Samples: all, train, test; auto is test for the run's own data, else all.")] = "auto",
+    baud: o.Baud = BAUD,
+    json: o.Json = None,
+) -> None:
+    """Classify data with the trained array of a checkpoint."""
+    check_json(json)
+    saved = Checkpoint.load(checkpoint)
+    if part not in ("auto", "all", "train", "test"):
+        raise InputError(f"--part must be all, train, test or auto, not {part}")
+    data = _data_to_infer(saved, dataset, target)
+    chosen = "test" if data.digest == saved.data_digest else "all"
+    chosen = part if part != "auto" else chosen
+    indices = {"all": np.arange(len(data.y)), "train": data.train, "test": data.test}[chosen]
+    with _open(board, saved.config, baud) as opened:
+        saved.check_config(opened.config_digest)
+        program = saved.settings.compile(opened.config)
+        opened.load(program, scales=saved.scales.tolist(), tile_words=saved.tile.tolist())
+        opened.write_cells(saved.cells)
+        opened.write_spread(saved.spread)
+        opened.upload(data.records)
+        predictions = opened.evaluate(program, indices, saved.settings.seed)
+        retries = opened.link.retries
+    accuracy = float(np.mean(predictions == data.y[indices]))
+    write_json(
+        json,
+        {
+            "board": board,
+            "config_digest": saved.config_digest,
+            "part": chosen,
+            "samples": indices.tolist(),
+            "labels": list(saved.labels),
+            "predictions": predictions.tolist(),
+            "accuracy": accuracy,
+            "link_retries": retries,
+        },
+    )
+    console.print(f"Accuracy {100 * accuracy:.2f} % of {len(indices)} samples ({chosen})", style="bold green")
+
+
+def _data_to_infer(saved: Checkpoint, dataset: str | None, target: str | None) -> Prepared:
+    """Load data, scaled as in training, its labels numbered as in training."""
+    settings = saved.settings
+    data = load(dataset or settings.dataset, target=target if dataset else settings.target)
+    known = {label: number for number, label in enumerate(saved.labels)}
+    for row, k in enumerate(data.y):
+        if data.labels[k] not in known:
+            raise InputError(f"{data.name}: row {row + 1} has label {data.labels[k]}, which the checkpoint's network does not know")
+    y = np.array([known.get(label, 0) for label in data.labels], np.int64)[data.y]
+    inputs, outputs = settings.network.layers[0], settings.network.layers[-1]
+    data.check(inputs, max(outputs, len(data.labels)))
+    x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
+    t = targets(y, outputs, saved.config.drive_max, off=0)
+    same = data.digest == saved.data_digest
+    train, test = data.split() if same else (np.arange(0), np.arange(len(y)))
+    return Prepared(x=x, t=t, y=y, train=train, test=test, scaler=saved.scaler, digest=data.digest, labels=saved.labels)

@@ -1,0 +1,62 @@
+"""The options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from firmware_py.compiler import SCHEDULES
+from firmware_py.device import PRESETS
+from firmware_py.isa import ACTIVATIONS
+from firmware_py.network import LOSSES
+
+from .datasets import NAMES
+from .settings import ROUNDINGS, SOFTWARE, Settings
+
+_HIDDEN = [name for name in ACTIVATIONS if name != "linear"]
+
+
+def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
+
+
+NETWORK, ALGORITHM, BOARD, FILES = "Network", "Algorithm and device", "Board", "Files"
+
+Dataset = Annotated[
+    str, _option("--dataset", text=f"{', '.join(NAMES)}, or a .npz, .csv or IDX file, or a folder of IDX files.", panel=FILES)
+]
+Target = Annotated[str | None, _option("--target", text="Label column of a .csv file (the last one if not given).", panel=FILES)]
+Layers = Annotated[str, _option("--layers", text="Sizes: inputs, hidden, outputs.", panel=NETWORK)]
+Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(_HIDDEN)}.", panel=NETWORK)]
+Output = Annotated[str, _option("--output", text=f"Function of the last layer: {', '.join(ACTIVATIONS)}.", panel=NETWORK)]
+Loss = Annotated[str, _option("--loss", text=f"{', '.join(LOSSES)}.", panel=NETWORK)]
+Bias = Annotated[bool, _option("--bias/--no-bias", text="One more input line at the constant unit in each layer.", panel=NETWORK)]
+WeightScale = Annotated[
+    int, _option("--weight-scale", text="Logical weight of one device unit: 1, 2, 4, ... 64.", panel=NETWORK, metavar="POWER-OF-2")
+]
+Schedule = Annotated[str, _option("--schedule", text=f"{', '.join((*SCHEDULES, SOFTWARE))}.", panel=ALGORITHM)]
+Rounding = Annotated[str, _option("--rounding", text=f"Of pulse counts: {', '.join(ROUNDINGS)}.", panel=ALGORITHM)]
+AutoRange = Annotated[
+    bool, _option("--auto-range/--no-auto-range", text="Drive error vectors shifted so that they fill the drive.", panel=ALGORITHM)
+]
+DeviceName = Annotated[str, _option("--device", text=f"Of the emulated tiles: {', '.join(PRESETS)}.", panel=ALGORITHM)]
+Rate = Annotated[float, _option("--lr", text="Learning rate.", panel=ALGORITHM)]
+Epochs = Annotated[int, _option("--epochs", text="Passes over the training part.", min=1, panel=ALGORITHM)]
+Seed = Annotated[int, _option("--seed", text="Of initial weights, sample order and random streams.", panel=ALGORITHM)]
+BoardUrl = Annotated[
+    str, _option("--board", text="golden:// (model), sim:// (RTL), a serial port, or socket://host:port.", panel=BOARD, metavar="URL")
+]
+Baud = Annotated[int, _option("--baud", text="Of a serial port.", min=1, panel=BOARD)]
+Tile = Annotated[str, _option("--tile", text="Rows x columns of one tile (golden://, sim://).", panel=BOARD, metavar="RxC")]
+Tiles = Annotated[
+    int | None, _option("--tiles", text="Tiles of the board (golden://, sim://); as many as needed if not given.", min=1, panel=BOARD)
+]
+Json = Annotated[
+    str | None, _option("--json", text="Write the result as JSON to this file, or - for standard output.", metavar="FILE|-", panel=FILES)
+]
+Plot = Annotated[Path | None, _option("--plot", text="Draw a picture (.png, .svg, .pdf).", metavar="FILE", panel=FILES)]
+
+
+def settings_of(values: dict[str, Any]) -> Settings:
+    """Pick the settings of a run from a command's arguments."""
+    return Settings(**{name: values[name] for name in Settings.__dataclass_fields__ if name in values})

@@ -1,0 +1,195 @@
+"""Pictures of training runs and comparisons."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+from firmware_py.compiler import Program
+
+from .errors import InputError
+
+INK, SOFT, GRID = "#22313f", "#7b8a97", "#e3e8ec"
+ACCENT, REFERENCE, BEFORE = "#0b7a75", "#d1603d", "#b9c4cc"
+CYCLE = ("#0b7a75", "#d1603d", "#3d5a9e", "#b8860b", "#7d3c98")
+ARRAY_COLORS = "RdBu_r"
+ASPECT = 2.6
+"""Wanted width to height of the mosaic of tiles."""
+STYLE: Any = {
+    "font.size": 10,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": SOFT,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GRID,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "text.color": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 2.2,
+    "figure.facecolor": "white",
+}
+
+
+def check_path(path: Path) -> None:
+    """Refuse, before a long run, a picture that cannot be written after it.
+
+    Raises
+    ------
+    InputError
+        If the ending is no picture's, or the folder is not there.
+    """
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise InputError(f"--plot must name a .png, .svg or .pdf file, not {path}")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"There is no folder {path.parent} for {path.name}: make it first")
+
+
+def plot_training(
+    path: Path, result: dict[str, Any], *, program: Program, before: np.ndarray, after: np.ndarray, reference: dict[str, Any] | None = None
+) -> None:
+    """Draw one run: accuracy and loss per epoch, the array before and after, and its histogram.
+
+    Parameters
+    ----------
+    path : Path
+    result : dict
+        As of `Trainer.result`.
+    program : Program
+        For the outlines of the layers.
+    before, after : ndarray
+        Cell words of shape (rows of all tiles, columns).
+    reference : dict, optional
+        Result of the software reference: dashed lines.
+    """
+    settings = result["settings"]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(13, 8), layout="constrained")
+        figure.suptitle(
+            f"{settings['layers']} on {Path(settings['dataset']).name}, trained in the array"
+            f"   ·   {settings['schedule']}, {settings['device']} device, learning rate {settings['lr']:g}",
+            fontsize=14,
+            fontweight="bold",
+            x=0.01,
+            ha="left",
+        )
+        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr]
+        top, bottom = list(figure.subfigures(2, 1))  # type: ignore[arg-type]
+        curves = top.subplots(1, 2)
+        _curve(curves[0], "Test accuracy, %", result, reference, "test_accuracy", 100)
+        _curve(curves[1], "Training loss", result, reference, "train_loss", 1)
+        unit = 1 << program.config.cell_frac
+        bound = float(max(np.abs(before).max(), np.abs(after).max(), 1)) / unit
+        vivid = max(float(np.percentile(np.abs(after[after != 0]), 97)) if after.any() else 1.0, 1.0) / unit
+        before_axes, after_axes, last = bottom.subplots(1, 3)
+        for axes, title, cells in zip((before_axes, after_axes), ("The array before", "The array after"), (before, after), strict=True):
+            image = _array(axes, title, cells / unit, program, vivid)
+        bottom.colorbar(image, ax=[before_axes, after_axes], fraction=0.03, pad=0.01, aspect=30, label="device units", extend="both")
+        _histogram(last, before / unit, after / unit, program, bound)
+        figure.savefig(path, dpi=120)
+
+
+def _curve(axes: Axes, title: str, result: dict[str, Any], reference: dict[str, Any] | None, key: str, factor: float) -> None:
+    values = np.array(result[key]) * factor
+    epochs = np.arange(1, len(values) + 1)
+    axes.set_title(title)
+    axes.set_xlabel("epoch")
+    if reference:
+        other = np.array(reference[key]) * factor
+        axes.plot(np.arange(1, len(other) + 1), other, "--", color=REFERENCE, label="software, float64", linewidth=1.8)
+    axes.plot(epochs, values, "-o", color=ACCENT, label="in the array", markersize=5, markerfacecolor="white", markeredgewidth=2)
+    if len(values):
+        text = f"{values[-1]:.1f} %" if factor == 100 else f"{values[-1]:.3f}"
+        axes.annotate(text, (epochs[-1], values[-1]), (0, -16), textcoords="offset points", ha="center", color=ACCENT, weight="bold")
+    axes.set_xlim(0.5, max(len(values), 2) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(y=0.15)
+    axes.legend(loc="lower right" if factor == 100 else "upper right")
+
+
+def _mosaic(tiles: int, high: int, wide: int) -> int:
+    """Return how many tiles of a picture stand side by side, for a pleasant shape."""
+    return min(range(1, tiles + 1), key=lambda n: abs(np.log(n * wide / (-(-tiles // n) * high) / ASPECT)))
+
+
+def _array(axes: Axes, title: str, cells: np.ndarray, program: Program, bound: float) -> Any:
+    """Draw the tiles, rows to the right and columns downwards, with the layers outlined."""
+    config = program.config
+    tiles = [cells[t * config.tile_rows : (t + 1) * config.tile_rows].T for t in range(config.tiles)]
+    wide = _mosaic(len(tiles), config.tile_cols, config.tile_rows)
+    tiles += [np.full_like(tiles[0], np.nan)] * (-len(tiles) % wide)
+    picture = np.block([tiles[i : i + wide] for i in range(0, len(tiles), wide)])
+    axes.set_title(title)
+    axes.grid(visible=False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_facecolor("#f4f6f7")
+    image = axes.imshow(picture, cmap=ARRAY_COLORS, vmin=-bound, vmax=bound, interpolation="nearest", aspect="auto")
+    for placement in program.placements:
+        for block in placement.blocks:
+            r = block.region
+            x = (r.tile % wide) * config.tile_rows + r.row0 - 0.5
+            y = (r.tile // wide) * config.tile_cols + r.col0 - 0.5
+            axes.add_patch(Rectangle((x, y), r.rows, r.cols, fill=False, edgecolor=INK, linewidth=0.9))
+            if r.rows * r.cols > 0.02 * picture.size:
+                text = axes.text(x + r.rows - 1, y + r.cols - 1, f"W{placement.layer}", ha="right", va="bottom", weight="bold")
+                text.set_path_effects([withStroke(linewidth=3, foreground="white")])
+    return image
+
+
+def _histogram(axes: Axes, before: np.ndarray, after: np.ndarray, program: Program, bound: float) -> None:
+    """Draw the conductances of the cells that carry weights."""
+    used = np.zeros(before.shape, bool)
+    for placement in program.placements:
+        for block in placement.blocks:
+            r = block.region
+            row0 = r.tile * program.config.tile_rows + r.row0
+            used[row0 : row0 + r.rows, r.col0 : r.col0 + r.cols] = True
+    bins = np.linspace(-bound, bound, 61).tolist()
+    axes.set_title("Conductances")
+    axes.hist(before[used], bins, color=BEFORE, label="before")
+    axes.hist(after[used], bins, histtype="step", color=ACCENT, linewidth=2, label="after")
+    axes.set_xlabel("device units")
+    axes.set_ylabel("cells")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.legend(loc="upper right")
+
+
+def plot_comparison(path: Path, title: str, curves: Sequence[tuple[str, np.ndarray]]) -> None:
+    """Draw test accuracy per epoch of several runs: mean over the seeds, a band from the worst to the best.
+
+    Parameters
+    ----------
+    curves : sequence of (name, accuracies)
+        Accuracies of shape (seeds, epochs), as fractions.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(11, 6.5), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_title(title, fontsize=14)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("test accuracy, %")
+        styles = ("-", "--", ":", "-.")
+        for number, (name, accuracy) in enumerate(curves):
+            epochs = np.arange(1, accuracy.shape[1] + 1)
+            color = INK if name.startswith("software") else CYCLE[number % len(CYCLE)]
+            mean = 100 * accuracy.mean(axis=0)
+            axes.fill_between(epochs, 100 * accuracy.min(axis=0), 100 * accuracy.max(axis=0), color=color, alpha=0.13, linewidth=0)
+            axes.plot(epochs, mean, styles[number // len(CYCLE) % len(styles)], color=color, label=f"{name}:  {mean[-1]:.1f} %")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="lower right")
+        figure.savefig(path, dpi=120)

@@ -1,0 +1,109 @@
+"""What a person sees while a run goes on: a live view on a terminal, a line an epoch elsewhere. All of it on standard error."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .training import Event
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+ROWS = 8
+"""Epochs that the live view lists."""
+PHASES = {"upload": "sending samples", "train": "training", "test": "testing", "epoch": "training"}
+
+console = Console(stderr=True, highlight=False)
+
+
+def spark(values: Sequence[float]) -> str:
+    """Return a line of blocks as high as the values are within their range."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[round((v - low) * scale)] for v in values)
+
+
+class TrainView:
+    """A watcher of a `Trainer` that shows the run.
+
+    Parameters
+    ----------
+    title : str
+        What is trained, in one line.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._live: Live | None = None
+        self._rate = 0.0
+
+    def __enter__(self) -> Self:
+        if console.is_terminal:
+            self._live = Live(Text(self._title, style="bold"), console=console, refresh_per_second=12)
+            self._live.__enter__()
+        else:
+            console.print(self._title, soft_wrap=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.__exit__(kind, error, trace)
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        if event.phase == "train" and event.progress:
+            self._rate = event.progress.rate
+        if self._live:
+            self._live.update(self._picture(event))
+        elif event.phase == "epoch":
+            p = event.position
+            console.print(
+                f"epoch {p.epoch}/{event.epochs}  loss {p.train_loss[-1]:.4f}  test accuracy {100 * p.test_accuracy[-1]:.2f} %"
+                f"  {self._rate:,.0f} samples/s",
+                soft_wrap=True,
+            )
+
+    def _picture(self, event: Event) -> RenderableType:
+        position, progress = event.position, event.progress
+        here = 0.0
+        if event.phase in ("train", "test") and progress:
+            here = 1.0 if event.phase == "test" else progress.done / max(1, progress.total)
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            Text(f"epoch {min(event.epoch + 1, event.epochs)}/{event.epochs}", style="bold"),
+            ProgressBar(total=max(1, event.epochs), completed=event.epoch + here, width=36),
+            Text(f"{self._rate:,.0f} samples/s" if self._rate else ""),
+            Text(PHASES[event.phase] + (f" {100 * progress.done // max(1, progress.total)} %" if progress else ""), style="dim"),
+        )
+        if event.phase == "train" and progress and progress.done:
+            now = f"now: loss {progress.loss:.4f}, training accuracy {100 * progress.hits / progress.done:.1f} %"
+        else:
+            now = ""
+        parts: list[RenderableType] = [Text(self._title, style="bold"), head, Text(now, style="dim")]
+        if position.test_accuracy:
+            parts.append(_epochs(event))
+        return Group(*parts)
+
+
+def _epochs(event: Event) -> Table:
+    """Return the table of the last epochs, with sparklines of all."""
+    position = event.position
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("epoch", "loss", "test accuracy"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for i in range(max(0, position.epoch - ROWS), position.epoch):
+        accuracy = position.test_accuracy[i]
+        bar = Text("━" * round(40 * accuracy), style="green" if i == position.epoch - 1 else "dim green")
+        table.add_row(str(i + 1), f"{position.train_loss[i]:.4f}", f"{100 * accuracy:.2f} %", bar)
+    last = -60
+    table.add_row(
+        "", Text(spark(position.train_loss[last:])[-9:], style="magenta"), Text(spark(position.test_accuracy[last:])[-13:], style="green")
+    )
+    return table
