@@ -101,6 +101,11 @@ class Source:
         Shape of the payload.
     pause
         Called before each new word; True holds it back for a cycle.
+
+    Members
+    -------
+    sent, times
+        Count of words taken, and the clock cycle of each; `Sink` counts the same cycles if it was made at the same time.
     """
 
     def __init__(self, dut: Any, name: str, layout: ShapeLike, *, pause: Pattern = never) -> None:
@@ -109,6 +114,7 @@ class Source:
         self._queue: deque[Any] = deque()
         self._valid.value, self._payload.value = 0, 0
         self.sent = 0
+        self.times: list[int] = []
         cocotb.start_soon(self._run())
 
     def send(self, values: Iterable[Any]) -> None:
@@ -125,9 +131,10 @@ class Source:
             await FallingEdge(self._dut.clk)
 
     async def _run(self) -> None:
-        offering = False
+        offering, cycle = False, 0
         while True:
             await FallingEdge(self._dut.clk)
+            cycle += 1
             offering = bool(self._queue) and (offering or not self.pause())
             self._valid.value = int(offering)
             if offering:
@@ -136,6 +143,7 @@ class Source:
             if offering and self._queue and int(self._ready.value):
                 self._queue.popleft()
                 self.sent += 1
+                self.times.append(cycle)
                 offering = False
 
 

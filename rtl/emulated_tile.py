@@ -130,7 +130,7 @@ class EmulatedTile(wiring.Component):
             host=host,
             room=converter.room,
             ended=converter.ended,
-            settled=~pulse[:-1].any(),
+            settled=~pulse[: STAGES - 1].any(),
             last_row=last_row,
             last_col=last_col,
             drive_row=drive_row,

@@ -1,0 +1,78 @@
+"""The emulated tile against the device model: formats, devices, pauses, abort, host port; and broken tiles that must be noticed."""
+
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+from amaranth.lib.fifo import SyncFIFO
+
+from cocotb_tests.runner import expect_failure, run_cocotb
+from cocotb_tests.streams import PATTERNS
+from firmware_py.config import DEFAULT, IDEAL
+from rtl.emulated_tile import EmulatedTile
+
+CONFIGS = {
+    "full": replace(DEFAULT, tile_rows=8, tile_cols=4),
+    "three tiles": replace(DEFAULT, tile_rows=16, tile_cols=5, tiles=3, spread=0),
+    "ideal": replace(IDEAL, tile_rows=16, tile_cols=5),
+    "one column": replace(DEFAULT, tile_rows=6, tile_cols=1, read_noise=0),
+    "one cell": replace(IDEAL, tile_rows=1, tile_cols=1, read_noise=1),
+    "formats": replace(DEFAULT, tile_rows=5, tile_cols=11, drive_bits=6, sense_bits=8, cell_bits=14, cell_frac=12, pulse_max=7),
+}
+
+
+def run(name: str, **arguments) -> None:
+    """Run the bench on a configuration."""
+    config = CONFIGS[name]
+    run_cocotb(EmulatedTile(config), "tile_bench", config=config.to_words(), **arguments)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_all(name):
+    run(name, pause="never")
+
+
+@pytest.mark.parametrize("pause", PATTERNS[1:])
+@pytest.mark.parametrize("name", ["full", "three tiles", "formats"])
+def test_pauses(name, pause):
+    run(name, pause=pause, testcase=["commands", "abort"])
+
+
+def _truncate(value, n):
+    return value >> n
+
+
+def _no_clamp(value, low, high):
+    return value
+
+
+def _no_random(state):
+    return state
+
+
+def _short_fifo(*, width, depth):
+    return SyncFIFO(width=width, depth=depth // 2)
+
+
+@pytest.mark.parametrize(
+    ("what", "variant"),
+    [
+        ("rtl.lane.rshift", _truncate),
+        ("rtl.lane.clamp", _no_clamp),
+        ("rtl.lane.xorshift", _no_random),
+        ("rtl.lane.STUCK", 7),
+        ("rtl.converter.rshift", _truncate),
+        ("rtl.converter.xorshift", _no_random),
+    ],
+)
+def test_broken_arithmetic(what, variant):
+    config = CONFIGS["full"]
+    with mock.patch(what, variant):
+        expect_failure(EmulatedTile(config), "tile_bench", testcase="commands", config=config.to_words(), pause="never")
+
+
+def test_broken_flow():
+    """Words asked for without room in the FIFO get lost under back-pressure."""
+    config = CONFIGS["formats"]
+    with mock.patch("rtl.converter.SyncFIFO", _short_fifo):
+        expect_failure(EmulatedTile(config), "tile_bench", testcase="commands", config=config.to_words(), pause="often")

@@ -1,0 +1,295 @@
+"""Bench of a tile: random commands against the device model and the contract of rtl/tile.py."""
+
+import random
+
+import cocotb
+import numpy as np
+from amaranth.hdl import signed
+from cocotb.triggers import ReadOnly
+
+from cocotb_tests.host_port import HostPortDriver
+from cocotb_tests.runner import parameters
+from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
+from firmware_py.config import Config, DeviceKind
+from firmware_py.device import update
+from firmware_py.formats import rshift, sat
+from firmware_py.isa import Op
+from firmware_py.machine import tile_parameter_bits
+from firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
+from firmware_py.streams import gauss, xorshift
+from rtl.converter import row_stages
+from rtl.tile import Status, command_layout, completion_layout, counts_layout, sense_layout
+
+PARAMETERS = parameters()
+CONFIG = Config.from_words(PARAMETERS["config"])
+SEED = PARAMETERS.get("seed", 1)
+FULL = CONFIG.device is not DeviceKind.IDEAL
+ABORT_CYCLES = 8
+
+
+class Model:
+    """What the tile holds and should answer, from the golden functions."""
+
+    def __init__(self, rng: random.Random) -> None:
+        shape = (CONFIG.rows, CONFIG.tile_cols)
+        top = CONFIG.cell_max
+        self.cells = np.array([rng.randint(-top, top) for _ in range(shape[0] * shape[1])], np.int64).reshape(shape)
+        self.spread = np.array([rng.randint(0, 255) for _ in range(shape[0] * shape[1])], np.int64).reshape(shape) * CONFIG.spread
+        self.write = [rng.getrandbits(32) or 1 for _ in range(CONFIG.tile_cols)]
+        self.noise = [rng.getrandbits(32) or 1 for _ in range(2)]
+        words = {
+            TileParameter.BASE_UP: rng.randint(0, 65535),
+            TileParameter.BASE_DOWN: rng.randint(0, 65535),
+            TileParameter.SLOPE_UP: rng.randint(-32768, 32767),
+            TileParameter.SLOPE_DOWN: rng.randint(-32768, 32767),
+            TileParameter.BOUND_UP: rng.randint(top // 2, top * 2 // 3),
+            TileParameter.BOUND_DOWN: -rng.randint(top // 2, top * 2 // 3),
+            TileParameter.STEP_UNIT: 15,
+            TileParameter.BOUND_UNIT: top // 3 // 8,
+            TileParameter.READ_SIGMA: rng.randint(1000, 65535),
+        }
+        words.update({TileParameter.ROOT + n: rng.randint(0, 65535) for n in range(32)})
+        self.tile = np.zeros(TILE_WORDS, np.int64)
+        for offset, word in words.items():
+            self.tile[offset] = word if tile_parameter_bits(CONFIG, offset) else 0
+
+    def sense(self, total: int, bank: int) -> dict:
+        """Return the sense word of a sum, but for `last`."""
+        if CONFIG.read_noise:
+            self.noise[bank] = xorshift(self.noise[bank])
+            total += gauss(self.noise[bank]) * int(self.tile[TileParameter.READ_SIGMA])
+        value = rshift(int(total), CONFIG.sense_shift)
+        return {"value": sat(value, CONFIG.sense_max), "over": int(abs(value) > CONFIG.sense_max), "last": 0}
+
+    def block(self, command: dict) -> tuple[slice, slice]:
+        """Return the rows and columns of a command's region."""
+        row = command["tile"] * CONFIG.tile_rows + command["row0"]
+        return slice(row, row + command["rows"]), slice(command["col0"], command["col0"] + command["cols"])
+
+    def read(self, command: dict, drives: list[int]) -> list[dict]:
+        """Return the sense words of READ or READT."""
+        block = self.cells[self.block(command)]
+        sums = np.array(drives) @ (block if command["op"] == Op.READ else block.T)
+        words = [self.sense(int(s), command["bank"]) for s in sums]
+        words[-1]["last"] = 1
+        return words
+
+    def pulse(self, command: dict, counts: list[list[int]]) -> int:
+        """Apply the rows of counts that came and return the pulses in them."""
+        rows, _ = self.block(command)
+        for row, line in enumerate(counts, rows.start):
+            if FULL:
+                self.write = [xorshift(w) for w in self.write]
+            for col, count in enumerate(line):
+                word = self.write[col] if FULL else 0
+                self.cells[row, col] = update(int(self.cells[row, col]), count, int(self.spread[row, col]), word, self.tile, CONFIG.spread)
+        return sum(abs(n) for line in counts for n in line)
+
+
+class TB:
+    """Tile, drivers, monitors and model."""
+
+    def __init__(self, dut, *, pause: str = "never", seed: int = SEED) -> None:
+        self.dut, self.rng, self.tag = dut, random.Random(seed), 0
+        self.model = Model(self.rng)
+        self.cmd = Source(dut, "cmd", command_layout(CONFIG), pause=pattern(pause, seed + 1))
+        self.drive = Source(dut, "drive", signed(CONFIG.drive_bits), pause=pattern(pause, seed + 2))
+        self.counts = Source(dut, "counts", counts_layout(CONFIG), pause=pattern(pause, seed + 3))
+        self.sense = Sink(dut, "sense", sense_layout(CONFIG), pause=sink_pause(pause, seed + 4))
+        self.completion = Sink(dut, "completion", completion_layout(CONFIG), pause=sink_pause(pause, seed + 5))
+        self.host = HostPortDriver(dut)
+        dut.abort.value = 0
+
+    async def begin(self) -> None:
+        """Reset, and bring the tile to the model's state."""
+        await start(self.dut)
+        await self.upload()
+
+    def words(self):
+        """Yield window, offset and value of everything that the tile holds."""
+        model = self.model
+        for row in range(CONFIG.rows):
+            for col in range(CONFIG.tile_cols):
+                yield Window.CELLS, row << CELL_ROW_SHIFT | col, int(model.cells[row, col])
+                if CONFIG.spread:
+                    yield Window.SPREAD, row << CELL_ROW_SHIFT | col, int(model.spread[row, col])
+        for lane, word in enumerate(model.write if FULL else []):
+            yield Window.RANDOM, Stream.WRITE << STREAM_SHIFT | lane, word
+        for bank, word in enumerate(model.noise if CONFIG.read_noise else []):
+            yield Window.RANDOM, Stream.READ << STREAM_SHIFT | bank, word
+        for offset in range(TILE_WORDS):
+            if tile_parameter_bits(CONFIG, offset) is not None:
+                yield Window.TILE, offset, int(model.tile[offset])
+
+    async def upload(self) -> None:
+        """Write everything."""
+        for window, offset, value in self.words():
+            await self.host.write(offset, value, window=window - Window.CELLS)
+
+    async def compare(self) -> None:
+        """Read everything back."""
+        for window, offset, value in self.words():
+            word = await self.host.read(offset, window=window - Window.CELLS)
+            assert word == value & 0xFFFFFFFF, f"{window.name} 0x{offset:x} is 0x{word:x}, not 0x{value & 0xFFFFFFFF:x}"
+
+    def command(self, op: int, *, whole: bool = False) -> dict:
+        """Return a command for a random region."""
+        rng, self.tag = self.rng, (self.tag + 1) % 16
+        row0, col0 = (0, 0) if whole else (rng.randrange(CONFIG.tile_rows), rng.randrange(CONFIG.tile_cols))
+        rows, cols = CONFIG.tile_rows - row0, CONFIG.tile_cols - col0
+        if not whole:
+            rows, cols = rng.choice([1, rows, rng.randint(1, rows)]), rng.choice([1, cols, rng.randint(1, cols)])
+        return {
+            "op": op,
+            "tile": rng.randrange(CONFIG.tiles),
+            "row0": row0,
+            "rows": rows,
+            "col0": col0,
+            "cols": cols,
+            "profile": rng.randrange(16),
+            "bank": rng.randrange(2),
+            "tag": self.tag,
+        }
+
+    def data(self, command: dict) -> list:
+        """Return random drives or rows of counts for a command; small drives now and then, so that not all senses clip."""
+        rng, most = self.rng, CONFIG.pulse_max
+        if command["op"] == Op.PULSE:
+            inside = range(command["col0"], command["col0"] + command["cols"])
+            line = [[rng.choice([0, rng.randint(-most, most)]) if c in inside else 0 for c in range(CONFIG.tile_cols)]
+                    for _ in range(command["rows"])]  # fmt: skip
+            return line
+        most = rng.choice([1, CONFIG.drive_max // 8, CONFIG.drive_max])
+        return [rng.randint(-most, most) for _ in range(command["rows" if command["op"] == Op.READ else "cols"])]
+
+    def send(self, command: dict, words: list) -> None:
+        """Queue a command and its data."""
+        self.cmd.send([command])
+        (self.counts if command["op"] == Op.PULSE else self.drive).send(words)
+
+    async def run(self, command: dict) -> None:
+        """Do a command in the tile and in the model, and compare."""
+        words = self.data(command)
+        self.send(command, words)
+        ended = await self.completion.get()
+        pulses = 0
+        if command["op"] == Op.PULSE:
+            pulses = self.model.pulse(command, words)
+            self.sense.expect([])
+        else:
+            await self.sense.wait(command["cols" if command["op"] == Op.READ else "rows"])
+            self.sense.expect(self.model.read(command, words))
+        assert ended == {"tag": command["tag"], "asked": pulses, "done": pulses, "status": Status.OK}
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def commands(dut):
+    """Random commands on random regions give the model's senses, completions and cells."""
+    tb = TB(dut, pause=PARAMETERS["pause"])
+    await tb.begin()
+    for i in range(PARAMETERS.get("commands", 40)):
+        await tb.run(tb.command([Op.READ, Op.PULSE, Op.READT][i % 3]))
+    tb.completion.expect([])
+    await tb.compare()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def latency(dut):
+    """Without pauses every command takes exactly the cycles that its docstring says."""
+    tb = TB(dut)
+    await tb.begin()
+    beyond = {Op.READ: 3, Op.READT: 2 + row_stages(CONFIG), Op.PULSE: 4}
+    for i in range(9):
+        command = tb.command([Op.READ, Op.PULSE, Op.READT][i % 3])
+        tb.send(command, tb.data(command))
+        source = tb.counts if command["op"] == Op.PULSE else tb.drive
+        before = source.sent
+        await tb.completion.wait(1)
+        first = source.times[before]
+        expected = command["rows"] + beyond[command["op"]] + (0 if command["op"] == Op.PULSE else command["cols"])
+        assert tb.completion.times.pop() - first == expected, f"{command['op'].name} {command['rows']} x {command['cols']}"
+        if command["op"] != Op.PULSE:
+            assert tb.sense.times[-1] - first == expected
+            assert tb.sense.times[-1] - tb.sense.times[0] == len(tb.sense.times) - 1
+        tb.sense.words, tb.sense.times, tb.completion.words = [], [], []
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def host_port(dut):
+    """What is not there is an error and changes nothing; so is any access while a command is in work."""
+    tb = TB(dut)
+    await tb.begin()
+    absent = [(Window.CELLS, CONFIG.rows << CELL_ROW_SHIFT), (Window.CELLS, CONFIG.tile_cols), (Window.RANDOM, Stream.ROUNDING << STREAM_SHIFT)]
+    absent += [(Window.SPREAD, CONFIG.tile_cols), (Window.RANDOM, Stream.READ << STREAM_SHIFT | 2)]
+    absent += [(Window.RANDOM, Stream.WRITE << STREAM_SHIFT | CONFIG.tile_cols), (Window.RANDOM, 3 << STREAM_SHIFT), (Window.CELLS, 1 << 27)]
+    absent += [(Window.TILE, offset) for offset in (TileParameter.READ_SIGMA + 1, TileParameter.ROOT - 1, TILE_WORDS, 1 << 27)]
+    absent += [(Window.SPREAD, 0)] * (not CONFIG.spread) + [(Window.RANDOM, Stream.WRITE << STREAM_SHIFT)] * (not FULL)
+    absent += [(Window.RANDOM, Stream.READ << STREAM_SHIFT)] * (not CONFIG.read_noise)
+    for window, offset in absent:
+        for value in (None, 0x5A5A5A5A):
+            _, error = await tb.host.access(offset, value, window=window - Window.CELLS)
+            assert error, f"{window.name} 0x{offset:x} is no error"
+    command = tb.command(Op.READ, whole=True)
+    tb.send(command, [])
+    await cycles(dut, 3)
+    for value in (None, 77):
+        _, error = await tb.host.access(0, value)
+        assert error, "the host got in while a command was in work"
+    words = tb.data(command)
+    tb.drive.send(words)
+    await tb.sense.wait(command["cols"])
+    tb.sense.expect(tb.model.read(command, words))
+    await tb.completion.get()
+    await tb.compare()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def abort(dut):
+    """An abort at any moment ends the command at a row, safely and soon, and the next command is right again."""
+    tb = TB(dut, pause=PARAMETERS["pause"])
+    await tb.begin()
+    await cycles(dut)
+    for i in range(PARAMETERS.get("aborts", 24)):
+        command = tb.command([Op.READ, Op.PULSE, Op.READT][i % 3], whole=i % 2 == 0)
+        words, before = tb.data(command), tb.counts.sent
+        tb.send(command, words)
+        await cycles(dut, tb.rng.randint(0, command["rows"] + command["cols"] + 14))
+        dut.abort.value = 1
+        tb.cmd.drop(), tb.drive.drop()
+        tb.sense.forget()
+        began = tb.completion.cycle
+        await ReadOnly()
+        for name in ("cmd", "drive", "counts"):
+            assert not int(getattr(dut, f"{name}__ready").value), f"{name} is taken during an abort"
+        await cycles(dut, tb.rng.choice([1, 3]))
+        dut.abort.value = 0
+        tb.counts.drop()
+        await cycles(dut, ABORT_CYCLES - (tb.completion.cycle - began))
+        await ReadOnly()
+        assert int(dut.safe.value), "not safe in time after an abort"
+        await cycles(dut, 60)
+        assert len(tb.completion.words) <= 1
+        if tb.completion.words:
+            ended, taken = tb.completion.words[0], words[: tb.counts.sent - before] if command["op"] == Op.PULSE else []
+            pulses = tb.model.pulse(command, taken)
+            assert (ended["tag"], ended["asked"], ended["done"]) == (command["tag"], pulses, pulses)
+            assert ended["status"] == (Status.OK if ended["status"] == Status.OK and len(taken) == len(words) else Status.ABORTED) or taken == []
+        tb.completion.words, tb.completion.times, tb.sense.words, tb.sense.times = [], [], [], []
+        if CONFIG.read_noise:
+            for bank in range(2):
+                tb.model.noise[bank] = await tb.host.read(Stream.READ << STREAM_SHIFT | bank, window=Window.RANDOM - Window.CELLS)
+        await tb.run(tb.command(Op.READ))
+    await tb.compare()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def refused(dut):
+    """An operation that a tile does not know is refused, and takes no data."""
+    tb = TB(dut)
+    await tb.begin()
+    command = tb.command(Op.END)
+    tb.send(command, [])
+    assert await tb.completion.get() == {"tag": command["tag"], "asked": 0, "done": 0, "status": Status.REFUSED}
+    assert int(dut.safe.value)
+    await tb.run(tb.command(Op.PULSE))
+    await tb.compare()
