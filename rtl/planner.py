@@ -1,0 +1,202 @@
+"""The pulse planner: turns the outer product of two vectors into rows of pulse counts."""
+
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from firmware_py.config import Config
+from firmware_py.isa import SCALE_LOG2_MAX
+from firmware_py.registers import STREAM_SHIFT
+
+from .numbers import rshift_by
+from .ports import HostPort
+from .tile import counts_layout
+from .trees import sum_tree, tree_stages
+from .xorshift import xorshift
+
+__all__ = ["Planner", "plan_layout", "pulse_shift"]
+
+PLANNED_MAX = 32767
+"""Largest planned column word P_j."""
+SHIFT_MAX = 31
+"""Most bits that a column word's product loses."""
+BYTES_MAX = 3
+"""Most bytes that a row's product may lose and still give a pulse that is not certain to be zero."""
+
+
+def plan_layout(config: Config) -> data.StructLayout:
+    """Return the layout of a PULSE for the planner: region, scale register, weight scale, magnitude of the column vector, rounding."""
+    return data.StructLayout(
+        {
+            "rows": range(config.tile_rows + 1),
+            "col0": range(config.tile_cols),
+            "cols": range(config.tile_cols + 1),
+            "mantissa": 16,
+            "exponent": signed(8),
+            "scale_log2": range(SCALE_LOG2_MAX + 1),
+            "magnitude": 5,
+            "stochastic": 1,
+        }
+    )
+
+
+def pulse_shift(m: Module, exponent, scale_log2, magnitude) -> tuple[Signal, Signal]:
+    """Return (f, q) of docs/machine.md: bits that the column words lose, and bytes that the products lose."""
+    x, t = Signal(signed(10)), Signal(signed(11))
+    f, q = Signal(range(SHIFT_MAX + 1)), Signal(6)
+    m.d.comb += [x.eq(exponent - scale_log2), t.eq(24 - x - (magnitude + 1))]
+    with m.If(t < 0):
+        m.d.comb += [f.eq(Mux(24 - x < 0, 0, 24 - x)), q.eq(0)]
+    with m.Else():
+        m.d.comb += [f.eq(magnitude + 1 + t[:3]), q.eq(t[3:])]
+    return f, q
+
+
+class Planner(wiring.Component):
+    """Plans the pulses of one PULSE after another, bit for bit as docs/machine.md says.
+
+    Takes a command, then one column word a column of the region, then one row word a row, each a word a cycle; gives one row of counts
+    a row, in the lanes of the region, zero elsewhere. The first row word can follow the last column word at once, and its counts are
+    offered two cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
+
+    Parameters
+    ----------
+    config
+        Lanes, rows, widths, pulse_max.
+
+    Members
+    -------
+    cmd
+        `plan_layout`; taken while `settled`.
+    i_column, i_row
+        Vector words.
+    o_counts
+        Rows of counts, for the tile.
+    up, down, clipped
+        Pulses up, pulses down and clipped cells of one row, to be added up in every cycle: zero but for one cycle a row.
+    settled
+        No command is in work and no totals are to come.
+    clear
+        Level or strobe: drop the command in work, with totals that are still to come. The rounding streams stay where they are.
+    host
+        The rounding states by lane (window RANDOM, stream ROUNDING). An error beyond the lanes and until `settled`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        word, most = signed(config.vector_bits), config.tile_cols * config.pulse_max
+        super().__init__(
+            {
+                "cmd": In(stream.Signature(plan_layout(config))),
+                "i_column": In(stream.Signature(word)),
+                "i_row": In(stream.Signature(word)),
+                "o_counts": Out(stream.Signature(counts_layout(config))),
+                "up": Out(range(most + 1)),
+                "down": Out(range(most + 1)),
+                "clipped": Out(range(config.tile_cols + 1)),
+                "settled": Out(1),
+                "clear": In(1),
+                "host": In(HostPort(STREAM_SHIFT)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config, lanes = self._config, self._config.tile_cols
+
+        # The command in work.
+        cmd = self.cmd.payload
+        accept = self.cmd.valid & self.cmd.ready
+        take_column, take_row, give = (s.valid & s.ready for s in (self.i_column, self.i_row, self.o_counts))
+        mantissa, stochastic, column = Signal(16), Signal(), Signal(range(lanes))
+        rows_left, cols_left, to_give = Signal.like(cmd.rows), Signal.like(cmd.cols), Signal.like(cmd.rows)
+        lose, q, none = Signal(range(SHIFT_MAX + 1)), Signal(range(BYTES_MAX + 1)), Signal()
+        f_of_cmd, q_of_cmd = pulse_shift(m, cmd.exponent, cmd.scale_log2, cmd.magnitude)
+        with m.If(accept):
+            m.d.sync += [rows_left.eq(cmd.rows), to_give.eq(cmd.rows), cols_left.eq(cmd.cols), column.eq(cmd.col0)]
+            m.d.sync += [mantissa.eq(cmd.mantissa), stochastic.eq(cmd.stochastic)]
+            m.d.sync += [lose.eq(f_of_cmd), q.eq(q_of_cmd), none.eq(q_of_cmd > BYTES_MAX)]
+
+        # Columns: product of the magnitudes, then shift and saturation into the lane.
+        product1, negative_column1 = Signal(config.vector_bits + 16), Signal()
+        column1, loading1 = Signal.like(column), Signal()
+        rounded = rshift_by(product1, lose)
+        planned = Mux(none, 0, Mux(rounded > PLANNED_MAX, PLANNED_MAX, rounded))
+        m.d.comb += self.i_column.ready.eq(cols_left != 0)
+        m.d.sync += loading1.eq(take_column & ~self.clear)
+        with m.If(take_column):
+            word = self.i_column.payload
+            m.d.sync += [product1.eq(abs(word) * mantissa), negative_column1.eq(word < 0), column1.eq(column)]
+            m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
+
+        # Rows: taken (stage 1), multiplied (stage 2), and counted on the way out.
+        full1, full2, move1, move2 = Signal(), Signal(), Signal(), Signal()
+        size1, negative1, negative2 = Signal(config.vector_bits), Signal(), Signal(lanes)
+        m.d.comb += [
+            move2.eq(~full2 | self.o_counts.ready),
+            move1.eq(~full1 | move2),
+            self.i_row.ready.eq((cols_left == 0) & (rows_left != 0) & move1),
+            self.o_counts.valid.eq(full2),
+        ]
+        with m.If(move1):
+            m.d.sync += full1.eq(take_row)
+        with m.If(move2):
+            m.d.sync += full2.eq(full1)
+        with m.If(take_row):
+            m.d.sync += [size1.eq(abs(self.i_row.payload)), negative1.eq(self.i_row.payload < 0), rows_left.eq(rows_left - 1)]
+        with m.If(give):
+            m.d.sync += to_give.eq(to_give - 1)
+        with m.If(self.clear):
+            m.d.sync += [full1.eq(0), full2.eq(0), cols_left.eq(0), rows_left.eq(0), to_give.eq(0)]
+
+        states = Array(Signal(32, init=1, name=f"state_{i}") for i in range(lanes))
+        host_write, host_lane = Signal(), self.host.addr[: max((lanes - 1).bit_length(), 1)]
+        advance = full1 & move2
+        ups, downs, clips = [], [], []
+        for i in range(lanes):
+            planned_size, planned_negative = Signal(15, name=f"planned_{i}"), Signal(name=f"planned_negative_{i}")
+            product2 = Signal(config.vector_bits + 15, name=f"product_{i}", reset_less=True)
+            with m.If(accept):
+                m.d.sync += planned_size.eq(0)
+            with m.Elif(loading1 & (column1 == i)):
+                m.d.sync += [planned_size.eq(planned), planned_negative.eq(negative_column1)]
+            with m.If(advance):
+                m.d.sync += [product2.eq(size1 * planned_size), negative2[i].eq(negative1 ^ planned_negative)]
+                m.d.sync += states[i].eq(xorshift(states[i]))
+            with m.Elif(host_write & (host_lane == i)):
+                m.d.sync += states[i].eq(self.host.w_data)
+
+            lost = Array(product2[8 * k :] for k in range(BYTES_MAX + 1))[q]
+            wanted = Signal(config.vector_bits, name=f"wanted_{i}")
+            m.d.comb += wanted.eq((lost + Mux(stochastic, states[i][16:], 0x8000)) >> 16)
+            clip = wanted > config.pulse_max
+            count = Mux(clip, config.pulse_max, wanted)[: config.count_bits - 1]
+            m.d.comb += self.o_counts.payload[i].eq(Mux(negative2[i], -count, count))
+            ups.append(Mux(negative2[i], 0, count))
+            downs.append(Mux(negative2[i], count, 0))
+            clips.append(clip)
+
+        # Totals: a register, then the adder tree.
+        given = Signal(2 + tree_stages(lanes))
+        m.d.comb += given[0].eq(give)
+        m.d.sync += given[1:].eq(Mux(self.clear, 0, given[:-1]))
+        for output, terms in ((self.up, ups), (self.down, downs), (self.clipped, clips)):
+            terms3 = [Signal(term.shape(), reset_less=True, name="term") for term in terms]
+            with m.If(give):
+                m.d.sync += [t3.eq(term) for t3, term in zip(terms3, terms, strict=True)]
+            total, _ = sum_tree(m, terms3, given[1])
+            m.d.comb += output.eq(Mux(given[-1], total, 0))
+        m.d.comb += [
+            self.settled.eq((to_give == 0) & ~given[1:].any()),
+            self.cmd.ready.eq(self.settled & ~self.clear),
+        ]
+
+        # Host.
+        good = (self.host.addr < lanes) & self.settled
+        m.d.comb += host_write.eq(self.host.request & ~self.host.ack & self.host.write & good)
+        m.d.sync += [
+            self.host.ack.eq(self.host.request & ~self.host.ack),
+            self.host.error.eq(~good),
+            self.host.r_data.eq(states[host_lane]),
+        ]
+        return m
