@@ -405,7 +405,7 @@ def check_fit(program: Program) -> None:
     """Raise ValueError if a program exceeds a limit of its configuration; the message names it and by how much."""
     c, net = program.config, program.network
     limits = [
-        ("tiles of {0} x {1}".format(c.tile_rows, c.tile_cols), program.tiles_used, c.tiles),
+        (f"tiles of {c.tile_rows} x {c.tile_cols}", program.tiles_used, c.tiles),
         ("instructions of program memory", len(program.instructions), c.program_words),
         ("entries of the region table", len(program.regions), c.regions),
         ("entries of the vector table", len(program.vectors), c.vectors),
@@ -414,7 +414,9 @@ def check_fit(program: Program) -> None:
     ]
     for what, need, have in limits:
         if need > have:
-            raise ValueError(f"Network {net.text} needs {need} {what} and this board has {have}, {need - have} too few; choose smaller layers")
+            raise ValueError(
+                f"Network {net.text} needs {need} {what} and this board has {have}, {need - have} too few; choose smaller layers"
+            )
     shift = c.backward_shift + net.scale_log2 - c.range_min
     blocks = max(len(p.blocks) for p in program.placements)
     need_bits = ((blocks * c.sense_max) << shift).bit_length() + 1

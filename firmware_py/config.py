@@ -38,9 +38,7 @@ class Config:
     """Columns of one tile, and so lanes."""
     tiles: int = _field(1, 1, 1024)
     """Tiles on the board."""
-    device: DeviceKind = field(
-        default=DeviceKind.LINEAR_STEP, metadata={"low": 0, "high": 1, "meaning": True}
-    )
+    device: DeviceKind = field(default=DeviceKind.LINEAR_STEP, metadata={"low": 0, "high": 1, "meaning": True})
     """Device model in the emulated tiles."""
     spread: int = _field(1, 0, 1)
     """1 if each cell has a spread word (step, bound, stuck codes)."""
@@ -198,7 +196,8 @@ class Config:
         names = [f.name for f in fields(cls)]
         if len(words) != len(names):
             raise ValueError(f"A configuration has {len(names)} words, not {len(words)}")
-        return cls(**dict(zip(names, words, strict=True)))
+        values: dict[str, Any] = dict(zip(names, words, strict=True))
+        return cls(**values)
 
     @property
     def digest(self) -> bytes:

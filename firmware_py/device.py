@@ -93,11 +93,15 @@ class Device:
     def check(self, config: Config) -> None:
         """Raise ValueError if a configuration's tiles cannot carry this device."""
         if config.device is DeviceKind.IDEAL and not self.is_ideal:
-            raise ValueError(f"Device {self.name} needs a tile with the linear-step model; this board has the ideal one. Choose --device ideal")
+            raise ValueError(
+                f"Device {self.name} needs a tile with the linear-step model; this board has the ideal one. Choose --device ideal"
+            )
         if (self.step_spread or self.bound_spread or self.stuck) and not config.spread:
-            raise ValueError(f"Device {self.name} has cell-to-cell spread, and this board has no spread words. Choose a device without spread")
+            raise ValueError(
+                f"Device {self.name} has cell-to-cell spread, and this board has no spread words. Choose a device without spread"
+            )
         if self.read_noise and not config.read_noise:
-            raise ValueError(f"Device {self.name} has read noise, and this board was built without. Choose a device without read noise")
+            raise ValueError(f"Device {self.name} has read noise and this board was built without; choose a device without")
 
     def tile_words(self, config: Config) -> list[int]:
         """Return the TILE window's words (64, signed where the parameter is)."""
@@ -121,7 +125,9 @@ class Device:
         steepest = max(abs(words[TileParameter.SLOPE_UP]), abs(words[TileParameter.SLOPE_DOWN]))
         if steepest > SLOPE_MAX:
             most = self.dw_min * SLOPE_MAX / steepest
-            raise ValueError(f"Device {self.name} has too steep a step: with these slopes dw_min must be at most {most:.3g}, not {self.dw_min}")
+            raise ValueError(
+                f"Device {self.name} has too steep a step: with these slopes dw_min must be at most {most:.3g}, not {self.dw_min}"
+            )
         return words
 
     def spread_words(self, config: Config, seed: int) -> np.ndarray:

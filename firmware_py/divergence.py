@@ -65,7 +65,8 @@ def _places(program: Program) -> list[tuple[str, int]]:
             (f"{stream.name.lower()} stream, lane {lane}", Window.RANDOM.base | stream << STREAM_SHIFT | lane)
             for lane in range(len(states))
         ]
-    places += [(f"counter {c.name}", REG["COUNTER"].address + c) for c in Counter]
+    # RESULTS begins anew at each START, so it tells of the way a run is cut, not of the machine.
+    places += [(f"counter {c.name}", REG["COUNTER"].address + c) for c in Counter if c is not Counter.RESULTS]
     return places
 
 

@@ -21,9 +21,7 @@ from .timing import instruction_cycles
 
 _MASK32 = 0xFFFFFFFF
 _PARTIAL, _NONE, _HADAMARD = int(Function.PARTIAL), int(Function.NONE), int(Function.HADAMARD_SIGMOID)
-_READ, _READT, _PULSE, _ERR, _NORM2, _AXPY, _NEXT = (
-    int(op) for op in (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY, Op.NEXT)
-)
+_READ, _READT, _PULSE, _ERR, _NORM2, _AXPY, _NEXT = (int(op) for op in (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY, Op.NEXT))
 _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS = (int(c) for c in Counter)
 _LONGEST = 1 << 16
 NORM_EXPONENT = 2
@@ -574,4 +572,4 @@ def new_memory(config: Config) -> Memory:
     return memory
 
 
-__all__ = ["Format", "Memory", "execute", "new_memory", "number_format", "State", "Fault"]
+__all__ = ["Fault", "Format", "Memory", "State", "execute", "new_memory", "number_format"]

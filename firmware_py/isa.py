@@ -6,6 +6,7 @@ The meaning of each instruction is in docs/machine.md. RTL, golden model and com
 from dataclasses import dataclass
 from enum import IntEnum
 from math import frexp
+from typing import Any
 
 
 class Op(IntEnum):
@@ -122,7 +123,7 @@ def decode(word: int) -> Instruction:
         If the word is no instruction: unknown operation, a function that the operation does not have, or bits beyond
         the last field. The controller faults on exactly these words.
     """
-    values = {name: (word >> low) & ((1 << width) - 1) for name, (low, width) in FIELDS.items()}
+    values: dict[str, Any] = {name: (word >> low) & ((1 << width) - 1) for name, (low, width) in FIELDS.items()}
     if word >> INSTRUCTION_BITS or not legal(values["op"], values["function"]):
         raise ValueError(f"Unknown instruction word 0x{word:011x}")
     values["op"], values["function"] = Op(values["op"]), Function(values["function"])

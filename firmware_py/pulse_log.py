@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,8 @@ class PulseLog:
         check_suffix(path)
         pulses = self.pulses
         if path.suffix == ".npz":
-            np.savez_compressed(path, **{name: pulses[:, i] for i, name in enumerate(COLUMNS)})
+            columns: dict[str, Any] = {name: pulses[:, i] for i, name in enumerate(COLUMNS)}
+            np.savez_compressed(path, **columns)
             return
         with path.open("w", newline="") as file:
             writer = csv.writer(file)

@@ -1,6 +1,7 @@
 """The address map: windows, registers with fixed addresses, states and fault codes.
 
-Decoder, host constants and the table in docs/protocol.md come from this list. Addresses count 32-bit words; bits 28 to 31 choose the window.
+Decoder, host constants and the table in docs/protocol.md come from this list. Addresses count 32-bit words; bits 28 to 31 choose the
+window.
 """
 
 from dataclasses import dataclass

@@ -57,7 +57,8 @@ def test_gauss_has_the_stated_moments() -> None:
     values = [gauss(int(w)) for w in draws(20000, 7)]
     assert abs(np.mean(values)) < 4
     assert np.std(values) == pytest.approx(GAUSS_SIGMA, rel=0.02)
-    assert gauss(0) == -510 and gauss(0xFFFFFFFF) == 510
+    assert gauss(0) == -510
+    assert gauss(0xFFFFFFFF) == 510
 
 
 def test_tanh_table_is_the_nearest_word() -> None:
@@ -90,7 +91,8 @@ def test_activations_follow_the_float_function(name: str, function: object) -> N
 def test_fprime(name: str, slope: object) -> None:
     for a in range(-4064 if name == "tanh" else 0, 4065, 13):
         assert fprime(int(hadamard(name)), a, 12) == pytest.approx(4096 * slope(a / 4096), abs=0.5001)  # type: ignore[operator]
-    assert fprime(int(hadamard("relu")), 1, 12) == 4096 and fprime(int(hadamard("relu")), 0, 12) == 0
+    assert fprime(int(hadamard("relu")), 1, 12) == 4096
+    assert fprime(int(hadamard("relu")), 0, 12) == 0
 
 
 @given(st.integers(0, (1 << INSTRUCTION_BITS) - 1))

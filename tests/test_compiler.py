@@ -1,0 +1,131 @@
+"""Placement and compilation: every cell once, nothing overlaps, schedules hold what they claim."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_py.compiler import SCHEDULES, compile_network, tiles_needed
+from firmware_py.config import DEFAULT, SMALL
+from firmware_py.isa import Function, Op
+from firmware_py.network import Network
+from firmware_py.placement import place
+
+layer_sizes = st.lists(st.integers(1, 50), min_size=1, max_size=4).map(lambda hidden: (*hidden, 3))
+
+
+@given(layer_sizes, st.booleans(), st.lists(st.booleans(), min_size=4, max_size=4))
+def test_every_weight_has_one_cell_and_no_cell_two_weights(layers: tuple[int, ...], bias: bool, ways: list[bool]) -> None:
+    network = Network(layers=layers, bias=bias)
+    config = replace(SMALL, tiles=64)
+    placements, tiles = place(network, config, tuple(ways[: network.depth]))
+    used = np.zeros((tiles, config.tile_rows, config.tile_cols), int)
+    for placement in placements:
+        covered = np.zeros((network.inputs(placement.layer), network.layers[placement.layer]), int)
+        covered = covered.T if placement.transposed else covered
+        for block in placement.blocks:
+            r = block.region
+            assert r.row0 + r.rows <= config.tile_rows
+            assert r.col0 + r.cols <= config.tile_cols
+            used[r.tile, r.row0 : r.row0 + r.rows, r.col0 : r.col0 + r.cols] += 1
+            covered[r.row_offset : r.row_offset + r.rows, r.col_offset : r.col_offset + r.cols] += 1
+        assert (covered == 1).all()
+    assert used.max() == 1
+
+
+@pytest.mark.parametrize("layers", ["64-10", "64-32-10", "16-12-8-4", "20-30-20-10-4"])
+@pytest.mark.parametrize("config", [DEFAULT, SMALL], ids=["default", "small"])
+def test_schedules_hold_what_the_design_says(layers: str, config: object) -> None:
+    network = Network.parse(layers)
+    config = replace(config, tiles=tiles_needed(network, config))  # type: ignore[type-var, arg-type]
+    held = {s: compile_network(network, config, s).error_vectors_held for s in SCHEDULES}
+    depth = network.depth
+    assert held == {"progressive": 1, "progressive-exact": min(2, depth), "progressive-corrected": 1, "deferred": depth}
+
+
+def test_the_step_of_the_design_page() -> None:
+    program = compile_network(Network.parse("64-32-10"), DEFAULT, "progressive")
+    steps = [" ".join(program.text(i).split()) for i in program.instructions[: program.evaluate_start]]
+    assert steps == [
+        "READ W1, x > a1, sigmoid",
+        "READ W2, a1 > a2, sigmoid",
+        "ERR t, a2 > d2, hadamard sigmoid",
+        "PULSE W2, a1, d2, s0, stochastic",
+        "READT W2', d2 > d1, auto-range, hadamard sigmoid a1",
+        "PULSE W1, x, d1, s0, stochastic",
+        "NEXT 0",
+    ]
+    assert program.cycles_per_step <= 400
+
+
+@given(layer_sizes, st.sampled_from(SCHEDULES), st.lists(st.booleans(), min_size=4, max_size=4))
+def test_functions_come_last_and_the_bias_line_stays_out_of_the_error(layers: tuple[int, ...], schedule: str, ways: list[bool]) -> None:
+    network = Network(layers=layers)
+    config = replace(SMALL, tiles=256)
+    program = compile_network(network, config, schedule, orientations=tuple(ways[: network.depth]))
+    written: dict[int, set[int]] = {}
+    for ins in program.instructions[: program.evaluate_start]:
+        if ins.op not in (Op.READ, Op.READT):
+            continue
+        region = program.regions[ins.region]
+        offset, size = (region.col_offset, region.cols) if ins.op is Op.READ else (region.row_offset, region.rows)
+        assert offset + size <= program.vectors[ins.b].length
+        if ins.function is not Function.PARTIAL:
+            done = written.setdefault(ins.b, set())
+            assert done.isdisjoint(range(offset, offset + size))
+            assert offset == len(done)  # in order, so that element 0 starts the magnitude anew
+            done.update(range(offset, offset + size))
+    for vector, done in written.items():
+        assert len(done) == program.vectors[vector].length
+
+
+def test_the_cheaper_way_round_is_taken() -> None:
+    program = compile_network(Network.parse("64-40-17-10"), replace(SMALL, tiles=16))
+    for way in [(False, False, False), (True, True, True), (False, True, False)]:
+        other = compile_network(Network.parse("64-40-17-10"), replace(SMALL, tiles=16), orientations=way)
+        assert program.cycles_per_step <= other.cycles_per_step
+
+
+@pytest.mark.parametrize(
+    ("layers", "change", "text"),
+    [
+        ("64-32-10", {"tiles": 1, "tile_rows": 64}, "Network 64-32-10 needs 2 tiles of 64 x 32 and this board has 1, 1 too few"),
+        ("64-32-10", {"vector_words": 64}, "needs 106 words of vector memory and this board has 64, 42 too few"),
+        ("64-32-10", {"page_bytes": 64}, "needs 76 bytes of a sample page and this board has 64, 12 too few"),
+        ("64-32-10", {"program_words": 8}, "needs 11 instructions of program memory and this board has 8, 3 too few"),
+        ("64-32-10", {"regions": 2}, "needs 3 entries of the region table and this board has 2, 1 too few"),
+    ],
+)
+def test_what_does_not_fit_says_which_limit(layers: str, change: dict[str, int], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        compile_network(Network.parse(layers), replace(DEFAULT, **change))
+
+
+def test_partial_sums_that_could_overflow_are_refused() -> None:
+    with pytest.raises(ValueError, match="bits of a partial sum and this board has 20; choose a smaller weight_scale"):
+        compile_network(Network.parse("64-32-10", weight_scale=64), replace(DEFAULT, acc_bits=20))
+
+
+@pytest.mark.parametrize(
+    ("layers", "rest", "text"),
+    [
+        ("64-x-10", {}, "Layers must be numbers joined by dashes, as in 64-32-10, not '64-x-10'"),
+        ("64", {}, "A network needs at least an input and an output size"),
+        ("64-0-10", {}, "Layer sizes must be positive integers, not 0 in 64-0-10"),
+        ("64-1", {}, "The output layer must have at least 2 units, one a class, not 1"),
+        ("4-2", {"activation": "step"}, "Unknown activation 'step'; choose one of sigmoid, tanh, relu"),
+        ("4-2", {"loss": "hinge"}, "Unknown loss 'hinge'; choose one of squared, cross-entropy"),
+        ("4-2", {"loss": "cross-entropy", "output": "tanh"}, "Cross-entropy needs the output function sigmoid, not tanh"),
+        ("4-2", {"weight_scale": 3}, "weight_scale must be one of 1, 2, 4, 8, 16, 32, 64, not 3"),
+    ],
+)
+def test_networks_say_what_is_wrong(layers: str, rest: dict[str, object], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Network.parse(layers, **rest)
+
+
+def test_unknown_schedule() -> None:
+    with pytest.raises(ValueError, match="Unknown schedule 'backwards'; choose one of progressive"):
+        compile_network(Network.parse("4-2"), DEFAULT, "backwards")
