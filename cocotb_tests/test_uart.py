@@ -13,17 +13,6 @@ def test_broken_one_clock_too_slow():
     expect_failure(Uart(clk_hz=14e6, baud=1e6), "uart_bench", clocks_per_bit=13)
 
 
-class Deaf(Uart):
-    def elaborate(self, platform):
-        m = super().elaborate(platform)
-        m.d.comb += m.submodules.receiver.rx.eq(self.rx | m.submodules.receiver.o.valid)
-        return m
-
-
-def test_broken_deaf_while_a_byte_waits():
-    expect_failure(Deaf(clk_hz=4e6, baud=1e6), "uart_bench", clocks_per_bit=4)
-
-
 def test_divisor():
     assert divisor(clk_hz=12e6, baud=115200) == 104
     assert divisor(clk_hz=12e6, baud=3e6) == 4

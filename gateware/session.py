@@ -30,7 +30,7 @@ def _control(order_depth: int) -> dict[str, wiring.Member]:
         "order": Out(stream.Signature(16)),
         "order_room": In(range(order_depth + 1)),
         "state": In(2),
-        "session": Out(8 * NONCE_BYTES),
+        "nonce": Out(8 * NONCE_BYTES),
         "busy": Out(1),
     }
 
@@ -60,15 +60,13 @@ class Executor(wiring.Component):
         Granted sample indices, and how many the machine can take.
     state
         The machine's `State`.
-    session
+    nonce
         Nonce of the session.
     busy
         A command is in work.
     """
 
     def __init__(self, *, order_depth: int) -> None:
-        if order_depth < 1:
-            raise ValueError(f"Order depth must be a positive integer, not {order_depth}")
         super().__init__(
             {
                 "i": In(stream.Signature(RECEIVED)),
@@ -92,7 +90,7 @@ class Executor(wiring.Component):
         expected = Signal(8)
         statuses = Array(Signal(Status, init=Status.SEQUENCE, name=f"status_{i}") for i in range(WINDOW))
 
-        length = self.i_length
+        length = Signal(8)
         behind = Signal(8)
         cached = Signal(Status)
         recent = (behind <= WINDOW) & (cached != Status.SEQUENCE)
@@ -132,7 +130,7 @@ class Executor(wiring.Component):
                     m.next = "SEQ"
             with m.State("SEQ"):
                 m.d.comb += self.i.ready.eq(1)
-                m.d.sync += seq.eq(self.i.p.data)
+                m.d.sync += [seq.eq(self.i.p.data), length.eq(self.i_length)]
                 with m.If(self.i.valid):
                     m.next = "CHECK"
             with m.State("CHECK"):
@@ -187,8 +185,8 @@ class Executor(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid):
                     m.d.sync += [
-                        self.session.eq(Cat(self.session[8:], self.i.p.data)),
-                        same.eq(same & (self.session[:8] == self.i.p.data)),
+                        self.nonce.eq(Cat(self.nonce[8:], self.i.p.data)),
+                        same.eq(same & (self.nonce[:8] == self.i.p.data)),
                     ]
                     with m.If(self.i.p.last):
                         m.next = "OPEN"
@@ -300,13 +298,15 @@ class Session(wiring.Component):
     -------
     rx, tx
         Bytes of the line.
-    bus, start, halt, abort, clear_credit, order, order_room, state, session
+    bus, start, halt, abort, clear_credit, order, order_room, state, nonce
         As in `Executor`.
     busy
         Bytes are waiting, a command is in work, or an answer is being sent.
     """
 
     def __init__(self, *, order_depth: int) -> None:
+        if order_depth < 1:
+            raise ValueError(f"Order depth must be a positive integer, not {order_depth}")
         self._order_depth = order_depth
         super().__init__({"rx": In(stream.Signature(8)), "tx": Out(stream.Signature(8)), **_control(order_depth)})
 
@@ -330,5 +330,5 @@ class Session(wiring.Component):
             executor.state.eq(self.state),
             self.busy.eq(self.rx.valid | (fifo.r_level != 0) | receiver.busy | executor.busy | transmitter.busy),
         ]
-        m.d.comb += [getattr(self, name).eq(getattr(executor, name)) for name in ("start", "halt", "abort", "clear_credit", "session")]
+        m.d.comb += [getattr(self, name).eq(getattr(executor, name)) for name in ("start", "halt", "abort", "clear_credit", "nonce")]
         return m
