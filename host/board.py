@@ -147,7 +147,6 @@ class Board:
         self.link.write_words(REG["SCALE"].address, list(scales))
         self.link.write_words(REG["STRIDE"].address, [program.stride_words])
         self.write_tile(tile_words)
-        self._samples = None
 
     def write_tile(self, words: Sequence[int]) -> None:
         """Write the emulated tile's parameters (64 words, those between READ_SIGMA and ROOT unused)."""
@@ -203,7 +202,7 @@ class Board:
     # Samples and runs
 
     def upload(self, records: np.ndarray, progress: Callable[[int, int], None] | None = None) -> None:
-        """Keep a data set for the next runs: in the sample store if it fits, streamed through it if not.
+        """Keep a data set for the next runs: in the sample store if it fits, streamed through it if not. The same array is sent once.
 
         Parameters
         ----------
@@ -212,6 +211,8 @@ class Board:
         progress : callable, optional
             Called with (samples sent, samples).
         """
+        if records is self._samples and self._resident:
+            return
         self._samples = records
         self._slots = min(self.config.store_words // records.shape[1], 1 << 16)
         self._resident = len(records) <= self._slots

@@ -21,7 +21,7 @@ from .output import check_json, write_json
 from .settings import SOFTWARE
 from .training import stop_on_interrupt
 from .urls import BAUD, board_config, open_board
-from .view import console
+from .view import console, stdout
 
 POLL_S = 0.1
 
@@ -123,12 +123,14 @@ def info(
     if json == "-":
         return
     table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
     for name in ("board", "abi", "state", "fault", "credit", "config_digest", "build_digest"):
         table.add_row(name.replace("_", " "), str(result[name]), style="bold")
     for group in ("config", "counters"):
         for name, value in result[group].items():
             table.add_row(name.replace("_", " "), str(value))
-    console.print(table)
+    stdout.print(table)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from .output import check_json, write_json
 from .settings import SOFTWARE, Settings, prepare
 from .training import Trainer, stop_on_interrupt, train_software
 from .urls import board_config, open_board
-from .view import console
+from .view import console, stdout
 
 
 def compare(
@@ -55,7 +55,8 @@ def compare(
     results = _run_all(runs, epochs, tile)
     rows = _rows(runs, results)
     write_json(json, {"epochs": epochs, "seeds": seeds, "summary": rows, "runs": results})
-    _show(rows, epochs, seeds)
+    if json != "-":
+        _show(rows, epochs, seeds)
     if plot:
         from .plots import plot_comparison
 
@@ -126,4 +127,4 @@ def _show(rows: list[dict[str, Any]], epochs: int, seeds: int) -> None:
     for row in rows:
         cells = [f"{100 * row[key]:.2f}" for key in ("mean", "std", "min", "max")]
         table.add_row(row["schedule"], f"{row['lr']:g}", *cells, style="bold green" if row["mean"] == best else "")
-    console.print(table)
+    stdout.print(table)

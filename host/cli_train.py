@@ -89,16 +89,20 @@ def train(
         _train_software(settings, epochs, json)
         return
     config = saved.config if saved and not {"tile", "tiles"} & _explicit(ctx) else _config(settings, board, tile, tiles)
+    # Wrong data or a network that does not fit is told before a board is built or opened.
+    data = prepare(settings, config.drive_max, scaler=saved.scaler if saved else None)
+    if is_virtual(board):
+        settings.compile(config)
     save_to = checkpoint or resume
     with ExitStack() as stack:
-        log = PulseLog(pulse_log, saved.position.totals["STEPS"] if saved else 0) if pulse_log else None
+        log = PulseLog(pulse_log) if pulse_log else None
         if log:
             stack.callback(log.close)
         opened = stack.enter_context(_open(board, config, baud, log if board == "golden://" else None))
         stop = stack.enter_context(stop_on_interrupt())
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, lr {settings.lr:g}, {board}"
         view = stack.enter_context(TrainView(title))
-        trainer = Trainer(opened, settings, epochs, checkpoint=saved, watch=view, stop=stop)
+        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)
         start = trainer.checkpoint() if log and board != "golden://" else None
         complete = trainer.run(save_to)
         view.__exit__(None, None, None)
@@ -156,7 +160,7 @@ def _replay(start: Checkpoint, trainer: Trainer, log: PulseLog, result: dict[str
     """Log the pulses of a run on another board by repeating it on the golden model, whose bits must be the same."""
     begun = start.position
     with open_board("golden://", config=trainer.board.config, log=log) as golden:
-        again = Trainer(golden, start.settings, trainer.position.epoch, checkpoint=start, data=trainer.data)
+        again = Trainer(golden, start.settings, trainer.position.epoch, checkpoint=start, data=trainer.data, log=log)
         again.run()
         place = trainer.position.place - (begun.place if trainer.position.epoch == begun.epoch else 0)
         if place:

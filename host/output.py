@@ -55,8 +55,6 @@ class PulseLog:
     ----------
     path : Path
         `.npz` (int32 arrays of those names) or `.csv`.
-    step0 : int
-        Steps of the run before the log begins, added to the machine's own.
 
     Raises
     ------
@@ -64,11 +62,12 @@ class PulseLog:
         If the file's name has another ending, or it cannot be written.
     """
 
-    def __init__(self, path: Path, step0: int = 0) -> None:
+    def __init__(self, path: Path) -> None:
         check_folder(path)
         if path.suffix not in (".npz", ".csv"):
             raise InputError(f"--pulse-log must name a .npz or .csv file, not {path}")
-        self._path, self._offset = path, np.array([step0, 0, 0, 0, 0], np.int32)
+        self._path = path
+        self._offset = np.zeros(len(PULSE_COLUMNS), np.int32)
         self._parts: list[np.ndarray] = []
         self._file: TextIO | None = None
         if path.suffix == ".csv":
@@ -77,6 +76,10 @@ class PulseLog:
             except OSError as error:
                 raise InputError(f"The pulse log {path} cannot be written: {(error.strerror or str(error)).lower()}") from error
             csv.writer(self._file).writerow(PULSE_COLUMNS)
+
+    def begin(self, step: int, machine_step: int) -> None:
+        """Say which step of the run is to come, and what the machine calls it (it counts evaluated samples too)."""
+        self._offset[0] = step - machine_step
 
     def __call__(self, pulses: np.ndarray) -> None:
         """Take the pulses of a sample: int32 of shape (pulses, 5)."""

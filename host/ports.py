@@ -1,5 +1,6 @@
 """The pipes of bytes behind a board's URL."""
 
+import os
 import select
 import socket
 
@@ -112,4 +113,6 @@ def connect(address: str) -> SocketPort:
 
 
 def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()
+    """Return the system's own words for an error; pyserial wraps them in its own."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number).lower() if number else str(error)

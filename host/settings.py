@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -155,7 +156,7 @@ class Prepared:
     digest: str
     labels: tuple[str, ...]
 
-    @property
+    @cached_property
     def records(self) -> np.ndarray:
         """Words of the sample store, (samples, words of one)."""
         return records(self.x, self.t)

@@ -22,6 +22,7 @@ from firmware_py.streams import seed_states
 from .board import Board, Progress, StoppedError
 from .checkpoint import Checkpoint, Position
 from .errors import InputError, wrong_input
+from .output import PulseLog
 from .settings import SOFTWARE, Prepared, Settings, prepare
 from .software import Software
 
@@ -110,6 +111,8 @@ class Trainer:
         Called with each `Event`.
     stop : Stop, optional
         Looked at while running.
+    log : PulseLog, optional
+        What the board's pulses go to, to be told the steps.
 
     Raises
     ------
@@ -127,8 +130,10 @@ class Trainer:
         data: Prepared | None = None,
         watch: Watcher | None = None,
         stop: Stop | None = None,
+        log: PulseLog | None = None,
     ) -> None:
         self.board, self.settings, self.epochs = board, settings, epochs
+        self.log = log
         self.watch, self.stop = watch or (lambda event: None), stop or Stop()
         self.position = deepcopy(checkpoint.position) if checkpoint else Position()
         self.data = data or prepare(settings, board.config.drive_max, scaler=checkpoint.scaler if checkpoint else None)
@@ -201,6 +206,8 @@ class Trainer:
         position = self.position
         order = self.data.train[self.settings.order(position.epoch, len(self.data.train))]
         before, begun = self.board.totals[Counter.STEPS], time.monotonic()
+        if self.log:
+            self.log.begin(position.totals["STEPS"], self.board.raw_counters()[Counter.STEPS])
         try:
             self.board.train(self.program, order[position.place : position.place + samples], self._report("train"))
         finally:

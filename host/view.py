@@ -18,6 +18,9 @@ ROWS = 8
 PHASES = {"upload": "sending samples", "train": "training", "test": "testing", "epoch": "training"}
 
 console = Console(stderr=True, highlight=False)
+"""Progress, remarks and errors."""
+stdout = Console(highlight=False)
+"""Results that a person asked for."""
 
 
 def spark(values: Sequence[float]) -> str:

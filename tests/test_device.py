@@ -93,7 +93,7 @@ def test_devices_say_what_is_wrong(values: dict[str, float], text: str) -> None:
 
 
 def test_a_board_without_the_model_refuses_the_device() -> None:
-    with pytest.raises(ValueError, match="Device ecram needs the linear-step model"):
+    with pytest.raises(ValueError, match="Device ecram needs a tile with the linear-step model"):
         PRESETS["ecram"].tile_words(IDEAL)
     with pytest.raises(ValueError, match="with these slopes dw_min must be at most"):
         with_values(PRESETS["ecram"], dw_min=0.05, write_noise=0).tile_words(DEFAULT)
