@@ -14,7 +14,7 @@ from .board import Board
 from .checkpoint import Checkpoint
 from .datasets import load
 from .errors import HostError, InputError
-from .output import PulseLog, check_folder, check_json, write_json
+from .output import RunLog, check_folder, check_json, write_json
 from .scaling import targets
 from .settings import SOFTWARE, Prepared, Settings, prepare
 from .training import Trainer, stop_on_interrupt, train_software
@@ -95,7 +95,7 @@ def train(
         settings.compile(config)
     save_to = checkpoint or resume
     with ExitStack() as stack:
-        log = PulseLog(pulse_log) if pulse_log else None
+        log = RunLog(pulse_log) if pulse_log else None
         if log:
             stack.callback(log.close)
         opened = stack.enter_context(_open(board, config, baud, log if board == "golden://" else None))
@@ -131,7 +131,7 @@ def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Con
     return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles) if is_virtual(board) else DEFAULT
 
 
-def _open(url: str, config: Config, baud: int, log: PulseLog | None = None) -> Board:
+def _open(url: str, config: Config, baud: int, log: RunLog | None = None) -> Board:
     return open_board(url, config=config, baud=baud, log=log, progress=lambda text: console.print(text, style="dim"))
 
 
@@ -156,7 +156,7 @@ def _resumed(ctx: typer.Context, saved: Checkpoint, dataset: str, epochs: int) -
     return Settings.from_dict(values), epochs
 
 
-def _replay(start: Checkpoint, trainer: Trainer, log: PulseLog, result: dict[str, Any]) -> None:
+def _replay(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, Any]) -> None:
     """Log the pulses of a run on another board by repeating it on the golden model, whose bits must be the same."""
     begun = start.position
     with open_board("golden://", config=trainer.board.config, log=log) as golden:

@@ -1,16 +1,15 @@
 """Writing results: JSON and the pulse log."""
 
-import csv
 import json
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from firmware_py.pulse_log import COLUMNS, PulseLog, check_suffix
 
-PULSE_COLUMNS = ("step", "tile", "row", "column", "count")
+from .errors import InputError, wrong_input
 
 
 def check_folder(path: Path) -> None:
@@ -48,50 +47,38 @@ def check_json(target: str | None) -> None:
         check_folder(Path(target))
 
 
-class PulseLog:
-    """Every pulse of a run: step, tile, row, column, count (positive is potentiation).
+class RunLog:
+    """The pulse log of a run, in the run's own steps.
 
     Parameters
     ----------
     path : Path
-        `.npz` (int32 arrays of those names) or `.csv`.
+        `.npz` or `.csv`.
 
     Raises
     ------
     InputError
-        If the file's name has another ending, or it cannot be written.
+        If the file's name has another ending, or there is no such folder.
     """
 
     def __init__(self, path: Path) -> None:
         check_folder(path)
-        if path.suffix not in (".npz", ".csv"):
-            raise InputError(f"--pulse-log must name a .npz or .csv file, not {path}")
-        self._path = path
-        self._offset = np.zeros(len(PULSE_COLUMNS), np.int32)
-        self._parts: list[np.ndarray] = []
-        self._file: TextIO | None = None
-        if path.suffix == ".csv":
-            try:
-                self._file = path.open("w", newline="")
-            except OSError as error:
-                raise InputError(f"The pulse log {path} cannot be written: {(error.strerror or str(error)).lower()}") from error
-            csv.writer(self._file).writerow(PULSE_COLUMNS)
+        with wrong_input():
+            check_suffix(path)
+        self._path, self._log = path, PulseLog()
+        self._offset = np.zeros(len(COLUMNS), np.int32)
 
     def begin(self, step: int, machine_step: int) -> None:
         """Say which step of the run is to come, and what the machine calls it (it counts evaluated samples too)."""
         self._offset[0] = step - machine_step
 
     def __call__(self, pulses: np.ndarray) -> None:
-        """Take the pulses of a sample: int32 of shape (pulses, 5)."""
-        if self._file:
-            csv.writer(self._file).writerows((pulses + self._offset).tolist())
-        else:
-            self._parts.append(pulses + self._offset)
+        """Take pulses: int32 of shape (n, 5), the columns as in `firmware_py.pulse_log.COLUMNS`."""
+        self._log(pulses + self._offset)
 
     def close(self) -> None:
-        """Finish the file."""
-        if self._file:
-            self._file.close()
-            return
-        table = np.concatenate([np.zeros((0, 5), np.int32), *self._parts])
-        np.savez_compressed(self._path, allow_pickle=False, **{name: table[:, i] for i, name in enumerate(PULSE_COLUMNS)})
+        """Write the file."""
+        try:
+            self._log.save(self._path)
+        except OSError as error:
+            raise InputError(f"The pulse log {self._path} cannot be written: {(error.strerror or str(error)).lower()}") from error

@@ -22,7 +22,7 @@ from firmware_py.streams import seed_states
 from .board import Board, Progress, StoppedError
 from .checkpoint import Checkpoint, Position
 from .errors import InputError, wrong_input
-from .output import PulseLog
+from .output import RunLog
 from .settings import SOFTWARE, Prepared, Settings, prepare
 from .software import Software
 
@@ -111,7 +111,7 @@ class Trainer:
         Called with each `Event`.
     stop : Stop, optional
         Looked at while running.
-    log : PulseLog, optional
+    log : RunLog, optional
         What the board's pulses go to, to be told the steps.
 
     Raises
@@ -130,7 +130,7 @@ class Trainer:
         data: Prepared | None = None,
         watch: Watcher | None = None,
         stop: Stop | None = None,
-        log: PulseLog | None = None,
+        log: RunLog | None = None,
     ) -> None:
         self.board, self.settings, self.epochs = board, settings, epochs
         self.log = log
