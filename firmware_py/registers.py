@@ -119,12 +119,13 @@ LOSS_FRAC = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Register:
-    """One register or run of registers of the REGISTERS window."""
+    """One register or run of registers of the REGISTERS window; of a written word the upper bits beyond `bits` are dropped."""
 
     name: str
     address: int
     count: int = 1
     access: str = "r"
+    bits: int = 32
     reset: int = 0
     description: str
 
@@ -137,9 +138,9 @@ REGISTERS = (
     Register(name="STATE", address=6, description="0 idle, 1 training, 2 paused, 3 fault"),
     Register(name="FAULT", address=7, description="fault code; bits 16 to 31: program address"),
     Register(name="CREDIT", address=8, description="samples granted and not yet begun"),
-    Register(name="ENTRY", address=9, access="rw", description="program address where START begins"),
-    Register(name="BANK", address=10, access="rw", description="0 training, 1 evaluation (bank of the read-noise stream)"),
-    Register(name="STRIDE", address=11, access="rw", reset=1, description="words of one sample in the store"),
+    Register(name="ENTRY", address=9, access="rw", bits=16, description="program address where START begins"),
+    Register(name="BANK", address=10, access="rw", bits=1, description="0 training, 1 evaluation (bank of the read-noise stream)"),
+    Register(name="STRIDE", address=11, access="rw", bits=16, reset=1, description="words of one sample in the store"),
     Register(
         name="WATCHDOG",
         address=12,

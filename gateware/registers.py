@@ -42,7 +42,7 @@ class Bank(wiring.Component):
     session, state, fault, credit, counter
         What the live registers read: the last is an array.
     entry, bank, stride, watchdog
-        Settings, 32 bits; whoever uses one takes as many bits as it needs.
+        Settings.
 
     Raises
     ------
@@ -74,7 +74,7 @@ class Bank(wiring.Component):
                 "fault": In(32),
                 "credit": In(32),
                 "counter": In(data.ArrayLayout(32, REG["COUNTER"].count)),
-                **{_name(r): Out(32, init=r.reset) for r in self._settings},
+                **{_name(r): Out(r.bits, init=r.reset) for r in self._settings},
             }
         )
 
@@ -87,7 +87,7 @@ class Bank(wiring.Component):
         inside = ~self.bus.addr[len(address) :].any()
         ready = Signal()
         first = self.bus.request & ~ready
-        live = Signal(32)
+        live, kept = Signal(32), Signal(32)
         is_live, listed, writable, is_scale = Signal(), Signal(), Signal(), Signal()
 
         with m.Switch(address):
@@ -95,6 +95,7 @@ class Bank(wiring.Component):
                 for i in range(register.count):
                     with m.Case(register.address + i):
                         m.d.comb += [listed.eq(1), writable.eq(register.access == "rw"), is_scale.eq(register.name == "SCALE")]
+                        m.d.comb += kept.eq((1 << register.bits) - 1)
                         if register.name in LIVE:
                             value = Value.cast(getattr(self, _name(register)))
                             m.d.comb += [is_live.eq(1), live.eq(value[32 * i : 32 * i + 32])]
@@ -103,7 +104,7 @@ class Bank(wiring.Component):
             address.eq(self.bus.addr),
             read.addr.eq(address),
             write.addr.eq(address),
-            write.data.eq(self.bus.w_data),
+            write.data.eq(self.bus.w_data & kept),
             write.en.eq(first & self.bus.write & inside & writable & ~is_scale),
             self.scale.addr.eq(address - REG["SCALE"].address),
             self.scale.w_data.eq(self.bus.w_data),

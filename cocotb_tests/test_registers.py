@@ -1,0 +1,60 @@
+from unittest import mock
+
+import pytest
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from cocotb_tests.runner import expect_failure, run_cocotb
+from firmware_py.config import SMALL
+from firmware_py.registers import WINDOW_SHIFT, Window
+from gateware import registers
+from gateware.bus import ADDRESS_BITS, Decoder
+from gateware.registers import Bank
+from rtl.ports import HostPort
+
+SETTINGS = ("entry", "bank", "stride", "watchdog")
+LIVE = ("session", "state", "fault", "credit", "counter")
+
+
+class Mapped(wiring.Component):
+    """The bank and a small window behind the decoder."""
+
+    def __init__(self):
+        self._bank = Bank(SMALL)
+        members = self._bank.signature.members
+        super().__init__(
+            {
+                "bus": In(HostPort(ADDRESS_BITS)),
+                "store": Out(HostPort(5)),
+                **{name: members[name] for name in (*SETTINGS, *LIVE, "scale")},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.decoder = decoder = Decoder({Window.REGISTERS: WINDOW_SHIFT, Window.STORE: 5})
+        m.submodules.bank = bank = self._bank
+        wiring.connect(m, wiring.flipped(self.bus), decoder.bus)
+        wiring.connect(m, decoder.registers, bank.bus)
+        wiring.connect(m, decoder.store, wiring.flipped(self.store))
+        wiring.connect(m, bank.scale, wiring.flipped(self.scale))
+        m.d.comb += [getattr(self, name).eq(getattr(bank, name)) for name in SETTINGS]
+        m.d.comb += [getattr(bank, name).eq(getattr(self, name)) for name in LIVE]
+        return m
+
+
+def test_registers():
+    run_cocotb(Mapped(), "registers_bench", name="register_map")
+
+
+def test_broken_live_register():
+    with mock.patch.object(registers, "LIVE", ("SESSION", "STATE", "FAULT", "CREDIT")):
+        expect_failure(Mapped(), "registers_bench", name="register_map")
+
+
+def test_validation():
+    with pytest.raises(ValueError, match="Build digest must have 32 bytes, not 3"):
+        Bank(SMALL, build_digest=b"abc")
+    with pytest.raises(ValueError, match="Offset width of window STORE must be 1 to 28 bits, not 29"):
+        Decoder({Window.STORE: 29})

@@ -1,0 +1,57 @@
+import binascii
+import re
+from pathlib import Path
+
+import pytest
+
+from firmware_py import framing
+from firmware_py.framing import Frame, Opcode, Status
+from firmware_py.register_page import updated
+from firmware_py.registers import Fault, Window
+
+PAGE = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
+
+
+def test_register_tables_are_up_to_date():
+    assert updated(PAGE) == PAGE, "run python -m firmware_py.register_page docs/protocol.md"
+
+
+def test_a_page_without_marks_is_refused():
+    with pytest.raises(ValueError, match="The page must have the lines"):
+        updated("# A page\n")
+
+
+@pytest.mark.parametrize("enum", [Opcode, Status])
+def test_commands_and_statuses_are_those_of_the_code(enum):
+    for member in enum:
+        assert re.search(rf"^\| {member.value} \| {member.name} \|", PAGE, re.M), member
+
+
+def test_windows_are_those_of_the_code():
+    for window in Window:
+        assert f"| {window.name} | 0x{window.base:08x} |" in PAGE, window
+
+
+def test_faults_are_told():
+    for fault in list(Fault)[1:]:
+        assert f"{fault.value} {fault.name.lower().replace('_', ' ').replace('word', 'instruction')}" in PAGE
+
+
+def test_limits_are_those_of_the_code():
+    for text in (
+        f"0 to {framing.MAX_PAYLOAD} bytes",
+        f"(1 to {framing.MAX_WORDS})",
+        f"1 to {framing.MAX_GRANT} sample",
+        "at most 250 bytes",
+    ):
+        assert text in PAGE
+    assert framing.MAX_FRAME == 250
+
+
+def test_the_functions_on_the_page_work():
+    code = "\n".join(line[4:] for line in PAGE.splitlines() if line.startswith("    ") and "u8 |" not in line and "0x80 |" not in line)
+    names = {"binascii": binascii}
+    exec(code, names)
+    payload = b"\0ab\0\0c" + bytes(range(200))
+    assert names["encode"](5, 0, payload) == Frame(5, 0, payload).encode()
+    assert names["decode"](names["encode"](5, 7, payload)[:-1]) == (5, 7, payload)
