@@ -1,0 +1,1 @@
+"""Measurements that docs quote: speed as ratios in one run, learning as tables."""
