@@ -76,7 +76,7 @@ class Program:
         total = 0
         for ins in self.instructions[start:stop]:
             region = self.regions[ins.region if ins.op in (Op.READ, Op.READT, Op.PULSE) else 0]
-            total += instruction_cycles(int(ins.op), region.rows, region.cols, self.vectors[ins.a].length)
+            total += instruction_cycles(int(ins.op), region.rows, region.cols, self.vectors[ins.a].length, self.config.tile_cols)
         return total
 
     def listing(self) -> str:
@@ -389,7 +389,7 @@ def _orientations(network: Network, config: Config) -> list[tuple[bool, ...]]:
         for _, rows, _, cols in shapes(network, config, layer, transposed=transposed):
             forward, back = (Op.READT, Op.READ) if transposed else (Op.READ, Op.READT)
             ops = [forward, Op.PULSE] + ([back] if layer > 1 else [])
-            total += sum(instruction_cycles(int(op), rows, cols, 0) for op in ops)
+            total += sum(instruction_cycles(int(op), rows, cols, 0, config.tile_cols) for op in ops)
         return total
 
     costs = [(cost(layer, False), cost(layer, True)) for layer in range(1, network.depth + 1)]

@@ -497,7 +497,7 @@ def execute(m, f, order, count):
             m.control[STATE] = 1
             m.control[ACTIVE] = 1
             m.control[PC] = region
-            counters[_CYCLES] = (counters[_CYCLES] + instruction_cycles(op, 0, 0, 0)) & _MASK32
+            counters[_CYCLES] = (counters[_CYCLES] + instruction_cycles(op, 0, 0, 0, f.tile_cols)) & _MASK32
             continue
         if op > _NEXT:
             m.control[STATE] = 0
@@ -509,7 +509,7 @@ def execute(m, f, order, count):
         rows = cols = 0
         if op <= _PULSE:
             rows, cols = m.regions[region][1] >> 16, m.regions[region][1] & 0xFFFF
-        cycles = instruction_cycles(op, rows, cols, (m.table[a] >> 16) & 0x7FFF)
+        cycles = instruction_cycles(op, rows, cols, (m.table[a] >> 16) & 0x7FFF, f.tile_cols)
         if op == _PULSE:
             _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)
             counters[_PULSE_CYCLES] = (counters[_PULSE_CYCLES] + cycles) & _MASK32

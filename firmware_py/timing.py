@@ -1,12 +1,14 @@
 """The cycle model: clock cycles of each instruction on an emulated tile. The RTL is held to it exactly."""
 
 from .isa import Op
-from .jit import inlined
+from .jit import jit
 
-READ_OVERHEAD = 10
+READ_OVERHEAD = 7
 """Cycles of a READ beyond one a row and one a column."""
-READT_OVERHEAD = 11
-"""Cycles of a READT beyond one a row and one a column."""
+READT_OVERHEAD = 6
+"""Cycles of a READT beyond one a row, one a column and the adder tree over the columns."""
+TREE_TAIL, TREE_LEVELS = 2, 3
+"""Adder levels of READT that cost no cycle, and levels that each further cycle does."""
 PULSE_OVERHEAD = 10
 """Cycles of a PULSE beyond one a row and one a column."""
 ERR_OVERHEAD = 4
@@ -23,13 +25,22 @@ NEXT_CYCLES = 1
 _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY = (int(op) for op in (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY))
 
 
-@inlined
-def instruction_cycles(op, rows, cols, length):
+@jit
+def tree_cycles(tile_cols):
+    """Return the cycles of READT's adder tree over the columns of a tile."""
+    levels = 0
+    while (1 << levels) < tile_cols:
+        levels += 1
+    return (max(levels - TREE_TAIL, 0) + TREE_LEVELS - 1) // TREE_LEVELS
+
+
+@jit
+def instruction_cycles(op, rows, cols, length, tile_cols):
     """Return the cycles of an instruction: `rows`, `cols` of its region (READ, READT, PULSE), `length` of its first vector (the others)."""
     if op == _READ:
         return rows + cols + READ_OVERHEAD
     if op == _READT:
-        return rows + cols + READT_OVERHEAD
+        return rows + cols + READT_OVERHEAD + tree_cycles(tile_cols)
     if op == _PULSE:
         return rows + cols + PULSE_OVERHEAD
     if op == _ERR:

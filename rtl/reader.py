@@ -67,7 +67,7 @@ class Driver(wiring.Component):
 
 
 class Receiver(wiring.Component):
-    """Scales sense words, adds the partial sum, and pairs them with derivatives: one a cycle, one cycle of latency; stalls with its consumer.
+    """Scales sense words, adds partial sums, pairs them with derivatives: one a cycle, one cycle of latency; stalls with its consumer.
 
     Members
     -------

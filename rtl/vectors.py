@@ -26,7 +26,6 @@ class VectorMemory(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        address = range(config.vector_words)
         port = wiring.Signature({"addr": Out(16), "en": Out(1), "data": In(signed(config.acc_bits))})
         super().__init__(
             {
@@ -35,7 +34,7 @@ class VectorMemory(wiring.Component):
                 "w_addr": In(16),
                 "w_data": In(signed(config.acc_bits)),
                 "w_en": In(1),
-                "host": In(HostPort(len(Signal(address)) + 1)),
+                "host": In(HostPort(17)),
             }
         )
 

@@ -1,0 +1,155 @@
+"""The whole board: UART, session, bus, registers, sample store, controller and emulated tiles."""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from firmware_py.config import Config
+from firmware_py.registers import WINDOW_SHIFT, Window
+from firmware_py.registers import State as Seen
+from rtl.core import HOST_WINDOWS, Core
+from rtl.emulated_tile import EmulatedTile
+from rtl.ports import HostPort
+
+from .bus import ADDRESS_BITS, Decoder
+from .registers import Bank
+from .session import Session
+from .store import Store
+from .uart import Uart
+
+__all__ = ["Machine", "Top"]
+
+
+class Machine(wiring.Component):
+    """Everything behind the link: what the golden machine is in firmware_py/machine.py.
+
+    Parameters
+    ----------
+    config
+        What the machine is.
+    build_digest
+        SHA-256 that identifies the bitstream.
+
+    Members
+    -------
+    bus
+        All addresses. Windows other than ANYTIME must not be used while a sample is in work.
+    start, halt, abort, clear_credit
+        Strobes.
+    order, order_room
+        Indices of granted samples, and how many more can be.
+    nonce
+        For the SESSION register.
+    state, busy
+        State of the controller; whether it has work.
+    """
+
+    def __init__(self, config: Config, *, build_digest: bytes = bytes(32)) -> None:
+        self._config, self._build_digest = config, build_digest
+        super().__init__(
+            {
+                "bus": In(HostPort(ADDRESS_BITS)),
+                "start": In(1),
+                "halt": In(1),
+                "abort": In(1),
+                "clear_credit": In(1),
+                "order": In(stream.Signature(16)),
+                "order_room": Out(range(config.order_depth + 1)),
+                "nonce": In(64),
+                "state": Out(Seen),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        m.submodules.core = core = Core(c)
+        m.submodules.tile = tile = EmulatedTile(c)
+        m.submodules.store = store = Store(c)
+        m.submodules.bank = bank = Bank(c, build_digest=self._build_digest)
+        own = {Window.REGISTERS: WINDOW_SHIFT, Window.STORE: len(store.host.addr)}
+        m.submodules.decoder = decoder = Decoder({**own, **HOST_WINDOWS})
+
+        connect(m, flipped(self.bus), decoder.bus)
+        connect(m, decoder.registers, bank.bus)
+        connect(m, decoder.store, store.host)
+        for window in HOST_WINDOWS:
+            name = window.name.lower()
+            connect(m, getattr(decoder, name), getattr(core, name))
+        connect(m, bank.scale, core.scale)
+        connect(m, core.store, store.loader)
+        connect(m, core.array, tile)
+        connect(m, flipped(self.order), core.order)
+        m.d.comb += [
+            *(getattr(core, name).eq(getattr(self, name)) for name in ("start", "halt", "abort", "clear_credit")),
+            *(getattr(core, name).eq(getattr(bank, name)) for name in ("entry", "bank", "stride", "watchdog")),
+            bank.session.eq(self.nonce),
+            bank.state.eq(core.state),
+            bank.fault.eq(core.fault),
+            bank.credit.eq(core.credit),
+            bank.counter.eq(core.counter),
+            self.order_room.eq(core.room),
+            self.state.eq(core.state),
+            self.busy.eq(core.busy),
+        ]
+        return m
+
+
+class Top(wiring.Component):
+    """A board with emulated tiles, for any platform with a clock and two UART pins.
+
+    Parameters
+    ----------
+    config
+        What the machine is.
+    clk_hz, baud
+        Frequency of the clock, and speed of the line.
+    build_digest
+        SHA-256 that identifies the bitstream.
+
+    Members
+    -------
+    rx, tx
+        UART pins; `rx` must be synchronous to the clock.
+    busy
+        The machine has work, or bytes are under way in the link.
+    state
+        State of the controller, for lights.
+
+    Raises
+    ------
+    ValueError
+        If the clock cannot make the baud rate.
+    """
+
+    rx: In(1, init=1)
+    tx: Out(1, init=1)
+    busy: Out(1)
+    state: Out(Seen)
+
+    def __init__(self, config: Config, *, clk_hz: float, baud: float, build_digest: bytes = bytes(32)) -> None:
+        self._order_depth = config.order_depth
+        self._uart = Uart(clk_hz=clk_hz, baud=baud)
+        self._machine = Machine(config, build_digest=build_digest)
+        super().__init__()
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.uart = uart = self._uart
+        m.submodules.session = session = Session(order_depth=self._order_depth)
+        m.submodules.machine = machine = self._machine
+        connect(m, uart.o, session.rx)
+        connect(m, session.tx, uart.i)
+        connect(m, session.bus, machine.bus)
+        connect(m, session.order, machine.order)
+        m.d.comb += [
+            uart.rx.eq(self.rx),
+            self.tx.eq(uart.tx),
+            *(getattr(machine, name).eq(getattr(session, name)) for name in ("start", "halt", "abort", "clear_credit", "nonce")),
+            session.order_room.eq(machine.order_room),
+            session.state.eq(machine.state),
+            self.state.eq(machine.state),
+            self.busy.eq(machine.busy | session.busy | uart.busy),
+        ]
+        return m

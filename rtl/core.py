@@ -1,0 +1,290 @@
+"""The controller: everything between the host's bus and a tile."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from firmware_py.config import Config
+from firmware_py.isa import SCALE_REGISTERS, Function, Op
+from firmware_py.registers import WINDOW_SHIFT, Counter, Window
+from firmware_py.registers import State as Seen
+
+from .activation import Derivative, Finish
+from .alu import Alu, Scales
+from .counters import Counters, ResultRing
+from .fetch import PC_BITS, Fetch
+from .planner import Planner
+from .ports import HostPort, StorePort
+from .reader import Driver, Receiver, auto_range
+from .samples import Samples
+from .sequencer import Sequencer
+from .tile import TileSignature
+from .vectors import Magnitudes, ReadPort, VectorMemory
+from .windows import WINDOWS, TileWindows
+
+__all__ = ["HOST_WINDOWS", "Core"]
+
+HOST_WINDOWS = {
+    Window.PROGRAM: 14,
+    Window.REGIONS: 15,
+    Window.VECTORS: 7,
+    Window.VECTOR_MEMORY: 17,
+    Window.RESULTS: 14,
+    **dict.fromkeys(WINDOWS, WINDOW_SHIFT),
+}
+"""Windows that the core answers, with the width of their offsets."""
+
+
+class Core(wiring.Component):
+    """Executes a program on vectors and a tile, sample by sample, as docs/machine.md says.
+
+    Parameters
+    ----------
+    config
+        What the machine is.
+
+    Members
+    -------
+    start, halt, abort, clear_credit
+        Strobes of the host.
+    entry, bank, stride, watchdog
+        Its settings.
+    order, credit, room
+        Indices of granted samples, how many are granted and not begun, and how many more can be.
+    state, fault, counter, busy
+        What it sees; `busy` while there is work.
+    program, regions, vectors, vector_memory, results, cells, spread, random, tile
+        Its windows. All but RESULTS only while no sample is in work.
+    scale
+        Its way to the scale registers, at any time.
+    store
+        To the sample store.
+    array
+        To the tile.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "halt": In(1),
+                "abort": In(1),
+                "clear_credit": In(1),
+                "entry": In(PC_BITS),
+                "bank": In(1),
+                "stride": In(16),
+                "watchdog": In(32),
+                "order": In(stream.Signature(16)),
+                "credit": Out(range(config.order_depth + 1)),
+                "room": Out(range(config.order_depth + 1)),
+                "state": Out(Seen),
+                "fault": Out(32),
+                "counter": Out(data.ArrayLayout(32, len(Counter))),
+                "busy": Out(1),
+                **{window.name.lower(): In(HostPort(bits)) for window, bits in HOST_WINDOWS.items()},
+                "scale": In(HostPort((SCALE_REGISTERS - 1).bit_length())),
+                "store": Out(StorePort(config)),
+                "array": In(TileSignature(config)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        m.submodules.fetch = fetch = Fetch(c)
+        m.submodules.sequencer = sequencer = Sequencer(c)
+        m.submodules.memory = memory = VectorMemory(c)
+        m.submodules.port_a = port_a = ReadPort(c, runs=2, samples=True)
+        m.submodules.port_b = port_b = ReadPort(c, runs=1, samples=False)
+        m.submodules.magnitudes = magnitudes = Magnitudes(c)
+        m.submodules.derivative = derivative = Derivative(c)
+        m.submodules.driver = driver = Driver(c)
+        m.submodules.receiver = receiver = Receiver(c)
+        m.submodules.alu = alu = Alu(c)
+        m.submodules.scales = scales = Scales()
+        m.submodules.finish = finish = Finish(c)
+        m.submodules.planner = planner = Planner(c)
+        m.submodules.samples = samples = Samples(c)
+        m.submodules.results = results = ResultRing(c)
+        m.submodules.windows = windows = TileWindows()
+        widths = dict.fromkeys(Counter, 1) | {
+            Counter.LOSS: 32,
+            Counter.VECTOR_SATURATED: 2,
+            Counter.PULSES_UP: len(planner.up),
+            Counter.PULSES_DOWN: len(planner.down),
+            Counter.PULSES_CLIPPED: len(planner.clipped),
+        }
+        m.submodules.counters = counters = Counters(widths)
+
+        # The host.
+        for name, inner in (
+            ("program", fetch.program),
+            ("regions", fetch.regions),
+            ("vectors", fetch.vectors),
+            ("vector_memory", memory.host),
+            ("results", results.host),
+            ("scale", scales.host),
+            *((window.name.lower(), getattr(windows, window.name.lower())) for window in WINDOWS),
+            ("order", samples.order),
+        ):
+            connect(m, flipped(getattr(self, name)), inner)
+        connect(m, windows.o_tile, flipped(self.array.host))
+        connect(m, windows.o_rounding, planner.host)
+        connect(m, samples.store, flipped(self.store))
+
+        # The sequencer and what it moves.
+        ins, clear, finished = fetch.o.p, sequencer.clear, sequencer.clear | sequencer.done
+        connect(m, fetch.o, sequencer.ins)
+        connect(m, sequencer.cmd, flipped(self.array.cmd))
+        connect(m, flipped(self.array.completion), sequencer.completion)
+        m.d.comb += [
+            *(getattr(sequencer, name).eq(getattr(self, name)) for name in ("start", "halt", "abort", "watchdog", "bank")),
+            self.state.eq(sequencer.state),
+            self.fault.eq(sequencer.fault),
+            self.array.abort.eq(sequencer.tile_abort),
+            sequencer.tile_safe.eq(self.array.safe),
+            sequencer.settled.eq(planner.settled),
+            sequencer.written.eq(finish.done),
+            sequencer.norm.eq(alu.norm_en),
+            sequencer.sample_ready.eq(samples.ready),
+            sequencer.credit.eq(samples.credit),
+            samples.take.eq(sequencer.sample_take),
+            samples.clear.eq(self.clear_credit | sequencer.started),
+            samples.stride.eq(self.stride),
+            self.credit.eq(samples.credit),
+            self.room.eq(samples.room),
+            self.busy.eq((self.state == Seen.TRAINING) | samples.busy | sequencer.tile_abort),
+            fetch.clear.eq(clear),
+            fetch.entry.eq(self.entry),
+        ]
+
+        # Elements: port A gives what is driven, planned or read first, then partial sums or row words; port B the second operand.
+        reads, pulse, axpy = Signal(), Signal(), Signal()
+        hadamard = ins.function >= Function.HADAMARD_SIGMOID
+        connect(m, port_a.memory, memory.read_a)
+        connect(m, port_b.memory, memory.read_b)
+        connect(m, port_a.page, samples.page)
+        m.d.comb += [
+            reads.eq((ins.op == Op.READ) | (ins.op == Op.READT)),
+            pulse.eq(ins.op == Op.PULSE),
+            axpy.eq(ins.op == Op.AXPY),
+            port_a.run.eq(sequencer.run),
+            port_b.run.eq(sequencer.run & ins.uses_other),
+            port_a.clear.eq(finished),
+            port_b.clear.eq(finished),
+            port_a.operand[0].eq(ins.first),
+            port_a.operand[1].eq(ins.second),
+            port_a.use_second.eq(ins.uses_second),
+            port_b.operand[0].eq(ins.other),
+        ]
+        second = port_a.o.p.second
+        self._give(m, port_a.o, driver.i, reads & ~second)
+        self._give(m, port_a.o, receiver.i_partial, reads & second)
+        vector_word = port_a.o.p.word[: c.vector_bits].as_signed()
+        self._give(m, port_a.o, planner.i_column, pulse & ~second, vector_word)
+        self._give(m, port_a.o, planner.i_row, pulse & second, vector_word)
+        self._give(m, port_a.o, derivative.i, axpy)
+        self._give(m, port_a.o, alu.i, ~reads & ~pulse & ~axpy)
+        self._give(m, port_b.o, alu.i, axpy)
+        self._give(m, port_b.o, derivative.i, ~axpy)
+        self._give(m, derivative.o, receiver.i_derivative, reads)
+        self._give(m, derivative.o, alu.i_derivative, ~reads)
+        m.d.comb += [derivative.clear.eq(finished), derivative.function.eq(ins.function)]
+
+        # Reads.
+        shift = Signal(signed(5))
+        m.d.comb += [
+            shift.eq(auto_range(c, magnitudes.magnitude, ins.auto_range)),
+            driver.shift.eq(shift),
+            receiver.shift.eq(shift),
+            receiver.clear.eq(clear),
+            receiver.scale_log2.eq(ins.scale_log2),
+            receiver.backward.eq(ins.backward),
+            receiver.accumulate.eq(ins.accumulate),
+            receiver.hadamard.eq(hadamard),
+        ]
+        connect(m, driver.o, flipped(self.array.drive))
+        connect(m, flipped(self.array.sense), receiver.i_sense)
+
+        # Arithmetic and pulses.
+        m.d.comb += [
+            scales.index.eq(ins.scale),
+            scales.n_index.eq(ins.to_scale),
+            scales.n_mantissa.eq(alu.norm),
+            scales.n_en.eq(alu.norm_en & sequencer.run),
+            alu.clear.eq(clear),
+            alu.op.eq(Mux(sequencer.run, ins.op, 0)),
+            alu.mantissa.eq(scales.mantissa),
+            alu.exponent.eq(scales.exponent),
+            alu.square.eq(finish.y),
+            alu.square_valid.eq(finish.i.valid),
+            alu.square_last.eq(finish.i.p.last),
+        ]
+        # The planner's command goes out in the third cycle: then the column vector's magnitude is known.
+        begun, known, planned = Signal(), Signal(), Signal()
+        m.d.sync += [
+            begun.eq(sequencer.begin),
+            known.eq((begun | known) & ~finished),
+            planned.eq((planned | (planner.cmd.valid & planner.cmd.ready)) & ~finished),
+        ]
+        m.d.comb += [
+            planner.cmd.valid.eq(known & pulse & ~planned),
+            *(planner.cmd.p[name].eq(ins[name]) for name in ("rows", "col0", "cols", "scale_log2", "stochastic")),
+            planner.cmd.p.mantissa.eq(scales.mantissa),
+            planner.cmd.p.exponent.eq(scales.exponent),
+            planner.cmd.p.magnitude.eq(magnitudes.magnitude),
+            planner.clear.eq(clear),
+        ]
+        connect(m, planner.o_counts, flipped(self.array.counts))
+
+        # Words find their way back.
+        m.d.comb += [
+            receiver.o.ready.eq(1),
+            alu.o.ready.eq(1),
+            finish.i.valid.eq(Mux(reads, receiver.o.valid, alu.o.valid)),
+            finish.i.p.eq(Mux(reads, receiver.o.p, alu.o.p)),
+            finish.clear.eq(clear),
+            finish.function.eq(ins.function),
+            finish.w_base.eq(ins.w_addr),
+            memory.w_en.eq(finish.w_en),
+            memory.w_addr.eq(finish.w_addr),
+            memory.w_data.eq(finish.w_data),
+            magnitudes.begin.eq(sequencer.begin),
+            magnitudes.lookup.eq(ins.m_vector),
+            magnitudes.sample.eq(ins.m_sample),
+            magnitudes.target.eq(ins.w_vector),
+            magnitudes.writes.eq(~pulse & (ins.op != Op.NORM2) & (ins.function != Function.PARTIAL)),
+            magnitudes.anew.eq(ins.w_anew),
+            magnitudes.bias.eq(ins.w_bias),
+            magnitudes.word.eq(finish.w_data),
+            magnitudes.w_en.eq(finish.w_en & finish.w_final),
+        ]
+
+        m.d.comb += [
+            self.counter.eq(counters.values),
+            counters.clear_results.eq(sequencer.started),
+            counters.add_steps.eq(sequencer.step),
+            counters.add_hits.eq(alu.hit),
+            counters.add_loss.eq(Mux(alu.loss_en, alu.loss, 0)),
+            counters.add_pulses_up.eq(planner.up),
+            counters.add_pulses_down.eq(planner.down),
+            counters.add_pulses_clipped.eq(planner.clipped),
+            counters.add_sense_clipped.eq(receiver.over),
+            counters.add_vector_saturated.eq(finish.saturated + driver.saturated),
+            counters.add_cycles.eq(sequencer.cycle),
+            counters.add_read_cycles.eq(sequencer.read_cycle),
+            counters.add_pulse_cycles.eq(sequencer.pulse_cycle),
+            counters.add_results.eq(alu.result_en),
+            results.index.eq(counters.values[Counter.RESULTS]),
+            results.result.eq(alu.result),
+            results.en.eq(alu.result_en),
+        ]
+        return m
+
+    @staticmethod
+    def _give(m: Module, source, sink, condition, payload=None) -> None:
+        """Lead a stream to one of its consumers."""
+        m.d.comb += [sink.valid.eq(source.valid & condition), sink.payload.eq(source.payload if payload is None else payload)]
+        with m.If(condition):
+            m.d.comb += source.ready.eq(sink.ready)
