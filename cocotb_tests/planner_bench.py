@@ -184,7 +184,9 @@ async def clear(dut):
         tb.send(*case)
         await cycles(dut, tb.rng.randint(0, case[0]["rows"] + case[0]["cols"] + 8))
         dut.clear.value = 1
-        tb.cmd.drop(), tb.columns.drop(), tb.rows.drop(), tb.counts.forget()
+        for source in (tb.cmd, tb.columns, tb.rows):
+            source.drop()
+        tb.counts.forget()
         await cycles(dut, 2)
         dut.clear.value = 0
         await ReadOnly()

@@ -52,7 +52,6 @@ def test_broken(what, variant):
         expect_failure(Planner(config), "planner_bench", testcase="plans", config=config.to_words(), pause="never")
 
 
-
 class Hasty(wiring.Component):
     """A planner that does not wait until its counts are taken."""
 

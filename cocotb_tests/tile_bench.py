@@ -156,9 +156,8 @@ class TB:
         rng, most = self.rng, CONFIG.pulse_max
         if command["op"] == Op.PULSE:
             inside = range(command["col0"], command["col0"] + command["cols"])
-            line = [[rng.choice([0, rng.randint(-most, most)]) if c in inside else 0 for c in range(CONFIG.tile_cols)]
-                    for _ in range(command["rows"])]  # fmt: skip
-            return line
+            lines = [[rng.choice([0, rng.randint(-most, most)]) for _ in range(CONFIG.tile_cols)] for _ in range(command["rows"])]
+            return [[count if c in inside else 0 for c, count in enumerate(line)] for line in lines]
         most = rng.choice([1, CONFIG.drive_max // 8, CONFIG.drive_max])
         return [rng.randint(-most, most) for _ in range(command["rows" if command["op"] == Op.READ else "cols"])]
 
@@ -219,9 +218,9 @@ async def host_port(dut):
     """What is not there is an error and changes nothing; so is any access while a command is in work."""
     tb = TB(dut)
     await tb.begin()
-    absent = [(Window.CELLS, CONFIG.rows << CELL_ROW_SHIFT), (Window.CELLS, CONFIG.tile_cols), (Window.RANDOM, Stream.ROUNDING << STREAM_SHIFT)]
-    absent += [(Window.SPREAD, CONFIG.tile_cols), (Window.RANDOM, Stream.READ << STREAM_SHIFT | 2)]
-    absent += [(Window.RANDOM, Stream.WRITE << STREAM_SHIFT | CONFIG.tile_cols), (Window.RANDOM, 3 << STREAM_SHIFT), (Window.CELLS, 1 << 27)]
+    absent = [(Window.CELLS, offset) for offset in (CONFIG.rows << CELL_ROW_SHIFT, CONFIG.tile_cols, 1 << 27)]
+    absent += [(Window.SPREAD, CONFIG.tile_cols), (Window.RANDOM, Stream.ROUNDING << STREAM_SHIFT), (Window.RANDOM, 3 << STREAM_SHIFT)]
+    absent += [(Window.RANDOM, Stream.READ << STREAM_SHIFT | 2), (Window.RANDOM, Stream.WRITE << STREAM_SHIFT | CONFIG.tile_cols)]
     absent += [(Window.TILE, offset) for offset in (TileParameter.READ_SIGMA + 1, TileParameter.ROOT - 1, TILE_WORDS, 1 << 27)]
     absent += [(Window.SPREAD, 0)] * (not CONFIG.spread) + [(Window.RANDOM, Stream.WRITE << STREAM_SHIFT)] * (not FULL)
     absent += [(Window.RANDOM, Stream.READ << STREAM_SHIFT)] * (not CONFIG.read_noise)
@@ -251,11 +250,13 @@ async def abort(dut):
     await cycles(dut)
     for i in range(PARAMETERS.get("aborts", 24)):
         command = tb.command([Op.READ, Op.PULSE, Op.READT][i % 3], whole=i % 2 == 0)
-        words, before = tb.data(command), tb.counts.sent
+        words = tb.data(command)
+        before = (tb.counts if command["op"] == Op.PULSE else tb.drive).sent
         tb.send(command, words)
         await cycles(dut, tb.rng.randint(0, command["rows"] + command["cols"] + 14))
         dut.abort.value = 1
-        tb.cmd.drop(), tb.drive.drop()
+        tb.cmd.drop()
+        tb.drive.drop()
         tb.sense.forget()
         began = tb.completion.cycle
         await ReadOnly()
@@ -270,10 +271,11 @@ async def abort(dut):
         await cycles(dut, 60)
         assert len(tb.completion.words) <= 1
         if tb.completion.words:
-            ended, taken = tb.completion.words[0], words[: tb.counts.sent - before] if command["op"] == Op.PULSE else []
-            pulses = tb.model.pulse(command, taken)
+            ended, source = tb.completion.words[0], tb.counts if command["op"] == Op.PULSE else tb.drive
+            taken = words[: source.sent - before]
+            pulses = tb.model.pulse(command, taken) if command["op"] == Op.PULSE else 0
             assert (ended["tag"], ended["asked"], ended["done"]) == (command["tag"], pulses, pulses)
-            assert ended["status"] == (Status.OK if ended["status"] == Status.OK and len(taken) == len(words) else Status.ABORTED) or taken == []
+            assert ended["status"] == Status.ABORTED or (ended["status"] == Status.OK and len(taken) == len(words))
         tb.completion.words, tb.completion.times, tb.sense.words, tb.sense.times = [], [], [], []
         if CONFIG.read_noise:
             for bank in range(2):

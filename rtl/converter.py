@@ -164,7 +164,8 @@ class Converter(wiring.Component):
 
 
 def _delay(m: Module, bit: ValueLike, cycles: int) -> Value:
+    late = Value.cast(bit)
     for _ in range(cycles):
-        earlier, bit = bit, Signal(name="late")
-        m.d.sync += bit.eq(earlier)
-    return Value.cast(bit)
+        earlier, late = late, Signal(name="late")
+        m.d.sync += late.eq(earlier)
+    return late

@@ -13,7 +13,7 @@ from firmware_py.registers import TileParameter
 from .numbers import clamp, rshift
 from .xorshift import gauss, xorshift
 
-__all__ = ["Lane", "STAGES", "parameter_layout", "sum_bits"]
+__all__ = ["STAGES", "Lane", "parameter_layout", "sum_bits"]
 
 STAGES = 5
 """Clock edges from the cycle that takes a row of counts to the cycle that writes its cells."""
@@ -34,8 +34,8 @@ def sum_bits(config: Config) -> int:
 class Lane(wiring.Component):
     """A column of all tiles.
 
-    Takes one row a cycle; nothing stalls. `row` is presented in stage 0, its cell is there in stage 1. A read has its product after stage 1;
-    `total` includes the product that is being added. A pulse passes through five stages and is written in the last:
+    Takes one row a cycle; nothing stalls. `row` is presented in stage 0, its cell is there in stage 1. A read has its product after
+    stage 1; `total` includes the product that is being added. A pulse passes through five stages and is written in the last:
 
     ======  ==========================================
     stage   what is computed

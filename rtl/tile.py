@@ -1,4 +1,4 @@
-"""The one contract with the analog world: what a crossbar tile does for the controller, and how the host reaches what only it understands."""
+"""The one contract with the analog world: what a tile does for the controller, and the host's way to what only it understands."""
 
 from amaranth.hdl import signed
 from amaranth.lib import data, enum, stream, wiring

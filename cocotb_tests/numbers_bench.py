@@ -1,0 +1,49 @@
+"""Bench of the arithmetic helpers: every value of the test component's width against the golden functions."""
+
+import random
+
+import cocotb
+from cocotb.triggers import Timer
+
+from cocotb_tests.runner import parameters
+from firmware_py.formats import rshift, sat
+from firmware_py.streams import gauss, xorshift
+
+PARAMETERS = parameters()
+WIDTH, SHIFTS, LIMIT = PARAMETERS["width"], PARAMETERS["shifts"], PARAMETERS["limit"]
+
+
+def signed_value(signal) -> int:
+    """Return a port's value as a signed number."""
+    return signal.value.to_signed()
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def arithmetic(dut):
+    """Shifts, saturation and clamping of all values."""
+    rng = random.Random(5)
+    half = 1 << (WIDTH - 1)
+    for value in range(-half, half):
+        n = rng.randrange(16)
+        low, high = sorted(rng.randrange(-half, half) for _ in range(2))
+        dut.value.value, dut.n.value, dut.low.value, dut.high.value = value, n, low, high
+        await Timer(1, "ns")
+        for i, shift in enumerate(SHIFTS):
+            got = signed_value(getattr(dut, f"shifted__{i}"))
+            assert got == rshift(value, shift), f"rshift({value}, {shift}) is {got}"
+        assert signed_value(dut.shifted_by) == rshift(value, n), f"rshift_by({value}, {n})"
+        assert int(dut.unsigned_by.value) == rshift(value % (2 * half), n), f"rshift_by({value % (2 * half)}, {n})"
+        assert signed_value(dut.saturated) == sat(value, LIMIT)
+        assert int(dut.clipped.value) == (abs(value) > LIMIT)
+        assert signed_value(dut.clamped) == min(max(value, low), high)
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def streams(dut):
+    """xorshift and gauss of words, the extreme ones among them."""
+    rng = random.Random(6)
+    for word in [0, 1, 0xFFFFFFFF, 1 << 31, *(rng.getrandbits(32) for _ in range(500))]:
+        dut.word.value = word
+        await Timer(1, "ns")
+        assert int(dut.next_word.value) == xorshift(word), f"xorshift(0x{word:08x})"
+        assert signed_value(dut.number) == gauss(word), f"gauss(0x{word:08x})"

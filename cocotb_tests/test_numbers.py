@@ -1,0 +1,80 @@
+"""The arithmetic helpers and random streams in hardware against the golden functions."""
+
+import pytest
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from cocotb_tests.runner import expect_failure, run_cocotb
+from rtl.numbers import clamp, rshift, rshift_by, sat
+from rtl.xorshift import gauss, xorshift
+
+WIDTH, SHIFTS, LIMIT = 11, (0, 1, 2, 5, 10, 11, 12), 100
+WORD = signed(WIDTH)
+
+
+class Arithmetic(wiring.Component):
+    """All helpers side by side, each replaceable."""
+
+    value: In(WORD)
+    n: In(4)
+    low: In(WORD)
+    high: In(WORD)
+    shifted: Out(WORD).array(len(SHIFTS))
+    shifted_by: Out(WORD)
+    unsigned_by: Out(WIDTH)
+    saturated: Out(8)
+    clipped: Out(1)
+    clamped: Out(WORD)
+    word: In(32)
+    next_word: Out(32)
+    number: Out(signed(10))
+
+    def __init__(self, **functions):
+        self._f = {"rshift": rshift, "rshift_by": rshift_by, "sat": sat, "clamp": clamp, "xorshift": xorshift, "gauss": gauss} | functions
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        f = self._f
+        saturated, clipped = f["sat"](self.value, LIMIT)
+        bits = self.value.as_unsigned()
+        m.d.comb += [
+            *(output.eq(f["rshift"](self.value, n)) for output, n in zip(self.shifted, SHIFTS, strict=True)),
+            self.shifted_by.eq(f["rshift_by"](self.value, self.n)),
+            self.unsigned_by.eq(f["rshift_by"](bits, self.n)),
+            self.saturated.eq(saturated),
+            self.clipped.eq(clipped),
+            self.clamped.eq(f["clamp"](self.value, self.low, self.high)),
+            self.next_word.eq(f["xorshift"](self.word)),
+            self.number.eq(f["gauss"](self.word)),
+        ]
+        return m
+
+
+def test_numbers():
+    run_cocotb(Arithmetic(), "numbers_bench", width=WIDTH, shifts=SHIFTS, limit=LIMIT)
+
+
+def test_widths():
+    """No helper gives more bits than its result needs."""
+    value, low, high, n = Signal(WORD), Signal(WORD), Signal(WORD), Signal(4)
+    assert [rshift(value, k).shape() for k in (0, 1, 4, 11, 20)] == [WORD, signed(11), signed(8), signed(1), signed(1)]
+    assert sat(value, 127)[0].shape() == signed(8)
+    assert clamp(value, low, high).shape() == WORD
+    assert rshift(n, 2).shape() == unsigned(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        ("rshift", lambda value, n: (value + (1 << n >> 1)) >> n),
+        ("rshift_by", lambda value, n: value >> n),
+        ("sat", lambda value, limit: sat(value, limit - 1)),
+        ("clamp", lambda value, low, high: clamp(value, low, low)),
+        ("xorshift", lambda word: xorshift(word ^ 1)),
+        ("gauss", lambda word: gauss(word) + 1),
+    ],
+)
+def test_broken(name, variant):
+    expect_failure(Arithmetic(**{name: variant}), "numbers_bench", width=WIDTH, shifts=SHIFTS, limit=LIMIT)
