@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from firmware_py.compiler import Program
-from firmware_py.config import Config, DeviceKind
+from firmware_py.config import Config
 from firmware_py.framing import MAX_GRANT
 from firmware_py.registers import (
     CELL_ROW_SHIFT,
@@ -23,7 +23,7 @@ from firmware_py.registers import (
     TileParameter,
     Window,
 )
-from firmware_py.streams import seed_lane
+from firmware_py.streams import seed_lane, seed_states
 
 from .errors import HostError
 from .link import Link
@@ -36,10 +36,8 @@ HALT_TIMEOUT_S = 10.0
 """Longest wait for a board to stop."""
 POLL_S = 0.02
 """Pause between looks at a board that has enough to do."""
-BANKS = 2
-"""Banks of the read-noise stream: training and evaluation."""
 EVALUATION = 1
-"""Bank that evaluation uses."""
+"""Bank of the read-noise stream that evaluation uses."""
 
 
 class StoppedError(Exception):
@@ -181,22 +179,14 @@ class Board:
         for row, words in enumerate(plane.tolist()):
             self.link.write_words(window.base + (row << CELL_ROW_SHIFT), words)
 
-    def _streams(self) -> dict[Stream, int]:
-        """Return the random streams that the board has, and their lanes."""
-        streams = {Stream.ROUNDING: self.config.tile_cols}
-        if self.config.read_noise:
-            streams[Stream.READ] = BANKS
-        if self.config.device is not DeviceKind.IDEAL:
-            streams[Stream.WRITE] = self.config.tile_cols
-        return streams
-
     def read_random(self) -> dict[Stream, list[int]]:
         """Return the state of every random stream."""
-        return {s: self.link.read_words(Window.RANDOM.base + (s << STREAM_SHIFT), lanes) for s, lanes in self._streams().items()}
+        streams = seed_states(self.config, 0)
+        return {s: self.link.read_words(Window.RANDOM.base + (s << STREAM_SHIFT), len(states)) for s, states in streams.items()}
 
     def write_random(self, states: dict[Stream, Sequence[int]]) -> None:
         """Write the state of every random stream."""
-        for stream in self._streams():
+        for stream in seed_states(self.config, 0):
             self.link.write_words(Window.RANDOM.base + (stream << STREAM_SHIFT), [int(w) for w in states[stream]])
 
     # Samples and runs

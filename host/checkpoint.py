@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from firmware_py.config import Config
-from firmware_py.registers import Counter, Stream
+from firmware_py.isa import SCALE_REGISTERS
+from firmware_py.registers import TILE_WORDS, Counter, Stream
+from firmware_py.streams import seed_states
 
 from .errors import InputError
 from .scaling import Scaler
@@ -93,13 +95,13 @@ class Checkpoint:
         if not path.is_file():
             raise InputError(f"There is no checkpoint {path}")
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             head = json.loads(str(arrays["head"]))
             if head["version"] != VERSION:
                 raise InputError(f"The checkpoint {path} has version {head['version']}, but this program reads {VERSION}")
             position = Position(**{f.name: head["position"][f.name] for f in fields(Position)})
-            return cls(
+            checkpoint = cls(
                 settings=Settings.from_dict(head["settings"]),
                 labels=tuple(head["labels"]),
                 config=Config.from_words(head["config"]),
@@ -109,10 +111,23 @@ class Checkpoint:
                 **{name: head[name] for name in ("epochs", "config_digest", "program_digest", "data_digest")},
                 **{name: arrays[name] for name in ("cells", "spread", "tile", "scales")},
             )
+            checkpoint._check_shapes()
+            return checkpoint
         except InputError:
             raise
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise InputError(f"The checkpoint {path} is damaged or no checkpoint: start again, or give another file") from error
+
+    def _check_shapes(self) -> None:
+        """Raise ValueError if an array is not as large as the configuration says."""
+        plane = (self.config.rows, self.config.tile_cols)
+        wanted = {"cells": plane, "spread": plane, "tile": (TILE_WORDS,), "scales": (SCALE_REGISTERS,)}
+        for name, shape in wanted.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} must have the shape {shape}")
+        for stream, states in seed_states(self.config, 0).items():
+            if self.random[stream].shape != (len(states),):
+                raise ValueError(f"stream {stream.name} must have {len(states)} lanes")
 
     def check_config(self, config_digest: str) -> None:
         """Refuse a board that would not go on with the same bits."""

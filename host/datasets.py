@@ -190,7 +190,7 @@ def _classes(name: str, y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def _npz(path: Path) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as content:
             missing = [k for k in ("X", "y") if k not in content]
             if missing:
                 raise InputError(f"{path} has no array {missing[0]}: it must hold X (samples) and y (labels)")

@@ -1,0 +1,171 @@
+"""The board API on the golden model: the same bits whether samples rest or stream, whatever the line does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from firmware_py.framing import Opcode
+from firmware_py.registers import REG, Counter, State, Window
+from host.errors import HostError, InputError
+from host.faults import FaultyLine
+from host.link import LineLostError
+from host.settings import Settings
+from host.training import Trainer
+from host.urls import board_config, open_board
+
+SETTINGS = Settings(layers="4-5-3", dataset="iris", lr=0.5)
+SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "steps", "cycles", "pulses_up", "pulses_down", "pulses_clipped")
+
+
+def config(settings=SETTINGS, **changes):
+    return replace(board_config(settings.network, settings.device_model, tile="16x8"), **changes)
+
+
+def run(settings=SETTINGS, *, epochs=3, wrap=None, **changes):
+    with open_board("golden://", config=config(settings, **changes), wrap=wrap) as board:
+        trainer = Trainer(board, settings, epochs)
+        assert trainer.run()
+        return trainer.result(), trainer.board
+
+
+class FaultyPort:
+    """A port both of whose directions damage bytes."""
+
+    def __init__(self, port, rate, seed):
+        self._port = port
+        self._out = FaultyLine(seed, corrupt=rate, drop=rate, double=rate)
+        self._in = FaultyLine(seed + 1, corrupt=rate, drop=rate, double=rate)
+
+    def write(self, data):
+        self._port.write(self._out(data))
+
+    def read(self, timeout):
+        return self._in(self._port.read(min(timeout, 0.001)))
+
+    def close(self):
+        self._port.close()
+
+
+class CutPort:
+    """A port that is unplugged after some writes."""
+
+    def __init__(self, port, writes):
+        self._port, self._left = port, writes
+
+    def write(self, data):
+        self._left -= 1
+        if self._left < 0:
+            raise OSError("device disconnected")
+        self._port.write(data)
+
+    def read(self, timeout):
+        return self._port.read(timeout)
+
+    def close(self):
+        self._port.close()
+
+
+def test_streamed_samples_give_the_bits_of_resident_ones():
+    resident, board = run()
+    assert board.resident
+    streamed, board = run(store_words=64)
+    assert not board.resident
+    assert {k: streamed[k] for k in SAME} == {k: resident[k] for k in SAME}
+
+
+def test_small_order_and_result_memories_change_nothing():
+    wide, _ = run()
+    narrow, _ = run(order_depth=16, result_depth=16)
+    assert {k: narrow[k] for k in SAME} == {k: wide[k] for k in SAME}
+
+
+def test_a_bad_line_changes_nothing_but_the_retries():
+    clean, _ = run(epochs=1)
+    bad, _ = run(epochs=1, wrap=lambda port: FaultyPort(port, 0.0003, 5))
+    assert clean["link_retries"] == 0
+    assert bad["link_retries"] > 0
+    assert {k: bad[k] for k in SAME} == {k: clean[k] for k in SAME}
+
+
+def test_unplugging_is_one_sentence():
+    with pytest.raises(LineLostError, match=r"line to the board was lost .* the board pauses"):
+        run(wrap=lambda port: CutPort(port, 60))
+
+
+def test_a_fault_of_the_machine_is_told_and_survived():
+    with open_board("golden://", config=config()) as board:
+        trainer = Trainer(board, SETTINGS, 1)
+        board.link.write_words(Window.PROGRAM.base + 4, [0, 0])
+        with pytest.raises(HostError, match="fault UNKNOWN_WORD at program address 2, after 0 samples"):
+            trainer.run()
+        assert board.status()[0] is State.FAULT
+        again = Trainer(board, SETTINGS, 3)
+        assert again.run()
+        assert again.result()["conductance_digest"] == run()[0]["conductance_digest"]
+
+
+def test_halt_and_abort_leave_a_board_that_goes_on():
+    with open_board("golden://", config=config()) as board:
+        for stop in (Opcode.HALT, Opcode.ABORT):
+            trainer = Trainer(board, SETTINGS, 3)
+            board.link.start()
+            board.link.grant([0, 1, 2])
+            getattr(board.link, stop.name.lower())()
+        trainer = Trainer(board, SETTINGS, 3)
+        assert trainer.run()
+        assert trainer.result()["conductance_digest"] == run()[0]["conductance_digest"]
+
+
+def test_counters_survive_wrapping():
+    with open_board("golden://", config=config()) as board:
+        trainer = Trainer(board, SETTINGS, 1)
+        machine = board.link._port._machine  # the registers are read-only on the line
+        machine.memory.counters[Counter.CYCLES] = 0xFFFFFF00
+        trainer.run()
+        result = trainer.result()
+        assert board.raw_counters()[Counter.CYCLES] < 0xFFFFFF00
+        assert result["cycles"] == run(epochs=1)[0]["cycles"]
+
+
+def test_evaluation_changes_no_training_state():
+    settings = replace(SETTINGS, device="ecram")
+    with open_board("golden://", config=config(settings, read_noise=1)) as board:
+        trainer = Trainer(board, settings, 1)
+        trainer.run()
+        before = board.read_cells(), board.read_random(), dict(board.totals)
+        first = board.evaluate(trainer.program, trainer.data.test, 1)
+        after = board.read_cells(), board.read_random(), dict(board.totals)
+        assert np.array_equal(before[0], after[0])
+        assert {k: v[:1] for k, v in before[1].items()} == {k: v[:1] for k, v in after[1].items()}
+        assert before[2] == after[2]
+        assert np.array_equal(first, board.evaluate(trainer.program, trainer.data.test, 1))
+
+
+def test_wrong_boards():
+    with pytest.raises(InputError, match="Unknown board foo://"):
+        open_board("foo://")
+    with pytest.raises(InputError, match="needs a host and a port"):
+        open_board("socket://here")
+    with pytest.raises(InputError, match="port /dev/nothing cannot be opened: no such file"):
+        open_board("/dev/nothing")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("12", "rows x columns, as in 128x32, not 12"), ("0x8", "tile_rows must be an integer from 1 to 512")]
+)
+def test_wrong_tiles(text, message):
+    with pytest.raises(InputError, match=message):
+        board_config(SETTINGS.network, SETTINGS.device_model, tile=text)
+
+
+def test_another_configuration_block_is_refused():
+    board = open_board("golden://", config=config())
+    machine = board.link._port._machine
+    original = machine._get
+    machine._get = lambda name, index: 7 if name == "CONFIG_DIGEST" else original(name, index)
+    from host.board import Board
+
+    with pytest.raises(HostError, match="configuration digest is not that of its configuration"):
+        Board(board.link, board.close)
+    assert REG["CONFIG_DIGEST"].count == 8

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from firmware_py.network import Network
+from host.settings import Settings, prepare
+from host.software import Software
+from host.training import train_software
+
+UNIT = 127 / 128
+
+
+def numpy_step(weights, network, x, t, lr):
+    """One step of conventional backpropagation, in matrix form."""
+    act = {
+        "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda a: a * (1 - a)),
+        "tanh": (np.tanh, lambda a: 1 - a * a),
+        "relu": (lambda z: np.clip(z, 0, UNIT), lambda a: (a > 0).astype(float)),
+        "linear": (lambda z: z, np.ones_like),
+    }
+    a = [x]
+    for layer, w in enumerate(weights, 1):
+        a.append(act[network.function(layer)][0](w @ np.append(a[-1], UNIT) if network.bias else w @ a[-1]))
+    d = t - a[-1]
+    loss = 0.5 * float(d @ d)
+    if network.loss == "squared":
+        d = d * act[network.output][1](a[-1])
+    gradients = []
+    for layer in range(len(weights), 0, -1):
+        gradients.insert(0, np.outer(d, np.append(a[layer - 1], UNIT) if network.bias else a[layer - 1]))
+        if layer > 1:
+            back = weights[layer - 1].T @ d
+            d = (back[:-1] if network.bias else back) * act[network.function(layer - 1)][1](a[layer - 1])
+    return [w + lr * g for w, g in zip(weights, gradients, strict=True)], loss
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("activation", "output", "loss"),
+    [
+        ("sigmoid", "sigmoid", "squared"),
+        ("tanh", "tanh", "squared"),
+        ("relu", "linear", "squared"),
+        ("sigmoid", "sigmoid", "cross-entropy"),
+    ],
+)
+def test_software_is_conventional_backpropagation(activation, output, loss, bias):
+    network = Network(layers=(7, 6, 5, 3), activation=activation, output=output, loss=loss, bias=bias)
+    random = np.random.RandomState(1)
+    x, t = random.uniform(-1, 1, (20, 7)), random.uniform(0, 1, (20, 3))
+    reference = Software(network, lr=0.3, seed=4, unit=UNIT)
+    weights = network.initial_weights(4)
+    losses = []
+    for k in range(20):
+        weights, one = numpy_step(weights, network, x[k], t[k], 0.3)
+        losses.append(one)
+    assert reference.train(x, t) == pytest.approx(np.mean(losses), rel=1e-12)
+    np.testing.assert_allclose(reference.weights, np.concatenate([w.ravel() for w in weights]), rtol=1e-10, atol=1e-12)
+
+
+def test_software_learns_the_digits():
+    settings = Settings(schedule="software")
+    result = train_software(settings, prepare(settings, 127), 5, 127)
+    assert result["test_accuracy"][-1] > 0.94
+    assert result["train_loss"][0] > result["train_loss"][-1]
