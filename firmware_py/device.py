@@ -14,6 +14,9 @@ from .jit import inlined
 from .registers import TILE_WORDS, TileParameter
 from .streams import GAUSS_SIGMA, draws, gauss
 
+_BASE_UP, _BASE_DOWN, _SLOPE_UP, _SLOPE_DOWN, _BOUND_UP, _BOUND_DOWN, _STEP_UNIT, _BOUND_UNIT, _READ_SIGMA, _ROOT = (
+    int(p) for p in TileParameter
+)
 STEP_FRAC = 6
 """Fraction bits of a step, in cell LSB."""
 FACTOR_FRAC = 7
@@ -187,23 +190,23 @@ def update(g, count, spread, word, tile, cell_has_spread):
     if count == 0:
         return g
     n = abs(count)
-    factor = 128
-    high, low = tile[4], tile[5]
+    factor = 1 << FACTOR_FRAC
+    high, low = tile[_BOUND_UP], tile[_BOUND_DOWN]
     if cell_has_spread:
         step_code = ((spread & 15) ^ 8) - 8
         bound_code = ((spread >> 4) ^ 8) - 8
-        if bound_code == -8:
+        if bound_code == STUCK:
             return g
-        factor += step_code * tile[6]
-        high += bound_code * tile[7]
-        low -= bound_code * tile[7]
-    base = tile[0] if count > 0 else tile[1]
-    slope = tile[2] if count > 0 else tile[3]
-    step = max(0, base - ((slope * g) >> 16))
+        factor += step_code * tile[_STEP_UNIT]
+        high += bound_code * tile[_BOUND_UNIT]
+        low -= bound_code * tile[_BOUND_UNIT]
+    base = tile[_BASE_UP] if count > 0 else tile[_BASE_DOWN]
+    slope = tile[_SLOPE_UP] if count > 0 else tile[_SLOPE_DOWN]
+    step = max(0, base - ((slope * g) >> SLOPE_SHIFT))
     move = n * factor * step
-    noise = gauss(word) * tile[32 + n]
+    noise = gauss(word) * tile[_ROOT + n]
     total = (move if count > 0 else -move) + noise
-    return min(max(g + rshift(total, 13), low), high)
+    return min(max(g + rshift(total, UPDATE_FRAC), low), high)
 
 
 PRESETS = {

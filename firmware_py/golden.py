@@ -1,97 +1,32 @@
 """The golden model: executes the controller's program words on the controller's memories, bit for bit.
 
 One function an instruction, in the hardware's own names; docs/machine.md is the text that it follows. All arithmetic is int64 or
-narrower signed integers: one uint64 among them would turn numba's arithmetic into float64 without a word. The class at the end is
-the machine that the link talks to.
+narrower signed integers: one uint64 among them would turn numba's arithmetic into float64 without a word. The machine that the link
+talks to is in machine.py.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
-from .activation import activate, fprime, table_array
-from .config import Config, DeviceKind
-from .device import update
+from .activation import activate, fprime
+from .crossbar import add_read_noise, convert, multiply_columns, multiply_rows, update_row
 from .formats import bit_length, rshift, sat, shift
-from .isa import LEGAL, SCALE_REGISTERS, Function, Op
+from .isa import Function, Op
 from .jit import inlined, jit
-from .registers import TILE_WORDS, Counter, Fault, State
-from .streams import advance, gauss, xorshift
+from .memory import ACTIVE, BANK, FAULT, HALT, PAGE, PC, STATE, STRIDE
+from .registers import LOSS_FRAC, Counter, Fault, State, TileParameter
+from .streams import advance
 from .timing import instruction_cycles
 
 _MASK32 = 0xFFFFFFFF
 _PARTIAL, _NONE, _HADAMARD = int(Function.PARTIAL), int(Function.NONE), int(Function.HADAMARD_SIGMOID)
 _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY, _NEXT = (int(op) for op in (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY, Op.NEXT))
 _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS = (int(c) for c in Counter)
-_LONGEST = 1 << 16
+_IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
+_UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
+_READ_SIGMA, _ROOT = int(TileParameter.READ_SIGMA), int(TileParameter.ROOT)
+_LOSS_FRAC = int(LOSS_FRAC)
 NORM_EXPONENT = 2
 """Exponent of a scale register written by NORM2."""
-
-
-class Memory(NamedTuple):
-    """Everything that the machine holds, as arrays that compiled functions share."""
-
-    cells: np.ndarray  # int32 (rows of all tiles, columns)
-    spread: np.ndarray  # int32, same shape
-    rounding: np.ndarray  # int32 (columns): the bits of a 32-bit state
-    write: np.ndarray  # int32 (columns)
-    read: np.ndarray  # int64 (2), one a bank
-    tile: np.ndarray  # int64 (TILE_WORDS)
-    program: np.ndarray  # int64 (program_words)
-    regions: np.ndarray  # int64 (regions, 4)
-    table: np.ndarray  # int64 (vectors)
-    masks: np.ndarray  # int64 (vectors): the OR behind a vector's magnitude
-    vectors: np.ndarray  # int64 (vector_words)
-    pages: np.ndarray  # int64 (2, page_bytes), signed bytes
-    store: np.ndarray  # uint8 (4 store_words)
-    results: np.ndarray  # uint8 (result_depth)
-    scales: np.ndarray  # int64 (SCALE_REGISTERS, 2): mantissa, exponent
-    counters: np.ndarray  # int64 (len(Counter))
-    activations: np.ndarray  # int64 (512)
-    legal: np.ndarray  # bool (16, 16): operation, function
-    control: np.ndarray  # int64: pc, active, state, fault, page, bank, stride, halt
-    line: np.ndarray  # int64 scratch of the longest vector, like the three below
-    words: np.ndarray  # int64
-    factors: np.ndarray  # int64
-    sums: np.ndarray  # int64: analog sums, then sense words
-    planned: np.ndarray  # int32 scratch: P_j of a PULSE
-    counts: np.ndarray  # int32 scratch: signed counts of a row
-    log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
-    logged: np.ndarray  # int64 (1) entries of the log in use
-
-
-PC, ACTIVE, STATE, FAULT, PAGE, BANK, STRIDE, HALT = range(8)
-"""Places in Memory.control."""
-
-
-class Format(NamedTuple):
-    """The number formats of a configuration as plain integers."""
-
-    tile_rows: int
-    tile_cols: int
-    tiles: int
-    vector_max: int
-    vector_frac: int
-    pre_frac: int
-    unit: int
-    drive_shift: int
-    drive_max: int
-    range_min: int
-    range_max: int
-    sense_max: int
-    sense_shift: int
-    forward_shift: int
-    backward_shift: int
-    pulse_max: int
-    spread: int
-    read_noise: int
-    write_stream: int
-
-
-def number_format(config: Config) -> Format:
-    """Return the number formats of a configuration."""
-    derived = {"write_stream": int(config.device is not DeviceKind.IDEAL)}
-    return Format(*(derived[f] if f in derived else int(getattr(config, f)) for f in Format._fields))
 
 
 @inlined
@@ -153,12 +88,12 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     _gather(m, f, source, offset, n, line)
     m.counters[_SATURATED] += _to_drives(line, n, s - f.drive_shift, f.drive_max)
     if columns_out:
-        _multiply_rows(m.cells, line, row0, rows, col0, cols, sums)
+        multiply_rows(m.cells, line, row0, rows, col0, cols, sums)
     else:
-        _multiply_columns(m.cells, line, row0, rows, col0, cols, sums)
+        multiply_columns(m.cells, line, row0, rows, col0, cols, sums)
     if f.read_noise:
-        _add_read_noise(m.read, m.control[BANK], m.tile[8], sums, n_out)
-    m.counters[_SENSE] += _convert(sums, n_out, f.sense_shift, f.sense_max)
+        add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], sums, n_out)
+    m.counters[_SENSE] += convert(sums, n_out, f.sense_shift, f.sense_max)
     k = (f.backward_shift if backward else f.forward_shift) + scale_log2 - s
     if accumulate:
         _gather(m, f, to, out_offset, n_out, words)
@@ -183,54 +118,6 @@ def _to_drives(line, n, bits, drive_max):
         clamped += abs(wide) > drive_max + 1
         line[i] = sat(wide, drive_max)
     return clamped
-
-
-@inlined
-def _multiply_rows(cells, line, row0, rows, col0, cols, sums):
-    """Sum drive * cell down each column. A sum of 512 rows fits 32 bits, which puts eight lanes into one instruction."""
-    acc = sums[:cols].view(np.int32)[:cols]
-    for c in range(cols):
-        acc[c] = 0
-    for r in range(rows):
-        drive = np.int32(line[r])
-        row = cells[row0 + r, col0 : col0 + cols]
-        if drive:
-            for c in range(cols):
-                acc[c] = np.int32(acc[c] + np.int32(drive * row[c]))
-    for c in range(cols - 1, -1, -1):
-        sums[c] = acc[c]
-
-
-@inlined
-def _multiply_columns(cells, line, row0, rows, col0, cols, sums):
-    """Sum drive * cell along each row."""
-    for r in range(rows):
-        row = cells[row0 + r, col0 : col0 + cols]
-        total = 0
-        for c in range(cols):
-            total += line[c] * row[c]
-        sums[r] = total
-
-
-@inlined
-def _add_read_noise(states, bank, sigma, sums, n):
-    """Add read noise to the analog sums: the bank's stream advances once a sense word."""
-    state = states[bank]
-    for i in range(n):
-        state = xorshift(state)
-        sums[i] += gauss(state) * sigma
-    states[bank] = state
-
-
-@inlined
-def _convert(sums, n, bits, sense_max):
-    """Turn analog sums into sense words in place; return how many were over range."""
-    over = 0
-    for i in range(n):
-        sense = rshift(sums[i], bits)
-        over += abs(sense) > sense_max
-        sums[i] = sat(sense, sense_max)
-    return over
 
 
 @inlined
@@ -288,7 +175,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
         for c in range(cols):
             planned[col0 + c] = sat(rshift(line[c] * m.scales[scale, 0], lose), 32767)
     _gather(m, f, rows_vector, row_offset, rows, line)
-    noisy = f.write_stream and tile_words[32 + 1] != 0
+    noisy = f.write_stream and tile_words[_ROOT + 1] != 0
     all_up, all_down, all_clipped = 0, 0, 0
     for r in range(rows):
         if f.write_stream:
@@ -300,7 +187,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
             if up + down:
                 all_up += up
                 all_down += down
-                _update_row(m.cells[row0 + r], m.spread[row0 + r], counts, write, tile_words, f.spread, noisy)
+                update_row(m.cells[row0 + r], m.spread[row0 + r], counts, write, tile_words, f.spread, noisy)
                 if m.log.shape[0]:
                     _log_row(m, tile, (region[0] & 0xFFFF) + r)
     m.counters[_UP] += all_up
@@ -327,15 +214,6 @@ def _plan_row(counts, planned, states, a, bits, stochastic, pulse_max):
         down = i32(down + max(i32(-signed), i32(0)))
         counts[c] = signed
     return up, down, clipped
-
-
-@inlined
-def _update_row(cells, spread, counts, states, tile, has_spread, noisy):
-    """Move the cells of one row that were pulsed."""
-    for c in range(counts.shape[0]):
-        if counts[c]:
-            word = np.int64(states[c]) & _MASK32 if noisy else 0
-            cells[c] = update(np.int64(cells[c]), np.int64(counts[c]), np.int64(spread[c]), word, tile, has_spread)
 
 
 @inlined
@@ -385,7 +263,7 @@ def _norm(line, n, f):
     total = 0
     for i in range(n):
         total += line[i] * line[i]
-    return rshift(total, 2 * f.vector_frac - 12)
+    return rshift(total, 2 * f.vector_frac - _LOSS_FRAC)
 
 
 @inlined
@@ -417,7 +295,7 @@ def _axpy(m, f, source, to, scale, function):
 @inlined
 def _fault(m, code):
     """Stop with a fault at the present instruction."""
-    m.control[STATE] = 3
+    m.control[STATE] = _FAULTY
     m.control[FAULT] = code | m.control[PC] << 16
 
 
@@ -470,16 +348,16 @@ def execute(m, f, order, count):
     """
     begun = 0
     counters = m.counters
-    while m.control[STATE] == 1 or m.control[STATE] == 2:
+    while m.control[STATE] == _TRAINING or m.control[STATE] == _PAUSED:
         pc = m.control[PC]
         if pc >= m.program.shape[0]:
-            _fault(m, 1)
+            _fault(m, _UNKNOWN_WORD)
             break
         word = m.program[pc]
         op, function = word & 15, (word >> 34) & 15
         region, a, b, c = (word >> 4) & 0xFFF, (word >> 16) & 63, (word >> 22) & 63, (word >> 28) & 63
         if not m.legal[op, function]:
-            _fault(m, 1)
+            _fault(m, _UNKNOWN_WORD)
             break
         if op == _NEXT:
             if m.control[ACTIVE]:
@@ -487,23 +365,23 @@ def execute(m, f, order, count):
                 counters[_STEPS] = (counters[_STEPS] + 1) & _MASK32
             if m.control[HALT]:
                 m.control[HALT] = 0
-                m.control[STATE] = 0
+                m.control[STATE] = _IDLE
                 break
             if begun == count:
-                m.control[STATE] = 2
+                m.control[STATE] = _PAUSED
                 break
             _load_sample(m, order[begun])
             begun += 1
-            m.control[STATE] = 1
+            m.control[STATE] = _TRAINING
             m.control[ACTIVE] = 1
             m.control[PC] = region
             counters[_CYCLES] = (counters[_CYCLES] + instruction_cycles(op, 0, 0, 0, f.tile_cols)) & _MASK32
             continue
         if op > _NEXT:
-            m.control[STATE] = 0
+            m.control[STATE] = _IDLE
             break
         if _operands_bad(m, f, op, region, a, b, c, function):
-            _fault(m, 4)
+            _fault(m, _BAD_OPERAND)
             break
         accumulate, auto_range, backward, stochastic = (word >> 38) & 1, (word >> 39) & 1, (word >> 40) & 1, (word >> 41) & 1
         rows = cols = 0
@@ -527,49 +405,3 @@ def execute(m, f, order, count):
     for i in range(counters.shape[0]):
         counters[i] &= _MASK32
     return begun
-
-
-def new_memory(config: Config) -> Memory:
-    """Return the memory of a machine after power-up: everything zero, random states one."""
-    cols, shape = config.tile_cols, (config.rows, config.tile_cols)
-    legal = np.zeros((16, 16), np.bool_)
-    for op, function in LEGAL:
-        legal[op, function] = True
-
-    def zeros(*size: int) -> np.ndarray:
-        return np.zeros(size, np.int64)
-
-    memory = Memory(
-        cells=np.zeros(shape, np.int32),
-        spread=np.zeros(shape, np.int32),
-        rounding=np.ones(cols, np.int32),
-        write=np.ones(cols, np.int32),
-        read=np.ones(2, np.int64),
-        tile=zeros(TILE_WORDS),
-        program=zeros(config.program_words),
-        regions=zeros(config.regions, 4),
-        table=zeros(config.vectors),
-        masks=zeros(config.vectors),
-        vectors=zeros(config.vector_words),
-        pages=zeros(2, config.page_bytes),
-        store=np.zeros(4 * config.store_words, np.uint8),
-        results=np.zeros(config.result_depth, np.uint8),
-        scales=zeros(SCALE_REGISTERS, 2),
-        counters=zeros(len(Counter)),
-        activations=table_array(config),
-        legal=legal,
-        control=zeros(8),
-        line=zeros(_LONGEST),
-        words=zeros(_LONGEST),
-        factors=zeros(_LONGEST),
-        sums=zeros(_LONGEST),
-        planned=np.zeros(cols, np.int32),
-        counts=np.zeros(cols, np.int32),
-        log=np.zeros((0, 5), np.int32),
-        logged=zeros(1),
-    )
-    memory.control[STRIDE] = 1
-    return memory
-
-
-__all__ = ["Fault", "Format", "Memory", "State", "execute", "new_memory", "number_format"]

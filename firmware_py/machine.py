@@ -6,8 +6,9 @@ import numpy as np
 
 from .config import ABI_VERSION, CONFIG_WORDS, Config, DeviceKind
 from .framing import BusError
-from .golden import ACTIVE, BANK, FAULT, HALT, PC, STATE, STRIDE, execute, new_memory, number_format
+from .golden import execute
 from .isa import INSTRUCTION_BITS
+from .memory import ACTIVE, BANK, FAULT, HALT, PC, STATE, STRIDE, new_memory, number_format
 from .registers import CELL_ROW_SHIFT, MAGIC, REGISTERS, STREAM_SHIFT, WINDOW_SHIFT, Counter, Fault, State, Stream, TileParameter, Window
 
 _MASK32 = 0xFFFFFFFF

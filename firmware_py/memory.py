@@ -1,0 +1,122 @@
+"""What the golden machine holds: its memories as arrays, and its number formats as integers."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .activation import table_array
+from .config import Config, DeviceKind
+from .isa import LEGAL, SCALE_REGISTERS
+from .registers import TILE_WORDS, Counter
+
+_LONGEST = 1 << 16
+"""Words of a scratch line: more than a vector's length can say."""
+
+
+class Memory(NamedTuple):
+    """Everything that the machine holds, as arrays that compiled functions share."""
+
+    cells: np.ndarray  # int32 (rows of all tiles, columns)
+    spread: np.ndarray  # int32, same shape
+    rounding: np.ndarray  # int32 (columns): the bits of a 32-bit state
+    write: np.ndarray  # int32 (columns)
+    read: np.ndarray  # int64 (2), one a bank
+    tile: np.ndarray  # int64 (TILE_WORDS)
+    program: np.ndarray  # int64 (program_words)
+    regions: np.ndarray  # int64 (regions, 4)
+    table: np.ndarray  # int64 (vectors)
+    masks: np.ndarray  # int64 (vectors): the OR behind a vector's magnitude
+    vectors: np.ndarray  # int64 (vector_words)
+    pages: np.ndarray  # int64 (2, page_bytes), signed bytes
+    store: np.ndarray  # uint8 (4 store_words)
+    results: np.ndarray  # uint8 (result_depth)
+    scales: np.ndarray  # int64 (SCALE_REGISTERS, 2): mantissa, exponent
+    counters: np.ndarray  # int64 (len(Counter))
+    activations: np.ndarray  # int64 (512)
+    legal: np.ndarray  # bool (16, 16): operation, function
+    control: np.ndarray  # int64: pc, active, state, fault, page, bank, stride, halt
+    line: np.ndarray  # int64 scratch of the longest vector, like the three below
+    words: np.ndarray  # int64
+    factors: np.ndarray  # int64
+    sums: np.ndarray  # int64: analog sums, then sense words
+    planned: np.ndarray  # int32 scratch: P_j of a PULSE
+    counts: np.ndarray  # int32 scratch: signed counts of a row
+    log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
+    logged: np.ndarray  # int64 (1) entries of the log in use
+
+
+PC, ACTIVE, STATE, FAULT, PAGE, BANK, STRIDE, HALT = range(8)
+"""Places in Memory.control."""
+
+
+class Format(NamedTuple):
+    """The number formats of a configuration as plain integers."""
+
+    tile_rows: int
+    tile_cols: int
+    tiles: int
+    vector_max: int
+    vector_frac: int
+    pre_frac: int
+    unit: int
+    drive_shift: int
+    drive_max: int
+    range_min: int
+    range_max: int
+    sense_max: int
+    sense_shift: int
+    forward_shift: int
+    backward_shift: int
+    pulse_max: int
+    spread: int
+    read_noise: int
+    write_stream: int
+
+
+def number_format(config: Config) -> Format:
+    """Return the number formats of a configuration."""
+    derived = {"write_stream": int(config.device is not DeviceKind.IDEAL)}
+    return Format(*(derived[f] if f in derived else int(getattr(config, f)) for f in Format._fields))
+
+
+def new_memory(config: Config) -> Memory:
+    """Return the memory of a machine after power-up: everything zero, random states one."""
+    cols, shape = config.tile_cols, (config.rows, config.tile_cols)
+    legal = np.zeros((16, 16), np.bool_)
+    for op, function in LEGAL:
+        legal[op, function] = True
+
+    def zeros(*size: int) -> np.ndarray:
+        return np.zeros(size, np.int64)
+
+    memory = Memory(
+        cells=np.zeros(shape, np.int32),
+        spread=np.zeros(shape, np.int32),
+        rounding=np.ones(cols, np.int32),
+        write=np.ones(cols, np.int32),
+        read=np.ones(2, np.int64),
+        tile=zeros(TILE_WORDS),
+        program=zeros(config.program_words),
+        regions=zeros(config.regions, 4),
+        table=zeros(config.vectors),
+        masks=zeros(config.vectors),
+        vectors=zeros(config.vector_words),
+        pages=zeros(2, config.page_bytes),
+        store=np.zeros(4 * config.store_words, np.uint8),
+        results=np.zeros(config.result_depth, np.uint8),
+        scales=zeros(SCALE_REGISTERS, 2),
+        counters=zeros(len(Counter)),
+        activations=table_array(config),
+        legal=legal,
+        control=zeros(8),
+        line=zeros(_LONGEST),
+        words=zeros(_LONGEST),
+        factors=zeros(_LONGEST),
+        sums=zeros(_LONGEST),
+        planned=np.zeros(cols, np.int32),
+        counts=np.zeros(cols, np.int32),
+        log=np.zeros((0, 5), np.int32),
+        logged=zeros(1),
+    )
+    memory.control[STRIDE] = 1
+    return memory
