@@ -1,9 +1,11 @@
 """Benches of COBS and frames, in both directions, against firmware_py/framing.py. One test a component, chosen by the test."""
 
 import random
+from binascii import crc32
 
 import cocotb
 
+from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
 from firmware_py.framing import MAX_FRAME, Deframer, Frame, cobs_decode, cobs_encode
 from gateware.cobs import DECODED, FRAME
@@ -43,7 +45,7 @@ async def setup(dut, i_layout, o_layout, source_pause, pause):
 PAUSES = {"source_pause": ["never", "bursts"], "pause": ["never", "often", "late"]}
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=20, timeout_unit="ms", skip=parameters()["block"] != "decoder")
 @cocotb.parametrize(**PAUSES)
 async def decoder(dut, source_pause, pause):
     """Random blocks, sound and not, give the bytes and the judgement of the golden decoder."""
@@ -69,7 +71,7 @@ async def decoder(dut, source_pause, pause):
     assert got == want
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=20, timeout_unit="ms", skip=parameters()["block"] != "encoder")
 @cocotb.parametrize(**PAUSES)
 async def encoder(dut, source_pause, pause):
     """Frames of all kinds come out as the golden encoder makes them; a restarted one as if it had never begun."""
@@ -83,7 +85,7 @@ async def encoder(dut, source_pause, pause):
     sink.expect(list(want))
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=20, timeout_unit="ms", skip=parameters()["block"] != "transmitter")
 @cocotb.parametrize(**PAUSES)
 async def transmitter(dut, source_pause, pause):
     """Frames get their CRC and leave as the golden frame does."""
@@ -97,7 +99,13 @@ async def transmitter(dut, source_pause, pause):
     sink.expect(list(want))
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+def overlong(rng):
+    """A frame that is sound but for its length, 251 to 270 bytes: some come round to a good one in 8 bits."""
+    body = rng.randbytes(123) + b"\0" + rng.randbytes(rng.randrange(123, 143))
+    return cobs_encode(body + crc32(body).to_bytes(4, "little")) + b"\0"
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms", skip=parameters()["block"] != "receiver")
 @cocotb.parametrize(**PAUSES)
 async def receiver(dut, source_pause, pause):
     """Of good frames, damaged ones, too long and too short ones, and noise, exactly those pass that the golden deframer passes."""
@@ -114,8 +122,7 @@ async def receiver(dut, source_pause, pause):
                 frame[:at] + frame[at + 1 :] + b"\0",
                 cobs_encode(rng.randbytes(rng.randrange(6))) + b"\0",
                 rng.randbytes(rng.randrange(300)).replace(b"\0", b"\1") + b"\0",
-                # So long that a length of 8 bits would have come round to that of a good frame.
-                bytes(rng.randrange(256, 600)).replace(b"\0", b"\1") + frame,
+                overlong(rng),
             ]
         )
     source.send(line)
