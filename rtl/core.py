@@ -285,6 +285,9 @@ class Core(wiring.Component):
     @staticmethod
     def _give(m: Module, source, sink, condition, payload=None) -> None:
         """Lead a stream to one of its consumers."""
-        m.d.comb += [sink.valid.eq(source.valid & condition), sink.payload.eq(source.payload if payload is None else payload)]
         with m.If(condition):
-            m.d.comb += source.ready.eq(sink.ready)
+            m.d.comb += [
+                sink.valid.eq(source.valid),
+                sink.payload.eq(source.payload if payload is None else payload),
+                source.ready.eq(sink.ready),
+            ]
