@@ -101,9 +101,9 @@ def main() -> None:
     PAGE.write_text(
         f"""# What the array learns
 
-Written by `make table` (`benchmarks/table.py`); do not edit. Test accuracy in percent, mean and standard deviation over {len(SEEDS)} seeds, on the
-golden model, whose bits are those of the RTL. Digits, 64-32-10, sigmoid, squared error, stochastic rounding, weight_scale 4. `software` is float64
-backpropagation with the same initial weights, order and inputs.
+Written by `make table` (`benchmarks/table.py`); do not edit. Test accuracy in percent, mean and standard deviation over {len(SEEDS)} seeds,
+on the golden model, whose bits are those of the RTL. Digits, 64-32-10, sigmoid, squared error, stochastic rounding, weight_scale 4.
+`software` is float64 backpropagation with the same initial weights, order and inputs.
 
 ## Schedules, ideal device (1000 states)
 
@@ -121,17 +121,18 @@ At the better rate of each schedule:
 
 {best_rates(ecram_runs)}
 
-At lr 1 after {EPOCHS} epochs `progressive-corrected` is {gap:+.1f} points from `progressive`: the error that `progressive` sends back is off by
-eta ‖d‖² a, and the correction takes that off again.
+At lr 1 after {EPOCHS} epochs `progressive-corrected` is {gap:+.1f} points from `progressive`: the error that `progressive` sends back is
+off by eta ‖d‖² a, and the correction takes that off again.
 
 ## Auto-range
 
-{DEEP}, tanh hidden layers, lr 0.02, {EARLY} epochs, `progressive`, ideal device: error vectors driven shifted so that they fill the drive, or as they are.
+{DEEP}, tanh hidden layers, lr 0.02, {EARLY} epochs, `progressive`, ideal device: error vectors driven shifted so that they fill the drive,
+or as they are.
 
 {ranges}
 
-The sense word of an error read is worth weight_scale / 128, so what auto-range saves grows with weight_scale. At 4 the pulses still learn without it, because a
-PULSE takes the 16-bit error words, normalised by their own magnitude, and not the 8-bit drives.
+The sense word of an error read is worth weight_scale / 128, so what auto-range saves grows with weight_scale. At 4 the network learns
+without it too, because a PULSE takes the 16-bit error words, normalised by their own magnitude, and not the 8-bit drives.
 """
     )
 
