@@ -13,7 +13,7 @@ PULSE_OVERHEAD = 10
 """Cycles of a PULSE beyond one a row and one a column."""
 ERR_OVERHEAD = 4
 """Cycles of an ERR beyond one an element."""
-NORM2_OVERHEAD = 7
+NORM2_OVERHEAD = 6
 """Cycles of a NORM2 beyond one an element."""
 AXPY_OVERHEAD = 5
 """Cycles of an AXPY beyond one an element."""
