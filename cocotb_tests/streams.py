@@ -171,11 +171,12 @@ class Sink:
         self.times: list[int] = []
         self.cycle = 0
         self._waiting: int | None = None
-        self._task = cocotb.start_soon(self._run())
+        self._excused = 0
+        cocotb.start_soon(self._run())
 
     def forget(self) -> None:
-        """Allow the word on offer to vanish once (abort)."""
-        self._waiting = None
+        """Allow the word on offer to vanish in this cycle or the next (abort)."""
+        self._excused = 2
 
     async def get(self) -> Any:
         """Take the oldest word, waiting for it."""
@@ -206,9 +207,10 @@ class Sink:
             if int(self._dut.rst.value):
                 continue
             valid, bits = int(self._valid.value), int(self._payload.value)
-            if self._waiting is not None:
+            if self._waiting is not None and not self._excused:
                 assert valid, f"{self._name}: valid fell before the word was taken"
                 assert bits == self._waiting, f"{self._name}: payload changed while it waited"
+            self._excused = max(self._excused - 1, 0)
             seen = bool(valid) and not ready
             self._waiting = bits if seen else None
             if valid and ready:
