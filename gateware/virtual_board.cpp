@@ -98,9 +98,6 @@ public:
     }
 
     void run() {
-        top_.rst = 1;
-        for (int i = 0; i < 8; ++i) clock(true);
-        top_.rst = 0;
         while (exchange(quiet_ >= kQuietCycles)) {
             for (unsigned i = 0; i < kChunkCycles; ++i) {
                 clock(sender_.tick());
