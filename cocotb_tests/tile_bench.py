@@ -11,10 +11,9 @@ from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
 from firmware_py.config import Config, DeviceKind
-from firmware_py.device import update
+from firmware_py.device import parameter_bits, update
 from firmware_py.formats import rshift, sat
 from firmware_py.isa import Op
-from firmware_py.machine import tile_parameter_bits
 from firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
 from firmware_py.streams import gauss, xorshift
 from rtl.converter import row_stages
@@ -51,7 +50,7 @@ class Model:
         words.update({TileParameter.ROOT + n: rng.randint(0, 65535) for n in range(32)})
         self.tile = np.zeros(TILE_WORDS, np.int64)
         for offset, word in words.items():
-            self.tile[offset] = word if tile_parameter_bits(CONFIG, offset) else 0
+            self.tile[offset] = word if parameter_bits(CONFIG, offset) else 0
 
     def sense(self, total: int, bank: int) -> dict:
         """Return the sense word of a sum, but for `last`."""
@@ -118,7 +117,7 @@ class TB:
         for bank, word in enumerate(model.noise if CONFIG.read_noise else []):
             yield Window.RANDOM, Stream.READ << STREAM_SHIFT | bank, word
         for offset in range(TILE_WORDS):
-            if tile_parameter_bits(CONFIG, offset) is not None:
+            if parameter_bits(CONFIG, offset) is not None:
                 yield Window.TILE, offset, int(model.tile[offset])
 
     async def upload(self) -> None:

@@ -25,6 +25,19 @@ UPDATE_FRAC = STEP_FRAC + FACTOR_FRAC
 """Fraction bits of an update before its one rounding."""
 SLOPE_SHIFT = 16
 """Bits that slope * G loses."""
+PARAMETER_BITS = {
+    TileParameter.BASE_UP: 16,
+    TileParameter.BASE_DOWN: 16,
+    TileParameter.SLOPE_UP: -16,
+    TileParameter.SLOPE_DOWN: -16,
+    TileParameter.BOUND_UP: -16,
+    TileParameter.BOUND_DOWN: -16,
+    TileParameter.STEP_UNIT: 4,
+    TileParameter.BOUND_UNIT: 12,
+    TileParameter.READ_SIGMA: 16,
+    TileParameter.ROOT: 16,
+}
+"""Bits of the words of the TILE window, negative for signed ones; ROOT stands for its whole table."""
 SLOPE_MAX = 32767
 """Largest slope word."""
 STUCK = -8
@@ -182,6 +195,23 @@ def with_values(device: Device, **values: float) -> Device:
         if name not in known:
             raise ValueError(f"Unknown device parameter {name}; known are {', '.join(sorted(known - {'name'}))}")
     return replace(device, **values)
+
+
+def parameter_bits(config: Config, offset: int) -> int | None:
+    """Return the bits of a TILE word: negative if signed, 0 if this build leaves it out, None if there is no such word."""
+    if TileParameter.ROOT <= offset < TILE_WORDS:
+        present = config.device is not DeviceKind.IDEAL and offset <= TileParameter.ROOT + config.pulse_max
+        return PARAMETER_BITS[TileParameter.ROOT] if present else 0
+    if offset not in set(map(int, TileParameter)):
+        return None
+    parameter = TileParameter(offset)
+    if parameter in (TileParameter.SLOPE_UP, TileParameter.SLOPE_DOWN):
+        present = config.device is not DeviceKind.IDEAL
+    elif parameter in (TileParameter.STEP_UNIT, TileParameter.BOUND_UNIT):
+        present = bool(config.spread)
+    else:
+        present = parameter is not TileParameter.READ_SIGMA or bool(config.read_noise)
+    return PARAMETER_BITS[parameter] if present else 0
 
 
 @inlined

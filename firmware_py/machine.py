@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .config import ABI_VERSION, CONFIG_WORDS, Config, DeviceKind
+from .device import parameter_bits
 from .framing import BusError
 from .golden import execute
 from .isa import INSTRUCTION_BITS
 from .memory import ACTIVE, BANK, FAULT, HALT, PC, STATE, STRIDE, new_memory, number_format
-from .registers import CELL_ROW_SHIFT, MAGIC, REGISTERS, STREAM_SHIFT, WINDOW_SHIFT, Counter, Fault, State, Stream, TileParameter, Window
+from .registers import CELL_ROW_SHIFT, MAGIC, REGISTERS, STREAM_SHIFT, WINDOW_SHIFT, Counter, Fault, State, Stream, Window
 
 _MASK32 = 0xFFFFFFFF
 _LOG_ROOM = 4
@@ -20,26 +21,6 @@ def _signed(value: int, bits: int) -> int:
     """Read the low bits of a word as a two's complement number."""
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
-
-
-def tile_parameter_bits(config: Config, offset: int) -> int | None:
-    """Return the bits of a word of the TILE window: negative if signed, 0 if this build leaves it out, None if there is no such word."""
-    full = config.device is not DeviceKind.IDEAL
-    if offset in (TileParameter.BASE_UP, TileParameter.BASE_DOWN):
-        return 16
-    if offset in (TileParameter.BOUND_UP, TileParameter.BOUND_DOWN):
-        return -16
-    if offset in (TileParameter.SLOPE_UP, TileParameter.SLOPE_DOWN):
-        return -16 if full else 0
-    if offset == TileParameter.STEP_UNIT:
-        return 4 if config.spread else 0
-    if offset == TileParameter.BOUND_UNIT:
-        return 12 if config.spread else 0
-    if offset == TileParameter.READ_SIGMA:
-        return 16 if config.read_noise else 0
-    if TileParameter.ROOT <= offset < TileParameter.ROOT + 32:
-        return 16 if full and offset <= TileParameter.ROOT + config.pulse_max else 0
-    return None
 
 
 class GoldenMachine:
@@ -207,7 +188,7 @@ class GoldenMachine:
         return self._array(array, lane, value if value is None or array.dtype != np.int32 else _signed(value, 32))
 
     def _tile(self, offset: int, value: int | None) -> int:
-        bits = tile_parameter_bits(self.config, offset)
+        bits = parameter_bits(self.config, offset)
         if bits is None:
             raise BusError
         if value is not None:

@@ -56,10 +56,7 @@ class Stream(IntEnum):
 
 
 class TileParameter(IntEnum):
-    """Offsets in the TILE window: parameters of the emulated tile's devices (docs/machine.md, The tile).
-
-    Widths in bits: BASE 16 unsigned, SLOPE and BOUND 16 signed, STEP_UNIT 4, BOUND_UNIT 12, READ_SIGMA and ROOT 16 unsigned.
-    """
+    """Offsets in the TILE window: parameters of the emulated tile's devices (docs/machine.md, The tile)."""
 
     BASE_UP = 0
     BASE_DOWN = 1

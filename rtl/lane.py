@@ -6,8 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from firmware_py.config import Config, DeviceKind
-from firmware_py.device import FACTOR_FRAC, SLOPE_SHIFT, STUCK, UPDATE_FRAC
-from firmware_py.machine import tile_parameter_bits
+from firmware_py.device import FACTOR_FRAC, SLOPE_SHIFT, STUCK, UPDATE_FRAC, parameter_bits
 from firmware_py.registers import TileParameter
 
 from .numbers import clamp, rshift
@@ -21,7 +20,7 @@ STAGES = 5
 
 def parameter_layout(config: Config) -> data.StructLayout:
     """Return the layout of the device parameters that all lanes share; those that a build leaves out have no bits, and are zero."""
-    bits = {p: tile_parameter_bits(config, p) or 0 for p in TileParameter if p < TileParameter.ROOT}
+    bits = {p: parameter_bits(config, p) or 0 for p in TileParameter if p < TileParameter.ROOT}
     return data.StructLayout({p.name.lower(): signed(-n) if n < 0 else unsigned(n) for p, n in bits.items()})
 
 

@@ -6,19 +6,32 @@ import pytest
 
 from firmware_py import framing
 from firmware_py.framing import Frame, Opcode, Status
-from firmware_py.register_page import updated
+from firmware_py.pages import updated
 from firmware_py.registers import Fault, Window
 
 PAGE = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
 
 
-def test_register_tables_are_up_to_date():
-    assert updated(PAGE) == PAGE, "run python -m firmware_py.register_page docs/protocol.md"
+DOCS = Path(__file__).parent.parent / "docs"
 
 
-def test_a_page_without_marks_is_refused():
-    with pytest.raises(ValueError, match="The page must have the lines"):
-        updated("# A page\n")
+@pytest.mark.parametrize("name", ["protocol.md", "machine.md"])
+def test_tables_are_up_to_date(name):
+    page = (DOCS / name).read_text()
+    assert updated(page) == page, f"run python -m firmware_py.pages docs/{name}"
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("# A page\n", "The page must mark a table"),
+        ("<!-- weather -->\n", "Unknown table 'weather'; there are registers"),
+        ("<!-- registers -->\n", "The table 'registers' must end with the line <!-- end of registers -->"),
+    ],
+)
+def test_a_page_without_marks_is_refused(page, text):
+    with pytest.raises(ValueError, match=text):
+        updated(page)
 
 
 @pytest.mark.parametrize("enum", [Opcode, Status])

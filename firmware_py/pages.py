@@ -1,0 +1,84 @@
+"""Keeps the tables of the docs that repeat what the code says: `python -m firmware_py.pages docs/*.md` writes them anew.
+
+A table stands between the lines `<!-- name -->` and `<!-- end of name -->`.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from pathlib import Path
+
+from .config import DEFAULT, Config
+from .device import PARAMETER_BITS
+from .isa import FIELDS, INSTRUCTION_BITS, Function, Op
+from .registers import REGISTERS, Counter, TileParameter
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    lines = [list(heads), *([str(cell) for cell in row] for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def registers() -> str:
+    """Return the registers and the counters."""
+    heads = ("address", "name", "words", "access", "bits", "reset", "meaning")
+    rows = ((f"0x{r.address:02x}", r.name, r.count, r.access, r.bits, f"{r.reset:#x}", r.description) for r in REGISTERS)
+    counters = ", ".join(f"{c.value} {c.name}" for c in Counter)
+    return _table(heads, rows) + f"\nCounters, in the order of their addresses: {counters}.\n"
+
+
+def configuration() -> str:
+    """Return the words of CONFIG."""
+    return _table(("word", "field", "default"), ((i, f.name, int(getattr(DEFAULT, f.name))) for i, f in enumerate(fields(Config))))
+
+
+def instructions() -> str:
+    """Return the fields of an instruction word, and the codes."""
+    bits = _table(("field", "lowest bit", "bits"), ((name, low, width) for name, (low, width) in FIELDS.items()))
+    ops = ", ".join(f"{op.value} {op.name}" for op in Op)
+    functions = ", ".join(f"{f.value} {f.name}" for f in Function)
+    return f"{INSTRUCTION_BITS} bits:\n\n{bits}\nOperations: {ops}.\n\nFunctions: {functions}.\n"
+
+
+def parameters() -> str:
+    """Return the words of the TILE window."""
+    return _table(("offset", "name", "bits"), ((p.value, p.name, PARAMETER_BITS[p]) for p in TileParameter))
+
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "registers": registers,
+    "configuration": configuration,
+    "instructions": instructions,
+    "tile parameters": parameters,
+}
+"""Tables by name."""
+
+
+def updated(page: str) -> str:
+    """Return a page with its tables made anew.
+
+    Raises
+    ------
+    ValueError
+        If the page marks no table, names an unknown one or does not end one.
+    """
+    names = re.findall(r"^<!-- (?!end of )(.+) -->$", page, re.MULTILINE)
+    if not names:
+        raise ValueError("The page must mark a table by <!-- name --> and <!-- end of name -->")
+    for name in names:
+        if name not in SECTIONS:
+            raise ValueError(f"Unknown table {name!r}; there are {', '.join(SECTIONS)}")
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+        if end not in page:
+            raise ValueError(f"The table {name!r} must end with the line {end.strip()}")
+        head, _, rest = page.partition(begin)
+        page = head + begin + "\n" + SECTIONS[name]() + "\n" + end + rest.partition(end)[2]
+    return page
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        path = Path(argument)
+        path.write_text(updated(path.read_text()))
