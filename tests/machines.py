@@ -61,7 +61,7 @@ class Loaded:
                 self.machine.write(Window.TILE.base + i, word)
         for stream, states in seed_states(config, seed).items():
             self.write_words(Window.RANDOM.base | stream << STREAM_SHIFT, states)
-        self.cells(self.initial_cells(device, seed))
+        self.cells(initial_cells(program, device, seed))
         if config.spread:
             for row, words in enumerate(device.spread_words(config, seed).tolist()):
                 self.write_words(Window.SPREAD.base | row << CELL_ROW_SHIFT, words)
@@ -71,20 +71,6 @@ class Loaded:
         records = np.zeros((len(samples), 4 * program.stride_words), np.int8)
         records[:, : samples.shape[1]] = samples
         self.write_words(Window.STORE.base, records.view("<u4").reshape(-1).tolist())
-
-    def initial_cells(self, device: Device, seed: int) -> np.ndarray:
-        """Return cells of the network's initial weights."""
-        program, config = self.program, self.program.config
-        cells = np.zeros((config.rows, config.tile_cols), np.int64)
-        for placement, weights in zip(program.placements, program.network.initial_weights(seed), strict=True):
-            words = quantise_cells(device, config, weights, program.network.weight_scale)
-            words = words if placement.transposed else words.T
-            for block in placement.blocks:
-                r = block.region
-                row = r.tile * config.tile_rows + r.row0
-                part = words[r.row_offset : r.row_offset + r.rows, r.col_offset : r.col_offset + r.cols]
-                cells[row : row + r.rows, r.col0 : r.col0 + r.cols] = part
-        return cells
 
     def cells(self, cells: np.ndarray) -> None:
         """Write all cells."""
@@ -109,6 +95,21 @@ class Loaded:
         """Return a vector's words, int64."""
         entry = self.program.vectors[self.program.vector_names.index(name)]
         return self.machine.memory.vectors[entry.base : entry.base + entry.length].copy()
+
+
+def initial_cells(program: Program, device: Device, seed: int) -> np.ndarray:
+    """Return cells of a network's initial weights, and the same noise where no layer lies: a stray pulse must show."""
+    config = program.config
+    cells = np.random.RandomState(seed).randint(-99, 100, (config.rows, config.tile_cols))
+    for placement, weights in zip(program.placements, program.network.initial_weights(seed), strict=True):
+        words = quantise_cells(device, config, weights, program.network.weight_scale)
+        words = words if placement.transposed else words.T
+        for block in placement.blocks:
+            r = block.region
+            row = r.tile * config.tile_rows + r.row0
+            part = words[r.row_offset : r.row_offset + r.rows, r.col_offset : r.col_offset + r.cols]
+            cells[row : row + r.rows, r.col0 : r.col0 + r.cols] = part
+    return cells
 
 
 def samples_for(network: Network, count: int, seed: int) -> np.ndarray:
