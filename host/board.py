@@ -35,7 +35,7 @@ FIRST_AHEAD = 32
 HALT_TIMEOUT_S = 10.0
 """Longest wait for a board to stop."""
 POLL_S = 0.02
-"""Pause between looks at a board that has enough to do."""
+"""Pause between looks at a board that has more than half of its credit left."""
 EVALUATION = 1
 """Bank of the read-noise stream that evaluation uses."""
 
@@ -280,7 +280,6 @@ class Board:
             if count > 0:
                 granted += self._provide(order[granted : granted + count])
             state, fault, at, _ = self.status()
-            previous = done
             self._count(totals)
             done = totals[Counter.STEPS] - before[Counter.STEPS]
             if predictions is not None:
@@ -296,7 +295,7 @@ class Board:
                     self.stop()
                     self._count(totals)
                     raise StoppedError(totals[Counter.STEPS] - before[Counter.STEPS])
-            if done == previous and count <= 0:
+            if granted - done > ahead // 2:
                 time.sleep(POLL_S)
         self.stop()
 
