@@ -1,0 +1,218 @@
+"""Bench of the whole machine behind the link: training against the golden machine, word for word and cycle for cycle."""
+
+import json
+
+import cocotb
+from cocotb.triggers import FallingEdge
+
+from cocotb_tests.host_port import HostPortDriver
+from cocotb_tests.machine_image import golden, image, visible
+from cocotb_tests.runner import parameters
+from cocotb_tests.streams import Source, cycles, start
+from firmware_py.compiler import Program, compile_network
+from firmware_py.config import Config
+from firmware_py.isa import Function, Instruction, Op
+from firmware_py.machine import GoldenMachine
+from firmware_py.network import Network
+from firmware_py.registers import REG, WINDOW_SHIFT, Counter, Fault, State, Window
+
+PARAMETERS = parameters()
+CONFIG = Config.from_words(PARAMETERS["config"])
+RUNS = PARAMETERS.get("runs", [{}])
+PROGRAM = Window.PROGRAM.base
+OFFSET = (1 << WINDOW_SHIFT) - 1
+
+
+def compiled(run: dict) -> Program:
+    """Return the program of one run of the test."""
+    network = Network(layers=tuple(run.get("layers", (5, 4, 3))), **run.get("network", {}))
+    orientations = run.get("orientations")
+    return compile_network(
+        network,
+        CONFIG,
+        run.get("schedule", "progressive"),
+        stochastic=run.get("stochastic", True),
+        orientations=orientations and tuple(orientations),
+    )
+
+
+class TB:
+    """The machine, its bus and its golden twin."""
+
+    def __init__(self, dut) -> None:
+        self.dut = dut
+        self.bus = HostPortDriver(dut, "bus", limit=64)
+        self.order = Source(dut, "order", 16)
+        for name in ("start", "halt", "abort", "clear_credit", "nonce"):
+            getattr(dut, name).value = 0
+
+    async def load(self, writes) -> GoldenMachine:
+        """Write an image into the machine and into its twin."""
+        for address, word in writes:
+            await self.bus.write(address, word)
+        return golden(CONFIG, writes)
+
+    async def strobe(self, name: str) -> None:
+        """Give a command for one cycle."""
+        getattr(self.dut, name).value = 1
+        await FallingEdge(self.dut.clk)
+        getattr(self.dut, name).value = 0
+
+    async def until(self, *states: State, limit: int = 20000) -> State:
+        """Wait for a state."""
+        for _ in range(limit):
+            await FallingEdge(self.dut.clk)
+            state = State(int(self.dut.state.value))
+            if state in states:
+                return state
+        raise AssertionError(f"State is {state.name} after {limit} cycles")
+
+    async def begin(self) -> None:
+        """START, and wait until it asks for samples."""
+        await self.strobe("start")
+        await self.until(State.PAUSED)
+
+    async def train(self, indices: list[int], twin: GoldenMachine) -> None:
+        """Train on samples, here and in the twin."""
+        self.order.send(indices)
+        await self.order.drain()
+        await cycles(self.dut, 2)
+        await self.until(State.PAUSED)
+        assert twin.grant(indices)
+        twin.run(len(indices))
+
+    async def compare(self, program: Program, twin: GoldenMachine, what: str, *, leave: tuple[Window, ...] = ()) -> None:
+        """Compare all that the host can see, but for some windows."""
+        different = []
+        for address in visible(program):
+            if address >> WINDOW_SHIFT not in leave:
+                got, want = await self.bus.read(address), twin.read(address)
+                if got != want:
+                    different.append(f"{Window(address >> WINDOW_SHIFT).name} {address & OFFSET:#x} is {got:#x}, golden {want:#x}")
+        assert not different, f"{what}: {len(different)} words differ: {'; '.join(different[:12])}"
+
+
+def name_of(run: dict) -> str:
+    """Return a run's description for messages."""
+    return json.dumps(run)
+
+
+@cocotb.test(timeout_time=200, timeout_unit="ms")
+async def trains(dut):
+    """Each run ends with the golden machine's words and counters, the cycles among them."""
+    tb = TB(dut)
+    await start(dut)
+    before = [0] * len(Counter)
+    for run in RUNS:
+        program = compiled(run)
+        twin = await tb.load(image(program, preset=run.get("device", "ideal"), lr=run.get("lr", 0.5), seed=run.get("seed", 1)))
+        twin.start()
+        twin.memory.counters[:] = before
+        twin.memory.counters[Counter.RESULTS] = 0
+        # What an earlier run left behind in memories that are not loaded.
+        for address in visible(program):
+            if address >> WINDOW_SHIFT == Window.RESULTS:
+                twin.memory.results.view("<u4")[address & OFFSET] = await tb.bus.read(address)
+            if address >> WINDOW_SHIFT == Window.VECTOR_MEMORY:
+                twin.write(address, await tb.bus.read(address))
+        await tb.begin()
+        await tb.train([3, 0, 5], twin)
+        await tb.compare(program, twin, name_of(run))
+        await tb.train([1, 7, 2, 4, 6, 6], twin)
+        await tb.compare(program, twin, name_of(run))
+        after = [int(v) for v in twin.memory.counters]
+        assert after[Counter.CYCLES] - before[Counter.CYCLES] == 9 * program.cycles_per_step, "the compiler's cycles of a step"
+        before = after
+        await tb.strobe("halt")
+        await tb.until(State.IDLE)
+
+
+@cocotb.test(timeout_time=100, timeout_unit="ms", skip="stops" not in PARAMETERS)
+async def stops(dut):
+    """HALT, ABORT at any moment, clear_credit and the watchdog leave a machine that trains as if new."""
+    tb = TB(dut)
+    await start(dut)
+    run = RUNS[0]
+    program = compiled(run)
+    writes = image(program, preset=run.get("device", "ideal"))
+
+    async def trains_as_new(what: str) -> None:
+        twin = await tb.load(writes)
+        twin.start()
+        before = [await tb.bus.read(REG["COUNTER"].address + i) for i in range(len(Counter))]
+        twin.memory.counters[:] = before
+        twin.memory.counters[Counter.RESULTS] = 0
+        await tb.begin()
+        await tb.train([2, 5], twin)
+        await tb.compare(program, twin, f"after {what}", leave=(Window.RESULTS, Window.VECTOR_MEMORY))
+        await tb.strobe("halt")
+        await tb.until(State.IDLE)
+
+    await trains_as_new("reset")
+    for delay in range(1, program.cycles_per_step + 60, 7):
+        await tb.strobe("start")
+        tb.order.send([1, 2, 3])
+        await tb.order.drain()
+        await cycles(dut, delay)
+        await tb.strobe("abort")
+        await tb.until(State.FAULT, limit=2)
+        assert (await tb.bus.read(REG["FAULT"].address)) & 0xFFFF == Fault.ABORTED
+        if delay % 3 == 0:
+            await trains_as_new(f"abort after {delay} cycles")
+
+    await tb.load(writes)
+    await tb.begin()
+    steps = await tb.bus.read(REG["COUNTER"].address + Counter.STEPS)
+    tb.order.send([1, 2, 3, 4, 5])
+    await tb.order.drain()
+    await cycles(dut, program.cycles_per_step)
+    await tb.strobe("clear_credit")
+    await tb.until(State.PAUSED)
+    assert await tb.bus.read(REG["CREDIT"].address) == 0
+    assert await tb.bus.read(REG["COUNTER"].address + Counter.STEPS) - steps in (1, 2)
+    await tb.strobe("halt")
+    await tb.until(State.IDLE, limit=3)
+
+    await tb.begin()
+    await tb.bus.write(REG["WATCHDOG"].address, 12)
+    tb.order.send([1])
+    await tb.until(State.FAULT)
+    assert (await tb.bus.read(REG["FAULT"].address)) & 0xFFFF == Fault.WATCHDOG
+    await tb.bus.write(REG["WATCHDOG"].address, 1 << 24)
+    await trains_as_new("watchdog")
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms", skip="stops" not in PARAMETERS)
+async def faults(dut):
+    """Words that are no instruction and operands that cannot be used stop the machine where the golden one stops; so does END."""
+    tb = TB(dut)
+    await start(dut)
+    program = compiled(RUNS[0])
+    writes = image(program)
+    read = program.instructions[1]
+    other = {name: getattr(read, name) for name in ("region", "a", "b", "c", "function")}
+    bad = [
+        0,
+        read.encode() & ~15 | 9,
+        Instruction(op=Op.PULSE, function=Function.NONE).encode(),
+        Instruction(op=Op.READ, **{**other, "region": 20}).encode(),
+        Instruction(op=Op.READ, **{**other, "a": 40}).encode(),
+        Instruction(op=Op.READT, **{**other, "b": 41}).encode(),
+        Instruction(op=Op.READ, **{**other, "c": 42, "function": Function.HADAMARD_TANH}).encode(),
+        Instruction(op=Op.NORM2, a=43).encode(),
+        Instruction(op=Op.NEXT, region=CONFIG.program_words).encode(),
+        Instruction(op=Op.END).encode(),
+    ]
+    for word in bad:
+        here = [(PROGRAM + 2, word & 0xFFFFFFFF), (PROGRAM + 3, word >> 32)]
+        twin = await tb.load([*writes, *here])
+        await tb.strobe("start")
+        tb.order.send([1, 2])
+        await tb.order.drain()
+        await tb.until(State.FAULT, State.IDLE)
+        twin.start()
+        twin.grant([1, 2])
+        twin.run(2)
+        for register in ("STATE", "FAULT"):
+            got, want = await tb.bus.read(REG[register].address), twin.read(REG[register].address)
+            assert got == want, f"word {word:#x}: {register} is {got:#x}, golden {want:#x}"

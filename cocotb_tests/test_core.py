@@ -1,0 +1,36 @@
+"""The whole machine behind the link against the golden machine; broken ones must be noticed."""
+
+from dataclasses import replace
+
+from cocotb_tests.runner import run_cocotb
+from firmware_py.config import DEFAULT, IDEAL
+from gateware.top import Machine
+
+SIZES = {"store_words": 64, "order_depth": 16, "result_depth": 16, "program_words": 64, "regions": 16, "vectors": 32, "vector_words": 128}
+SMALL = replace(DEFAULT, tile_rows=8, tile_cols=5, tiles=6, page_bytes=32, **SIZES)
+LEAN = replace(IDEAL, tile_rows=12, tile_cols=4, tiles=2, page_bytes=32, **SIZES)
+SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
+RUNS = [
+    *({"schedule": schedule, "device": "ecram", "lr": lr} for schedule, lr in zip(SCHEDULES, (0.5, 2.0, 0.25, 1.0), strict=True)),
+    {"layers": [9, 7, 4], "network": {"activation": "tanh", "output": "tanh"}, "schedule": "progressive-corrected", "lr": 4.0},
+    {"layers": [6, 9, 3], "network": {"activation": "relu", "output": "linear"}, "stochastic": False, "orientations": [True, False]},
+    {"layers": [3, 4, 4, 2], "network": {"loss": "cross-entropy", "bias": False}, "orientations": [False, True, True], "device": "ecram"},
+    {"layers": [4, 2], "schedule": "deferred", "lr": 0.01},
+]
+
+
+def _run(config, **arguments) -> None:
+    run_cocotb(Machine(config), "core_bench", config=config.to_words(), **arguments)
+
+
+def test_trains():
+    _run(SMALL, runs=RUNS, testcase="trains")
+
+
+def test_trains_ideal():
+    runs = [{key: value for key, value in run.items() if key != "device"} for run in RUNS if "layers" not in run]
+    _run(LEAN, runs=runs, testcase="trains")
+
+
+def test_stops_and_faults():
+    _run(SMALL, runs=[{"device": "ecram"}], stops=True, testcase=["stops", "faults"])
