@@ -122,7 +122,7 @@ class TB:
         return totals
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def plans(dut):
     """Random cases give the golden counts, totals and rounding states."""
     tb = TB(dut, pause=PARAMETERS["pause"])
@@ -134,7 +134,7 @@ async def plans(dut):
     await tb.compare_states()
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def latency(dut):
     """A word a cycle: the first row follows the last column, and counts are offered two cycles after their row."""
     tb = TB(dut)
@@ -151,7 +151,7 @@ async def latency(dut):
         tb.counts.words, tb.counts.times = [], []
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def host_port(dut):
     """Lanes that are not there are an error, and so is any access while a command is in work."""
     tb = TB(dut)
@@ -174,7 +174,7 @@ async def host_port(dut):
     await tb.compare_states()
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def clear(dut):
     """A command can be dropped at any moment, and the next one is right."""
     tb = TB(dut, pause=PARAMETERS["pause"])

@@ -184,10 +184,13 @@ class Sink:
         self.times.pop(0)
         return self.words.pop(0)
 
-    async def wait(self, count: int) -> None:
-        """Wait until `count` words are there."""
+    async def wait(self, count: int, *, limit: int = 4000) -> None:
+        """Wait until `count` words are there, at most `limit` cycles for each."""
+        came, left = len(self.words), limit
         while len(self.words) < count:
+            assert left, f"{self._name}: no word for {limit} cycles"
             await FallingEdge(self._dut.clk)
+            left, came = (left - 1 if came == len(self.words) else limit), len(self.words)
 
     def expect(self, values: list[Any]) -> None:
         """Compare all words taken with what should have come, and start anew."""

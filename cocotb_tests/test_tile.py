@@ -60,7 +60,7 @@ def _short_fifo(*, width, depth):
         ("rtl.lane.rshift", _truncate),
         ("rtl.lane.clamp", _no_clamp),
         ("rtl.lane.xorshift", _no_random),
-        ("rtl.lane.STUCK", 7),
+        ("rtl.lane.STUCK", 99),
         ("rtl.converter.rshift", _truncate),
         ("rtl.converter.xorshift", _no_random),
     ],

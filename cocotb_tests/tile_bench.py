@@ -11,7 +11,7 @@ from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
 from firmware_py.config import Config, DeviceKind
-from firmware_py.device import parameter_bits, update
+from firmware_py.device import STUCK, parameter_bits, update
 from firmware_py.formats import rshift, sat
 from firmware_py.isa import Op
 from firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
@@ -33,7 +33,9 @@ class Model:
         shape = (CONFIG.rows, CONFIG.tile_cols)
         top = CONFIG.cell_max
         self.cells = np.array([rng.randint(-top, top) for _ in range(shape[0] * shape[1])], np.int64).reshape(shape)
-        self.spread = np.array([rng.randint(0, 255) for _ in range(shape[0] * shape[1])], np.int64).reshape(shape) * CONFIG.spread
+        bounds = [rng.choice([STUCK & 15, rng.randint(0, 15), rng.randint(0, 15)]) for _ in range(self.cells.size)]
+        spread = [bound << 4 | rng.randint(0, 15) for bound in bounds]
+        self.spread = np.array(spread, np.int64).reshape(shape) * CONFIG.spread
         self.write = [rng.getrandbits(32) or 1 for _ in range(CONFIG.tile_cols)]
         self.noise = [rng.getrandbits(32) or 1 for _ in range(2)]
         words = {
@@ -180,18 +182,18 @@ class TB:
         assert ended == {"tag": command["tag"], "asked": pulses, "done": pulses, "status": Status.OK}
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def commands(dut):
     """Random commands on random regions give the model's senses, completions and cells."""
     tb = TB(dut, pause=PARAMETERS["pause"])
     await tb.begin()
     for i in range(PARAMETERS.get("commands", 40)):
-        await tb.run(tb.command([Op.READ, Op.PULSE, Op.READT][i % 3]))
+        await tb.run(tb.command([Op.READ, Op.PULSE, Op.READT][i % 3], whole=i % 5 == 0))
     tb.completion.expect([])
     await tb.compare()
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def latency(dut):
     """Without pauses every command takes exactly the cycles that its docstring says."""
     tb = TB(dut)
@@ -212,7 +214,7 @@ async def latency(dut):
         tb.sense.words, tb.sense.times, tb.completion.words = [], [], []
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def host_port(dut):
     """What is not there is an error and changes nothing; so is any access while a command is in work."""
     tb = TB(dut)
@@ -241,7 +243,7 @@ async def host_port(dut):
     await tb.compare()
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def abort(dut):
     """An abort at any moment ends the command at a row, safely and soon, and the next command is right again."""
     tb = TB(dut, pause=PARAMETERS["pause"])
