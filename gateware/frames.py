@@ -1,14 +1,14 @@
 """Frames in hardware: CRC checked on the way in, added on the way out (firmware_py/framing.py)."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
-from amaranth.lib import crc, data, stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from firmware_py.framing import CRC_BYTES, MAX_FRAME, MIN_FRAME
 
 from .cobs import FRAME, Decoder, Encoder
+from .crc import Crc32
 
 __all__ = ["FRAME", "RECEIVED", "Receiver", "Transmitter"]
 
@@ -19,7 +19,7 @@ RECEIVED = data.StructLayout({"data": 8, "last": 1})
 class Receiver(wiring.Component):
     """Hands on the good frames of a line, without their CRC; all others are dropped.
 
-    A byte takes a cycle on its way in and two on its way out. While a frame is handed on, the input stalls.
+    A byte takes two cycles on its way in and two on its way out. While a frame is handed on, the input stalls.
 
     Members
     -------
@@ -41,13 +41,13 @@ class Receiver(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.decoder = decoder = Decoder()
-        m.submodules.crc = check = crc.Processor(CRC32_ISO_HDLC(data_width=8))
+        m.submodules.crc = check = Crc32()
         m.submodules.memory = memory = Memory(shape=8, depth=256, init=[])
         write, read = memory.write_port(), memory.read_port()
 
         count = Signal(8)
         position = Signal(8)
-        good = decoder.o.p.good & check.match_detected & (count >= MIN_FRAME) & (count <= MAX_FRAME)
+        good = decoder.o.p.good & check.good & (count >= MIN_FRAME) & (count <= MAX_FRAME)
 
         wiring.connect(m, wiring.flipped(self.i), decoder.i)
         m.d.comb += [
@@ -63,17 +63,18 @@ class Receiver(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("GATHER"))
             with m.State("GATHER"):
-                m.d.comb += decoder.o.ready.eq(1)
+                m.d.comb += decoder.o.ready.eq(check.ready)
                 m.d.sync += position.eq(0)
-                with m.If(decoder.o.valid & decoder.o.p.end):
-                    m.d.comb += check.start.eq(1)
-                    with m.If(good):
-                        m.next = "FETCH"
-                    with m.Else():
+                with m.If(decoder.o.valid & decoder.o.ready):
+                    with m.If(decoder.o.p.end):
+                        m.d.comb += check.start.eq(1)
                         m.d.sync += count.eq(0)
-                with m.Elif(decoder.o.valid):
-                    m.d.comb += [check.valid.eq(1), write.en.eq(1)]
-                    m.d.sync += count.eq(Mux(count > MAX_FRAME, count, count + 1))
+                        with m.If(good):
+                            m.d.sync += count.eq(count)
+                            m.next = "FETCH"
+                    with m.Else():
+                        m.d.comb += [check.valid.eq(1), write.en.eq(1)]
+                        m.d.sync += count.eq(Mux(count > MAX_FRAME, count, count + 1))
             with m.State("FETCH"):
                 m.d.comb += read.en.eq(1)
                 m.next = "HAND"
@@ -109,7 +110,7 @@ class Transmitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = check = crc.Processor(CRC32_ISO_HDLC(data_width=8))
+        m.submodules.crc = check = Crc32()
         m.submodules.encoder = encoder = Encoder()
 
         tail = Signal()
@@ -121,22 +122,24 @@ class Transmitter(wiring.Component):
             self.busy.eq(tail | encoder.busy),
             check.data.eq(self.i.p.data),
             check.valid.eq(self.i.valid & self.i.ready),
-            check.start.eq(self.i.p.first & check.valid),
         ]
         with m.If(tail):
             m.d.comb += [
-                encoder.i.valid.eq(1),
+                encoder.i.valid.eq(check.ready),
                 encoder.i.p.data.eq(crc_bytes[position]),
                 encoder.i.p.last.eq(position == CRC_BYTES - 1),
             ]
-            with m.If(encoder.i.ready):
+            with m.If(encoder.i.valid & encoder.i.ready):
                 m.d.sync += position.eq(position + 1)
                 with m.If(encoder.i.p.last):
+                    m.d.comb += check.start.eq(1)
                     m.d.sync += tail.eq(0)
-        with m.Else():
+        with m.Elif(check.ready):
             m.d.comb += [
                 encoder.i.valid.eq(self.i.valid),
                 self.i.ready.eq(encoder.i.ready),
+                # While the encoder gives up what it has of a frame that starts anew, so does the CRC.
+                check.start.eq(self.i.valid & self.i.p.first & ~encoder.i.ready),
                 encoder.i.p.data.eq(self.i.p.data),
                 encoder.i.p.first.eq(self.i.p.first),
             ]
