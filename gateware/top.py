@@ -29,6 +29,8 @@ class Machine(wiring.Component):
         What the machine is.
     build_digest
         SHA-256 that identifies the bitstream.
+    store
+        Component of the sample store.
 
     Members
     -------
@@ -44,8 +46,8 @@ class Machine(wiring.Component):
         State of the controller; whether it has work.
     """
 
-    def __init__(self, config: Config, *, build_digest: bytes = bytes(32)) -> None:
-        self._config, self._build_digest = config, build_digest
+    def __init__(self, config: Config, *, build_digest: bytes = bytes(32), store: type[wiring.Component] = Store) -> None:
+        self._config, self._build_digest, self._store = config, build_digest, store
         super().__init__(
             {
                 "bus": In(HostPort(ADDRESS_BITS)),
@@ -66,7 +68,7 @@ class Machine(wiring.Component):
         c = self._config
         m.submodules.core = core = Core(c)
         m.submodules.tile = tile = EmulatedTile(c)
-        m.submodules.store = store = Store(c)
+        m.submodules.store = store = self._store(c)
         m.submodules.bank = bank = Bank(c, build_digest=self._build_digest)
         own = {Window.REGISTERS: WINDOW_SHIFT, Window.STORE: len(store.host.addr)}
         m.submodules.decoder = decoder = Decoder({**own, **HOST_WINDOWS})
@@ -107,6 +109,8 @@ class Top(wiring.Component):
         Frequency of the clock, and speed of the line.
     build_digest
         SHA-256 that identifies the bitstream.
+    store
+        Component of the sample store.
 
     Members
     -------
@@ -128,10 +132,12 @@ class Top(wiring.Component):
     busy: Out(1)
     state: Out(Seen)
 
-    def __init__(self, config: Config, *, clk_hz: float, baud: float, build_digest: bytes = bytes(32)) -> None:
+    def __init__(
+        self, config: Config, *, clk_hz: float, baud: float, build_digest: bytes = bytes(32), store: type[wiring.Component] = Store
+    ) -> None:
         self._order_depth = config.order_depth
         self._uart = Uart(clk_hz=clk_hz, baud=baud)
-        self._machine = Machine(config, build_digest=build_digest)
+        self._machine = Machine(config, build_digest=build_digest, store=store)
         super().__init__()
 
     def elaborate(self, platform) -> Module:
