@@ -54,7 +54,5 @@ def test_broken_live_register():
 
 
 def test_validation():
-    with refused("Build digest must have 32 bytes, not 3"):
-        Bank(SMALL, build_digest=b"abc")
-    with refused("Offset width of window STORE must be 1 to 28 bits, not 29"):
-        Decoder({Window.STORE: 29})
+    refused("Build digest must have 32 bytes, not 3", Bank, SMALL, build_digest=b"abc")
+    refused("Offset width of window STORE must be 1 to 28 bits, not 29", Decoder, {Window.STORE: 29})

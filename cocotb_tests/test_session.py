@@ -43,5 +43,4 @@ def test_broken_credit():
 
 
 def test_order_depth():
-    with refused("Order depth must be a positive integer, not 0"):
-        Session(order_depth=0)
+    refused("Order depth must be a positive integer, not 0", Session, order_depth=0)

@@ -27,5 +27,4 @@ def test_divisor():
 
 @pytest.mark.parametrize("half", [Receiver, Transmitter])
 def test_clocks_per_bit(half):
-    with refused("Clocks per bit must be an integer of at least 4, not 3"):
-        half(clocks_per_bit=3)
+    refused("Clocks per bit must be an integer of at least 4, not 3", half, clocks_per_bit=3)
