@@ -11,10 +11,20 @@ from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
 from firmware_py.endpoint import Endpoint
 from firmware_py.framing import BusError, Deframer, Frame, Opcode, Status
+from firmware_py.registers import State
 from tests.toy import ToyMachine
 
 BASE = ToyMachine.BASE
 NONCES = [b"\0" * 8, b"01234567", b"01234568", b"\xff1234567"]
+
+
+class Moody(ToyMachine):
+    """A toy whose last word sets the state, so that frames can."""
+
+    def write(self, address, value):
+        super().write(address, value)
+        if address == BASE + 255:
+            self.state = State(value % 4)
 
 
 class TB:
@@ -22,7 +32,7 @@ class TB:
 
     def __init__(self, dut, *, source_pause="never", sink="never", seed=1):
         self.dut, self.random = dut, random.Random(seed)
-        self.machine, self.golden = ToyMachine(), ToyMachine()
+        self.machine, self.golden = Moody(), Moody()
         self.endpoint = Endpoint(self.golden)
         self.source = Source(dut, "rx", 8, pause=pattern(source_pause, seed))
         self.sink = Sink(dut, "tx", 8, pause=sink_pause(sink, seed))
