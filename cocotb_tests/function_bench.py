@@ -52,7 +52,8 @@ async def derivatives(dut):
         source.send({"word": v, "second": 0, "last": i == len(values) - 1} for i, v in enumerate(values))
         await sink.wait(len(values))
         expected = [
-            {"word": v, "fprime": fprime(int(function), v, CONFIG.vector_frac), "last": int(i == len(values) - 1)} for i, v in enumerate(values)
+            {"word": v, "fprime": fprime(int(function), v, CONFIG.vector_frac), "last": int(i == len(values) - 1)}
+            for i, v in enumerate(values)
         ]
         sink.expect(expected)
 

@@ -1,8 +1,11 @@
 """The whole machine behind the link against the golden machine; broken ones must be noticed."""
 
 from dataclasses import replace
+from unittest import mock
 
-from cocotb_tests.runner import run_cocotb
+import pytest
+
+from cocotb_tests.runner import expect_failure, run_cocotb
 from firmware_py.config import DEFAULT, IDEAL
 from gateware.top import Machine
 
@@ -34,3 +37,15 @@ def test_trains_ideal():
 
 def test_stops_and_faults():
     _run(SMALL, runs=[{"device": "ecram"}], stops=True, testcase=["stops", "faults"])
+
+
+@pytest.mark.parametrize(
+    ("what", "variant"),
+    [
+        ("rtl.core.auto_range", lambda config, magnitude, enable: 0),  # drives and reads are not shifted
+        ("rtl.sequencer.ALU_CYCLES", 12),  # right words, wrong cycles
+    ],
+)
+def test_broken(what, variant):
+    with mock.patch(what, variant):
+        expect_failure(Machine(LEAN), "core_bench", config=LEAN.to_words(), runs=[{}], testcase="trains")

@@ -1,0 +1,121 @@
+"""Vector memory, reading ports, magnitudes, samples and store; broken ones must be noticed."""
+
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+from amaranth.hdl import Module, Value, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from cocotb_tests.runner import expect_failure, run_cocotb
+from cocotb_tests.streams import PATTERNS
+from firmware_py.config import DEFAULT
+from gateware.store import Store
+from rtl.ports import HostPort, Operand, element_layout
+from rtl.samples import Samples
+from rtl.vectors import Magnitudes, ReadPort, VectorMemory
+
+CONFIG = replace(DEFAULT, vector_words=64, page_bytes=32, store_words=64, order_depth=16)
+
+
+class PortOnMemory(wiring.Component):
+    """A reading port on vector memory; its sample page holds its own addresses."""
+
+    def __init__(self, config):
+        self._config = config
+        super().__init__(
+            {
+                "run": In(1),
+                "clear": In(1),
+                "operand": In(Operand()).array(2),
+                "use_second": In(1),
+                "o": Out(stream.Signature(element_layout(config))),
+                "w_en": In(1),
+                "w_addr": In(16),
+                "w_data": In(signed(config.acc_bits)),
+                "host": In(HostPort(17)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = VectorMemory(self._config)
+        m.submodules.port = port = ReadPort(self._config, runs=2, samples=True)
+        connect(m, port.memory, memory.read_a)
+        connect(m, port.o, flipped(self.o))
+        connect(m, flipped(self.host), memory.host)
+        m.d.comb += [getattr(port, name).eq(getattr(self, name)) for name in ("run", "clear", "use_second")]
+        m.d.comb += [port.operand[i].eq(self.operand[i]) for i in range(2)]
+        m.d.comb += [getattr(memory, name).eq(getattr(self, name)) for name in ("w_en", "w_addr", "w_data")]
+        with m.If(port.page.en):
+            m.d.sync += port.page.data.eq(port.page.addr)
+        return m
+
+
+class SamplesOnStore(wiring.Component):
+    """The loader with the store."""
+
+    def __init__(self, config):
+        self._samples, self._store = Samples(config), Store(config)
+        members = {name: member for name, member in self._samples.signature.members.items() if name != "store"}
+        super().__init__({**members, "host": self._store.signature.members["host"]})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.samples, m.submodules.store = samples, store = self._samples, self._store
+        connect(m, samples.store, store.loader)
+        connect(m, flipped(self.host), store.host)
+        connect(m, flipped(self.order), samples.order)
+        connect(m, flipped(self.page), samples.page)
+        m.d.comb += [getattr(samples, name).eq(getattr(self, name)) for name in ("clear", "stride", "take")]
+        m.d.comb += [getattr(self, name).eq(getattr(samples, name)) for name in ("credit", "room", "ready", "busy")]
+        return m
+
+
+BLOCKS = {
+    "port": (PortOnMemory, "vectors_bench"),
+    "magnitudes": (Magnitudes, "vectors_bench"),
+    "samples": (SamplesOnStore, "samples_bench"),
+}
+
+
+def _run(block, run, pause, **arguments):
+    component, bench = BLOCKS[block]
+    run(component(CONFIG), bench, config=CONFIG.to_words(), block=block, pause=pause, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("block", "pause"), [*(("port", pause) for pause in PATTERNS), ("magnitudes", "never"), ("samples", "never"), ("samples", "bursts")]
+)
+def test_golden(block, pause):
+    _run(block, run_cocotb, pause)
+
+
+class _Opaque(Memory):
+    """A memory whose reading ports do not see what is written in the same cycle."""
+
+    def read_port(self, *, transparent_for=(), **arguments):
+        return super().read_port(**arguments)
+
+
+def _always_first(condition, then, otherwise):
+    return Value.cast(then)
+
+
+def _no_reset(condition):
+    return lambda component: component
+
+
+@pytest.mark.parametrize(
+    ("block", "what", "variant"),
+    [
+        ("port", "rtl.vectors.Memory", _Opaque),
+        ("magnitudes", "rtl.vectors.Mux", _always_first),
+        ("samples", "rtl.samples.ResetInserter", _no_reset),
+    ],
+)
+def test_broken(block, what, variant):
+    with mock.patch(what, variant):
+        _run(block, expect_failure, "never")

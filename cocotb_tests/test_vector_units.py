@@ -1,0 +1,61 @@
+"""The vector arithmetic and the two ends of a read against the golden functions; broken ones must be noticed."""
+
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+from amaranth.hdl import Signal
+
+from cocotb_tests.runner import expect_failure, run_cocotb
+from cocotb_tests.streams import PATTERNS
+from firmware_py.config import DEFAULT
+from rtl.alu import Alu
+from rtl.reader import Driver, Receiver
+
+NARROW = replace(DEFAULT, vector_bits=14, vector_frac=11, pre_frac=9, acc_bits=26, drive_bits=7, sense_bits=9)
+CONFIGS = {"default": DEFAULT, "narrow": NARROW}
+
+
+class ClockedDriver(Driver):
+    """A Driver with a clock, which benches need and it does not."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        ticks = Signal(8)
+        m.d.sync += ticks.eq(ticks + 1)
+        return m
+
+
+BLOCKS = {"driver": (ClockedDriver, "reader_bench"), "receiver": (Receiver, "reader_bench"), "alu": (Alu, "alu_bench")}
+
+
+def _truncate(value, n, *, most=None):
+    return (value >> n)[: len(value) + 1].as_signed()
+
+
+def _no_sat(value, limit):
+    return value, value > limit
+
+
+@pytest.mark.parametrize("pause", PATTERNS[:3])
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("block", BLOCKS)
+def test_golden(block, name, pause):
+    component, bench = BLOCKS[block]
+    run_cocotb(component(CONFIGS[name]), bench, config=CONFIGS[name].to_words(), block=block, pause=pause)
+
+
+@pytest.mark.parametrize(
+    ("block", "what", "variant"),
+    [
+        ("driver", "rtl.reader.rshift_by", _truncate),
+        ("driver", "rtl.reader.sat", _no_sat),
+        ("receiver", "rtl.reader.rshift_by", _truncate),
+        ("alu", "rtl.alu.rshift_by", _truncate),
+        ("alu", "rtl.alu.sat", _no_sat),
+    ],
+)
+def test_broken(block, what, variant):
+    component, bench = BLOCKS[block]
+    with mock.patch(what, variant):
+        expect_failure(component(DEFAULT), bench, config=DEFAULT.to_words(), block=block, pause="never")
