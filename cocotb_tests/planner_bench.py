@@ -65,14 +65,17 @@ class TB:
         columns = [rng.choice([0, size, -size, rng.randint(-size, size)]) for _ in range(cols)]
         most = rng.choice([top, CONFIG.unit])
         lines = [rng.choice([0, most, -most, rng.randint(-most, most)]) for _ in range(rows)]
+        magnitude, scale_log2 = max(map(abs, columns)).bit_length(), rng.randint(0, SCALE_LOG2_MAX)
+        # The largest count is then from 1/2 to 64: every bit of a planned word matters there.
+        exponent = scale_log2 + 40 - 16 - magnitude - (CONFIG.vector_bits - 1) + rng.randint(-1, 6)
         command = {
             "rows": rows,
             "col0": col0,
             "cols": cols,
             "mantissa": rng.choice([0, 1, 65535, rng.randint(32768, 65535)]) if rng.random() < 0.3 else rng.randint(32768, 65535),
-            "exponent": rng.randint(-128, 127) if rng.random() < 0.2 else rng.randint(-4, 14),
-            "scale_log2": rng.randint(0, SCALE_LOG2_MAX),
-            "magnitude": max(map(abs, columns)).bit_length(),
+            "exponent": rng.randint(-128, 127) if rng.random() < 0.2 else exponent,
+            "scale_log2": scale_log2,
+            "magnitude": magnitude,
             "stochastic": rng.randrange(2),
         }
         return command, columns, lines

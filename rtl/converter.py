@@ -139,7 +139,7 @@ class Converter(wiring.Component):
         # The noise takes two cycles: it starts when a column is asked for, two cycles before its sum, and likewise for a row.
         m.d.comb += self.advance.eq(self.ask_column | _delay(m, self.ask_row, stages))
         noise = self.noise if config.read_noise else Const(0, signed(1))
-        total = Signal(signed(sum_bits(config) + 2), reset_less=True)
+        total = Signal(signed(max(sum_bits(config), NUMBER.width) + 1), reset_less=True)
         with m.If(column_at_2 | row_due):
             m.d.sync += total.eq(Mux(column_at_2, picked2[group2], row_sum) + noise)
 
