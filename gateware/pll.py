@@ -24,7 +24,7 @@ class Setting:
 
 
 # Each family's ranges, from its data sheet: reference divisor, multiplier, output divisor, phase detector and oscillator in Hz.
-# iCE40 multiplies up to the oscillator; ECP5 and Gowin take the loop's feedback from the output, so `mul` there is from reference to output.
+# iCE40 multiplies up to the oscillator; ECP5 and Gowin feed the loop from the output, so `mul` there is from reference to output.
 _ICE40 = {"refs": range(1, 17), "muls": range(1, 129), "outs": [2**q for q in range(1, 7)], "pfd": (10e6, 133e6), "vco": (533e6, 1066e6)}
 _ECP5 = {"refs": range(1, 129), "muls": range(1, 81), "outs": range(1, 129), "pfd": (3.125e6, 400e6), "vco": (400e6, 800e6)}
 _GOWIN = {

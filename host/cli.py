@@ -14,6 +14,7 @@ from firmware_py.device import PRESETS
 from firmware_py.registers import Counter
 
 from . import options as o
+from .cli_boards import boards, build, fit, flash
 from .cli_compare import compare
 from .cli_train import infer, train
 from .errors import HostError, InputError
@@ -36,6 +37,8 @@ app = typer.Typer(
 app.command()(train)
 app.command()(infer)
 app.command()(compare)
+for command in (boards, build, flash, fit):
+    app.command()(command)
 
 
 @app.command()

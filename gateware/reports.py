@@ -1,0 +1,45 @@
+"""What a build says about itself: place and route reports of the three families in one form."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .boards import Board
+
+__all__ = ["RESOURCES", "read_report"]
+
+RESOURCES = ("luts", "ffs", "brams", "dsps")
+"""Resources that a build is judged by, as named in JSON."""
+
+_CELLS = {
+    "ice40": {"luts": "ICESTORM_LC", "brams": "ICESTORM_RAM", "dsps": "ICESTORM_DSP"},
+    "ecp5": {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "brams": "DP16KD", "dsps": "MULT18X18D"},
+    "gowin": {"luts": "LUT4", "ffs": "DFF", "brams": "BSRAM", "dsps": "DSP"},
+}
+
+
+def read_report(board: Board, folder: Path) -> dict[str, Any]:
+    """Return the resources and the clock of a finished build.
+
+    On iCE40 `luts` counts logic cells, each a LUT and a flip-flop; the flip-flops are counted in the netlist.
+
+    Raises
+    ------
+    ValueError
+        If the report names no clock.
+    """
+    report = json.loads((folder / "report.json").read_text())
+    used = {name: report["utilization"].get(cell, {}).get("used", 0) for name, cell in _CELLS[board.part.family].items()}
+    if board.part.family == "ice40":
+        used["ffs"] = _netlist_ffs(folder / "top.json")
+    if not report["fmax"]:
+        raise ValueError(f"The report in {folder} names no clock")
+    clock = min(report["fmax"].values(), key=lambda entry: entry["achieved"])
+    numbers: dict[str, Any] = {name: used[name] for name in RESOURCES}
+    fractions = {name: round(used[name] / getattr(board.part, name), 4) for name in RESOURCES}
+    return {**numbers, "fractions": fractions, "fmax_mhz": round(clock["achieved"], 2), "target_mhz": board.clk_hz / 1e6}
+
+
+def _netlist_ffs(netlist: Path) -> int:
+    top = json.loads(netlist.read_text())["modules"]["top"]
+    return sum(cell["type"].startswith("SB_DFF") for cell in top["cells"].values())

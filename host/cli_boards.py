@@ -1,0 +1,160 @@
+"""The commands for real boards: boards, build, flash, fit."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from firmware_py.network import Network
+
+from . import options as o
+from .errors import HostError, InputError, wrong_input
+from .output import check_json, write_json
+from .view import console, stdout
+
+BoardName = Annotated[str, typer.Option("--board", help="Name of a board; `backpulse boards` lists them.", metavar="NAME")]
+
+
+def boards(json: o.Json = None) -> None:
+    """List the boards that a bitstream can be built for, and what each holds."""
+    check_json(json)
+    table, _, _ = _gateware()
+    from gateware.build import latest
+
+    rows = []
+    for board in table.BOARDS.values():
+        built = latest(board) or {}
+        rows.append(
+            {
+                "board": board.name,
+                "title": board.title,
+                "part": board.part.name,
+                "device": board.config.device.name.lower(),
+                "lanes": board.config.tile_cols,
+                "cells": board.config.rows * board.config.tile_cols,
+                "clock_mhz": board.clk_hz / 1e6,
+                "fmax_mhz": built.get("fmax_mhz"),
+                "baud": board.baud,
+                "fits": list(board.fits),
+            }
+        )
+    write_json(json, {"boards": rows})
+    if json == "-":
+        return
+    view = Table(box=None, padding=(0, 2))
+    for title in ("board", "part", "device", "lanes", "cells", "clock MHz", "built MHz", "Mbaud", "fits"):
+        view.add_column(title)
+    for r in rows:
+        fmax = "-" if r["fmax_mhz"] is None else f"{r['fmax_mhz']:.1f}"
+        clock, mbaud = f"{r['clock_mhz']:g}", f"{r['baud'] / 1e6:g}"
+        view.add_row(r["board"], r["part"], r["device"], str(r["lanes"]), str(r["cells"]), clock, fmax, mbaud, ", ".join(r["fits"]))
+    stdout.print(view)
+
+
+def build(
+    board: BoardName,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the build digest and the commands.")] = False,
+    json: o.Json = None,
+) -> None:
+    """Build a board's bitstream, or find it built; exit code 1 if it misses its clock."""
+    check_json(json)
+    table, builder, tools = _gateware()
+    with wrong_input():
+        chosen = table.find_board(board)
+    try:
+        with wrong_input():
+            result = builder.dry_run(chosen) if dry_run else builder.build(chosen, progress=_tell)
+    except tools.ToolError as error:
+        raise HostError(str(error)) from error
+    write_json(json, result)
+    if json != "-":
+        if dry_run:
+            stdout.print(f"build digest {result['build_digest']}", soft_wrap=True)
+            for command in result["commands"]:
+                stdout.print(" ".join(command), soft_wrap=True, markup=False)
+        else:
+            _show(result, builder.bitstream(result))
+    if not dry_run and result["fmax_mhz"] < result["target_mhz"]:
+        raise HostError(f"{board} reaches {result['fmax_mhz']:.1f} MHz of {result['target_mhz']:g}: its clock is not met")
+
+
+def flash(
+    board: BoardName,
+    file: Annotated[Path | None, typer.Option(help="Bitstream to load; by default that of the build.")] = None,
+) -> None:
+    """Load a board with its bitstream, which is built if need be."""
+    table, builder, tools = _gateware()
+    with wrong_input():
+        chosen = table.find_board(board)
+    if file is not None and not file.is_file():
+        raise InputError(f"There is no bitstream {file}: leave --file out to build one")
+    from gateware.flash import flash as load
+
+    try:
+        load(chosen, file or builder.bitstream(builder.build(chosen, progress=_tell)))
+    except tools.ToolError as error:
+        raise HostError(str(error)) from error
+    console.print(f"{chosen.title} is loaded; it answers at {chosen.baud} baud")
+
+
+def fit(
+    board: BoardName,
+    layers: o.Layers = "64-32-10",
+    schedule: o.Schedule = "progressive",
+    activation: o.Activation = "sigmoid",
+    output: o.Output = "sigmoid",
+    loss: o.Loss = "squared",
+    bias: o.Bias = True,
+    weight_scale: o.WeightScale = 4,
+    json: o.Json = None,
+) -> None:
+    """Say whether a network fits a board, its cycles per step, and what to change if not: exit code 1."""
+    check_json(json)
+    table, _, _ = _gateware()
+    from gateware.fit import fit as judge
+
+    with wrong_input():
+        chosen = table.find_board(board)
+        network = Network.parse(layers, activation=activation, output=output, loss=loss, bias=bias, weight_scale=weight_scale)
+        verdict = judge(chosen, network, schedule)
+    write_json(json, verdict)
+    if json != "-" and verdict["fits"]:
+        print(
+            f"{layers} fits {chosen.title}: {verdict['cycles_per_step']} cycles a training step, "
+            f"{verdict['steps_per_second']:.0f} steps/s at {chosen.clk_hz / 1e6:g} MHz; "
+            f"{verdict['samples_on_board']} samples on board."
+        )
+        stdout.print(_resources(verdict["estimate"], verdict["fractions"]))
+    if not verdict["fits"]:
+        raise HostError(f"{layers} does not fit {chosen.title}: {verdict['reason']}")
+
+
+def _show(result: dict[str, Any], file: Path) -> None:
+    stdout.print(_resources(result, result["fractions"]))
+    cached = " (cached)" if result["cached"] else ""
+    stdout.print(f"clock {result['fmax_mhz']:.2f} MHz, target {result['target_mhz']:g} MHz")
+    stdout.print(f"bitstream {file}{cached}", soft_wrap=True)
+    stdout.print(f"sha256 {result['bitstream_sha256']}", soft_wrap=True)
+
+
+def _resources(numbers: dict[str, Any], fractions: dict[str, float]) -> Table:
+    view = Table(box=None, padding=(0, 2))
+    for title in ("resource", "used", "of the part"):
+        view.add_column(title)
+    for name, fraction in fractions.items():
+        view.add_row(name, str(numbers[name]), f"{100 * fraction:.1f} %")
+    return view
+
+
+def _gateware() -> tuple[Any, Any, Any]:
+    """Import the board table, the builder and the tools, which the base installation lacks."""
+    try:
+        from gateware import boards, build, verilator
+    except ModuleNotFoundError as error:
+        raise InputError(f"This needs the build packages ({error.name} is missing): pip install 'backpulse[build]'") from error
+    return boards, build, verilator
+
+
+def _tell(text: str) -> None:
+    console.print(text, style="dim")
