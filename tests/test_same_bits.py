@@ -24,8 +24,8 @@ from host.urls import open_board
 from .machines import initial_cells, samples_for
 
 CONFIGS = {
-    "blocks": replace(SMALL, tiles=9),
-    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8),
+    "blocks": replace(SMALL, tiles=9, store_words=4096),
+    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=4096),
 }
 """The boards that are built: 32 x 16 with everything, 24 x 7 with the ideal device."""
 
