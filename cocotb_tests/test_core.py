@@ -7,6 +7,7 @@ import pytest
 
 from cocotb_tests.runner import expect_failure, run_cocotb
 from firmware_py.config import DEFAULT, IDEAL
+from firmware_py.isa import LEGAL, Function, Op
 from gateware.top import Machine
 
 SIZES = {"store_words": 64, "order_depth": 16, "result_depth": 16, "program_words": 64, "regions": 16, "vectors": 32, "vector_words": 128}
@@ -49,3 +50,9 @@ def test_stops_and_faults():
 def test_broken(what, variant):
     with mock.patch(what, variant):
         expect_failure(Machine(LEAN), "core_bench", config=LEAN.to_words(), runs=[{}], testcase="trains")
+
+
+def test_broken_fetch():
+    """One illegal pair of operation and function slips through."""
+    with mock.patch("rtl.fetch.LEGAL", [*LEGAL, (int(Op.PULSE), int(Function.NONE))]):
+        expect_failure(Machine(LEAN), "core_bench", config=LEAN.to_words(), runs=[{}], stops=True, testcase="faults")
