@@ -63,11 +63,11 @@ class TB:
         rows, cols = rng.randint(1, CONFIG.tile_rows), rng.randint(1, CONFIG.tile_cols - col0)
         size = rng.choice([top, top // 16, 200, 3])
         columns = [rng.choice([0, size, -size, rng.randint(-size, size)]) for _ in range(cols)]
-        most = rng.choice([top, CONFIG.unit])
+        most = rng.choice([top, CONFIG.unit, top // 64, top // 512])
         lines = [rng.choice([0, most, -most, rng.randint(-most, most)]) for _ in range(rows)]
         magnitude, scale_log2 = max(map(abs, columns)).bit_length(), rng.randint(0, SCALE_LOG2_MAX)
-        # The largest count is then from 1/2 to 64: every bit of a planned word matters there.
-        exponent = scale_log2 + 40 - 16 - magnitude - (CONFIG.vector_bits - 1) + rng.randint(-1, 6)
+        # The largest row word then asks for 1/2 to 4096 pulses, a small one for few: planned words of few bits matter most there.
+        exponent = scale_log2 + 40 - 16 - magnitude - (CONFIG.vector_bits - 1) + rng.randint(-1, 12)
         command = {
             "rows": rows,
             "col0": col0,
@@ -131,7 +131,7 @@ async def plans(dut):
     tb = TB(dut, pause=PARAMETERS["pause"])
     await tb.begin()
     seen = np.zeros(3, np.int64)
-    for _ in range(PARAMETERS.get("cases", 60)):
+    for _ in range(PARAMETERS.get("cases", 200)):
         seen += await tb.run()
     assert seen.all(), f"the cases had no pulses up, down or clipped: {seen}"
     await tb.compare_states()
