@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from firmware_py.compiler import SCHEDULES, compile_network
+from firmware_py.config import DeviceKind
+from firmware_py.device import PRESETS
+from firmware_py.network import Network
+from firmware_py.registers import State
+from host.settings import Settings
+from host.training import Trainer
+
+from ..test_same_bits import check
+
+pytestmark = pytest.mark.hil
+
+SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "steps", "cycles", "pulses_up", "pulses_down", "pulses_clipped")
+IRIS = Settings(layers="4-5-3", dataset="iris", lr=0.5)
+
+
+def device_of(board):
+    return "ideal" if board.config.device is DeviceKind.IDEAL else "ecram"
+
+
+def results_of(pair, settings, epochs=2):
+    found = []
+    for board in pair:
+        trainer = Trainer(board, settings, epochs)
+        assert trainer.run()
+        result = trainer.result()
+        found.append({name: result[name] for name in SAME})
+    return found
+
+
+def test_the_board_says_what_it_is(pair):
+    golden, real = pair
+    assert real.config_digest == golden.config_digest
+    assert len(real.build_digest) == 64
+    assert real.status()[0] in (State.IDLE, State.PAUSED)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("stochastic", [False, True], ids=["nearest", "stochastic"])
+def test_every_schedule_ends_with_the_golden_bits(pair, schedule, stochastic):
+    config = pair[0].config
+    program = compile_network(Network.parse("20-11-5"), config, schedule, stochastic=stochastic)
+    found = check(pair, program, PRESETS[device_of(pair[0])], lr=1.0, seed=3)
+    assert found["counters"]["CYCLES"] == 40 * program.cycles_per_step
+
+
+def test_training_ends_with_the_golden_bits(pair):
+    golden, real = results_of(pair, replace(IRIS, device=device_of(pair[0])))
+    assert real == golden
+    assert real["steps"] > 0
+
+
+def test_cells_and_random_states_keep_what_is_written(pair):
+    _, real = pair
+    rng = np.random.RandomState(1)
+    cells = rng.randint(-20000, 20000, (real.config.rows, real.config.tile_cols))
+    real.write_cells(cells)
+    assert (real.read_cells() == cells).all()
+    states = {stream: [int(w) for w in rng.randint(1, 1 << 31, len(words))] for stream, words in real.read_random().items()}
+    real.write_random(states)
+    assert real.read_random() == states
