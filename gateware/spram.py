@@ -11,9 +11,8 @@ from rtl.ports import HostPort, StorePort
 
 __all__ = ["WORDS_MAX", "Spram", "SpramStore"]
 
-SPRAM_DEPTH = 1 << 14
-SPRAM_BITS = 16
-WORDS_MAX = 2 * SPRAM_DEPTH
+DEPTH, BITS = 1 << 14, 16
+WORDS_MAX = 2 * DEPTH
 """32-bit words of the four memories together."""
 
 
@@ -21,10 +20,10 @@ class Spram(wiring.Component):
     """One SB_SPRAM256KA, 16384 words of 16 bits: reads or writes one word a cycle, what is read comes in the next."""
 
     addr: In(14)
-    w_data: In(SPRAM_BITS)
+    w_data: In(BITS)
     write: In(1)
     select: In(1)
-    r_data: Out(SPRAM_BITS)
+    r_data: Out(BITS)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -51,8 +50,8 @@ class SpramStore(wiring.Component):
     ----------
     config
         Depth of the store.
-    block
-        Component of one memory, with the ports of `Spram`.
+    block, depth
+        Component of one memory, with the ports of `Spram`, and its words: a power of two.
 
     Raises
     ------
@@ -60,17 +59,17 @@ class SpramStore(wiring.Component):
         If the store is larger than the memories.
     """
 
-    def __init__(self, config: Config, *, block: type[wiring.Component] = Spram) -> None:
+    def __init__(self, config: Config, *, block: type[wiring.Component] = Spram, depth: int = DEPTH) -> None:
         if config.store_words > WORDS_MAX:
             raise ValueError(f"Sample store in SPRAM must be at most {WORDS_MAX} words, not {config.store_words}")
-        self._config, self._block = config, block
+        self._config, self._block, self._bits = config, block, (depth - 1).bit_length()
         bits = (config.store_words - 1).bit_length()
         super().__init__({"host": In(HostPort(bits)), "loader": In(StorePort(config))})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         host, loader = self.host, self.loader
-        banks = -(-self._config.store_words // SPRAM_DEPTH)
+        banks = -(-self._config.store_words >> self._bits)
 
         busy, chosen, write = Signal(), Signal(), Signal()
         inside = host.addr < self._config.store_words
@@ -78,16 +77,16 @@ class SpramStore(wiring.Component):
         m.d.comb += [chosen.eq(host.request & ~busy), write.eq(chosen & host.write & inside)]
 
         words, bank = [], Signal(range(max(banks, 2)))
-        m.d.sync += bank.eq(address >> 14)
+        m.d.sync += bank.eq(address >> self._bits)
         for i in range(banks):
             halves = []
             for half in range(2):
                 m.submodules[f"ram_{i}_{half}"] = ram = self._block()
                 m.d.comb += [
-                    ram.addr.eq(address[:14]),
-                    ram.w_data.eq(host.w_data.word_select(half, SPRAM_BITS)),
+                    ram.addr.eq(address[: self._bits]),
+                    ram.w_data.eq(host.w_data.word_select(half, BITS)),
                     ram.write.eq(write),
-                    ram.select.eq((address >> 14) == i),
+                    ram.select.eq((address >> self._bits) == i),
                 ]
                 halves.append(ram.r_data)
             words.append(Cat(halves))
