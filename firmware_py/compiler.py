@@ -417,14 +417,20 @@ def check_fit(program: Program) -> None:
             raise ValueError(
                 f"Network {net.text} needs {need} {what} and this board has {have}, {need - have} too few; choose smaller layers"
             )
-    shift = c.backward_shift + net.scale_log2 - c.range_min
-    blocks = max(len(p.blocks) for p in program.placements)
-    need_bits = ((blocks * c.sense_max) << shift).bit_length() + 1
+    need_bits = partial_sum_bits(program)
     if need_bits > c.acc_bits:
         raise ValueError(
             f"Network {net.text} needs {need_bits} bits of a partial sum and this board has {c.acc_bits}; "
             "choose a smaller weight_scale or larger tiles"
         )
+
+
+def partial_sum_bits(program: Program) -> int:
+    """Return the bits that a partial sum of a program can take, with every sense word at its largest."""
+    c = program.config
+    shift = c.backward_shift + program.network.scale_log2 - c.range_min
+    blocks = max(len(p.blocks) for p in program.placements)
+    return ((blocks * c.sense_max) << shift).bit_length() + 1
 
 
 def tiles_needed(network: Network, config: Config) -> int:

@@ -1,11 +1,11 @@
 """Boards by URL."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
-from firmware_py.compiler import tiles_needed
+from firmware_py.compiler import SCHEDULES, compile_network, partial_sum_bits, tiles_needed
 from firmware_py.config import DEFAULT, Config, DeviceKind
 from firmware_py.device import Device
 from firmware_py.machine import GoldenMachine
@@ -18,10 +18,12 @@ from .ports import GoldenPort, SerialPort, SocketPort, connect
 
 BAUD = 1_000_000
 """Baud rate of a serial port, if none is given."""
+STORED_SAMPLES = 2048
+"""Samples that the store of a golden or virtual board keeps at least, where its address space allows."""
 
 
 def board_config(network: Network | None, device: Device, *, tile: str = "128x32", tiles: int | None = None) -> Config:
-    """Return the configuration of a golden or virtual board that carries a device.
+    """Return the configuration of a golden or virtual board that carries a device, its tables as deep as the network needs.
 
     Parameters
     ----------
@@ -45,7 +47,38 @@ def board_config(network: Network | None, device: Device, *, tile: str = "128x32
         config = replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
         if tiles is None:
             tiles = tiles_needed(network, config) if network else 1
-        return replace(config, tiles=tiles)
+            most = _highest()["tiles"]
+            if network and tiles > most:
+                raise InputError(
+                    f"Network {network.text} needs {tiles} tiles of {tile} and a board has at most {most}, {tiles - most} too few; "
+                    "choose larger tiles or smaller layers"
+                )
+        config = replace(config, tiles=tiles)
+        return _with_room(config, network) if network else config
+
+
+def _highest() -> dict[str, int]:
+    """Return the highest allowed value of each configuration field."""
+    return {f.name: f.metadata["high"] for f in fields(Config)}
+
+
+def _with_room(config: Config, network: Network) -> Config:
+    """Return the configuration with the depths that a network needs under any schedule, powers of two, and never less than the default."""
+    limits = _highest()
+    limits |= {"vector_words": 1 << 15, "page_bytes": 1 << 15}  # what an entry of the vector table can point to
+    depths = ("program_words", "regions", "vector_words", "page_bytes", "acc_bits")
+    widest = replace(config, **{name: limits[name] for name in depths})
+    programs = [compile_network(network, widest, schedule) for schedule in SCHEDULES]
+    stride = programs[0].stride_words
+    need = {
+        "program_words": max(len(p.instructions) for p in programs),
+        "regions": max(len(p.regions) for p in programs),
+        "vector_words": max(p.vector_words_used for p in programs),
+        "page_bytes": 4 * stride,
+        "store_words": min(STORED_SAMPLES * stride, limits["store_words"]),
+    }
+    deeper = {name: max(getattr(config, name), 1 << (words - 1).bit_length()) for name, words in need.items()}
+    return replace(config, **deeper, acc_bits=max(config.acc_bits, max(partial_sum_bits(p) for p in programs)))
 
 
 def is_virtual(url: str) -> bool:
