@@ -40,11 +40,11 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/installed-sim: pyproject.toml constraints.txt | .venv/bin/python
-	@echo "Installing Backpulse and its simulator"
+	@echo "Installing Backpulse and its simulator into .venv (once, a minute or two)"
 	$(INSTALL) '.[sim]'
 	touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
-	@echo "Installing Backpulse, its simulator and the test tools"
+	@echo "Installing Backpulse, its simulator and the test tools into .venv (once, a few minutes)"
 	$(INSTALL) '.[sim,dev]'
 	touch $@

@@ -34,8 +34,8 @@ FIRST_AHEAD = 32
 """Samples granted ahead before a rate is known."""
 HALT_TIMEOUT_S = 10.0
 """Longest wait for a board to stop."""
-POLL_S = 0.02
-"""Pause between looks at a board that has more than half of its credit left."""
+POLL_S = 0.05
+"""Longest pause between looks at a board that has work: each look takes the time of a virtual board that shares the processor."""
 EVALUATION = 1
 """Bank of the read-noise stream that evaluation uses."""
 
@@ -272,7 +272,9 @@ class Board:
         self.link.start()
         self._last[Counter.RESULTS] = 0
         before = dict(totals)
-        limit = min(self.config.order_depth, self.config.result_depth - 4, self._slots if not self._resident else 1 << 30)
+        limit = self.config.order_depth if self._resident else min(self.config.order_depth, self._slots)
+        if predictions is not None:
+            limit = min(limit, self.config.result_depth - 4)
         begun, granted, done, rate, next_report = time.monotonic(), 0, 0, 0.0, 0.0
         while done < len(order):
             ahead = min(limit, max(FIRST_AHEAD, int(rate * AHEAD_S)))
@@ -295,8 +297,10 @@ class Board:
                     self.stop()
                     self._count(totals)
                     raise StoppedError(totals[Counter.STEPS] - before[Counter.STEPS])
-            if granted - done > ahead // 2:
-                time.sleep(POLL_S)
+            # Until half of the credit is used up, or all of it where there is no more to grant.
+            spare = granted - done - (ahead // 2 if granted < len(order) else 0)
+            if spare > 0:
+                time.sleep(min(POLL_S, spare / rate) if rate else POLL_S / 10)
         self.stop()
 
     def _collect(self, predictions: list[int], done: int) -> None:

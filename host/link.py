@@ -268,17 +268,16 @@ class Link:
         return min(base * self._backoff, max(base, TIMEOUT_MAX_S))
 
     def _receive(self) -> None:
-        """Take what arrives until at least one good frame came; send everything again if the timeout passes without one."""
+        """Take what arrives until there is at least one answer; send everything again if the timeout passes without one."""
         end = time.monotonic() + self._timeout()
         while True:
             try:
                 data = self._port.read(max(end - time.monotonic(), 0.0))
             except (OSError, EOFError) as error:
                 raise LineLostError(f"The line to the board was lost ({error}): the board pauses when its credit is used up") from error
-            frames = self._deframer.feed(data)
-            for frame in frames:
-                self._answered(frame)
-            if frames:
+            # Frames that answer nothing do not count: a port that echoes would keep us waiting for ever.
+            answered = [self._answered(frame) for frame in self._deframer.feed(data)]
+            if any(answered):
                 self._heard, self._backoff, self._spoke = time.monotonic(), 1, True
                 return
             if not data or time.monotonic() >= end:
@@ -292,11 +291,12 @@ class Link:
         self._flight.clear()
         self._again(list(self._pending.values()))
 
-    def _answered(self, frame: Frame) -> None:
+    def _answered(self, frame: Frame) -> bool:
+        """Take a frame; say whether it answered something that was waited for."""
         key = (frame.opcode ^ RESPONSE, frame.seq)
         place = next((i for i, (sent, _) in enumerate(self._flight) if sent == key), None)
         if place is None or key not in self._pending or not frame.payload:
-            return
+            return False
         request = self._pending[key]
         generation = self._flight[place][1]
         lost = [sent for sent, _ in self._flight[:place]]
@@ -304,7 +304,7 @@ class Link:
         status, data = frame.payload[0], frame.payload[1:]
         if status == Status.SEQUENCE:
             self._go_back(generation, data)
-            return
+            return True
         if status == Status.NO_SESSION:
             self._pending.clear()
             raise SessionLostError("The board has restarted in mid session (power-up or brown-out): what it held is gone, open it again")
@@ -314,6 +314,7 @@ class Link:
             self._measure(time.monotonic() - request.sent)
         waiting = {sent for sent, _ in self._flight}
         self._again(self._pending[sent] for sent in lost if sent in self._pending and sent not in waiting)
+        return True
 
     def _go_back(self, generation: int, data: bytes) -> None:
         """Send all again from what the board expects; once only for all the refusals that one lost frame causes."""

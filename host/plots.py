@@ -136,6 +136,9 @@ def _array(axes: Axes, title: str, cells: np.ndarray, program: Program, bound: f
     axes.grid(visible=False)
     axes.set_xticks([])
     axes.set_yticks([])
+    count = "" if config.tiles == 1 else f"{config.tiles} tiles, each "
+    axes.set_xlabel(f"{count}{config.tile_rows} rows")
+    axes.set_ylabel(f"{config.tile_cols} columns")
     axes.set_facecolor("#f4f6f7")
     image = axes.imshow(picture, cmap=ARRAY_COLORS, vmin=-bound, vmax=bound, interpolation="nearest", aspect="auto")
     for placement in program.placements:

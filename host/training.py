@@ -286,7 +286,8 @@ def train_software(settings: Settings, data: Prepared, epochs: int, unit: int, w
     reference = Software(settings.network, lr=settings.lr, seed=settings.seed, unit=unit / SAMPLE_ONE)
     x, t = data.x / SAMPLE_ONE, data.t / SAMPLE_ONE
     position = Position()
-    predictions = np.zeros(0, np.int64)
+    predictions = reference.predict(x[:0])
+    reference.train(x[:0], t[:0])  # compiles, which is no part of its speed
     begun = time.monotonic()
     for epoch in range(epochs):
         order = data.train[settings.order(epoch, len(data.train))]
