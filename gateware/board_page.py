@@ -1,0 +1,56 @@
+"""Writes the table of builds in docs/boards.md from stored results: `python -m gateware.board_page`.
+
+`backpulse build --board B --json docs/builds/B.json` stores one.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from firmware_py.compiler import compile_network
+from firmware_py.network import Network
+
+from .boards import BOARDS, Board
+from .reports import RESOURCES
+
+__all__ = ["main", "table"]
+
+DOCS = Path(__file__).parent.parent / "docs"
+BEGIN, END = "<!-- builds: begin -->", "<!-- builds: end -->"
+REFERENCE = "64-32-10"
+"""Network by whose steps boards are compared."""
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """Return the table of builds, a row a board."""
+    head = ["board", "part", "device", "lanes", *RESOURCES, "clock", "reached", f"cycles of a {REFERENCE} step", "steps/s"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for board in BOARDS.values():
+        lines.append("| " + " | ".join(_row(board, results.get(board.name))) + " |")
+    return "\n".join(lines)
+
+
+def _row(board: Board, result: dict[str, Any] | None) -> list[str]:
+    cycles = compile_network(Network.parse(REFERENCE), board.config).cycles_per_step
+    row = [board.name, board.part.name, board.config.device.name.lower(), str(board.config.tile_cols)]
+    if result is None:
+        return [*row, *["-"] * len(RESOURCES), f"{board.clk_hz / 1e6:g} MHz", "not built", str(cycles), "-"]
+    used = [f"{result[name]} ({100 * result['fractions'][name]:.0f} %)" for name in RESOURCES]
+    steps = f"{result['target_mhz'] * 1e6 / cycles:,.0f}"
+    return [*row, *used, f"{result['target_mhz']:g} MHz", f"{result['fmax_mhz']:.1f} MHz", str(cycles), steps]
+
+
+def main() -> int:
+    """Renew the table in docs/boards.md."""
+    results = {file.stem: json.loads(file.read_text()) for file in sorted((DOCS / "builds").glob("*.json"))}
+    page = DOCS / "boards.md"
+    text = page.read_text()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Makes the reports that `gateware.fit` is fitted to: `python -m gateware.fit_runs [NAME ...]`, those that are missing if none is named.
+
+Each configuration is synthesised and packed, but not placed: packing already counts everything, and takes parts that are too small.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from firmware_py.config import DEFAULT, IDEAL, Config
+
+from .boards import BOARDS
+from .build import FAMILIES, commands, prepare, program
+from .fit import REPORTS
+from .reports import CELLS
+from .verilator import ToolError
+
+__all__ = ["RUNS", "main"]
+
+_SMALL = {"tile_rows": 64, "tiles": 2, "regions": 64, "program_words": 128, "vector_words": 256, "page_bytes": 128, "store_words": 2048}
+
+
+def _configs() -> dict[str, Config]:
+    ideal, full = replace(IDEAL, **_SMALL), replace(DEFAULT, **_SMALL)
+    quiet = replace(full, spread=0)
+    return {
+        "ideal-2": replace(ideal, tile_cols=2),
+        "ideal-4": replace(ideal, tile_cols=4),
+        "ideal-8": replace(ideal, tile_cols=8),
+        "ideal-16": replace(ideal, tile_cols=16),
+        "ecram-4": replace(quiet, tile_cols=4),
+        "ecram-12": replace(quiet, tile_cols=12),
+        "spread-4": replace(full, tile_cols=4),
+        "spread-8": replace(full, tile_cols=8),
+    }
+
+
+_BOARD_OF = {"ice40": "icebreaker", "ecp5": "ulx3s-85f"}
+_HELD_OUT = ("ideal-8", "ecram-4")
+_LOG = re.compile(r"^Info:\s+(\w+):\s+(\d+)\s*/", re.MULTILINE)
+
+RUNS = {f"{family}-{name}": (family, name, config) for family in _BOARD_OF for name, config in _configs().items()}
+"""Family, configuration's name and configuration of each report."""
+
+
+def run(family: str, name: str, config: Config) -> dict[str, Any]:
+    """Synthesise and pack one configuration."""
+    board = replace(BOARDS[_BOARD_OF[family]], config=config)
+    plan = prepare(board)
+    with tempfile.TemporaryDirectory() as folder:
+        plan.extract(folder)
+        synth, pack, _ = commands(plan)
+        for command in (synth, [*pack, "--pack-only"]):
+            command = [program(FAMILIES[family]["tools"][command[0]]), *command[1:]]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        counts = {cell: int(used) for cell, used in _LOG.findall((Path(folder) / "top.tim").read_text())}
+        if not counts:
+            raise ToolError(f"The run {family}-{name} counted nothing: {done.stderr[-300:]}")
+    numbers = {resource: counts.get(cell, 0) for resource, cell in CELLS[family].items()}
+    return {"family": family, "name": name, "config": config.to_words(), "held_out": name in _HELD_OUT, **numbers}
+
+
+def main(names: list[str]) -> int:
+    """Make reports and store each as it comes."""
+    stored = {f"{r['family']}-{r['name']}": r for r in (json.loads(REPORTS.read_text()) if REPORTS.exists() else [])}
+    for name in names or [name for name in RUNS if name not in stored]:
+        stored[name] = run(*RUNS[name])
+        print(name, {key: value for key, value in stored[name].items() if key != "config"}, flush=True)
+        REPORTS.write_text(json.dumps([stored[n] for n in RUNS if n in stored], indent=None).replace("}, {", "},\n{") + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
