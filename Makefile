@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test lint bench table clean
+.PHONY: help demo test lint bench table budgets clean
 .DELETE_ON_ERROR:
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make lint    style and types"
 	@echo "make bench   speed of golden model, virtual board and RTL"
 	@echo "make table   the table of learning results in docs"
+	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one)"
 	@echo "make clean   remove builds and the environment"
 
 demo: .venv/installed-sim
@@ -30,6 +31,9 @@ bench: .venv/installed-sim
 table: .venv/installed-sim
 	$(BIN)/python -m benchmarks.table $(ARGS)
 
+budgets: .venv/installed-build
+	$(BIN)/python -m gateware.budgets $(BOARDS)
+
 clean:
 	rm -rf .venv build out *.egg-info
 
@@ -47,4 +51,9 @@ clean:
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing Backpulse, its simulator and the test tools into .venv (once, a few minutes)"
 	$(INSTALL) '.[sim,dev]'
+	touch $@
+
+.venv/installed-build: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing Backpulse and the tools that build bitstreams into .venv (once, some 650 MB)"
+	$(INSTALL) '.[build]'
 	touch $@
