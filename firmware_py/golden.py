@@ -10,7 +10,7 @@ import numpy as np
 from .activation import activate, fprime
 from .crossbar import add_read_noise, convert, multiply_columns, multiply_rows, update_row
 from .formats import bit_length, rshift, sat, shift
-from .isa import Function, Op
+from .isa import SCALE_LOG2_MAX, Function, Op
 from .jit import inlined, jit
 from .memory import ACTIVE, BANK, FAULT, HALT, PAGE, PC, STATE, STRIDE
 from .registers import LOSS_FRAC, Counter, Fault, State, TileParameter
@@ -24,7 +24,7 @@ _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_C
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
 _READ_SIGMA, _ROOT = int(TileParameter.READ_SIGMA), int(TileParameter.ROOT)
-_LOSS_FRAC = int(LOSS_FRAC)
+_LOSS_FRAC, _SCALE_LOG2_MAX = int(LOSS_FRAC), int(SCALE_LOG2_MAX)
 NORM_EXPONENT = 2
 """Exponent of a scale register written by NORM2."""
 
@@ -310,13 +310,19 @@ def _operands_bad(m, f, op, region, a, b, c, function):
         row_end, col_end = (words[0] & 0xFFFF) + rows, (words[2] >> 16) + cols
         if rows == 0 or cols == 0 or row_end > f.tile_rows or col_end > f.tile_cols or (words[0] >> 16) >= f.tiles:
             return True
+        if words[2] & 0xFFFF > _SCALE_LOG2_MAX:
+            return True
     for vector in (a, b):
         if op == _NORM2 and vector == b:
             continue
         if vector >= m.table.shape[0] or (m.table[vector] >> 16) & 0x7FFF == 0:
             return True
-    uses_c = op == _ERR or ((op == _READ or op == _READT) and function >= _HADAMARD)
-    return uses_c and (c >= m.table.shape[0] or (m.table[c] >> 16) & 0x7FFF == 0)
+    hadamard_read = (op == _READ or op == _READT) and function >= _HADAMARD
+    if (op == _ERR or hadamard_read) and (c >= m.table.shape[0] or (m.table[c] >> 16) & 0x7FFF == 0):
+        return True
+    # The port behind outputs and activations has no way to the sample page.
+    other = c if hadamard_read else b
+    return (hadamard_read or op == _ERR or op == _AXPY) and m.table[other] >> 31 != 0
 
 
 @inlined
