@@ -9,18 +9,18 @@ import sys
 import threading
 import tty
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from firmware_py.config import SMALL
 from gateware.virtual_board import VirtualBoard, build
+
+from .test_same_bits import CONFIGS
 
 pytestmark = pytest.mark.timeout(1200)  # the board may have to be built
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "examples" / "bare_client.py"
-CONFIG = replace(SMALL, tiles=16)
+CONFIG = CONFIGS["blocks"]
 """A board that other tests build too."""
 
 
@@ -74,7 +74,7 @@ def test_it_shows_the_board_and_its_inference(board):
         assert (result.returncode, result.stderr) == (0, "")
         lines = result.stdout.splitlines()
         assert lines[0] == "magic BKPL, ABI 1"
-        assert {"  tile_rows 32", "  tile_cols 16", "  tiles 16", "  result_depth 512"} <= set(lines)
+        assert {"  tile_rows 32", "  tile_cols 16", f"  tiles {CONFIG.tiles}", "  result_depth 512"} <= set(lines)
         assert f"configuration digest {CONFIG.digest.hex()}" in lines
         assert [line.partition(",")[0] for line in lines if line.startswith("sample")] == [
             *("sample 0: class 0", "sample 1: class 1", "sample 2: class 2", "sample 3: class 0")
