@@ -8,7 +8,7 @@ import pytest
 from firmware_py.framing import Opcode
 from firmware_py.registers import REG, Counter, State, Window
 from host.errors import HostError, InputError
-from host.faults import FaultyLine
+from host.faults import FaultyPort
 from host.link import LineLostError
 from host.settings import Settings
 from host.training import Trainer
@@ -27,24 +27,6 @@ def run(settings=SETTINGS, *, epochs=3, wrap=None, **changes):
         trainer = Trainer(board, settings, epochs)
         assert trainer.run()
         return trainer.result(), trainer.board
-
-
-class FaultyPort:
-    """A port both of whose directions damage bytes."""
-
-    def __init__(self, port, rate, seed):
-        self._port = port
-        self._out = FaultyLine(seed, corrupt=rate, drop=rate, double=rate)
-        self._in = FaultyLine(seed + 1, corrupt=rate, drop=rate, double=rate)
-
-    def write(self, data):
-        self._port.write(self._out(data))
-
-    def read(self, timeout):
-        return self._in(self._port.read(min(timeout, 0.001)))
-
-    def close(self):
-        self._port.close()
 
 
 class CutPort:
@@ -82,7 +64,7 @@ def test_small_order_and_result_memories_change_nothing():
 
 def test_a_bad_line_changes_nothing_but_the_retries():
     clean, _ = run(epochs=1)
-    bad, _ = run(epochs=1, wrap=lambda port: FaultyPort(port, 0.0003, 5))
+    bad, _ = run(epochs=1, wrap=lambda port: FaultyPort(port, 5, corrupt=0.0003, drop=0.0003, double=0.0003))
     assert clean["link_retries"] == 0
     assert bad["link_retries"] > 0
     assert {k: bad[k] for k in SAME} == {k: clean[k] for k in SAME}

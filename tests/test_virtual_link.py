@@ -10,7 +10,8 @@ import pytest
 
 from firmware_py.compiler import compile_network
 from firmware_py.device import PRESETS
-from firmware_py.framing import Frame, Opcode
+from firmware_py.endpoint import Endpoint
+from firmware_py.framing import UNSEQUENCED, Frame, Opcode
 from firmware_py.machine import GoldenMachine
 from firmware_py.network import Network
 from firmware_py.registers import CELL_ROW_SHIFT, REG, Counter, Fault, State, Window
@@ -93,6 +94,27 @@ def test_a_digits_epoch_on_a_bad_line() -> None:
     assert results[0] == results[1]
     assert results[0]["steps"] == len(trainer.data.train)
     assert retries[0] == 0 < retries[1]
+
+
+def test_a_board_that_does_things_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broken variant: a board that executes what it gets, repeated or not, does more steps than it should."""
+    samples, steps = 20_000, []
+
+    accept = Endpoint._accept
+
+    def forgetful(self: Endpoint, frame: Frame) -> object:
+        return accept(self, frame) if frame.opcode in UNSEQUENCED else self._execute(frame)
+
+    for broken in (False, True):
+        if broken:
+            monkeypatch.setattr(Endpoint, "_accept", forgetful)
+        with open_board("golden://", config=CONFIG) as board:
+            run(board, PROGRAM, DEVICE, lr=LR, seed=SEED)
+            before = board.raw_counters()[Counter.STEPS]
+            board.link._port = FaultyPort(board.link._port, 11, drop=1 / 200)
+            board.train(PROGRAM, np.zeros(samples, np.int64))
+            steps.append(board.raw_counters()[Counter.STEPS] - before)
+    assert steps[0] == samples < steps[1]
 
 
 def garbage(seed: int) -> bytes:
