@@ -18,8 +18,6 @@ from .ports import GoldenPort, SerialPort, SocketPort, connect
 
 BAUD = 1_000_000
 """Baud rate of a serial port, if none is given."""
-STORED_SAMPLES = 2048
-"""Samples that the store of a golden or virtual board keeps at least, where its address space allows."""
 
 
 def board_config(network: Network | None, device: Device, *, tile: str = "128x32", tiles: int | None = None) -> Config:
@@ -63,19 +61,20 @@ def _highest() -> dict[str, int]:
 
 
 def _with_room(config: Config, network: Network) -> Config:
-    """Return the configuration with the depths that a network needs under any schedule, powers of two, and never less than the default."""
+    """Return the configuration with the depths that a network needs under any schedule, powers of two, and never less than the default.
+
+    The sample store stays as it is: what does not fit is streamed, and each of its words costs building time.
+    """
     limits = _highest()
     limits |= {"vector_words": 1 << 15, "page_bytes": 1 << 15}  # what an entry of the vector table can point to
     depths = ("program_words", "regions", "vector_words", "page_bytes", "acc_bits")
     widest = replace(config, **{name: limits[name] for name in depths})
     programs = [compile_network(network, widest, schedule) for schedule in SCHEDULES]
-    stride = programs[0].stride_words
     need = {
         "program_words": max(len(p.instructions) for p in programs),
         "regions": max(len(p.regions) for p in programs),
         "vector_words": max(p.vector_words_used for p in programs),
-        "page_bytes": 4 * stride,
-        "store_words": min(STORED_SAMPLES * stride, limits["store_words"]),
+        "page_bytes": 4 * programs[0].stride_words,
     }
     deeper = {name: max(getattr(config, name), 1 << (words - 1).bit_length()) for name, words in need.items()}
     return replace(config, **deeper, acc_bits=max(config.acc_bits, max(partial_sum_bits(p) for p in programs)))
