@@ -173,8 +173,6 @@ class Sequencer(wiring.Component):
             m.d.comb += code.eq(Fault.BAD_OPERAND)
         with m.Elif(self.ins.valid):
             m.d.comb += code.eq(ins.fault)
-        with m.If(((state == _State.RUN) & (code != Fault.NONE)) | self.abort):
-            m.d.sync += [self.fault.eq(Value.cast(code) | ins.pc << 16), state.eq(_State.FAULT)]
         with m.If((state == _State.RUN) & self.halt):
             m.d.sync += halting.eq(1)
 
@@ -184,6 +182,9 @@ class Sequencer(wiring.Component):
                 m.d.sync += [state.eq(_State.STARTING), self.fault.eq(0), active.eq(0), halting.eq(0)]
         with m.If((state == _State.STARTING) & self.tile_safe & ~self.completion.valid):
             m.d.sync += state.eq(_State.RUN)
+        # Last, so that an abort wins over a start that takes effect in the same cycle.
+        with m.If(((state == _State.RUN) & (code != Fault.NONE)) | self.abort):
+            m.d.sync += [self.fault.eq(Value.cast(code) | ins.pc << 16), state.eq(_State.FAULT)]
         m.d.comb += self.tile_abort.eq((state != _State.RUN) & ~self.tile_safe)
 
         with m.Switch(state):
