@@ -107,7 +107,6 @@ def train(
         complete = trainer.run(save_to)
         view.__exit__(None, None, None)
         result: dict[str, Any] = {"board": board, "complete": complete, **trainer.result()}
-        after = opened.read_cells()
         if not complete:
             trainer.checkpoint().save(save_to or DEFAULT_CHECKPOINT)
         if log and start:
@@ -118,7 +117,7 @@ def train(
         if plot:
             from .plots import plot_training
 
-            plot_training(plot, result, program=trainer.program, before=trainer.initial, after=after, reference=software)
+            plot_training(plot, result, program=trainer.program, before=trainer.initial, after=opened.read_cells(), reference=software)
     write_json(json, result)
     _summary(result)
     if not complete:
