@@ -30,6 +30,8 @@ CONFIGS = {
 """The boards that are built: 32 x 16 with everything, 24 x 7 with the ideal device."""
 
 Pair = tuple[Board, Board]
+HELD: dict[Board, tuple[Device, int]] = {}
+"""Whose spread words a board holds."""
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +49,9 @@ def run(board: Board, program: Program, device: Device, *, lr: float, seed: int,
     config = board.config
     scales = [Scale.from_float(lr / device.dw_min).to_word(), Scale.from_float(lr).to_word()]
     board.load(program, scales=scales, tile_words=device.tile_words(config))
-    board.write_spread(device.spread_words(config, seed))
+    if HELD.get(board) != (device, seed):  # the widest upload, so done only where it changes
+        board.write_spread(device.spread_words(config, seed))
+        HELD[board] = device, seed
     board.write_cells(initial_cells(program, device, seed))
     board.write_random({stream: list(states) for stream, states in seed_states(config, seed).items()})
     board.totals = dict.fromkeys(Counter, 0)
@@ -108,14 +112,22 @@ def test_schedules_roundings_devices(boards: dict[str, Pair], schedule: str, sto
         ("sigmoid", "relu", "squared"),
     ],
 )
-@pytest.mark.parametrize("schedule", ["progressive", "progressive-corrected"])
-def test_functions_and_losses(boards: dict[str, Pair], schedule: str, activation: str, output: str, loss: str) -> None:
-    program = compile_network(network("17-9-6-4", activation, output, loss), CONFIGS["blocks"], schedule)
-    check(boards["blocks"], program, PRESETS["ecram"], lr=0.5, seed=4)
+def test_functions_and_losses(boards: dict[str, Pair], activation: str, output: str, loss: str) -> None:
+    program = compile_network(network("17-9-6-4", activation, output, loss), CONFIGS["blocks"], "progressive-corrected")
+    check(boards["blocks"], program, PRESETS["ecram"], lr=0.5, seed=3)
 
 
-@pytest.mark.parametrize("layers", ["13-4", "30-17-6", "9-9-9-5", "12-7-8-6-3", "64-40-17-10"])
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(
+    ("layers", "schedule"),
+    [
+        *(("64-40-17-10", schedule) for schedule in SCHEDULES),
+        *(("12-7-8-6-3", schedule) for schedule in SCHEDULES),
+        ("13-4", "progressive"),
+        ("13-4", "deferred"),
+        ("30-17-6", "progressive-exact"),
+        ("9-9-9-5", "progressive-corrected"),
+    ],
+)
 def test_depths_and_layers_beyond_the_tile(boards: dict[str, Pair], layers: str, schedule: str) -> None:
     program = compile_network(network(layers), CONFIGS["blocks"], schedule)
     check(boards["blocks"], program, NOISY, lr=0.5, seed=5)
@@ -161,7 +173,7 @@ def cases(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
-@profile(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@profile(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(case=cases())
 def test_networks_of_any_kind(boards: dict[str, Pair], case: dict[str, object]) -> None:
     chosen, name = case["network"], str(case["board"])
