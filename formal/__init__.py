@@ -1,0 +1,1 @@
+"""Proofs about the RTL, with the tools that come as wheels."""

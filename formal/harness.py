@@ -1,0 +1,150 @@
+"""What a proof is made of: a component with free inputs, assumptions about them, and assertions."""
+
+import linecache
+from typing import Any
+
+from amaranth.hdl import Assert, ClockDomain, Elaboratable, Fragment, Module, Signal, Value
+from amaranth.hdl._ast import SignalSet
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+__all__ = ["Harness", "holds", "past"]
+
+
+class _Built(Elaboratable):
+    """A fragment where a component is wanted."""
+
+    def __init__(self, fragment: Fragment) -> None:
+        self._fragment = fragment
+
+    def elaborate(self, platform) -> Fragment:
+        return self._fragment
+
+
+class Harness(Elaboratable):
+    """A property of a component, and a mutant of the component that does not have it.
+
+    Every input of the component takes any value in any cycle, but for what `check` assumes; its registers begin with their reset
+    values. The first line of a subclass's docstring is the property, in words.
+
+    Parameters
+    ----------
+    broken
+        Build the mutant.
+
+    Members
+    -------
+    block
+        What is proved, as the table names it.
+    mode
+        `prove` for k-induction, without bound; `bmc` for all runs of `depth` cycles.
+    depth
+        Induction length, or cycles.
+    mutant
+        What the mutant does wrong.
+    mutant_at
+        The submodule in which it does so.
+    mutant_depth
+        Cycles within which the mutant must be caught.
+    quick
+        A few seconds are enough.
+    """
+
+    block = ""
+    mode = "prove"
+    depth = 2
+    mutant = ""
+    mutant_at: tuple[str, ...] = ()
+    mutant_depth = 12
+    quick = True
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.dut = self.make()
+        self._domain = ClockDomain("sync", reset_less=True)
+        # The platform's name makes Amaranth's FIFOs assert their own invariants.
+        self.inner = Fragment.get(self.dut, "formal")
+        if broken:
+            wrong = Module()
+            self.break_(wrong)
+            for domain, statements in Fragment.get(wrong, None).statements.items():
+                self._find(self.mutant_at).add_statements(domain, *statements)
+
+    def make(self) -> wiring.Component:
+        """Return the component."""
+        raise NotImplementedError
+
+    def check(self, m: Module, dut: Any) -> None:
+        """Add assumptions and assertions."""
+        raise NotImplementedError
+
+    def break_(self, m: Module) -> None:
+        """Add statements that win over the component's own and make it the mutant."""
+
+    def signal(self, name: str, *at: str, number: int = 0) -> Any:
+        """Return a driven signal inside the component, or its submodule `at`, by name; of several of one name the one defined as `number`."""
+        fragment = self._find(at)
+        targets = SignalSet(s for statements in fragment.statements.values() for s in statements._lhs_signals())
+        lines: dict[tuple[str, int], list[Signal]] = {}
+        for target in sorted(targets, key=lambda s: s.duid):
+            lines.setdefault(target.src_loc, []).append(target)
+        found = [s for line, signals in lines.items() for s, own in zip(signals, _names(line, signals), strict=True) if own == name]
+        if number >= len(found):
+            raise ValueError(f"{self.block} has no signal {name} number {number}: name one of its driven signals")
+        return found[number]
+
+    def in_state(self, *states: str, at: tuple[str, ...] = ()) -> Value:
+        """Return whether the component's FSM is in one of these states."""
+        fsm = self._find(at).find_generated("fsm")
+        return Value.cast(sum(fsm.state == fsm.encoding[state] for state in states)).any()
+
+    def inputs(self) -> list[Signal]:
+        """Return the clock and the free inputs."""
+        inputs = [Value.cast(value) for _, member, value in self.dut.signature.flatten(self.dut) if member.flow is In]
+        return [self._domain.clk, *inputs]
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.domains.sync = self._domain
+        m.submodules.dut = _Built(self.inner)
+        for fsm in _machines(self.inner):
+            m.d.comb += Assert(fsm.state < len(fsm.encoding))
+        self.check(m, self.dut)
+        return m
+
+    def _find(self, at: tuple[str, ...]) -> Fragment:
+        fragment = self.inner
+        for name in at:
+            fragment = fragment.find_subfragment(name)
+        return fragment
+
+
+def _names(line: tuple[str, int], signals: list[Signal]) -> list[str]:
+    """Return the names of signals that one source line defines: those of a tuple assignment are known to the source only."""
+    targets = linecache.getline(*line).split(" = ")[0].split(",")
+    names = [target.strip() for target in targets]
+    return names if len(names) == len(signals) and all(name.isidentifier() for name in names) else [s.name for s in signals]
+
+
+def _machines(fragment: Fragment) -> list[Any]:
+    """Return the FSMs of a fragment and those inside it; induction needs to hear that they have no other states."""
+    inside = [fsm for child, _, _ in fragment.subfragments for fsm in _machines(child)]
+    return [*fragment.generated.values(), *inside]
+
+
+def past(m: Module, value) -> Signal:
+    """Return a value of the cycle before, zero in the first; not to be called under a condition."""
+    value = Value.cast(value)
+    last = Signal(value.shape(), name="past")
+    m.d.sync += last.eq(value)
+    return last
+
+
+def holds(m: Module, port, judge, *, drop: Any = 0, dropped: Any = 0) -> None:
+    """Judge (`Assert` or `Assume`) the contract of a stream: while it waits, valid stays and so does the payload.
+
+    Excused are words lost by `drop` in the cycle before, or because of `dropped` in this one.
+    """
+    waits, last = past(m, port.valid & ~port.ready & ~Value.cast(drop)), past(m, port.payload)
+    with m.If(waits & ~Value.cast(dropped)):
+        m.d.comb += [judge(port.valid), judge(Value.cast(port.payload) == last)]

