@@ -23,7 +23,7 @@ _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY, _NEXT = (int(op) for op in (Op.READ,
 _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS = (int(c) for c in Counter)
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
-_READ_SIGMA, _ROOT = int(TileParameter.READ_SIGMA), int(TileParameter.ROOT)
+_READ_SIGMA = int(TileParameter.READ_SIGMA)
 _LOSS_FRAC, _SCALE_LOG2_MAX = int(LOSS_FRAC), int(SCALE_LOG2_MAX)
 NORM_EXPONENT = 2
 """Exponent of a scale register written by NORM2."""
@@ -175,7 +175,6 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
         for c in range(cols):
             planned[col0 + c] = sat(rshift(line[c] * m.scales[scale, 0], lose), 32767)
     _gather(m, f, rows_vector, row_offset, rows, line)
-    noisy = f.write_stream and tile_words[_ROOT + 1] != 0
     all_up, all_down, all_clipped = 0, 0, 0
     for r in range(rows):
         if f.write_stream:
@@ -187,7 +186,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
             if up + down:
                 all_up += up
                 all_down += down
-                update_row(m.cells[row0 + r], m.spread[row0 + r], counts, write, tile_words, f.spread, noisy)
+                update_row(m.cells[row0 + r], m.spread[row0 + r], counts, write, tile_words, f.spread, f.write_stream)
                 if m.log.shape[0]:
                     _log_row(m, tile, (region[0] & 0xFFFF) + r)
     m.counters[_UP] += all_up

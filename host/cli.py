@@ -181,9 +181,8 @@ def export(
     check_json(json)
     config = _config(device, tile, tiles)
     _gateware()
-    from gateware.top import Top
-
     from gateware.export import export as to_verilog
+    from gateware.top import Top
 
     file = out / "backpulse.v"
     try:
