@@ -20,7 +20,7 @@ from host.training import Trainer
 from host.urls import board_config, open_board
 
 SETTINGS = Settings(layers="64-32-10", dataset="digits", lr=0.5)
-TARGETS = {"golden, ideal": 2.5, "golden, ECRAM": 1.0, "sim, ideal": 0.05, "sim, ECRAM": None}
+TARGETS = {"golden, ideal": 2.5, "golden, ECRAM": 1.0, "sim, ideal": 0.05}
 CYCLES_TARGET = 400
 
 
@@ -50,10 +50,11 @@ def main() -> None:
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core for all, the virtual board's process too
     devices = {"ideal": SETTINGS, "ECRAM": replace(SETTINGS, device="ecram")}
     trainers, boards = {}, []
-    for url in ("golden", "sim"):
-        for name, settings in devices.items():
-            boards.append(open_board(f"{url}://", config=board_config(settings.network, settings.device_model)))
-            trainers[f"{url}, {name}"] = Trainer(boards[-1], settings, 1)
+    for name in TARGETS:
+        url, device = name.split(", ")
+        settings = devices[device]
+        boards.append(open_board(f"{url}://", config=board_config(settings.network, settings.device_model)))
+        trainers[name] = Trainer(boards[-1], settings, 1)
     data = prepare(SETTINGS, boards[0].config.drive_max)
     rates: dict[str, list[float]] = {"NumPy": [], **{name: [] for name in trainers}}
     for round_number in range(arguments.rounds + 1):
