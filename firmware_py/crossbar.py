@@ -19,10 +19,9 @@ def multiply_rows(cells, line, row0, rows, col0, cols, sums):
         acc[c] = 0
     for r in range(rows):
         drive = np.int32(line[r])
-        row = cells[row0 + r, col0 : col0 + cols]
         if drive:
             for c in range(cols):
-                acc[c] = np.int32(acc[c] + np.int32(drive * row[c]))
+                acc[c] = np.int32(acc[c] + np.int32(drive * cells[row0 + r, col0 + c]))
     for c in range(cols - 1, -1, -1):
         sums[c] = acc[c]
 
@@ -31,10 +30,9 @@ def multiply_rows(cells, line, row0, rows, col0, cols, sums):
 def multiply_columns(cells, line, row0, rows, col0, cols, sums):
     """Sum drive * cell along each row."""
     for r in range(rows):
-        row = cells[row0 + r, col0 : col0 + cols]
         total = 0
         for c in range(cols):
-            total += line[c] * row[c]
+            total += line[c] * cells[row0 + r, col0 + c]
         sums[r] = total
 
 
@@ -60,9 +58,13 @@ def convert(sums, n, bits, sense_max):
 
 
 @inlined
-def update_row(cells, spread, counts, states, tile, has_spread, noisy):
-    """Move the cells of one row that were pulsed."""
+def update_row(cells, spread, row, counts, chosen, states, tile, has_spread, noisy):
+    """Move the cells of one row that were pulsed. They are few and anywhere: listing them first spares the processor the guessing."""
+    n = 0
     for c in range(counts.shape[0]):
-        if counts[c]:
-            word = np.int64(states[c]) & 0xFFFFFFFF if noisy else 0
-            cells[c] = update(np.int64(cells[c]), np.int64(counts[c]), np.int64(spread[c]), word, tile, has_spread)
+        chosen[n] = c
+        n += counts[c] != 0
+    for i in range(n):
+        c = chosen[i]
+        word = np.int64(states[c]) & 0xFFFFFFFF if noisy else 0
+        cells[row, c] = update(np.int64(cells[row, c]), np.int64(counts[c]), np.int64(spread[row, c]), word, tile, has_spread)

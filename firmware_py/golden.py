@@ -169,6 +169,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     row_offset, col_offset = region[3] >> 16, region[3] & 0xFFFF
     lose, q = pulse_shift(m.scales[scale, 1], scale_log2, _magnitude(m, f, cols_vector))
     line, planned, counts, rounding, write, tile_words = m.line, m.planned, m.counts, m.rounding, m.write, m.tile
+    cells, spread, logging = m.cells, m.spread, m.log.shape[0] > 0
     _gather(m, f, cols_vector, col_offset, cols, line)
     planned[:] = 0
     if q <= 3:
@@ -186,8 +187,8 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
             if up + down:
                 all_up += up
                 all_down += down
-                update_row(m.cells[row0 + r], m.spread[row0 + r], counts, write, tile_words, f.spread, f.write_stream)
-                if m.log.shape[0]:
+                update_row(cells, spread, row0 + r, counts, m.words, write, tile_words, f.spread, f.write_stream)
+                if logging:
                     _log_row(m, tile, (region[0] & 0xFFFF) + r)
     m.counters[_UP] += all_up
     m.counters[_DOWN] += all_down
