@@ -16,6 +16,10 @@ from .errors import InputError, wrong_input
 from .link import Link, Port
 from .ports import GoldenPort, SerialPort, SocketPort, connect
 
+PATIENCE_S = 5.0
+"""Silence that a line is forgiven."""
+VIRTUAL_PATIENCE_S = 60.0
+"""The same for the virtual board, which may have to wait for a processor."""
 BAUD = 1_000_000
 """Baud rate of a serial port, if none is given."""
 
@@ -128,7 +132,7 @@ def open_board(
         raise InputError(f"Unknown board {url}: give golden://, sim://, socket://host:port or the path of a serial port")
     else:
         port, end = SerialPort(url, baud), _nothing
-    link = Link(wrap(port) if wrap else port)
+    link = Link(wrap(port) if wrap else port, patience_s=VIRTUAL_PATIENCE_S if url == "sim://" else PATIENCE_S)
 
     def close() -> None:
         link.close()

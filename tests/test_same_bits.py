@@ -142,8 +142,8 @@ def test_either_way_round(boards: dict[str, Pair], board: str, ways: tuple[bool,
 
 
 def test_counts_that_saturate_agree(boards: dict[str, Pair]) -> None:
-    program = compile_network(network("20-11-5", output="linear", weight_scale=64), CONFIGS["blocks"], "progressive-corrected")
-    found = check(boards["blocks"], program, NOISY, lr=60.0, seed=7)
+    program = compile_network(network("20-11-5", "tanh", output="linear", weight_scale=64), CONFIGS["blocks"], "progressive-corrected")
+    found = check(boards["blocks"], program, NOISY, lr=200.0, seed=7)
     counters = found["counters"]
     assert isinstance(counters, dict)
     assert min(counters[name] for name in ("PULSES_CLIPPED", "SENSE_CLIPPED", "VECTOR_SATURATED")) > 0
