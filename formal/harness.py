@@ -8,10 +8,10 @@ from amaranth.hdl._ast import SignalSet
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-__all__ = ["Harness", "holds", "past"]
+__all__ = ["Built", "Harness", "flicker", "holds", "past"]
 
 
-class _Built(Elaboratable):
+class Built(Elaboratable):
     """A fragment where a component is wanted."""
 
     def __init__(self, fragment: Fragment) -> None:
@@ -48,6 +48,8 @@ class Harness(Elaboratable):
         Cycles within which the mutant must be caught.
     quick
         A few seconds are enough.
+    registers
+        Make memories registers: faster where they are small and runs are long.
     """
 
     block = ""
@@ -57,6 +59,7 @@ class Harness(Elaboratable):
     mutant_at: tuple[str, ...] = ()
     mutant_depth = 12
     quick = True
+    registers = False
 
     def __init__(self, *, broken: bool = False) -> None:
         self.broken = broken
@@ -82,7 +85,7 @@ class Harness(Elaboratable):
         """Add statements that win over the component's own and make it the mutant."""
 
     def signal(self, name: str, *at: str, number: int = 0) -> Any:
-        """Return a driven signal inside the component, or its submodule `at`, by name; of several of one name the one defined as `number`."""
+        """Return a driven signal of the component, or its submodule `at`, by name; of several the one defined as `number`."""
         fragment = self._find(at)
         targets = SignalSet(s for statements in fragment.statements.values() for s in statements._lhs_signals())
         lines: dict[tuple[str, int], list[Signal]] = {}
@@ -98,17 +101,22 @@ class Harness(Elaboratable):
         fsm = self._find(at).find_generated("fsm")
         return Value.cast(sum(fsm.state == fsm.encoding[state] for state in states)).any()
 
+    def lemmas(self, m: Module, *rules) -> None:
+        """Assert what holds too and makes the induction close; a mutant is judged by the property alone."""
+        if not self.broken:
+            m.d.comb += [Assert(rule) for rule in rules]
+
     def inputs(self) -> list[Signal]:
         """Return the clock and the free inputs."""
         inputs = [Value.cast(value) for _, member, value in self.dut.signature.flatten(self.dut) if member.flow is In]
         return [self._domain.clk, *inputs]
 
     def elaborate(self, platform) -> Module:
+        """Put the component, its assumptions and its assertions together."""
         m = Module()
         m.domains.sync = self._domain
-        m.submodules.dut = _Built(self.inner)
-        for fsm in _machines(self.inner):
-            m.d.comb += Assert(fsm.state < len(fsm.encoding))
+        m.submodules.dut = Built(self.inner)
+        self.lemmas(m, *(fsm.state < len(fsm.encoding) for fsm in _machines(self.inner)))
         self.check(m, self.dut)
         return m
 
@@ -148,3 +156,10 @@ def holds(m: Module, port, judge, *, drop: Any = 0, dropped: Any = 0) -> None:
     waits, last = past(m, port.valid & ~port.ready & ~Value.cast(drop)), past(m, port.payload)
     with m.If(waits & ~Value.cast(dropped)):
         m.d.comb += [judge(port.valid), judge(Value.cast(port.payload) == last)]
+
+
+def flicker(m: Module, valid) -> None:
+    """Offer something every other cycle, whether it was taken or not."""
+    tick = Signal()
+    m.d.sync += tick.eq(~tick)
+    m.d.comb += valid.eq(tick)

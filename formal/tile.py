@@ -24,7 +24,7 @@ class _Tile(Harness):
 
 
 class TileOverlap(_Tile):
-    """No read and pulse of a tile overlap: while a pulse is on its way into a cell, no row is driven or asked for, and none is summed up."""
+    """No read and pulse of a tile overlap: while a pulse is on its way into a cell, no row is driven, asked for or summed up."""
 
     mutant = "a pulse command completes before its last rows are written"
     mutant_depth = 14
@@ -104,7 +104,7 @@ class TileStreams(_Tile):
 
 
 class ConverterRoom(Harness):
-    """Whoever asks only when there is room loses no sense word: the FIFO is never written while full, and holds all that was asked for."""
+    """Whoever asks only when there is room loses no sense word: the FIFO is written for each, and never while full."""
 
     block = "rtl.converter.Converter"
     depth = 6
@@ -125,8 +125,5 @@ class ConverterRoom(Harness):
         way = Signal(3)
         m.d.sync += way.eq(way << 1 | asked)
         fifo_level, w_en = self.signal("level", "fifo"), self.signal("w_en")
-        m.d.comb += [
-            Assert(w_en == way[2]),
-            Assert(~w_en | self.signal("w_rdy", "fifo")),
-            Assert(self.signal("left") + way[0] + way[1] + way[2] + fifo_level == FIFO_DEPTH),
-        ]
+        m.d.comb += [Assert(w_en == way[2]), Assert(~w_en | self.signal("w_rdy", "fifo"))]
+        self.lemmas(m, self.signal("left") + way[0] + way[1] + way[2] + fifo_level == FIFO_DEPTH)
