@@ -140,17 +140,19 @@ class Alu(wiring.Component):
             m.d.comb += [left.eq(taken), right.eq(self.mantissa)]
         m.d.sync += product.eq(left * right)
 
-        # One barrel shifter: AXPY's products right, NORM2's either way. A left shift by k is one by 16 and then right by 16 - k.
-        amount, bits = Signal(signed(10)), Signal(range(48))
+        # One barrel shifter: AXPY's products right, NORM2's either way. A left shift by k is one by 16 and then right by 16 - k. How far
+        # is known two cycles before the first product.
+        amount, bits, raise_ = Signal(signed(10)), Signal(range(48)), Signal()
         back = amount < 0
         m.d.comb += amount.eq(Mux(norm2, 14, 16) - self.exponent)
+        m.d.sync += raise_.eq(norm2 & back)
         with m.If(norm2 & back):
-            m.d.comb += bits.eq(Mux(amount < -16, 0, amount + 16))
-        with m.Elif(~back):
-            m.d.comb += bits.eq(Mux(amount > 47, 47, amount))
+            m.d.sync += bits.eq(Mux(amount < -16, 0, amount + 16))
+        with m.Else():
+            m.d.sync += bits.eq(Mux(back, 0, Mux(amount > 47, 47, amount)))
         raised = Cat(Const(0, 16), product[:16], Const(0, 1)).as_signed()
         shifted = Signal(signed(34))
-        m.d.comb += shifted.eq(rshift_by(Mux(norm2 & back, raised, product), bits, most=47))
+        m.d.comb += shifted.eq(rshift_by(Mux(raise_, raised, product), bits, most=47))
 
         # ERR: one stage. AXPY: the product, then the difference.
         second, b, b_fprime, b_last = Signal(), Signal(signed(c.acc_bits)), Signal(c.vector_frac + 1), Signal()
@@ -185,7 +187,7 @@ class Alu(wiring.Component):
         m.d.sync += [scaling.eq(complete & ~is_error), scaled.eq(scaling)]
         with m.If(complete):
             m.d.sync += norm.eq(Mux(rounded > 0xFFFF, 0xFFFF, rounded))
-        too_large = (back & product[16:].any()) | (shifted > 0xFFFF)
+        too_large = (raise_ & product[16:].any()) | (shifted > 0xFFFF)
         m.d.comb += [self.norm_en.eq(scaled), self.norm.eq(Mux(too_large, 0xFFFF, shifted))]
 
         # Hits: the first of the largest on both sides.

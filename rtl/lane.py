@@ -148,7 +148,7 @@ class Lane(wiring.Component):
 
         # Spread: the step factor of stage 1, the bound offset of stages 2 to 3.
         factor = Const(1 << FACTOR_FRAC, FACTOR_FRAC + 1)
-        stuck1, offset2 = Const(0, 1), Const(0, signed(1))
+        stuck1, offset2 = Const(0, 1), Signal(signed(16))
         if config.spread:
             m.submodules.spreads = spreads = Memory(shape=unsigned(8), depth=config.rows, init=[])
             spread_out, spread_in = spreads.read_port(), spreads.write_port()
@@ -163,50 +163,44 @@ class Lane(wiring.Component):
             step_code, bound_code = self.spread[:4].as_signed(), self.spread[4:].as_signed()
             factor = ((1 << FACTOR_FRAC) + step_code * par.step_unit)[: FACTOR_FRAC + 1]
             stuck1 = bound_code == STUCK
-            offset2 = Signal(signed(16))
             with m.If(self.pulse[1]):
                 m.d.sync += offset2.eq(bound_code * par.bound_unit)
 
         # Stage 2.
-        up2, base2, weight2, cell2, moves2 = Signal(), Signal(16), Signal(config.count_bits + FACTOR_FRAC), Signal.like(self.cell), Signal()
+        up2, weight2, cell2, moves2 = Signal(), Signal(config.count_bits + FACTOR_FRAC), Signal.like(self.cell), Signal()
         with m.If(self.pulse[1]):
             m.d.sync += [
                 up2.eq(up1),
-                base2.eq(Mux(up1, par.base_up, par.base_down)),
                 weight2.eq(self.size * factor),
                 cell2.eq(self.cell),
                 moves2.eq((count1 != 0) & ~stuck1),
             ]
-        step2 = base2 - (product >> SLOPE_SHIFT) if full else base2
 
-        # Stage 3.
-        up3, step3, weight3, cell3, moves3 = Signal(), Signal(17), Signal.like(weight2), Signal.like(cell2), Signal()
-        high3, low3 = Signal(signed(config.cell_bits + 2)), Signal(signed(config.cell_bits + 2))
+        # Stage 3. Parameters stay as they are through a PULSE: what depends on them alone needs no register.
+        up3, weight3, cell3, moves3 = Signal(), Signal.like(weight2), Signal.like(cell2), Signal()
         with m.If(self.pulse[2]):
-            m.d.sync += [
-                up3.eq(up2),
-                step3.eq(Mux(step2 < 0, 0, step2)),
-                weight3.eq(weight2),
-                cell3.eq(cell2),
-                moves3.eq(moves2),
-                high3.eq(par.bound_up + offset2),
-                low3.eq(par.bound_down - offset2),
-            ]
+            m.d.sync += [up3.eq(up2), weight3.eq(weight2), cell3.eq(cell2), moves3.eq(moves2)]
+        if full:
+            step2 = Mux(up2, par.base_up, par.base_down) - (product >> SLOPE_SHIFT)
+            step3 = Signal(17)
+            with m.If(self.pulse[2]):
+                m.d.sync += step3.eq(Mux(step2 < 0, 0, step2))
+        else:
+            step3 = Mux(up3, par.base_up, par.base_down)
 
         # Stage 4.
         up4, move4, cell4, moves4 = Signal(), Signal(len(step3) + len(weight3)), Signal.like(cell3), Signal()
-        high4, low4 = Signal.like(high3), Signal.like(low3)
         with m.If(self.pulse[3]):
-            m.d.sync += [up4.eq(up3), move4.eq(weight3 * step3), cell4.eq(cell3), moves4.eq(moves3), high4.eq(high3), low4.eq(low3)]
+            m.d.sync += [up4.eq(up3), move4.eq(weight3 * step3), cell4.eq(cell3), moves4.eq(moves3)]
 
         noise4 = self._noise(m) if full else Const(0, signed(1))
         change4 = Mux(up4, move4, -move4) + noise4
 
         # Stage 5.
         change5, cell5, moves5 = Signal(signed(len(move4) - UPDATE_FRAC + 2)), Signal.like(cell4), Signal()
-        high5, low5 = Signal.like(high4), Signal.like(low4)
         with m.If(self.pulse[4]):
-            m.d.sync += [change5.eq(rshift(change4, UPDATE_FRAC)), cell5.eq(cell4), moves5.eq(moves4), high5.eq(high4), low5.eq(low4)]
+            m.d.sync += [change5.eq(rshift(change4, UPDATE_FRAC)), cell5.eq(cell4), moves5.eq(moves4)]
+        low5, high5 = self._bounds(m, offset2) if config.spread else (par.bound_down, par.bound_up)
 
         m.d.comb += [
             cell_in.addr.eq(Mux(self.pulse[5], self.write_row, self.row)),
@@ -214,6 +208,17 @@ class Lane(wiring.Component):
             cell_in.en.eq((self.pulse[5] & moves5) | self.host_cell),
         ]
         return m
+
+    def _bounds(self, m: Module, offset2: Signal) -> tuple[Signal, Signal]:
+        """Work out the cell's own bounds for stage 5 from its offset of stage 2."""
+        shape = signed(self._config.cell_bits + 2)
+        lows, highs = ([Signal(shape, name=f"{name}{stage}") for stage in (3, 4, 5)] for name in ("low", "high"))
+        with m.If(self.pulse[2]):
+            m.d.sync += [highs[0].eq(self.parameters.bound_up + offset2), lows[0].eq(self.parameters.bound_down - offset2)]
+        for stage in (1, 2):
+            with m.If(self.pulse[stage + 2]):
+                m.d.sync += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
+        return lows[2], highs[2]
 
     def _noise(self, m: Module) -> Signal:
         """Write noise: the lane's stream advances in stage 0, its number meets the root of the count in stage 3."""

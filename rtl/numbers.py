@@ -24,13 +24,16 @@ def rshift(value: ValueLike, n: int) -> Value:
 def rshift_by(value: ValueLike, n: ValueLike, *, most: int | None = None) -> Value:
     """Shift right by a variable `n` of 0 to `most` (by default all that fits in `n`), half away from zero."""
     value, n = Value.cast(value), Value.cast(n)
-    width, signed = value.shape().width, value.shape().signed
+    width = value.shape().width
+    if not value.shape().signed:
+        # The last bit that goes out is the half.
+        long = Cat(Const(0, 1), value) >> n
+        return (long[1:] + long[0])[: width + 1]
     most = (1 << len(n)) - 1 if most is None else most
-    negative = value[-1] if signed else Const(0, 1)
+    negative = value[-1]
     half = Cat(Mux(negative, n > i + 1, n == i + 1) for i in range(min(most, width)))
     # Beyond the width a half no longer changes the result: it is zero then, which the shift alone does not give.
-    rounded = ((value + half) >> n)[: width + 1]
-    rounded = rounded.as_signed() if signed else rounded
+    rounded = ((value + half) >> n)[: width + 1].as_signed()
     return Mux(n > width, 0, rounded) if most > width else rounded
 
 
