@@ -79,16 +79,17 @@ def dsps(family: str, config: Config) -> int:
     return config.tile_cols * (3 + full) + 4 + config.read_noise
 
 
-def luts(family: str, config: Config) -> int:
-    """Return the LUTs that a machine takes, by the fitted model."""
-    return round(float(_features(config) @ _coefficients(family)))
+def luts(family: str, config: Config) -> int | None:
+    """Return the LUTs that a machine takes, by the fitted model; None for a family without stored reports."""
+    found = _coefficients(family)
+    return None if found is None else round(float(_features(config) @ found))
 
 
 @cache
-def _coefficients(family: str) -> np.ndarray:
+def _coefficients(family: str) -> np.ndarray | None:
     reports = [r for r in json.loads(REPORTS.read_text()) if r["family"] == family and not r["held_out"]]
     if not reports:
-        raise ValueError(f"There are no stored reports of the family {family}")
+        return None
     features = np.array([_features(Config.from_words(r["config"])) for r in reports])
     found = np.array([r["luts"] for r in reports], float)
     # Relative errors count, and a little damping keeps what the reports do not tell apart small.
@@ -104,7 +105,7 @@ def _features(config: Config) -> np.ndarray:
     return np.array([1, lanes, lanes * full, lanes * config.spread], float)
 
 
-def estimate(board: Board) -> dict[str, int]:
+def estimate(board: Board) -> dict[str, int | None]:
     """Return what a board's machine takes: luts by the model, memories and multipliers counted."""
     family, config = board.part.family, board.config
     return {
@@ -132,7 +133,7 @@ def fit(board: Board, network: Network, schedule: str) -> dict[str, Any]:
         "board": board.name,
         "layers": network.text,
         "estimate": numbers,
-        "fractions": {name: round(n / getattr(board.part, name), 4) for name, n in numbers.items()},
+        "fractions": {name: round(n / getattr(board.part, name), 4) for name, n in numbers.items() if n is not None},
     }
     try:
         program = compile_network(network, board.config, schedule)
@@ -140,6 +141,11 @@ def fit(board: Board, network: Network, schedule: str) -> dict[str, Any]:
         if str(error).startswith("Unknown"):
             raise
         return {**verdict, "fits": False, "reason": str(error)}
+    for name, fraction in verdict["fractions"].items():
+        if fraction > 1:
+            have = getattr(board.part, name)
+            text = f"the machine itself takes {numbers[name]} {name} and {board.part.name} has {have}; choose a larger board"
+            return {**verdict, "fits": False, "reason": text}
     cycles = program.cycles_per_step
     return {
         **verdict,

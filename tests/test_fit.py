@@ -1,0 +1,54 @@
+import json
+import time
+
+import pytest
+
+pytest.importorskip("amaranth_boards")
+
+from firmware_py.config import Config
+from firmware_py.network import Network
+from gateware.boards import BOARDS
+from gateware.fit import REPORTS, brams, dsps, fit, luts
+from host.cli import main
+
+STORED = json.loads(REPORTS.read_text())
+REPORT = pytest.mark.parametrize("report", STORED, ids=[f"{r['family']}-{r['name']}" for r in STORED])
+
+
+@REPORT
+def test_memories_and_multipliers_are_exact(report):
+    config = Config.from_words(report["config"])
+    # The reports' iCE40 keeps samples in single-port memories.
+    assert brams(report["family"], config, store=report["family"] != "ice40") == report["brams"]
+    assert dsps(report["family"], config) == report["dsps"]
+
+
+@REPORT
+def test_luts_are_within_15_percent(report):
+    assert luts(report["family"], Config.from_words(report["config"])) == pytest.approx(report["luts"], rel=0.15)
+
+
+def test_a_machine_larger_than_its_part_does_not_fit(monkeypatch):
+    monkeypatch.setattr("gateware.fit.brams", lambda *_, **__: 31)
+    reason = fit(BOARDS["icebreaker"], Network.parse("64-32-10"), "progressive")["reason"]
+    assert reason is not None
+    assert "the machine itself takes" in reason
+
+
+def test_a_verdict_takes_less_than_a_second():
+    fit(BOARDS["ulx3s-85f"], Network.parse("4-5-3"), "progressive")  # compiles the cycle model
+    started = time.monotonic()
+    verdict = fit(BOARDS["ulx3s-85f"], Network.parse("784-128-10"), "progressive")
+    assert time.monotonic() - started < 1
+    assert verdict["fits"]
+    assert verdict["cycles_per_step"] > 1000
+
+
+def test_what_does_not_fit_says_which_limit_and_by_how_much(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["backpulse", "fit", "--board", "icebreaker", "--layers", "64-300-10"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 1
+    text = " ".join(capsys.readouterr().err.split())
+    assert "64-300-10 does not fit iCEBreaker 1.0: Network 64-300-10 needs" in text
+    assert "too few" in text
