@@ -192,6 +192,8 @@ def _run(board: Board, folder: Path, digest: str, progress: Progress) -> None:
         log = folder / f"{stage.replace(' ', '-')}.log"
         with log.open("w") as output:
             done = subprocess.run([programs[command[0]], *command[1:]], cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False)
+        if done.returncode < 0:
+            raise ToolError(f"{stage.capitalize()} of {board.name} was stopped by signal {-done.returncode}: call it again")
         if done.returncode:
             raise ToolError(f"{stage.capitalize()} of {board.name} failed: {_reason(log, folder)}")
         took[stage] = round(time.monotonic() - started, 1)
