@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test lint bench table budgets clean
+.PHONY: help demo test lint bench table budgets formal clean
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make bench   speed of golden model, virtual board and RTL"
 	@echo "make table   the table of learning results in docs"
 	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one)"
+	@echo "make formal  prove the properties of docs/proofs.md (some minutes; ARGS=--quick: the quick ones)"
 	@echo "make clean   remove builds and the environment"
 
 demo: .venv/installed-sim
@@ -33,6 +34,9 @@ table: .venv/installed-sim
 
 budgets: .venv/installed-build
 	$(BIN)/python -m gateware.budgets $(BOARDS)
+
+formal: .venv/installed-build
+	$(BIN)/python -m formal $(ARGS)
 
 clean:
 	rm -rf .venv build out *.egg-info

@@ -33,7 +33,6 @@ class UartReceiverStream(Harness):
     block = "gateware.uart.Receiver"
     mutant = "a byte is offered for one cycle only"
     mutant_depth = 46
-    quick = False
 
     def make(self):
         return uart.Receiver(clocks_per_bit=4)
@@ -128,17 +127,17 @@ class UartRoundTrip(Harness):
 
 
 class CobsRoundTrip(Harness):
-    """A frame of up to three bytes of any value, coded and decoded, is the same frame, with a sound end, however its reader pauses."""
+    """A frame of up to two bytes of any value, coded and decoded, is the same frame, with a sound end, however its reader pauses."""
 
     block = "gateware.cobs, both"
     mode = "bmc"
-    depth = 22
+    depth = 17
     registers = True
     mutant = "every code byte is one"
-    mutant_depth = 22
+    mutant_depth = 8
     mutant_at = ("encoder",)
     quick = False
-    bytes = 3
+    bytes = 2
 
     def make(self):
         return _Coding()
@@ -300,6 +299,7 @@ class FifoKeeps(Harness):
     mode = "bmc"
     depth = 14
     registers = True
+    quick = False
     mutant = "it takes one byte more than it holds"
     mutant_at = ("fifo",)
     mutant_depth = 14

@@ -119,7 +119,6 @@ class GrantFits(_Executor):
 
     mutant = "no session is needed, and a grant is not compared with the room there is"
     mutant_depth = 12
-    quick = False
 
     def break_(self, m):
         fsm = self.inner.find_generated("fsm")
