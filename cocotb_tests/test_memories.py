@@ -114,6 +114,7 @@ def _no_reset(condition):
         ("port", "rtl.vectors.Memory", _Opaque),
         ("magnitudes", "rtl.vectors.Mux", _always_first),
         ("samples", "rtl.samples.ResetInserter", _no_reset),
+        ("samples", "gateware.store.Mux", _always_first),
     ],
 )
 def test_broken(block, what, variant):

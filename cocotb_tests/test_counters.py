@@ -1,0 +1,66 @@
+"""Counters and the result ring; broken ones must be noticed."""
+
+from dataclasses import replace
+
+import pytest
+from amaranth.hdl import Signal
+
+from cocotb_tests.runner import expect_failure, run_cocotb
+from cocotb_tests.streams import PATTERNS
+from firmware_py.config import DEFAULT
+from firmware_py.registers import Counter
+from rtl.counters import Counters, ResultRing
+
+CONFIG = replace(DEFAULT, result_depth=32)
+WIDTHS = dict.fromkeys(Counter, 1) | {Counter.LOSS: 32, Counter.PULSES_UP: 10, Counter.PULSES_DOWN: 10, Counter.PULSES_CLIPPED: 6}
+
+
+class KeepsResults(Counters):
+    """Does not start RESULTS anew."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        m.d.sync += self.values[Counter.RESULTS].eq(self.values[Counter.RESULTS] + self.add_results)
+        return m
+
+
+class Stops(Counters):
+    """Stops at the top where it should wrap."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        total = Signal(33)
+        m.d.comb += total.eq(self.values[Counter.LOSS] + self.add_loss)
+        with m.If(total[32]):
+            m.d.sync += self.values[Counter.LOSS].eq(0xFFFFFFFF)
+        return m
+
+
+class Answers(ResultRing):
+    """Has no errors: answers where there is nothing, and to writes."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        with m.If(self.host.request):
+            m.d.sync += self.host.error.eq(0)
+        return m
+
+
+def _run(component, run, block, pause):
+    widths = [WIDTHS[counter] for counter in Counter]
+    run(component, "counters_bench", config=CONFIG.to_words(), block=block, widths=widths, pause=pause)
+
+
+@pytest.mark.parametrize("pause", PATTERNS[:3])
+@pytest.mark.parametrize("block", ["counters", "ring"])
+def test_golden(block, pause):
+    _run(Counters(WIDTHS) if block == "counters" else ResultRing(CONFIG), run_cocotb, block, pause)
+
+
+@pytest.mark.parametrize("variant", [KeepsResults, Stops])
+def test_broken_counters(variant):
+    _run(variant(WIDTHS), expect_failure, "counters", "never")
+
+
+def test_broken_ring():
+    _run(Answers(CONFIG), expect_failure, "ring", "never")

@@ -1,0 +1,111 @@
+"""Bench of the tile's windows and of the scale registers."""
+
+import random
+
+import cocotb
+from cocotb.triggers import FallingEdge, ReadOnly
+
+from cocotb_tests.host_port import HostPortDriver
+from cocotb_tests.runner import parameters
+from cocotb_tests.streams import cycles, start
+from firmware_py.isa import SCALE_REGISTERS
+from firmware_py.registers import STREAM_SHIFT, WINDOW_SHIFT, Stream, Window
+
+BLOCK = parameters()["block"]
+WINDOWS = (Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE)
+
+
+class Port:
+    """Answers a port after some cycles, with a word that says what it was asked, and an error at every seventh address."""
+
+    def __init__(self, dut, name: str, delay: int) -> None:
+        self.dut, self.name, self.delay = dut, name, delay
+        self.asked: list[tuple[int, ...]] = []
+        for part in ("ack", "r_data", "error"):
+            self.pin(part).value = 0
+        cocotb.start_soon(self._run())
+
+    def pin(self, part: str):
+        return getattr(self.dut, f"{self.name}__{part}")
+
+    async def _run(self) -> None:
+        parts = ("addr", "write", "w_data") + (("window",) if self.name == "o_tile" else ())
+        while True:
+            await FallingEdge(self.dut.clk)
+            await ReadOnly()
+            if not int(self.pin("request").value):
+                continue
+            asked = tuple(int(self.pin(part).value) for part in parts)
+            await cycles(self.dut, self.delay)
+            self.pin("ack").value, self.pin("r_data").value = 1, self.answer(asked[0])
+            self.pin("error").value = int(asked[0] % 7 == 0)
+            self.asked.append(asked)
+            await FallingEdge(self.dut.clk)
+            self.pin("ack").value = 0
+
+    def answer(self, address: int) -> int:
+        """Return the word that this port gives at an address."""
+        return (address * 2654435761 + (self.name == "o_tile")) & 0xFFFFFFFF
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "windows")
+async def leads(dut):
+    """Each access reaches its port once, whole, with its window; the answer and the error come back; the other port hears nothing."""
+    rng = random.Random(7)
+    hosts = {window: HostPortDriver(dut, window.name.lower()) for window in WINDOWS}
+    for window in WINDOWS:
+        for part in ("addr", "write", "w_data"):
+            getattr(dut, f"{window.name.lower()}__{part}").value = 0
+    tile, rounding = Port(dut, "o_tile", 2), Port(dut, "o_rounding", 1)
+    await start(dut)
+    for _ in range(200):
+        window = rng.choice(WINDOWS)
+        address = rng.getrandbits(WINDOW_SHIFT)
+        if window is Window.RANDOM:
+            address = rng.choice(list(Stream)) << STREAM_SHIFT | rng.getrandbits(STREAM_SHIFT)
+        to_rounding = window is Window.RANDOM and address >> STREAM_SHIFT == Stream.ROUNDING
+        at = address & ((1 << STREAM_SHIFT) - 1) if to_rounding else address
+        value = rng.choice((None, rng.getrandbits(32)))
+        port, other = (rounding, tile) if to_rounding else (tile, rounding)
+        port.asked.clear()
+        word, error = await hosts[window].access(address, value)
+        expected = (at, int(value is not None), value or 0)
+        assert port.asked == [expected if to_rounding else (*expected, window & 3)], f"{window.name} {address:#x}: {port.asked}"
+        assert (word, error) == (port.answer(at), at % 7 == 0)
+        assert not other.asked
+        port.asked.clear()
+        await cycles(dut, rng.randint(0, 2))
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "scales")
+async def holds(dut):
+    """A register has what the host or NORM2 wrote last, with the sign of its exponent, whichever is read meanwhile."""
+    rng = random.Random(9)
+    host = HostPortDriver(dut)
+    for name in ("index", "n_index", "n_mantissa", "n_en"):
+        getattr(dut, name).value = 0
+    await start(dut)
+    words = {}
+    for i in range(SCALE_REGISTERS):
+        words[i] = rng.getrandbits(24)
+        await host.write(i, words[i])
+    for _ in range(200):
+        i = rng.randrange(SCALE_REGISTERS)
+        action = rng.choice(("host", "norm", "read"))
+        if action == "host":
+            words[i] = rng.getrandbits(24)
+            await host.write(i, words[i])
+        elif action == "norm":
+            mantissa = rng.getrandbits(16)
+            words[i] = mantissa | parameters()["norm_exponent"] << 16
+            dut.n_index.value, dut.n_mantissa.value, dut.n_en.value = i, mantissa, 1
+            await FallingEdge(dut.clk)
+            dut.n_en.value = 0
+        else:
+            assert await host.read(i) == words[i], f"register {i}"
+        j = rng.randrange(SCALE_REGISTERS)
+        dut.index.value = j
+        await cycles(dut, 3)
+        exponent = words[j] >> 16
+        assert int(dut.mantissa.value) == words[j] & 0xFFFF, f"mantissa of register {j}"
+        assert dut.exponent.value.to_signed() == (exponent ^ 128) - 128, f"exponent of register {j}"
