@@ -5,7 +5,7 @@ The golden function of rtl/emulated_tile.py; docs/machine.md, The tile.
 
 import numpy as np
 
-from .device import update
+from .device import update, write_noise
 from .formats import rshift, sat
 from .jit import inlined
 from .streams import gauss, xorshift
@@ -58,13 +58,18 @@ def convert(sums, n, bits, sense_max):
 
 
 @inlined
-def update_row(cells, spread, row, counts, chosen, states, tile, has_spread, noisy):
-    """Move the cells of one row that were pulsed. They are few and anywhere: listing them first spares the processor the guessing."""
+def update_row(cells, spread, row, counts, chosen, states, tile, shared, has_spread, noisy):
+    """Move the cells of one row that were pulsed. Where that takes long they are listed first: they are few, and anywhere."""
+    lanes = counts.shape[0]
+    if not (has_spread or noisy):
+        for c in range(lanes):
+            cells[row, c] = update(cells[row, c], counts[c], 0, np.int32(0), shared, False)
+        return
     n = 0
-    for c in range(counts.shape[0]):
+    for c in range(lanes):
         chosen[n] = c
         n += counts[c] != 0
     for i in range(n):
         c = chosen[i]
-        word = np.int64(states[c]) & 0xFFFFFFFF if noisy else 0
-        cells[row, c] = update(np.int64(cells[row, c]), np.int64(counts[c]), np.int64(spread[row, c]), word, tile, has_spread)
+        noise = np.int32(write_noise(tile, np.int64(counts[c]), np.int64(states[c]) & 0xFFFFFFFF)) if noisy else np.int32(0)
+        cells[row, c] = update(cells[row, c], counts[c], spread[row, c], noise, shared, has_spread)

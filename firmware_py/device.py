@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from .config import Config, DeviceKind
-from .formats import rshift
 from .jit import inlined
 from .registers import TILE_WORDS, TileParameter
 from .streams import GAUSS_SIGMA, draws, gauss
@@ -215,28 +214,45 @@ def parameter_bits(config: Config, offset: int) -> int | None:
 
 
 @inlined
-def update(g, count, spread, word, tile, cell_has_spread):
-    """Return a cell after `count` pulses (signed) in one go; `word` is the lane's write-noise word. int64 (docs/machine.md, The tile)."""
-    if count == 0:
-        return g
-    n = abs(count)
-    factor = 1 << FACTOR_FRAC
-    high, low = tile[_BOUND_UP], tile[_BOUND_DOWN]
+def parameters(tile):
+    """Return the words that all updates share as int32 numbers, which a compiler can keep: two bases, slopes, bounds, units."""
+    i32 = np.int32
+    return (
+        (i32(tile[_BASE_UP]), i32(tile[_BASE_DOWN])),
+        (i32(tile[_SLOPE_UP]), i32(tile[_SLOPE_DOWN])),
+        (i32(tile[_BOUND_UP]), i32(tile[_BOUND_DOWN])),
+        (i32(tile[_STEP_UNIT]), i32(tile[_BOUND_UNIT])),
+    )
+
+
+@inlined
+def write_noise(tile, count, word):
+    """Return the noise of `count` pulses in one go, before the rounding; `word` is the lane's write-noise word. int64."""
+    return gauss(word) * tile[_ROOT + abs(count)]
+
+
+@inlined
+def update(g, count, spread, noise, shared, cell_has_spread):
+    """Return a cell after `count` pulses (signed) in one go; `shared` is from `parameters` (docs/machine.md, The tile).
+
+    The largest product, 31 pulses of the largest step, takes 30 bits: everything is cast to int32, and eight lanes are one instruction.
+    """
+    i32 = np.int32
+    bases, slopes, (high, low), (step_unit, bound_unit) = shared
+    factor, stays = i32(1 << FACTOR_FRAC), count == 0
     if cell_has_spread:
-        step_code = ((spread & 15) ^ 8) - 8
-        bound_code = ((spread >> 4) ^ 8) - 8
-        if bound_code == STUCK:
-            return g
-        factor += step_code * tile[_STEP_UNIT]
-        high += bound_code * tile[_BOUND_UNIT]
-        low -= bound_code * tile[_BOUND_UNIT]
-    base = tile[_BASE_UP] if count > 0 else tile[_BASE_DOWN]
-    slope = tile[_SLOPE_UP] if count > 0 else tile[_SLOPE_DOWN]
-    step = max(0, base - ((slope * g) >> SLOPE_SHIFT))
-    move = n * factor * step
-    noise = gauss(word) * tile[_ROOT + n]
-    total = (move if count > 0 else -move) + noise
-    return min(max(g + rshift(total, UPDATE_FRAC), low), high)
+        step_code = i32(((spread & 15) ^ 8) - 8)
+        bound_code = i32(((spread >> 4) ^ 8) - 8)
+        stays |= bound_code == STUCK
+        factor = i32(factor + step_code * step_unit)
+        high = i32(high + bound_code * bound_unit)
+        low = i32(low - bound_code * bound_unit)
+    base, slope = (bases[0], slopes[0]) if count > 0 else (bases[1], slopes[1])
+    step = max(i32(0), i32(base - i32(i32(slope * g) >> i32(SLOPE_SHIFT))))
+    total = i32(i32(i32(count * factor) * step) + noise)
+    size = i32(i32(abs(total) + i32(1 << (UPDATE_FRAC - 1))) >> i32(UPDATE_FRAC))
+    moved = min(max(i32(g + (size if total >= 0 else i32(-size))), low), high)
+    return g if stays else moved
 
 
 PRESETS = {

@@ -9,6 +9,7 @@ import numpy as np
 
 from .activation import activate, fprime
 from .crossbar import add_read_noise, convert, multiply_columns, multiply_rows, update_row
+from .device import parameters
 from .formats import bit_length, rshift, sat, shift
 from .isa import SCALE_LOG2_MAX, Function, Op
 from .jit import inlined, jit
@@ -168,8 +169,8 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     col0, scale_log2 = region[2] >> 16, region[2] & 0xFFFF
     row_offset, col_offset = region[3] >> 16, region[3] & 0xFFFF
     lose, q = pulse_shift(m.scales[scale, 1], scale_log2, _magnitude(m, f, cols_vector))
-    line, planned, counts, rounding, write, tile_words = m.line, m.planned, m.counts, m.rounding, m.write, m.tile
-    cells, spread, logging = m.cells, m.spread, m.log.shape[0] > 0
+    line, planned, counts, rounding, write = m.line, m.planned, m.counts, m.rounding, m.write
+    cells, spread, shared, logging = m.cells, m.spread, parameters(m.tile), m.log.shape[0] > 0
     _gather(m, f, cols_vector, col_offset, cols, line)
     planned[:] = 0
     if q <= 3:
@@ -187,7 +188,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
             if up + down:
                 all_up += up
                 all_down += down
-                update_row(cells, spread, row0 + r, counts, m.words, write, tile_words, f.spread, f.write_stream)
+                update_row(cells, spread, row0 + r, counts, m.words, write, m.tile, shared, f.spread, f.write_stream)
                 if logging:
                     _log_row(m, tile, (region[0] & 0xFFFF) + r)
     m.counters[_UP] += all_up

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from firmware_py.config import DEFAULT, IDEAL
-from firmware_py.device import PRESETS, Device, quantise_cells, update, with_values
-from firmware_py.registers import TileParameter
+from firmware_py.device import PRESETS, Device, parameters, quantise_cells, update, with_values, write_noise
 from firmware_py.streams import draws
 
 LSB = 1 << DEFAULT.cell_frac
@@ -13,6 +12,12 @@ LSB = 1 << DEFAULT.cell_frac
 
 def words(device: Device) -> np.ndarray:
     return np.array(device.tile_words(DEFAULT), np.int64)
+
+
+def moved(g: int, count: int, table: np.ndarray, *, spread: int = 0, word: int | None = None) -> int:
+    """Return where a cell goes; without a noise word there is no write noise."""
+    noise = 0 if word is None else write_noise(table, count, word)
+    return int(update(g, count, spread, noise, parameters(table), 1))
 
 
 def quiet(name: str) -> Device:
@@ -28,16 +33,16 @@ def test_a_step_is_the_linear_step(name: str, count: int) -> None:
         slope, bound = (device.slope_up, device.bound_up) if count > 0 else (device.slope_down, device.bound_down)
         exact = start / LSB + count * device.dw_min * (1 - slope * start / LSB / bound)
         exact = min(max(exact, device.bound_down), device.bound_up)
-        moved = update(start, count, 0, 0, words(device), 1)
+        end = moved(start, count, words(device))
         # A step is cut to 1/64 LSB, its words are rounded (one in 420 for the slope of ecram-mo), and the sum is rounded once.
-        assert abs(moved / LSB - exact) * LSB <= 0.5 + abs(count) * (1.5 / 64 + 0.004)
+        assert abs(end / LSB - exact) * LSB <= 0.5 + abs(count) * (1.5 / 64 + 0.004)
 
 
 def test_bounds_hold_and_steps_never_turn_round() -> None:
     table = words(quiet("ecram"))
     g = 0
     for count in [31] * 100 + [-31] * 200:
-        before, g = g, int(update(g, count, 0, 0, table, 1))
+        before, g = g, moved(g, count, table)
         assert (g - before) * count >= 0
         assert round(-0.83 * LSB) <= g <= round(1.17 * LSB)
     assert g == round(-0.83 * LSB)
@@ -46,7 +51,8 @@ def test_bounds_hold_and_steps_never_turn_round() -> None:
 @pytest.mark.parametrize("n", [1, 4, 31])
 def test_write_noise_grows_with_the_root_of_the_pulses(n: int) -> None:
     device = with_values(PRESETS["ecram"], step_spread=0, bound_spread=0)
-    moves = np.array([update(0, n, 0, int(w), words(device), 1) for w in draws(20000, 3)])
+    table = words(device)
+    moves = np.array([moved(0, n, table, word=int(w)) for w in draws(20000, 3)])
     assert np.mean(moves) == pytest.approx(n * device.dw_min * LSB, rel=0.02)
     assert np.std(moves) == pytest.approx(n**0.5 * 0.3 * device.dw_min * LSB, rel=0.02)
 
@@ -55,11 +61,9 @@ def test_spread_words_have_the_spread() -> None:
     device, config = PRESETS["ecram"], DEFAULT
     table, spread = words(device), device.spread_words(DEFAULT, 5)
     assert spread.shape == (config.rows, config.tile_cols)
-    quiet_table = table.copy()
-    quiet_table[TileParameter.ROOT :] = 0
-    steps = np.array([update(0, 31, int(s), 0, quiet_table, 1) for s in spread.ravel()])
+    steps = np.array([moved(0, 31, table, spread=int(s)) for s in spread.ravel()])
     assert np.std(steps) / np.mean(steps) == pytest.approx(0.1, rel=0.08)
-    tops = np.array([max(update(g, 31, int(s), 0, quiet_table, 1) for g in (20000, 24000)) for s in spread.ravel()[:2000]])
+    tops = np.array([max(moved(g, 31, table, spread=int(s)) for g in (20000, 24000)) for s in spread.ravel()[:2000]])
     assert np.std(tops) / LSB == pytest.approx(0.05, rel=0.15)
     assert np.array_equal(spread, device.spread_words(DEFAULT, 5))
     assert not np.array_equal(spread, device.spread_words(DEFAULT, 6))
@@ -71,7 +75,7 @@ def test_stuck_cells_stay() -> None:
     stuck = (spread >> 4) == 8
     assert np.mean(stuck) == pytest.approx(0.11, abs=0.015)
     table = words(device)
-    assert all((update(100, 5, int(s), 0, table, 1) == 100) == bool(k) for s, k in zip(spread.ravel(), stuck.ravel(), strict=True))
+    assert all((moved(100, 5, table, spread=int(s)) == 100) == bool(k) for s, k in zip(spread.ravel(), stuck.ravel(), strict=True))
 
 
 def test_quantised_cells_are_the_nearest_inside_the_bounds() -> None:
