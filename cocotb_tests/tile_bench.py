@@ -11,7 +11,7 @@ from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
 from firmware_py.config import Config, DeviceKind
-from firmware_py.device import STUCK, parameter_bits, update
+from firmware_py.device import STUCK, parameter_bits, shared_words, update, write_noise
 from firmware_py.formats import rshift, sat
 from firmware_py.isa import Op
 from firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
@@ -78,12 +78,14 @@ class Model:
     def pulse(self, command: dict, counts: list[list[int]]) -> int:
         """Apply the rows of counts that came and return the pulses in them."""
         rows, _ = self.block(command)
+        shared = shared_words(self.tile)
         for row, line in enumerate(counts, rows.start):
             if FULL:
                 self.write = [xorshift(w) for w in self.write]
             for col, count in enumerate(line):
-                word = self.write[col] if FULL else 0
-                self.cells[row, col] = update(int(self.cells[row, col]), count, int(self.spread[row, col]), word, self.tile, CONFIG.spread)
+                noise = write_noise(self.tile, count, self.write[col]) if FULL else 0
+                cell, spread = int(self.cells[row, col]), int(self.spread[row, col])
+                self.cells[row, col] = update(cell, count, spread, noise, shared, CONFIG.spread)
         return sum(abs(n) for line in counts for n in line)
 
 

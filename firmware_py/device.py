@@ -214,7 +214,7 @@ def parameter_bits(config: Config, offset: int) -> int | None:
 
 
 @inlined
-def parameters(tile):
+def shared_words(tile):
     """Return the words that all updates share as int32 numbers, which a compiler can keep: two bases, slopes, bounds, units."""
     i32 = np.int32
     return (
@@ -233,7 +233,7 @@ def write_noise(tile, count, word):
 
 @inlined
 def update(g, count, spread, noise, shared, cell_has_spread):
-    """Return a cell after `count` pulses (signed) in one go; `shared` is from `parameters` (docs/machine.md, The tile).
+    """Return a cell after `count` pulses (signed) in one go; `shared` is from `shared_words` (docs/machine.md, The tile).
 
     The largest product, 31 pulses of the largest step, takes 30 bits: everything is cast to int32, and eight lanes are one instruction.
     """

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from firmware_py.config import DEFAULT, IDEAL
-from firmware_py.device import PRESETS, Device, parameters, quantise_cells, update, with_values, write_noise
+from firmware_py.device import PRESETS, Device, quantise_cells, shared_words, update, with_values, write_noise
 from firmware_py.streams import draws
 
 LSB = 1 << DEFAULT.cell_frac
@@ -17,7 +17,7 @@ def words(device: Device) -> np.ndarray:
 def moved(g: int, count: int, table: np.ndarray, *, spread: int = 0, word: int | None = None) -> int:
     """Return where a cell goes; without a noise word there is no write noise."""
     noise = 0 if word is None else write_noise(table, count, word)
-    return int(update(g, count, spread, noise, parameters(table), 1))
+    return int(update(g, count, spread, noise, shared_words(table), 1))
 
 
 def quiet(name: str) -> Device:
