@@ -131,8 +131,9 @@ or as they are.
 
 {ranges}
 
-The sense word of an error read is worth weight_scale / 128, so what auto-range saves grows with weight_scale. At 4 the network learns
-without it too, because a PULSE takes the 16-bit error words, normalised by their own magnitude, and not the 8-bit drives.
+What auto-range saves grows with weight_scale, because the sense word of an error read is worth weight_scale / 128. At 4 errors are still
+well above that, and above the drive's 1/128: the network learns alike without it, and would do so with pulses planned from 8-bit errors
+(measured: 95.3 at 4, 92.1 at 8, 57.0 at 16).
 """
     )
 
