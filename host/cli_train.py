@@ -178,7 +178,7 @@ def _train_software(settings: Settings, epochs: int, json: str | None) -> None:
 
 def _summary(result: dict[str, Any]) -> None:
     if result["test_accuracy"]:
-        console.print(f"Test accuracy {100 * result['test_accuracy'][-1]:.2f} % after {result['epochs']} epochs", style="bold green")
+        console.print(f"Test accuracy {100 * result['test_accuracy'][-1]:.2f} % after epoch {result['epochs']}", style="bold green")
     if result.get("reference"):
         console.print(f"Software reference (float64) {100 * result['reference']['test_accuracy'][-1]:.2f} %")
     if result.get("conductance_digest"):
