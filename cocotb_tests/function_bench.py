@@ -75,7 +75,7 @@ def finish(function: Function, word: int, derivative: int) -> tuple[int, int]:
 
 @cocotb.test(timeout_time=2, timeout_unit="ms", skip=PARAMETERS["block"] != "finish")
 async def finishes(dut):
-    """Every function, at ascending addresses, one write a word, in the cycle after it came."""
+    """Every function, at ascending addresses, one write a word."""
     rng = random.Random(4)
     dut.clear.value, dut.function.value, dut.w_base.value = 0, 0, 0
     source = Source(dut, "i", word_layout(CONFIG), pause=pattern(PAUSE, 5))

@@ -24,7 +24,7 @@ SHIFTS = range(CONFIG.range_min, CONFIG.range_max + 1)
 async def drives(dut):
     """Every auto-range shift: rounding, saturation, and what of it counts."""
     rng = random.Random(1)
-    dut.shift.value = 0
+    dut.clear.value, dut.shift.value = 0, 0
     source = Source(dut, "i", element_layout(CONFIG), pause=pattern(PAUSE, 2))
     sink = Sink(dut, "o", signed(CONFIG.drive_bits), pause=sink_pause(PAUSE, 3))
     clamped = [0]

@@ -9,7 +9,7 @@ from cocotb_tests.runner import expect_failure, run_cocotb
 from rtl.numbers import clamp, rshift, rshift_by, sat
 from rtl.xorshift import gauss, xorshift
 
-WIDTH, SHIFTS, LIMIT = 11, (0, 1, 2, 5, 10, 11, 12), 100
+WIDTH, SHIFTS, LIMIT = 11, (0, 1, 2, 5, 10, 11, 12), 127
 WORD = signed(WIDTH)
 
 
@@ -65,12 +65,17 @@ def test_widths():
     assert rshift(n, 2).shape() == unsigned(3)
 
 
+def test_a_limit_that_is_no_power_of_two_less_one_is_refused():
+    with pytest.raises(ValueError, match="Limit must be a power of two less one, not 100"):
+        sat(Signal(WORD), 100)
+
+
 @pytest.mark.parametrize(
     ("name", "variant"),
     [
         ("rshift", lambda value, n: (value + (1 << n >> 1)) >> n),
         ("rshift_by", lambda value, n: value >> n),
-        ("sat", lambda value, limit: sat(value, limit - 1)),
+        ("sat", lambda value, limit: sat(value, limit >> 1)),
         ("clamp", lambda value, low, high: clamp(value, low, low)),
         ("xorshift", lambda word: xorshift(word ^ 1)),
         ("gauss", lambda word: gauss(word) + 1),

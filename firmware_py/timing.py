@@ -3,21 +3,21 @@
 from .isa import Op
 from .jit import jit
 
-READ_OVERHEAD = 7
+READ_OVERHEAD = 9
 """Cycles of a READ beyond one a row and one a column."""
-READT_OVERHEAD = 6
+READT_OVERHEAD = 8
 """Cycles of a READT beyond one a row, one a column and the adder tree over the columns."""
 TREE_TAIL, TREE_LEVELS = 2, 3
 """Adder levels of READT that cost no cycle, and levels that each further cycle does."""
-PULSE_OVERHEAD = 10
+PULSE_OVERHEAD = 12
 """Cycles of a PULSE beyond one a row and one a column."""
-ERR_OVERHEAD = 4
+ERR_OVERHEAD = 6
 """Cycles of an ERR beyond one an element."""
-NORM2_OVERHEAD = 6
+NORM2_OVERHEAD = 9
 """Cycles of a NORM2 beyond one an element."""
-AXPY_OVERHEAD = 5
+AXPY_OVERHEAD = 9
 """Cycles of an AXPY beyond one an element."""
-ALU_CYCLES = 9
+ALU_CYCLES = 10
 """Least cycles of an ERR, NORM2 or AXPY: what it takes to fetch through a NEXT, so that fetching never shows."""
 NEXT_CYCLES = 1
 """Cycles of a NEXT; those that it waits are not counted."""

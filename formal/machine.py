@@ -79,6 +79,12 @@ class _Sequencer(Harness):
         dut = self.dut
         return dut.clear & ~dut.run & ~dut.begin & ~dut.cmd.valid & ~dut.sample_take & ~dut.step
 
+    def begun(self, m: Module):
+        """Assume that instructions come as a stream; then what has begun runs on, and is what it was."""
+        holds(m, self.dut.ins, Assume, dropped=self.dut.clear)
+        same = [self.signal(f"{kind}1") == self.signal(kind) for kind in ("reads", "pulse", "alu")]
+        self.lemmas(m, ~self.signal("begun") | self.dut.clear | (self.dut.run & Cat(same).all()))
+
 
 class SequencerAbort(_Sequencer):
     """The cycle after `abort`, in any state, nothing runs; it stays so until `start`, and the tile is aborted until it is safe."""
@@ -130,6 +136,7 @@ class SequencerFault(_Sequencer):
     def check(self, m: Module, dut):
         faulty = dut.ins.valid & (dut.ins.p.fault != Fault.NONE)
         at_work = ~dut.clear
+        self.begun(m)
         m.d.comb += Assert(~dut.sample_take | dut.sample_ready)
         with m.If(faulty & at_work):
             m.d.comb += [Assert(~dut.run), Assert(~dut.begin), Assert(~dut.cmd.valid), Assert(~dut.sample_take), Assert(~dut.ins.ready)]
@@ -152,7 +159,7 @@ class SequencerCommand(_Sequencer):
             m.d.comb += self.dut.cmd.valid.eq(0)
 
     def check(self, m: Module, dut):
-        holds(m, dut.ins, Assume, dropped=dut.clear)
+        self.begun(m)
         m.d.comb += Assume(dut.bank == past(m, dut.bank))
         self.lemmas(m, ~self.signal("completed") | self.signal("commanded"))
         holds(m, dut.cmd, Assert, dropped=dut.clear)
@@ -179,6 +186,8 @@ class FetchJudges(Harness):
         with m.If(o.valid & (o.p.fault != Fault.UNKNOWN_WORD)):
             # NEXT has no function: it may be fetched through, and then that field is stale.
             m.d.comb += Assert(known | (o.p.op == Op.NEXT))
+        kept = Cat(Cat(self.signal("op"), self.signal("function")) == (op | function << 4) for op, function in LEGAL).any()
+        self.lemmas(m, ~self.signal("known") | kept)
         holds(m, o, Assert, drop=dut.clear)
 
 

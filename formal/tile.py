@@ -22,6 +22,19 @@ class _Tile(Harness):
     def make(self):
         return EmulatedTile(TINY)
 
+    def wants(self, m: Module):
+        """Assert that the bits which say what a command wants go with its state."""
+        fsm, op = self.inner.find_generated("fsm"), self.signal("op")
+        rows, columns, pulses = (fsm.state == fsm.encoding[name] for name in ("DRIVE ROWS", "DRIVE COLUMNS", "PULSE"))
+        self.lemmas(
+            m,
+            self.signal("driving") == (rows | columns),
+            self.signal("pulsing") == pulses,
+            ~rows | (op == Op.READ),
+            ~columns | (op == Op.READT),
+            ~pulses | (op == Op.PULSE),
+        )
+
 
 class TileOverlap(_Tile):
     """No read and pulse of a tile overlap: while a pulse is on its way into a cell, no row is driven, asked for or summed up."""
@@ -36,6 +49,7 @@ class TileOverlap(_Tile):
 
     def check(self, m: Module, dut):
         names = ("drive_row", "ask_row", "ask_column", "multiply1", "add2")
+        self.wants(m)
         reading = sum((self.signal(name) for name in names[1:]), self.signal(names[0])) != 0
         m.d.comb += [
             Assert(~(reading & self.signal("pulse").any())),
@@ -99,6 +113,7 @@ class TileStreams(_Tile):
             m.d.sync += fsm.state.eq(fsm.encoding["IDLE"])
 
     def check(self, m: Module, dut):
+        self.wants(m)
         holds(m, dut.sense, Assert, drop=dut.abort)
         holds(m, dut.completion, Assert)
 

@@ -1,8 +1,10 @@
 """The bus from the link to whatever has an address: one master, one window of addresses for each slave."""
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +17,9 @@ ADDRESS_BITS = 32
 
 
 class Decoder(wiring.Component):
-    """Passes a request to the slave whose window it points into, without delay; where there is none it answers with an error.
+    """Passes a request to the slave whose window it points into; where there is none it answers with an error.
+
+    The request and its answer are registered: they go a long way through the chip.
 
     Parameters
     ----------
@@ -47,15 +51,26 @@ class Decoder(wiring.Component):
         m = Module()
         number = self.bus.addr[WINDOW_SHIFT:]
         offset = self.bus.addr[:WINDOW_SHIFT]
-        m.d.comb += [self.bus.ack.eq(self.bus.request), self.bus.error.eq(1)]
-        for window, bits in self._windows.items():
-            slave = getattr(self, window.name.lower())
-            m.d.comb += [slave.addr.eq(offset), slave.w_data.eq(self.bus.w_data), slave.write.eq(self.bus.write)]
-            with m.If((number == window) & ~offset[bits:].any()):
-                m.d.comb += [
-                    slave.request.eq(self.bus.request),
-                    self.bus.ack.eq(slave.ack),
-                    self.bus.error.eq(slave.error),
-                    self.bus.r_data.eq(slave.r_data),
-                ]
+        waits, missing = Signal(), Signal()
+        acks, errors, words = [missing], [missing], []
+        m.d.comb += waits.eq(self.bus.request & ~self.bus.ack)
+        m.d.sync += missing.eq(waits)
+        with m.Switch(number):
+            for window, bits in self._windows.items():
+                slave = getattr(self, window.name.lower())
+                m.d.comb += [slave.addr.eq(offset), slave.w_data.eq(self.bus.w_data), slave.write.eq(self.bus.write)]
+                select = Signal(name=f"select_{window.name.lower()}")
+                m.d.sync += select.eq(0)
+                m.d.comb += slave.request.eq(select & ~self.bus.ack)
+                acks.append(select & slave.ack)
+                errors.append(select & slave.error)
+                words.append(select.replicate(32) & slave.r_data)
+                with m.Case(window):
+                    with m.If(~offset[bits:].any()):
+                        m.d.sync += [select.eq(waits), missing.eq(0)]
+        m.d.sync += [
+            self.bus.ack.eq(reduce(or_, acks) & ~self.bus.ack),
+            self.bus.error.eq(reduce(or_, errors)),
+            self.bus.r_data.eq(reduce(or_, words)),
+        ]
         return m

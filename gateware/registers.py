@@ -85,7 +85,7 @@ class Bank(wiring.Component):
 
         address = Signal(range(REGISTER_WORDS))
         inside = ~self.bus.addr[len(address) :].any()
-        ready = Signal()
+        ready, error = Signal(), Signal()
         first = self.bus.request & ~ready
         live, kept = Signal(32), Signal(32)
         is_live, listed, writable, is_scale = Signal(), Signal(), Signal(), Signal()
@@ -105,15 +105,16 @@ class Bank(wiring.Component):
             read.addr.eq(address),
             write.addr.eq(address),
             write.data.eq(self.bus.w_data & kept),
-            write.en.eq(first & self.bus.write & inside & writable & ~is_scale),
+            write.en.eq(ready & self.bus.write & ~error),
             self.scale.addr.eq(address - REG["SCALE"].address),
             self.scale.w_data.eq(self.bus.w_data),
             self.scale.write.eq(self.bus.write),
             self.scale.request.eq(self.bus.request & inside & is_scale),
             self.bus.ack.eq(ready),
             self.bus.r_data.eq(Mux(is_live, live, read.data)),
-            self.bus.error.eq(~inside | ~listed | (self.bus.write & ~writable)),
+            self.bus.error.eq(error),
         ]
+        m.d.sync += error.eq(~inside | ~listed | (self.bus.write & ~writable))
         m.d.sync += ready.eq(first & ~self.scale.request)
         with m.If(self.scale.request):
             m.d.comb += [self.bus.ack.eq(self.scale.ack), self.bus.r_data.eq(self.scale.r_data), self.bus.error.eq(self.scale.error)]

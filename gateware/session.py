@@ -318,7 +318,13 @@ class Session(wiring.Component):
         m.submodules.transmitter = transmitter = Transmitter()
 
         wiring.connect(m, wiring.flipped(self.rx), fifo.w_stream)
-        wiring.connect(m, fifo.r_stream, receiver.i)
+        # The FIFO's memory is slow, and bytes are rare: each waits in a register.
+        full, byte = Signal(), Signal(8)
+        m.d.comb += [fifo.r_stream.ready.eq(~full), receiver.i.valid.eq(full), receiver.i.payload.eq(byte)]
+        with m.If(~full):
+            m.d.sync += [full.eq(fifo.r_stream.valid), byte.eq(fifo.r_stream.payload)]
+        with m.Elif(receiver.i.ready):
+            m.d.sync += full.eq(0)
         wiring.connect(m, receiver.o, executor.i)
         wiring.connect(m, executor.o, transmitter.i)
         wiring.connect(m, transmitter.o, wiring.flipped(self.tx))
@@ -328,7 +334,7 @@ class Session(wiring.Component):
             executor.i_length.eq(receiver.length),
             executor.order_room.eq(self.order_room),
             executor.state.eq(self.state),
-            self.busy.eq(self.rx.valid | (fifo.r_level != 0) | receiver.busy | executor.busy | transmitter.busy),
+            self.busy.eq(self.rx.valid | (fifo.r_level != 0) | full | receiver.busy | executor.busy | transmitter.busy),
         ]
         m.d.comb += [getattr(self, name).eq(getattr(executor, name)) for name in ("start", "halt", "abort", "clear_credit", "nonce")]
         return m

@@ -1,6 +1,6 @@
 """What is done to a word before it is stored: saturation, the function, and the derivative that an error is multiplied by."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -25,7 +25,7 @@ word_layout = derivative_layout
 
 
 class Derivative(wiring.Component):
-    """Works out f' at each element of a stream: one a cycle, one cycle of latency; stalls with its consumer.
+    """Works out f' at each element of a stream: one a cycle, two cycles of latency; stalls with its consumer.
 
     The elements must be outputs of the function's own kind, so that f' lies in 0 to 1.
 
@@ -57,18 +57,26 @@ class Derivative(wiring.Component):
         m = Module()
         c = self._config
         is_sigmoid, is_tanh = self.function == Function.HADAMARD_SIGMOID, self.function == Function.HADAMARD_TANH
-        a = Signal(signed(c.vector_bits))
-        product = Signal(signed(2 * c.vector_bits + 1))
-        m.d.comb += [a.eq(self.i.p.word), self.i.ready.eq(~self.o.valid | self.o.ready)]
+        a = self.i.p.word[: c.vector_bits].as_signed()
+        valid1, word1, factor1, last1 = Signal(), Signal(signed(c.acc_bits)), Signal(signed(c.vector_bits + 1)), Signal()
+        product, move = Signal(signed(2 * c.vector_bits + 1)), Signal()
+        m.d.comb += [move.eq(~self.o.valid | self.o.ready), self.i.ready.eq(~valid1 | move)]
         with m.If(self.i.ready):
             m.d.sync += [
-                product.eq(a * Mux(is_sigmoid, c.one - a, a)),
-                self.o.p.word.eq(self.i.p.word),
-                self.o.p.last.eq(self.i.p.last),
-                self.o.valid.eq(self.i.valid),
+                valid1.eq(self.i.valid),
+                word1.eq(self.i.p.word),
+                factor1.eq(Mux(is_sigmoid, c.one - a, a)),
+                last1.eq(self.i.p.last),
+            ]
+        with m.If(move):
+            m.d.sync += [
+                self.o.valid.eq(valid1),
+                product.eq(word1[: c.vector_bits].as_signed() * factor1),
+                self.o.p.word.eq(word1),
+                self.o.p.last.eq(last1),
             ]
         with m.If(self.clear):
-            m.d.sync += self.o.valid.eq(0)
+            m.d.sync += [valid1.eq(0), self.o.valid.eq(0)]
 
         off = Signal()  # clipped ReLU at or below zero
         m.d.comb += off.eq((self.function == Function.HADAMARD_RELU) & (self.o.p.word <= 0))
@@ -78,7 +86,15 @@ class Derivative(wiring.Component):
 
 
 class Finish(wiring.Component):
-    """Saturates a word, applies the function and writes it: one word a cycle, written in the cycle after it came; never stalls.
+    """Saturates a word, applies the function and writes it: one word a cycle, written in the second cycle after it came; never stalls.
+
+    ======  ==========================================
+    stage   what is computed
+    ======  ==========================================
+    0       saturation; the table's address
+    1       the function; the product with the derivative
+    2       the product, rounded; written
+    ======  ==========================================
 
     Parameters
     ----------
@@ -92,13 +108,13 @@ class Finish(wiring.Component):
     i
         Words with their derivatives; always ready.
     done
-        The instruction's last word is here; it is written in the next cycle.
-    y
-        The saturated word in work.
+        The instruction's last word is written in the next cycle.
+    y, y_valid, y_last
+        The saturated word of stage 1.
     w_en, w_addr, w_data, w_final
         To vector memory; `w_final` tells that it is no partial sum.
     saturated
-        Words clamped in this cycle that count.
+        Words clamped that count, a cycle after they were.
     """
 
     def __init__(self, config: Config) -> None:
@@ -111,6 +127,8 @@ class Finish(wiring.Component):
                 "i": In(stream.Signature(word_layout(config))),
                 "done": Out(1),
                 "y": Out(signed(config.vector_bits)),
+                "y_valid": Out(1),
+                "y_last": Out(1),
                 "w_en": Out(1),
                 "w_addr": Out(16),
                 "w_data": Out(signed(config.acc_bits)),
@@ -122,57 +140,86 @@ class Finish(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        valid = self.i.valid
+        valid, word = self.i.valid, self.i.p.word
         partial = self.function == Function.PARTIAL
-        y, clipped = sat(self.i.p.word, c.vector_max)
-        m.d.comb += [self.i.ready.eq(1), self.y.eq(y), self.done.eq(valid & self.i.p.last)]
+        y, clipped = sat(word, c.vector_max)
+        m.d.comb += self.i.ready.eq(1)
 
-        # The table is looked up while the saturated word and its product are registered.
+        # Stage 0. Where a word is beyond the table, so is what saturation leaves of it: the address needs no saturated word. A negative
+        # word's size is its complement and one; the one is carried into the sum that rounds.
+        fine = c.pre_frac - TABLE_STEP_LOG2
+        size_bits = (TABLE_WORDS - 1).bit_length() + fine + 1
+        is_sigmoid, negative = self.function == Function.SIGMOID, word[-1]
+        size = word.as_unsigned() ^ negative.replicate(len(word))
+        half = Mux(is_sigmoid, 1 << fine, 1 << fine >> 1)
+        rounded = Signal(size_bits + 2)
+        m.d.comb += rounded.eq(Cat(negative, size[:size_bits]) + Cat(negative, half))
+        step = Mux(is_sigmoid, rounded[fine + 2 :], rounded[fine + 1 :])
         m.submodules.table = table = Memory(shape=c.vector_frac + 1, depth=TABLE_WORDS, init=tanh_table(c))
         lookup = table.read_port()
-        size = Signal(c.vector_bits - 1)
-        m.d.comb += size.eq(Mux(self.y < 0, -self.y, self.y))
-        fine = rshift(size, c.pre_frac - TABLE_STEP_LOG2)
-        coarse = rshift(size, c.pre_frac - TABLE_STEP_LOG2 + 1)
-        step = Signal(c.vector_bits)
         m.d.comb += [
-            step.eq(Mux(self.function == Function.SIGMOID, coarse, fine)),
-            lookup.addr.eq(Mux(step >= TABLE_WORDS, TABLE_WORDS - 1, step)),
+            lookup.addr.eq(Mux(size[size_bits:].any() | (step >= TABLE_WORDS), TABLE_WORDS - 1, step)),
             lookup.en.eq(valid),
         ]
-        kept, product = Signal(signed(c.acc_bits)), Signal(signed(c.vector_bits + c.vector_frac + 2))
-        function, index = Signal(4), Signal(16)
-        m.d.sync += self.w_en.eq(valid)
+
+        # Stage 1.
+        valid1, last1, clipped1, sigmoid1, curves1 = Signal(), Signal(), Signal(), Signal(), Signal()
+        function1, index = Signal(4), Signal(16)
+        kept1, fprime1, address1 = Signal(signed(c.acc_bits)), Signal(c.vector_frac + 1), Signal(16)
+        m.d.sync += valid1.eq(valid)
         with m.If(valid):
             m.d.sync += [
-                kept.eq(Mux(partial, self.i.p.word, self.y)),
-                product.eq(self.y * self.i.p.fprime),
-                function.eq(self.function),
-                self.w_addr.eq(self.w_base + index),
-                self.w_final.eq(~partial),
+                last1.eq(self.i.p.last),
+                clipped1.eq(clipped & ~partial),
+                kept1.eq(Mux(partial, word, y)),
+                fprime1.eq(self.i.p.fprime),
+                sigmoid1.eq(is_sigmoid),
+                curves1.eq(is_sigmoid | (self.function == Function.TANH)),
+                function1.eq(self.function),
+                address1.eq(self.w_base + index),
                 index.eq(Mux(self.i.p.last, 0, index + 1)),
             ]
-        with m.If(self.clear):
-            m.d.sync += [self.w_en.eq(0), index.eq(0)]
+        m.d.comb += [
+            self.y.eq(kept1),
+            self.y_valid.eq(valid1),
+            self.y_last.eq(last1),
+            self.done.eq(valid1 & last1),
+        ]
 
         gain = c.vector_frac - c.pre_frac
-        word = kept[: c.vector_bits].as_signed()
-        linear, over = sat(word << gain if gain >= 0 else rshift(word, -gain), c.vector_max)
-        tanh = Signal(signed(c.vector_frac + 2))
-        m.d.comb += tanh.eq(Mux(kept < 0, -lookup.data, lookup.data))
-        sigmoid = (tanh + (c.one + 1)) >> 1
-        with m.Switch(function):
+        y1, negative1 = self.y, kept1[-1]
+        linear, over = sat(y1 << gain if gain >= 0 else rshift(y1, -gain), c.vector_max)
+        # tanh, or one and tanh: the entry, or its complement and one.
+        entry = Cat(lookup.data, Const(0, 1)) ^ negative1.replicate(c.vector_frac + 2)
+        curve = Signal(signed(c.vector_frac + 3))
+        one = Mux(sigmoid1, c.one + 1, 0)
+        m.d.comb += curve.eq((Cat(negative1, entry).as_signed() + Cat(negative1, one, Const(0, 1)).as_signed()) >> 1)
+        # Whether the unit is passed shows in the entry, before the sum.
+        over_sigmoid, over_tanh = ~negative1 & (lookup.data > 2 * c.unit - c.one), lookup.data > c.unit
+        limit = Mux(negative1, -c.unit, c.unit)
+        curved = Mux(sigmoid1, Mux(over_sigmoid, limit, curve >> 1), Mux(over_tanh, limit, curve))
+        straight = Signal(signed(c.acc_bits))
+        with m.Switch(function1):
             with m.Case(Function.PARTIAL, Function.NONE):
-                m.d.comb += self.w_data.eq(kept)
-            with m.Case(Function.SIGMOID):
-                m.d.comb += self.w_data.eq(Mux(sigmoid > c.unit, c.unit, sigmoid))
-            with m.Case(Function.TANH):
-                m.d.comb += self.w_data.eq(sat(tanh, c.unit)[0])
+                m.d.comb += straight.eq(kept1)
             with m.Case(Function.RELU):
-                m.d.comb += self.w_data.eq(Mux(linear < 0, 0, Mux(linear > c.unit, c.unit, linear)))
+                m.d.comb += straight.eq(Mux(linear < 0, 0, Mux(linear > c.unit, c.unit, linear)))
             with m.Case(Function.LINEAR):
-                m.d.comb += self.w_data.eq(linear)
-            with m.Default():
-                m.d.comb += self.w_data.eq(rshift(product, c.vector_frac))
-        m.d.comb += self.saturated.eq((valid & clipped & ~partial) + (self.w_en & (function == Function.LINEAR) & over))
+                m.d.comb += straight.eq(linear)
+
+        # Stage 2.
+        stored2, product2, multiplied2 = Signal(signed(c.acc_bits)), Signal(signed(c.vector_bits + c.vector_frac + 1)), Signal()
+        m.d.sync += self.w_en.eq(valid1)
+        m.d.comb += self.w_data.eq(Mux(multiplied2, rshift(product2, c.vector_frac), stored2))
+        with m.If(valid1):
+            m.d.sync += [
+                stored2.eq(Mux(curves1, curved, straight)),
+                product2.eq(y1 * fprime1),
+                multiplied2.eq(function1 >= Function.HADAMARD_SIGMOID),
+                self.w_addr.eq(address1),
+                self.w_final.eq(function1 != Function.PARTIAL),
+            ]
+        m.d.sync += self.saturated.eq((valid1 & clipped1) + (valid1 & (function1 == Function.LINEAR) & over))
+        with m.If(self.clear):
+            m.d.sync += [valid1.eq(0), self.w_en.eq(0), index.eq(0)]
         return m

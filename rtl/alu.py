@@ -1,7 +1,7 @@
 """The vector arithmetic beside the crossbar: ERR, NORM2 and AXPY on one multiplier, and the scale registers that they use."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from firmware_py.config import Config
@@ -14,6 +14,8 @@ from .ports import HostPort, element_layout
 
 __all__ = ["Alu", "Scales"]
 
+SHIFT_MAX = 33
+"""Most bits that a product is shifted by: nothing is left of its 32, as after the 47 of docs/machine.md."""
 NORM_EXPONENT = 2
 """Exponent of a scale register that NORM2 wrote."""
 SUM_BITS = 46
@@ -58,8 +60,8 @@ class Scales(wiring.Component):
 class Alu(wiring.Component):
     """ERR, NORM2 and AXPY, one element a cycle.
 
-    ERR gives words after one cycle, AXPY after two. The errors of ERR come back through `square` from the finishing stage, which saturates
-    them. NORM2 writes its register four cycles after its last element.
+    ERR gives words after one cycle, AXPY after four. The errors of ERR come back through `square` from the finishing stage, which
+    saturates them. NORM2 writes its register seven cycles after its last element.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ class Alu(wiring.Component):
     clear
         Forget everything that is under way.
     op
-        Operation of the instruction in work.
+        Operation of the instruction in work, from the cycle before its first element on.
     i
         ERR: targets. NORM2: the vector. AXPY: the vector that is taken from.
     i_derivative
@@ -115,8 +117,9 @@ class Alu(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
+        # Elements come later than their operation.
         err, norm2, axpy = Signal(), Signal(), Signal()
-        m.d.comb += [err.eq(self.op == Op.ERR), norm2.eq(self.op == Op.NORM2), axpy.eq(self.op == Op.AXPY)]
+        m.d.sync += [err.eq(self.op == Op.ERR), norm2.eq(self.op == Op.NORM2), axpy.eq(self.op == Op.AXPY)]
 
         # Elements join here.
         fire = Signal()
@@ -130,49 +133,61 @@ class Alu(wiring.Component):
             taken.eq(derived.word),
         ]
 
-        # The one multiplier: squares of errors, squares of NORM2, mantissa * a of AXPY, mantissa * norm at the end of NORM2.
-        left, right, product = Signal(signed(17)), Signal(signed(17)), Signal(signed(33))
+        # The one multiplier: squares of errors, squares of NORM2, mantissa * |a| of AXPY, mantissa * norm at the end of NORM2.
+        left, right, product = Signal(signed(17)), Signal(signed(17)), Signal(32)
         norm, scaling = Signal(16), Signal()
-        m.d.comb += [left.eq(self.square), right.eq(self.square)]
+        m.d.sync += [left.eq(self.square), right.eq(self.square), product.eq(left * right)]
         with m.If(norm2):
-            m.d.comb += [left.eq(Mux(scaling, norm, a)), right.eq(Mux(scaling, self.mantissa, a))]
+            m.d.sync += [left.eq(Mux(scaling, norm, a)), right.eq(Mux(scaling, self.mantissa, a))]
         with m.If(axpy):
-            m.d.comb += [left.eq(taken), right.eq(self.mantissa)]
-        m.d.sync += product.eq(left * right)
+            m.d.sync += [left.eq(abs(taken)), right.eq(self.mantissa)]
 
         # One barrel shifter: AXPY's products right, NORM2's either way. A left shift by k is one by 16 and then right by 16 - k. How far
         # is known two cycles before the first product.
-        amount, bits, raise_ = Signal(signed(10)), Signal(range(48)), Signal()
+        amount, bits, raise_ = Signal(signed(10)), Signal(range(SHIFT_MAX + 1)), Signal()
         back = amount < 0
         m.d.comb += amount.eq(Mux(norm2, 14, 16) - self.exponent)
         m.d.sync += raise_.eq(norm2 & back)
         with m.If(norm2 & back):
             m.d.sync += bits.eq(Mux(amount < -16, 0, amount + 16))
         with m.Else():
-            m.d.sync += bits.eq(Mux(back, 0, Mux(amount > 47, 47, amount)))
-        raised = Cat(Const(0, 16), product[:16], Const(0, 1)).as_signed()
-        shifted = Signal(signed(34))
-        m.d.comb += shifted.eq(rshift_by(Mux(raise_, raised, product), bits, most=47))
-
-        # ERR: one stage. AXPY: the product, then the difference.
-        second, b, b_fprime, b_last = Signal(), Signal(signed(c.acc_bits)), Signal(c.vector_frac + 1), Signal()
-        m.d.sync += [second.eq(fire & axpy), b.eq(plain.word), b_fprime.eq(derived.fprime), b_last.eq(plain.last)]
-        difference, _ = sat(b - shifted, (1 << (c.acc_bits - 1)) - 1)
+            m.d.sync += bits.eq(Mux(back, 0, Mux(amount > SHIFT_MAX, SHIFT_MAX, amount)))
+        shifted, overflow = Signal(33), Signal()
         m.d.sync += [
-            self.o.valid.eq((fire & err) | second),
+            shifted.eq(rshift_by(Mux(raise_, product[:16] << 16, product), bits)),
+            overflow.eq(raise_ & product[16:].any()),
+        ]
+
+        # ERR: one stage. AXPY: the factors, the product, its shift, then the difference; less a negative product is a sum.
+        beside = data.StructLayout({"valid": 1, "less": 1, "word": signed(c.acc_bits), "fprime": c.vector_frac + 1, "last": 1})
+        b1, b2, b3 = (Signal(beside, name=f"b{stage}") for stage in (1, 2, 3))
+        m.d.sync += [
+            b1.valid.eq(fire & axpy),
+            b1.less.eq(taken >= 0),
+            b1.word.eq(plain.word),
+            b1.fprime.eq(derived.fprime),
+            b1.last.eq(plain.last),
+            b2.eq(b1),
+            b3.eq(b2),
+        ]
+        term = Cat(b3.less, shifted ^ b3.less.replicate(len(shifted)), b3.less).as_signed()
+        difference, _ = sat((Cat(b3.less, b3.word).as_signed() + term) >> 1, (1 << (c.acc_bits - 1)) - 1)
+        m.d.sync += [
+            self.o.valid.eq((fire & err) | b3.valid),
             self.o.p.word.eq(Mux(axpy, difference, plain.word - derived.word)),
-            self.o.p.fprime.eq(Mux(axpy, b_fprime, derived.fprime)),
-            self.o.p.last.eq(Mux(axpy, b_last, plain.last)),
+            self.o.p.fprime.eq(Mux(axpy, b3.fprime, derived.fprime)),
+            self.o.p.last.eq(Mux(axpy, b3.last, plain.last)),
         ]
 
         # Sums of squares. The last of an ERR arrives when the next instruction has begun.
-        square, last, from_error, is_error = Signal(), Signal(), Signal(), Signal()
-        total, complete = Signal(SUM_BITS), Signal()
+        square1, last1, square, last, from_error = Signal(), Signal(), Signal(), Signal(), Signal(3)
+        total, complete, is_error = Signal(SUM_BITS), Signal(), from_error[-1]
         m.d.sync += [
-            square.eq((self.square_valid & err) | (fire & norm2)),
-            from_error.eq(err),
-            is_error.eq(from_error),
-            last.eq(Mux(norm2, plain.last, self.square_last)),
+            square1.eq((self.square_valid & err) | (fire & norm2)),
+            last1.eq(Mux(norm2, plain.last, self.square_last)),
+            square.eq(square1),
+            last.eq(last1),
+            from_error.eq(Cat(err, from_error)),
             complete.eq(square & last),
         ]
         with m.If(square):
@@ -183,12 +198,12 @@ class Alu(wiring.Component):
         m.d.comb += [self.loss.eq(rounded), self.loss_en.eq(complete & is_error)]
 
         # The end of NORM2.
-        scaled = Signal()
-        m.d.sync += [scaling.eq(complete & ~is_error), scaled.eq(scaling)]
+        scaled = Signal(3)
+        m.d.sync += [scaling.eq(complete & ~is_error), scaled.eq(Cat(scaling, scaled))]
         with m.If(complete):
-            m.d.sync += norm.eq(Mux(rounded > 0xFFFF, 0xFFFF, rounded))
-        too_large = (raise_ & product[16:].any()) | (shifted > 0xFFFF)
-        m.d.comb += [self.norm_en.eq(scaled), self.norm.eq(Mux(too_large, 0xFFFF, shifted))]
+            m.d.sync += norm.eq(Mux(rounded >= 1 << 16, 0xFFFF, rounded))
+        too_large = overflow | (shifted >= 1 << 16)
+        m.d.comb += [self.norm_en.eq(scaled[-1]), self.norm.eq(Mux(too_large, 0xFFFF, shifted))]
 
         # Hits: the first of the largest on both sides.
         index, best, wanted = Signal(16), Signal(16), Signal(16)
@@ -204,5 +219,6 @@ class Alu(wiring.Component):
         m.d.comb += [self.result.eq(best), self.result_en.eq(judge), self.hit.eq(judge & (best == wanted))]
 
         with m.If(self.clear):
-            m.d.sync += [s.eq(0) for s in (self.o.valid, second, square, complete, total, scaling, scaled, judge, index)]
+            m.d.sync += [s.eq(0) for s in (self.o.valid, b1.valid, b2.valid, b3.valid, square1, square, complete, total)]
+            m.d.sync += [s.eq(0) for s in (scaling, scaled, judge, index)]
         return m

@@ -60,14 +60,15 @@ class ReadNoise(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        states, fresh = Array(self.states), Signal()
-        m.d.sync += fresh.eq(self.advance)
+        states, fresh, word, drawn = Array(self.states), Signal(), Signal(32), Signal(signed(10))
+        m.d.comb += word.eq(xorshift(states[self.bank]))
+        m.d.sync += [fresh.eq(self.advance), drawn.eq(gauss(word))]
         with m.If(self.host_write):
             m.d.sync += states[self.host_bank].eq(self.host_data)
         with m.Elif(self.advance):
-            m.d.sync += states[self.bank].eq(xorshift(states[self.bank]))
+            m.d.sync += states[self.bank].eq(word)
         with m.If(fresh):
-            m.d.sync += self.number.eq(gauss(states[self.bank]) * self.sigma)
+            m.d.sync += self.number.eq(drawn * self.sigma)
         return m
 
 

@@ -1,6 +1,6 @@
 """The controller: everything between the host's bus and a tile."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -138,11 +138,11 @@ class Core(wiring.Component):
         connect(m, fetch.o, sequencer.ins)
         connect(m, sequencer.cmd, flipped(self.array.cmd))
         connect(m, flipped(self.array.completion), sequencer.completion)
+        m.d.sync += self.array.abort.eq(sequencer.tile_abort)
         m.d.comb += [
             *(getattr(sequencer, name).eq(getattr(self, name)) for name in ("start", "halt", "abort", "watchdog", "bank")),
             self.state.eq(sequencer.state),
             self.fault.eq(sequencer.fault),
-            self.array.abort.eq(sequencer.tile_abort),
             sequencer.tile_safe.eq(self.array.safe),
             sequencer.settled.eq(planner.settled),
             sequencer.written.eq(finish.done),
@@ -160,15 +160,19 @@ class Core(wiring.Component):
         ]
 
         # Elements: port A gives what is driven, planned or read first, then partial sums or row words; port B the second operand.
-        reads, pulse, axpy = Signal(), Signal(), Signal()
-        hadamard = ins.function >= Function.HADAMARD_SIGMOID
+        # Which way they go is known before they come.
+        reads, pulse, arithmetic, axpy, hadamard = Signal(), Signal(), Signal(), Signal(), Signal()
         connect(m, port_a.memory, memory.read_a)
         connect(m, port_b.memory, memory.read_b)
         connect(m, port_a.page, samples.page)
-        m.d.comb += [
+        m.d.sync += [
             reads.eq((ins.op == Op.READ) | (ins.op == Op.READT)),
             pulse.eq(ins.op == Op.PULSE),
+            arithmetic.eq((ins.op == Op.ERR) | (ins.op == Op.NORM2) | (ins.op == Op.AXPY)),
             axpy.eq(ins.op == Op.AXPY),
+            hadamard.eq(ins.function >= Function.HADAMARD_SIGMOID),
+        ]
+        m.d.comb += [
             port_a.run.eq(sequencer.run),
             port_b.run.eq(sequencer.run & ins.uses_other),
             port_a.clear.eq(finished),
@@ -179,23 +183,40 @@ class Core(wiring.Component):
             port_b.operand[0].eq(ins.other),
         ]
         second = port_a.o.p.second
-        self._give(m, port_a.o, driver.i, reads & ~second)
-        self._give(m, port_a.o, receiver.i_partial, reads & second)
+        ways = (
+            (port_a.o, driver.i, reads & ~second),
+            (port_a.o, receiver.i_partial, reads & second),
+            (port_a.o, planner.i_column, pulse & ~second),
+            (port_a.o, planner.i_row, pulse & second),
+            (port_a.o, alu.i, arithmetic & ~axpy),
+            (port_b.o, derivative.i, ~axpy),
+            (port_a.o, derivative.i, axpy),  # AXPY takes its vectors the other way round
+            (port_b.o, alu.i, axpy),
+            (derivative.o, receiver.i_derivative, reads),
+            (derivative.o, alu.i_derivative, ~reads),
+        )
+        for source in (port_a.o, port_b.o, derivative.o):
+            m.d.comb += source.ready.eq(Cat(sink.ready & when for origin, sink, when in ways if origin is source).any())
+        for sink in {id(end): end for _, end, _ in ways}.values():
+            m.d.comb += sink.valid.eq(Cat(source.valid & when for source, end, when in ways if end is sink).any())
         vector_word = port_a.o.p.word[: c.vector_bits].as_signed()
-        self._give(m, port_a.o, planner.i_column, pulse & ~second, vector_word)
-        self._give(m, port_a.o, planner.i_row, pulse & second, vector_word)
-        self._give(m, port_a.o, derivative.i, axpy)
-        self._give(m, port_a.o, alu.i, ~reads & ~pulse & ~axpy)
-        self._give(m, port_b.o, alu.i, axpy)
-        self._give(m, port_b.o, derivative.i, ~axpy)
-        self._give(m, derivative.o, receiver.i_derivative, reads)
-        self._give(m, derivative.o, alu.i_derivative, ~reads)
+        m.d.comb += [
+            receiver.i_derivative.payload.eq(derivative.o.payload),
+            alu.i_derivative.payload.eq(derivative.o.payload),
+            driver.i.payload.eq(port_a.o.payload),
+            receiver.i_partial.payload.eq(port_a.o.payload),
+            planner.i_column.payload.eq(vector_word),
+            planner.i_row.payload.eq(vector_word),
+            alu.i.payload.eq(Mux(axpy, port_b.o.payload, port_a.o.payload)),
+            derivative.i.payload.eq(Mux(axpy, port_a.o.payload, port_b.o.payload)),
+        ]
         m.d.comb += [derivative.clear.eq(finished), derivative.function.eq(ins.function)]
 
         # Reads.
         shift = Signal(signed(5))
         m.d.comb += [
             shift.eq(auto_range(c, magnitudes.magnitude, ins.auto_range)),
+            driver.clear.eq(clear),
             driver.shift.eq(shift),
             receiver.shift.eq(shift),
             receiver.clear.eq(clear),
@@ -214,12 +235,12 @@ class Core(wiring.Component):
             scales.n_mantissa.eq(alu.norm),
             scales.n_en.eq(alu.norm_en & sequencer.run),
             alu.clear.eq(clear),
-            alu.op.eq(Mux(sequencer.run, ins.op, 0)),
+            alu.op.eq(ins.op),
             alu.mantissa.eq(scales.mantissa),
             alu.exponent.eq(scales.exponent),
             alu.square.eq(finish.y),
-            alu.square_valid.eq(finish.i.valid),
-            alu.square_last.eq(finish.i.p.last),
+            alu.square_valid.eq(finish.y_valid),
+            alu.square_last.eq(finish.y_last),
         ]
         # The planner's command goes out in the third cycle: then the column vector's magnitude is known.
         begun, known, planned = Signal(), Signal(), Signal()
@@ -281,13 +302,3 @@ class Core(wiring.Component):
             results.en.eq(alu.result_en),
         ]
         return m
-
-    @staticmethod
-    def _give(m: Module, source, sink, condition, payload=None) -> None:
-        """Lead a stream to one of its consumers."""
-        with m.If(condition):
-            m.d.comb += [
-                sink.valid.eq(source.valid),
-                sink.payload.eq(source.payload if payload is None else payload),
-                source.ready.eq(sink.ready),
-            ]

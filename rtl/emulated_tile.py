@@ -71,6 +71,20 @@ class EmulatedTile(wiring.Component):
         with m.If(pulse[STAGES]):
             m.d.sync += write_row.eq(write_row + 1)
 
+        # What a command wants is said by a bit of its own: from there it is a long way back to the vectors.
+        driving, pulsing, reads = Signal(), Signal(), Signal()
+        m.d.comb += [
+            reads.eq((cmd.op == Op.READ) | (cmd.op == Op.READT)),
+            self.drive.ready.eq(driving & ~self.abort),
+            self.counts.ready.eq(pulsing & ~self.abort),
+        ]
+        with m.If(accept):
+            m.d.sync += [driving.eq(reads), pulsing.eq(cmd.op == Op.PULSE)]
+        with m.If(self.abort | (take_drive & Mux(transposed, last_col, last_row))):
+            m.d.sync += driving.eq(0)
+        with m.If(self.abort | (take_counts & last_row)):
+            m.d.sync += pulsing.eq(0)
+
         # Stage 0 is in the cycle that takes or asks; the lanes do the rest.
         drive1, multiply1, add2 = Signal.like(self.drive.payload), Signal(), Signal()
         m.d.comb += pulse[0].eq(take_counts)
@@ -164,7 +178,7 @@ class EmulatedTile(wiring.Component):
 
         def stop_if_aborted() -> None:
             with m.If(self.abort):
-                m.d.comb += [drive_row.eq(0), ask_row.eq(0), ask_column.eq(0), self.drive.ready.eq(0), self.counts.ready.eq(0)]
+                m.d.comb += [drive_row.eq(0), ask_row.eq(0), ask_column.eq(0)]
                 m.d.sync += self.completion.payload.status.eq(Status.ABORTED)
                 m.next = "SETTLE"
 
@@ -184,7 +198,7 @@ class EmulatedTile(wiring.Component):
                             m.d.sync += self.completion.payload.status.eq(Status.REFUSED)
                             m.next = "COMPLETE"
             with m.State("DRIVE ROWS"):
-                m.d.comb += [self.drive.ready.eq(1), drive_row.eq(take_drive)]
+                m.d.comb += drive_row.eq(take_drive)
                 with m.If(take_drive & last_row):
                     m.next = "SENSE COLUMNS"
                 stop_if_aborted()
@@ -194,7 +208,6 @@ class EmulatedTile(wiring.Component):
                     m.next = "CONVERT"
                 stop_if_aborted()
             with m.State("DRIVE COLUMNS"):
-                m.d.comb += self.drive.ready.eq(1)
                 with m.If(take_drive & last_col):
                     # The last drive is in its lane when the first row's cells come.
                     m.d.comb += ask_row.eq(room)
@@ -212,7 +225,6 @@ class EmulatedTile(wiring.Component):
                     m.next = "COMPLETE"
                 stop_if_aborted()
             with m.State("PULSE"):
-                m.d.comb += self.counts.ready.eq(1)
                 with m.If(self.counts.valid & last_row):
                     m.next = "SETTLE"
                 stop_if_aborted()

@@ -63,7 +63,7 @@ def decoded_layout(config: Config) -> data.StructLayout:
 class Fetch(wiring.Component):
     """Program, region and vector tables, and the fetching from them.
 
-    Reading one instruction takes six cycles and goes on while the one before executes; a NEXT takes two and is fetched through. Fetching
+    Reading one instruction takes six cycles and goes on while the one before executes; a NEXT takes three and is fetched through. Fetching
     stops at END and at an instruction that is none; such a one is handed over with its fault code and takes effect when its turn comes.
 
     The host's accesses take two cycles. A write makes what was fetched ahead of a waiting NEXT stale: it is then fetched again.
@@ -128,8 +128,14 @@ class Fetch(wiring.Component):
         pairs = [Cat(field["op"], field["function"]) == (op | function << 4) for op, function in LEGAL]
         m.d.comb += legal.eq(Cat(pairs).any() & (pc < c.program_words))
 
-        # Tables: step k asks for region word k and vector k, and takes what step k - 1 asked for.
+        # What everything is decoded by is registered in step 0: the memory itself is slow.
         step = Signal(range(6))
+        known, op, function, listed = Signal(), Signal(4), Signal(4), Signal()
+        with m.If(step == 0):
+            m.d.sync += [known.eq(legal), op.eq(field["op"]), function.eq(field["function"]), listed.eq(field["region"] < c.regions)]
+        field |= {"op": op, "function": function}
+
+        # Tables: step k asks for region word k and vector k, and takes what step k - 1 asked for.
         vector_id = Signal(6)
         regions = self._table(m, "region_table", self.regions, REGION_WORDS * c.regions, Cat(step[:2], field["region"]))
         vectors = self._table(m, "vector_table", self.vectors, c.vectors, vector_id)
@@ -141,7 +147,7 @@ class Fetch(wiring.Component):
                     m.d.comb += vector_id.eq(field[name])
 
         decoded = Signal(decoded_layout(c))
-        self._decode(m, decoded, field, region, vector, pc, legal)
+        self._decode(m, decoded, field, region, vector, pc, known, listed)
 
         waits, waits_pc, target = Signal(), Signal(PC_BITS), Signal(FIELDS["region"][1])  # a NEXT that was fetched through
         ready, free = Signal(), Signal()
@@ -165,8 +171,8 @@ class Fetch(wiring.Component):
                         m.d.sync += region[i].eq(regions)
                         if i < len(vector):
                             m.d.sync += vector[i].eq(vectors)
-                with m.If((step == 0) & legal & (field["op"] == Op.NEXT)):
-                    m.d.sync += step.eq(0)
+                with m.If((step == 1) & known & (op == Op.NEXT)):
+                    m.d.sync += step.eq(1)
                     with m.If(~waits):
                         m.d.sync += [waits.eq(1), waits_pc.eq(pc), target.eq(field["region"])]
                         m.d.sync += [pc.eq(field["region"]), state.eq(_State.WORD)]
@@ -175,7 +181,7 @@ class Fetch(wiring.Component):
             with m.Case(_State.READY):
                 m.d.comb += ready.eq(~waits)
                 with m.If(free & ~waits):
-                    stop = (decoded.fault != Fault.NONE) | (field["op"] == Op.END)
+                    stop = (decoded.fault != Fault.NONE) | (op == Op.END)
                     m.d.sync += [pc.eq(pc + 1), state.eq(Mux(stop, _State.STOP, _State.WORD))]
         # The host comes while a NEXT waits, the only time that it can: what follows may have changed.
         with m.If(any_host):
@@ -201,7 +207,7 @@ class Fetch(wiring.Component):
         m.d.sync += [host.ack.eq(host.request & ~host.ack), host.error.eq(~inside)]
         return r.data
 
-    def _decode(self, m: Module, o, field, region, vector, pc, legal) -> None:
+    def _decode(self, m: Module, o, field, region, vector, pc, known, listed) -> None:
         """Work out everything that the execution needs, and whether the operands can be used."""
         c = self._config
         low, high = [w[:16] for w in region], [w[16:] for w in region]
@@ -259,7 +265,7 @@ class Fetch(wiring.Component):
         rectangle, bad = Signal(), Signal()
         m.d.comb += [row_end.eq(row0 + rows), col_end.eq(col0 + cols)]
         m.d.comb += rectangle.eq(
-            (field["region"] < c.regions)
+            listed
             & (rows != 0)
             & (cols != 0)
             & (row_end <= c.tile_rows)
@@ -276,7 +282,7 @@ class Fetch(wiring.Component):
             | (uses_c & ~usable["c"])
             | (o.uses_other & o.other.sample)
         )
-        with m.If(~legal):
+        with m.If(~known):
             m.d.comb += o.fault.eq(Fault.UNKNOWN_WORD)
         with m.Elif((op != Op.NEXT) & (op != Op.END) & bad):
             m.d.comb += o.fault.eq(Fault.BAD_OPERAND)

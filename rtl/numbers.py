@@ -38,11 +38,19 @@ def rshift_by(value: ValueLike, n: ValueLike, *, most: int | None = None) -> Val
 
 
 def sat(value: ValueLike, limit: int) -> tuple[Value, Value]:
-    """Clamp to -limit .. limit; return the result, just wide enough, and whether it was clamped."""
-    value = Value.cast(value)
-    over, under = value > limit, value < -limit
-    result = Mux(over, limit, Mux(under, -limit, value))[: limit.bit_length() + 1].as_signed()
-    return result, over | under
+    """Clamp a signed value to -limit .. limit; return the result, just wide enough, and whether it was clamped.
+
+    The limit is a power of two less one, so that the bits above it tell: no comparison, no carry.
+    """
+    value, bits = Value.cast(value), limit.bit_length()
+    if limit + 1 != 1 << bits:
+        raise ValueError(f"Limit must be a power of two less one, not {limit}")
+    if len(value) <= bits:
+        return value, Const(0, 1)
+    negative = value[-1]
+    clamped = (value[bits:] != negative.replicate(len(value) - bits)) | (negative & ~value[:bits].any())
+    nearest = Cat(Const(1, 1), (~negative).replicate(bits - 1), negative)
+    return Mux(clamped, nearest, value[: bits + 1]).as_signed(), clamped
 
 
 def clamp(value: ValueLike, low: ValueLike, high: ValueLike) -> Value:

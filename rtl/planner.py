@@ -1,6 +1,6 @@
 """The pulse planner: turns the outer product of two vectors into rows of pulse counts."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -56,8 +56,8 @@ class Planner(wiring.Component):
     """Plans the pulses of one PULSE after another, bit for bit as docs/machine.md says.
 
     Takes a command, then one column word a column of the region, then one row word a row, each a word a cycle; gives one row of counts
-    a row, in the lanes of the region, zero elsewhere. The first row word can follow the last column word at once, and its counts are
-    offered two cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
+    a row, in the lanes of the region, zero elsewhere. The first row word can follow the last column word after two cycles, and its counts
+    are offered two cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
 
     Parameters
     ----------
@@ -117,16 +117,18 @@ class Planner(wiring.Component):
             m.d.sync += [mantissa.eq(cmd.mantissa), stochastic.eq(cmd.stochastic)]
             m.d.sync += [lose.eq(f_of_cmd), q.eq(q_of_cmd), none.eq(q_of_cmd > BYTES_MAX)]
 
-        # Columns: product of the magnitudes, then shift and saturation into the lane.
-        product1, negative_column1 = Signal(config.vector_bits + 16), Signal()
-        column1, loading1 = Signal.like(column), Signal()
-        rounded = rshift_by(product1, lose)
-        planned = Mux(none, 0, Mux(rounded > PLANNED_MAX, PLANNED_MAX, rounded))
+        # Columns: magnitude, product, shift, then saturation into the lane.
+        size_column0, negative_column0, column0, loading0 = Signal(config.vector_bits), Signal(), Signal.like(column), Signal()
+        product1, negative_column1, column1, loading1 = Signal(config.vector_bits + 16), Signal(), Signal.like(column), Signal()
+        rounded2, negative_column2, column2, loading2 = Signal(config.vector_bits + 17), Signal(), Signal.like(column), Signal()
+        planned = Mux(none, 0, Mux(rounded2 >= PLANNED_MAX + 1, PLANNED_MAX, rounded2))
         m.d.comb += self.i_column.ready.eq(cols_left != 0)
-        m.d.sync += loading1.eq(take_column & ~self.clear)
+        m.d.sync += Cat(loading0, loading1, loading2).eq(Mux(self.clear, 0, Cat(take_column, loading0, loading1)))
+        m.d.sync += [product1.eq(size_column0 * mantissa), negative_column1.eq(negative_column0), column1.eq(column0)]
+        m.d.sync += [rounded2.eq(rshift_by(product1, lose)), negative_column2.eq(negative_column1), column2.eq(column1)]
         with m.If(take_column):
             word = self.i_column.payload
-            m.d.sync += [product1.eq(abs(word) * mantissa), negative_column1.eq(word < 0), column1.eq(column)]
+            m.d.sync += [size_column0.eq(abs(word)), negative_column0.eq(word < 0), column0.eq(column)]
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
 
         # Rows: taken (stage 1), multiplied (stage 2), and counted on the way out.
@@ -135,7 +137,7 @@ class Planner(wiring.Component):
         m.d.comb += [
             move2.eq(~full2 | self.o_counts.ready),
             move1.eq(~full1 | move2),
-            self.i_row.ready.eq((cols_left == 0) & (rows_left != 0) & move1),
+            self.i_row.ready.eq((cols_left == 0) & ~loading0 & ~loading1 & (rows_left != 0) & move1),
             self.o_counts.valid.eq(full2),
         ]
         with m.If(move1):
@@ -158,8 +160,8 @@ class Planner(wiring.Component):
             product2 = Signal(config.vector_bits + 15, name=f"product_{i}", reset_less=True)
             with m.If(accept):
                 m.d.sync += planned_size.eq(0)
-            with m.Elif(loading1 & (column1 == i)):
-                m.d.sync += [planned_size.eq(planned), planned_negative.eq(negative_column1)]
+            with m.Elif(loading2 & (column2 == i)):
+                m.d.sync += [planned_size.eq(planned), planned_negative.eq(negative_column2)]
             with m.If(advance):
                 m.d.sync += [product2.eq(size1 * planned_size), negative2[i].eq(negative1 ^ planned_negative)]
                 m.d.sync += states[i].eq(xorshift(states[i]))
@@ -169,7 +171,7 @@ class Planner(wiring.Component):
             lost = Array(product2[8 * k :] for k in range(BYTES_MAX + 1))[q]
             wanted = Signal(config.vector_bits, name=f"wanted_{i}")
             m.d.comb += wanted.eq((lost + Mux(stochastic, states[i][16:], 0x8000)) >> 16)
-            clip = wanted > config.pulse_max
+            clip = wanted >= config.pulse_max + 1
             count = Mux(clip, config.pulse_max, wanted)[: config.count_bits - 1]
             m.d.comb += self.o_counts.payload[i].eq(Mux(negative2[i], -count, count))
             ups.append(Mux(negative2[i], 0, count))
@@ -193,7 +195,7 @@ class Planner(wiring.Component):
 
         # Host.
         good = (self.host.addr < lanes) & self.settled
-        m.d.comb += host_write.eq(self.host.request & ~self.host.ack & self.host.write & good)
+        m.d.comb += host_write.eq(self.host.request & self.host.ack & self.host.write & ~self.host.error)
         m.d.sync += [
             self.host.ack.eq(self.host.request & ~self.host.ack),
             self.host.error.eq(~good),

@@ -8,7 +8,7 @@ from firmware_py.config import Config
 from firmware_py.isa import SCALE_LOG2_MAX
 
 from .activation import derivative_layout, word_layout
-from .numbers import rshift_by, sat
+from .numbers import rshift_by
 from .ports import element_layout
 from .tile import sense_layout
 
@@ -25,20 +25,23 @@ def auto_range(config: Config, magnitude, enable):
 
 
 class Driver(wiring.Component):
-    """Turns vector words into drives without delay.
+    """Turns vector words into drives: one a cycle, one cycle of latency; stalls with its consumer.
 
     Members
     -------
+    clear
+        Drop what is held.
     shift
         Auto-range shift.
     saturated
-        The word that is taken in this cycle was clamped, and counts.
+        The drive taken in the cycle before was clamped, and counts.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         super().__init__(
             {
+                "clear": In(1),
                 "shift": In(signed(5)),
                 "i": In(stream.Signature(element_layout(config))),
                 "o": Out(stream.Signature(signed(config.drive_bits))),
@@ -50,19 +53,19 @@ class Driver(wiring.Component):
         m = Module()
         c = self._config
         left = c.range_max - c.drive_shift
-        word, right = Signal(signed(c.vector_bits)), Signal(range(c.range_max - c.range_min + 1))
-        m.d.comb += [word.eq(self.i.p.word), right.eq(c.range_max - self.shift)]
+        size, negative, right = Signal(c.vector_bits - 1), Signal(), Signal(range(c.range_max - c.range_min + 1))
+        word = self.i.p.word[: c.vector_bits].as_signed()
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), size.eq(abs(word)), negative.eq(word < 0), right.eq(c.range_max - self.shift)]
+        with m.If(self.clear):
+            m.d.sync += self.o.valid.eq(0)
         # Always left by the most there is, then right by what is too much.
-        wide = Signal(signed(c.vector_bits + left + 1))
-        m.d.comb += wide.eq(rshift_by(word << left, right, most=c.range_max - c.range_min))
-        drive, _ = sat(wide, c.drive_max)
-        beyond = (wide > c.drive_max + 1) | (wide < -(c.drive_max + 1))
-        m.d.comb += [
-            self.o.p.eq(drive),
-            self.o.valid.eq(self.i.valid),
-            self.i.ready.eq(self.o.ready),
-            self.saturated.eq(self.i.valid & self.i.ready & beyond),
-        ]
+        wide = Signal(c.vector_bits + left)
+        m.d.comb += wide.eq(rshift_by(size << left, right))
+        clamped = wide[c.drive_bits - 1 :].any()
+        drive = Mux(clamped, c.drive_max, wide)[: c.drive_bits - 1]
+        m.d.comb += [self.o.p.eq(Mux(negative, -drive, drive)), self.i.ready.eq(~self.o.valid | self.o.ready)]
+        m.d.sync += self.saturated.eq(self.o.valid & self.o.ready & clamped & (wide != c.drive_max + 1))
         return m
 
 
@@ -109,13 +112,13 @@ class Receiver(wiring.Component):
         # Always left by the most there is, then right by what is too much.
         m.d.comb += value.eq(rshift_by(sense.p.value << left, right, most=most))
         fire, free = Signal(), Signal()
-        complete = sense.valid & (~self.accumulate | self.i_partial.valid) & (~self.hadamard | self.i_derivative.valid)
+        partial, derivative = ~self.accumulate | self.i_partial.valid, ~self.hadamard | self.i_derivative.valid
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
-            fire.eq(complete & free),
+            fire.eq(free & sense.valid & partial & derivative),
             sense.ready.eq(fire),
-            self.i_partial.ready.eq(fire & self.accumulate),
-            self.i_derivative.ready.eq(fire & self.hadamard),
+            self.i_partial.ready.eq(free & self.accumulate & sense.valid & derivative),
+            self.i_derivative.ready.eq(free & self.hadamard & sense.valid & partial),
             self.over.eq(fire & sense.p.over),
         ]
         with m.If(free | self.clear):

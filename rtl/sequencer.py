@@ -127,12 +127,13 @@ class Sequencer(wiring.Component):
         age = Signal(range(ALU_CYCLES))
         old = age == ALU_CYCLES - 1
         all_written, all_completed = written | self.written | self.norm, completed | answered
-        with m.If(reads):
-            m.d.comb += self.done.eq(self.run & all_written & all_completed)
-        with m.Elif(pulse):
-            m.d.comb += self.done.eq(self.run & all_completed & self.settled)
-        with m.Elif(alu):
-            m.d.comb += self.done.eq(self.run & all_written & old)
+        # Nothing ends in its first cycle: `begun` and what was decoded then say all that is to be known.
+        reads1, pulse1, alu1, ended = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [reads1.eq(reads), pulse1.eq(pulse), alu1.eq(alu)]
+        m.d.comb += [
+            ended.eq((reads1 & all_written & all_completed) | (pulse1 & all_completed & self.settled) | (alu1 & all_written & old)),
+            self.done.eq(begun & (state == _State.RUN) & ended),
+        ]
         with m.If(self.run):
             m.d.sync += [begun.eq(1), age.eq(Mux(old, age, age + 1))]
             with m.If(self.cmd.valid & self.cmd.ready):

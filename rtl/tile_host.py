@@ -84,8 +84,10 @@ class TileHost(wiring.Component):
         in_cells = (row < config.rows) & (column < lanes)
         registers = [p for p in TileParameter if p < TileParameter.ROOT]
         last, good = max(registers), Signal()
+        # Which lane is known a cycle before it is used.
+        of_writes = Signal()
+        m.d.sync += [lane.eq(Mux(window(Window.RANDOM), member, column)), of_writes.eq(stream == Stream.WRITE)]
         m.d.comb += [
-            lane.eq(Mux(window(Window.RANDOM), member, column)),
             self.row.eq(row),
             self.root_at.eq(bus.addr - TileParameter.ROOT),
             self.bank.eq(member),
@@ -114,7 +116,7 @@ class TileHost(wiring.Component):
         with m.Elif(window(Window.RANDOM)):
             m.d.comb += picked.eq(Array(self.read_states)[self.bank])
             if full:
-                with m.If(stream == Stream.WRITE):
+                with m.If(of_writes):
                     m.d.comb += picked.eq(Array(self.states)[lane])
         with m.Else():
             with m.Switch(bus.addr):
@@ -134,7 +136,7 @@ class TileHost(wiring.Component):
                     m.d.comb += self.write_spread.eq(chosen)
                 with m.Case(Window.RANDOM - Window.CELLS):
                     m.d.comb += self.write_read.eq(stream == Stream.READ)
-                    m.d.comb += self.write_state.eq(Mux(stream == Stream.WRITE, chosen, 0))
+                    m.d.comb += self.write_state.eq(Mux(of_writes, chosen, 0))
                 with m.Default():
                     m.d.comb += self.write_root.eq(in_table)
                     for parameter in registers:

@@ -1,6 +1,6 @@
 """The host's windows on cells, spread words, random states and device parameters, which the tile and the planner share."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -40,9 +40,12 @@ class TileWindows(wiring.Component):
             with m.Elif(i.request):
                 self._lead(m, i, self.o_tile)
                 m.d.comb += self.o_tile.window.eq(window & 3)
+            # One of them asks: who answers has been asked.
+            m.d.comb += i.ack.eq(i.request & (self.o_rounding.ack | self.o_tile.ack))
+            for name in ("r_data", "error"):
+                m.d.comb += getattr(i, name).eq(Mux(self.o_rounding.ack, getattr(self.o_rounding, name), getattr(self.o_tile, name)))
         return m
 
     @staticmethod
     def _lead(m: Module, i, o) -> None:
         m.d.comb += [o.addr.eq(i.addr), o.w_data.eq(i.w_data), o.write.eq(i.write), o.request.eq(1)]
-        m.d.comb += [i.ack.eq(o.ack), i.r_data.eq(o.r_data), i.error.eq(o.error)]
