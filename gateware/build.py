@@ -58,6 +58,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 _STAGES = ("synthesis", "place and route", "packing")
 
+_APART = ("cells", "spreads", "roots", "program_low", "program_high", "region_table", "vector_table", "pages")
+"""Memories that are never read where they are written in the same cycle, or not looked at then: spares what would keep the old word."""
+
 Progress = Callable[[str], None]
 
 
@@ -131,6 +134,7 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
         "top",
         emit_src=False,
         debug_verilog=False,
+        script_after_read="".join(f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in _APART),
         synth_opts=family["synth"],
         nextpnr_opts=["--report", "report.json", "--seed", str(SEED), "--timing-allow-fail"],
     )
