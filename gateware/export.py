@@ -1,9 +1,17 @@
-"""Verilog of Amaranth components."""
+"""Verilog of Amaranth components, and the files that a project without Python needs."""
 
+import shutil
 from pathlib import Path
 
 from amaranth.back import verilog
 from amaranth.lib import wiring
+
+__all__ = ["CONTROLLER", "EXAMPLES", "export", "export_project"]
+
+CONTROLLER = "backpulse"
+"""Name of the exported module."""
+EXAMPLES = ("example_top.v", "waivers.vlt")
+"""What lies beside it: a top that instantiates it, and why Verilator's warnings about generated Verilog are no findings."""
 
 
 def export(component: wiring.Component, name: str, *, out: Path | None = None) -> str:
@@ -25,3 +33,12 @@ def export(component: wiring.Component, name: str, *, out: Path | None = None) -
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)
     return text
+
+
+def export_project(component: wiring.Component, folder: Path) -> Path:
+    """Write the controller's Verilog, an example top and lint waivers to a folder, made if need be; return the controller's file."""
+    file = folder / f"{CONTROLLER}.v"
+    export(component, CONTROLLER, out=file)
+    for name in EXAMPLES:
+        shutil.copyfile(Path(__file__).parent / name, folder / name)
+    return file

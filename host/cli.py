@@ -177,21 +177,20 @@ def export(
     baud: o.Baud = BAUD,
     json: o.Json = None,
 ) -> None:
-    """Write the Verilog of a configuration, with emulated tiles: one module with clk, rst, rx and tx."""
+    """Write the Verilog of a configuration, with emulated tiles: one module with clk, rst, rx and tx; with it an example top."""
     check_json(json)
     config = _config(device, tile, tiles)
     _gateware()
-    from gateware.export import export as to_verilog
+    from gateware.export import export_project
     from gateware.top import Top
 
-    file = out / "backpulse.v"
     try:
         out.mkdir(parents=True, exist_ok=True)
         try:
             top = Top(config, clk_hz=clk_hz, baud=baud)
         except ValueError as error:
             raise InputError(str(error)) from error
-        to_verilog(top, "backpulse", out=file)
+        file = export_project(top, out)
     except OSError as error:
         raise InputError(f"The folder {out} cannot be written: {(error.strerror or str(error)).lower()}") from error
     write_json(json, {"verilog": str(file), "config_digest": config.digest.hex(), "clk_hz": clk_hz, "baud": baud})
