@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -50,6 +51,7 @@ def run_cocotb(
     name: str | None = None,
     testcase: str | list[str] | None = None,
     seed: int = SEED,
+    synthesise: Callable[[Path, str], list[Path]] | None = None,
     **params: Any,
 ) -> None:
     """Run the tests of a bench module on a component.
@@ -68,6 +70,8 @@ def run_cocotb(
         Run only these tests of the bench.
     seed
         Seed of `random` in the simulator's process.
+    synthesise
+        Turns the Verilog of a top into other files to simulate.
     params
         JSON values that the bench gets from `parameters()`.
 
@@ -81,12 +85,12 @@ def run_cocotb(
     top = name or type(component).__name__.lower()
     text = export(component, top)
     waves = bool(int(os.environ.get("WAVES") or 0))
-    folder = BUILD / f"{top}-{verilator.digest(text, top, str(waves))}"
+    folder = BUILD / f"{top}-{verilator.digest(text, top, str(waves), getattr(synthesise, '__qualname__', ''))}"
     results = folder / f"{uuid.uuid4().hex}.xml"
     runner = get_runner("verilator")
     with verilator.lock(BUILD / f"{folder.name}.lock"):
         if not (folder / "stamp").exists():
-            _build(runner, folder, top, text, waves)
+            _build(runner, folder, top, text, waves, synthesise)
     try:
         runner.test(
             test_module=bench if "." in bench else f"cocotb_tests.{bench}",
@@ -119,7 +123,7 @@ def expect_failure(component: wiring.Component, bench: str, **arguments: Any) ->
     raise AssertionError(f"Bench {bench} did not notice that {type(component).__name__} is broken")
 
 
-def _build(runner: Any, folder: Path, top: str, text: str, waves: bool) -> None:
+def _build(runner: Any, folder: Path, top: str, text: str, waves: bool, synthesise: Callable[[Path, str], list[Path]] | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     source = folder / f"{top}.v"
@@ -133,7 +137,7 @@ def _build(runner: Any, folder: Path, top: str, text: str, waves: bool) -> None:
     try:
         with mock.patch.dict(os.environ, verilator.environment(**variables)):
             runner.build(
-                sources=[source],
+                sources=synthesise(source, top) if synthesise else [source],
                 hdl_toplevel=top,
                 build_dir=folder,
                 build_args=[*verilator.FLAGS, *link],

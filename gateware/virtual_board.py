@@ -84,10 +84,12 @@ def compile_board(
     *,
     clocks_per_bit: int = CLOCKS_PER_BIT,
     progress: Callable[[str], None] | None = None,
+    synthesise: Callable[[Path], list[Path]] | None = None,
 ) -> Path:
     """Return the program of any top with the ports rx, tx and busy, from the cache if it holds one of this identity.
 
     Of two processes that want the same program one builds and the other waits. The Verilog and the log stay beside the program.
+    `synthesise` may put other files in the place of the Verilog's.
     """
     cache, name = cache_folder(), build_digest.hex()[:32]
     folder = cache / name
@@ -103,10 +105,13 @@ def compile_board(
         try:
             tell("Writing the Verilog of the virtual board")
             text = export(_Board(make()), "board")
-            # Verilator clears memories anyway (--x-initial 0), and takes long over a line for every word of the sample store.
-            (work / "board.v").write_text(_ZERO_WORD.sub("", text))
+            if synthesise is None:
+                # Verilator clears memories anyway (--x-initial 0), and takes long over a line for every word of the sample store.
+                text = _ZERO_WORD.sub("", text)
+            (work / "board.v").write_text(text)
+            sources = synthesise(work / "board.v") if synthesise else [work / "board.v"]
             tell("Compiling the virtual board (once, up to a minute)")
-            _compile(work, clocks_per_bit, environment)
+            _compile(work, sources, clocks_per_bit, environment)
             shutil.rmtree(folder, ignore_errors=True)
             work.rename(folder)
         except BaseException:
@@ -120,8 +125,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "backpulse"
 
 
-def _compile(work: Path, clocks_per_bit: int, environment: dict[str, str]) -> None:
-    """Compile board.v and the harness to `work`/board; only that, the Verilog and the log remain."""
+def _compile(work: Path, sources: list[Path], clocks_per_bit: int, environment: dict[str, str]) -> None:
+    """Compile the Verilog and the harness to `work`/board; only that, the Verilog and the log remain."""
     objects = work / "objects"
     command = [
         *("verilator_bin", "--cc", "--exe", "--build", "-j", "0", *verilator.FLAGS),
@@ -130,7 +135,7 @@ def _compile(work: Path, clocks_per_bit: int, environment: dict[str, str]) -> No
         *("--output-split", "2000", "--output-split-cfuncs", "2000"),
         *("--top-module", "board", "--prefix", "Vtop", "-Mdir", str(objects), "-o", str(work / "board")),
         *("-CFLAGS", f"-std=c++17 {_TARGET} -DCLOCKS_PER_BIT={clocks_per_bit}"),
-        *(str(work / "board.v"), str(_HARNESS)),
+        *map(str, [*sources, _HARNESS]),
     ]
     log = work / "build.log"
     with log.open("w") as out:
