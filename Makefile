@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test lint bench table budgets formal clean
+.PHONY: help demo test lint bench table budgets gatesim formal clean
 .DELETE_ON_ERROR:
 
 help:
@@ -12,7 +12,8 @@ help:
 	@echo "make lint    style and types"
 	@echo "make bench   speed of golden model, virtual board and RTL"
 	@echo "make table   the table of learning results in docs"
-	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one)"
+	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one; ARGS=--quick: synthesis only)"
+	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model"
 	@echo "make formal  prove the properties of docs/proofs.md (some minutes; ARGS=--quick: the quick ones)"
 	@echo "make clean   remove builds and the environment"
 
@@ -33,7 +34,10 @@ table: .venv/installed-sim
 	$(BIN)/python -m benchmarks.table $(ARGS)
 
 budgets: .venv/installed-build
-	$(BIN)/python -m gateware.budgets $(BOARDS)
+	$(BIN)/python -m gateware.budgets $(ARGS) $(BOARDS)
+
+gatesim: .venv/installed-dev
+	$(BIN)/python -m pytest -s tests/test_gatesim.py cocotb_tests/test_gates.py $(ARGS)
 
 formal: .venv/installed-build
 	$(BIN)/python -m formal $(ARGS)

