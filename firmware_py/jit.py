@@ -26,18 +26,24 @@ def source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-_OPTIONS: dict[str, Any] = {"cache": True, "boundscheck": False, "_nrt": False}
+_OPTIONS: dict[str, Any] = {"cache": True, "boundscheck": False}
+_BARE = {"_nrt": False}
 """Without numba's runtime nothing can be allocated, and no reference is counted: each branch would count those of the whole memory."""
 
 
 def jit(function: Callable[..., Any]) -> Any:
-    """Compile a function of integers (no Python objects, no fast-math), cached between runs."""
-    return numba.njit(**_OPTIONS)(function)
+    """Compile a function that allocates nothing (no Python objects, no fast-math), cached between runs."""
+    return numba.njit(**_OPTIONS, **_BARE)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile as `jit` does, and inline into every caller: a call would pass the whole memory, some 200 words, on the stack."""
-    return numba.njit(forceinline=True, **_OPTIONS)(function)
+    return numba.njit(forceinline=True, **_OPTIONS, **_BARE)(function)
+
+
+def allocating(function: Callable[..., Any]) -> Any:
+    """Compile a function that makes arrays of its own, cached between runs."""
+    return numba.njit(**_OPTIONS)(function)
 
 
 if not numba.config.CACHE_DIR:  # type: ignore[attr-defined]

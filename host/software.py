@@ -6,7 +6,7 @@ It takes the machine's initial weights, sample order, scaled inputs and targets 
 import numpy as np
 
 from firmware_py.isa import ACTIVATIONS
-from firmware_py.jit import jit
+from firmware_py.jit import allocating
 from firmware_py.network import Network
 
 _SIGMOID, _TANH, _RELU = (int(ACTIVATIONS[name]) for name in ("sigmoid", "tanh", "relu"))
@@ -44,7 +44,7 @@ class Software:
         return _predict(self.weights, self.sizes, self.functions, self.bias, self.unit, x)
 
 
-@jit
+@allocating
 def _forward(weights, sizes, functions, bias, unit, x, a):
     """Fill `a`, all layers' activations one after the other with a slot for the bias each."""
     for i in range(sizes[0]):
@@ -72,7 +72,7 @@ def _forward(weights, sizes, functions, bias, unit, x, a):
     return source
 
 
-@jit
+@allocating
 def _slope(function, a):
     """Return the derivative of an activation from its value, as the machine defines it."""
     if function == _SIGMOID:
@@ -84,7 +84,7 @@ def _slope(function, a):
     return 1.0
 
 
-@jit
+@allocating
 def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy):
     a = np.zeros(sizes.sum() + len(sizes))
     d, e = np.zeros(sizes.max()), np.zeros(sizes.max())
@@ -114,7 +114,7 @@ def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy):
     return loss / max(1, len(x))
 
 
-@jit
+@allocating
 def _predict(weights, sizes, functions, bias, unit, x):
     a = np.zeros(sizes.sum() + len(sizes))
     classes = np.zeros(len(x), np.int64)
