@@ -27,7 +27,7 @@ def source_digest() -> str:
 
 
 _OPTIONS: dict[str, Any] = {"cache": True, "boundscheck": False}
-_BARE = {"_nrt": False}
+_BARE: dict[str, Any] = {"_nrt": False}
 """Without numba's runtime nothing can be allocated, and no reference is counted: each branch would count those of the whole memory."""
 
 
