@@ -174,7 +174,7 @@ def test_failed_compilation_keeps_its_log(cache, monkeypatch):
 def test_of_two_builders_one_waits(cache, monkeypatch):
     made = []
 
-    def compiled(work, clocks_per_bit, environment):
+    def compiled(work, sources, clocks_per_bit, environment):
         time.sleep(0.3)
         (work / "board").touch()
 
