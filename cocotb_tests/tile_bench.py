@@ -200,7 +200,7 @@ async def latency(dut):
     """Without pauses every command takes exactly the cycles that its docstring says."""
     tb = TB(dut)
     await tb.begin()
-    beyond = {Op.READ: 3, Op.READT: 2 + row_stages(CONFIG), Op.PULSE: 4}
+    beyond = {Op.READ: 4, Op.READT: 3 + row_stages(CONFIG), Op.PULSE: 5}
     for i in range(9):
         command = tb.command([Op.READ, Op.PULSE, Op.READT][i % 3])
         tb.send(command, tb.data(command))

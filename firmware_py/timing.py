@@ -3,13 +3,13 @@
 from .isa import Op
 from .jit import jit
 
-READ_OVERHEAD = 9
+READ_OVERHEAD = 11
 """Cycles of a READ beyond one a row and one a column."""
-READT_OVERHEAD = 8
+READT_OVERHEAD = 10
 """Cycles of a READT beyond one a row, one a column and the adder tree over the columns."""
 TREE_TAIL, TREE_LEVELS = 2, 3
 """Adder levels of READT that cost no cycle, and levels that each further cycle does."""
-PULSE_OVERHEAD = 12
+PULSE_OVERHEAD = 13
 """Cycles of a PULSE beyond one a row and one a column."""
 ERR_OVERHEAD = 6
 """Cycles of an ERR beyond one an element."""

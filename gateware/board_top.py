@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
+from amaranth.hdl import ClockDomain, Elaboratable, Instance, Module, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
 from amaranth.lib.wiring import Component
@@ -54,15 +54,24 @@ class BoardTop(Elaboratable):
 
         pin = platform.request(board.clock, dir="-")
         m.submodules.pll = pll = Pll(board.part.family, pin, osc_hz=board.osc_hz, clk_hz=board.clk_hz)
-        clk = Signal()
-        m.domains.sync = sync = ClockDomain()
         # Counts without a reset: flip-flops are zero after configuration.
         m.domains.start = start = ClockDomain(reset_less=True, local=True)
-        ticks = int(RESET_S * board.clk_hz)
-        timer, waiting = Signal(range(ticks + 1)), Signal()
-        m.d.comb += [clk.eq(pll.clk), sync.clk.eq(clk), start.clk.eq(clk), waiting.eq(timer != ticks)]
-        m.d.start += timer.eq(timer + waiting)
-        m.submodules.reset = ResetSynchronizer(waiting | ~pll.locked, domain="sync")
+        gated = board.part.family == "ecp5"
+        ticks = int(RESET_S * (board.osc_hz if gated else board.clk_hz))
+        timer, waiting, clk = Signal(range(ticks + 1)), Signal(), Signal()
+        m.d.comb += [start.clk.eq(pll.osc if gated else pll.clk), waiting.eq((timer != ticks) | ~pll.locked)]
+        with m.If(timer != ticks):
+            m.d.start += timer.eq(timer + 1)
+        m.domains.sync = sync = ClockDomain(reset_less=gated)
+        if gated:
+            # The clock itself waits, and the machine needs no reset: a net with an end at every flip-flop would slow down all others.
+            run = Signal()
+            m.d.start += run.eq(~waiting)
+            m.submodules.gate = Instance("DCCA", i_CLKI=pll.clk, i_CE=run, o_CLKO=clk)
+        else:
+            m.submodules.reset = ResetSynchronizer(waiting, domain="sync")
+            m.d.comb += clk.eq(pll.clk)
+        m.d.comb += sync.clk.eq(clk)
         platform.add_clock_constraint(clk, board.clk_hz)
 
         uart = platform.request("uart", 0, dir="-")

@@ -80,6 +80,8 @@ class Pll(wiring.Component):
     -------
     clk, locked
         The clock, and whether it is steady.
+    osc
+        The oscillator's clock; none on iCE40, whose PLL takes the pin for itself.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class Pll(wiring.Component):
 
     clk: Out(1)
     locked: Out(1)
+    osc: Out(1)
 
     def __init__(self, family: str, pin: Any, *, osc_hz: float, clk_hz: float) -> None:
         self._family, self._pin, self._osc_hz = family, pin, osc_hz
@@ -115,6 +118,7 @@ class Pll(wiring.Component):
             return m
 
         m.submodules.buffer = buffer = io.Buffer("i", self._pin)
+        m.d.comb += self.osc.eq(buffer.i)
         if self._family == "ecp5":
             m.submodules.pll = Instance(
                 "EHXPLLL",

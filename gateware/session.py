@@ -283,6 +283,17 @@ class Executor(wiring.Component):
         return m
 
 
+def _relay(m: Module, source: stream.Interface, sink: stream.Interface) -> Signal:
+    """Hand words on through a register, one in two cycles; return whether it holds one."""
+    full, word = Signal(), Signal.like(source.payload)
+    m.d.comb += [source.ready.eq(~full), sink.valid.eq(full), sink.payload.eq(word)]
+    with m.If(~full):
+        m.d.sync += [full.eq(source.valid), word.eq(source.payload)]
+    with m.Elif(sink.ready):
+        m.d.sync += full.eq(0)
+    return full
+
+
 class Session(wiring.Component):
     """The link between a byte pipe and the machine: frames in, exactly-once commands, frames out.
 
@@ -318,23 +329,18 @@ class Session(wiring.Component):
         m.submodules.transmitter = transmitter = Transmitter()
 
         wiring.connect(m, wiring.flipped(self.rx), fifo.w_stream)
-        # The FIFO's memory is slow, and bytes are rare: each waits in a register.
-        full, byte = Signal(), Signal(8)
-        m.d.comb += [fifo.r_stream.ready.eq(~full), receiver.i.valid.eq(full), receiver.i.payload.eq(byte)]
-        with m.If(~full):
-            m.d.sync += [full.eq(fifo.r_stream.valid), byte.eq(fifo.r_stream.payload)]
-        with m.Elif(receiver.i.ready):
-            m.d.sync += full.eq(0)
+        # Bytes are rare: what goes from block to block waits in a register, so that no path leads through two of them.
+        byte_held = _relay(m, fifo.r_stream, receiver.i)
+        answer_held = _relay(m, executor.o, transmitter.i)
         wiring.connect(m, receiver.o, executor.i)
-        wiring.connect(m, executor.o, transmitter.i)
         wiring.connect(m, transmitter.o, wiring.flipped(self.tx))
         wiring.connect(m, executor.bus, wiring.flipped(self.bus))
-        wiring.connect(m, executor.order, wiring.flipped(self.order))
+        held = byte_held | answer_held | _relay(m, executor.order, self.order)
         m.d.comb += [
             executor.i_length.eq(receiver.length),
-            executor.order_room.eq(self.order_room),
-            executor.state.eq(self.state),
-            self.busy.eq(self.rx.valid | (fifo.r_level != 0) | full | receiver.busy | executor.busy | transmitter.busy),
+            self.busy.eq(self.rx.valid | (fifo.r_level != 0) | held | receiver.busy | executor.busy | transmitter.busy),
         ]
-        m.d.comb += [getattr(self, name).eq(getattr(executor, name)) for name in ("start", "halt", "abort", "clear_credit", "nonce")]
+        m.d.sync += [executor.order_room.eq(self.order_room), executor.state.eq(self.state)]
+        m.d.comb += self.nonce.eq(executor.nonce)
+        m.d.sync += [getattr(self, name).eq(getattr(executor, name)) for name in ("start", "halt", "abort", "clear_credit")]
         return m

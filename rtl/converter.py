@@ -75,7 +75,7 @@ class ReadNoise(wiring.Component):
 class Converter(wiring.Component):
     """Turns lane sums into sense words in the order asked.
 
-    A column asked for in cycle Q is offered on `sense` in Q + 4, a row in Q + 4 + `row_stages`; one can be asked for in every cycle in
+    A column asked for in cycle Q is offered on `sense` in Q + 5, a row in Q + 5 + `row_stages`; one can be asked for in every cycle in
     which `room` is high. Nothing behind the asking ever stalls: room is kept in a FIFO. A reset drops all words under way.
 
     Parameters
@@ -86,7 +86,7 @@ class Converter(wiring.Component):
     Members
     -------
     products, totals
-        From the lanes: the products of a row two cycles after `ask_row`, the column sums from the cycle after `ask_column`.
+        From the lanes: the products of a row three cycles after `ask_row`, the column sums two cycles after `ask_column`.
     ask_row, ask_column, column, last
         Ask for the sum of the row under way or of a column; `last` marks the end of a command.
     advance, noise
@@ -123,35 +123,30 @@ class Converter(wiring.Component):
 
         # Column path: two stages of multiplexers, then the sum with the noise.
         low = (GROUP - 1).bit_length()
-        column1, group2 = Signal.like(self.column), Signal(range(-(-config.tile_cols // GROUP)))
-        column_at_1 = _delay(m, self.ask_column, 1)
-        column_at_2 = _delay(m, column_at_1, 1)
+        column1, column2, group3 = Signal.like(self.column), Signal.like(self.column), Signal(range(-(-config.tile_cols // GROUP)))
+        column_due = _delay(m, self.ask_column, 3)
         groups = [Array(self.totals[i : i + GROUP]) for i in range(0, config.tile_cols, GROUP)]
-        picked2 = Array(Signal(signed(sum_bits(config)), name=f"picked_{i}", reset_less=True) for i in range(len(groups)))
-        with m.If(self.ask_column):
-            m.d.sync += column1.eq(self.column)
-        with m.If(column_at_1):
-            m.d.sync += [p.eq(g[column1[:low]]) for p, g in zip(picked2, groups, strict=True)]
-            m.d.sync += group2.eq(column1 >> low)
+        picked3 = Array(Signal(signed(sum_bits(config)), name=f"picked_{i}", reset_less=True) for i in range(len(groups)))
+        m.d.sync += [column1.eq(self.column), column2.eq(column1), group3.eq(column2 >> low)]
+        m.d.sync += [p.eq(g[column2[:low]]) for p, g in zip(picked3, groups, strict=True)]
 
-        # Row path: the products are there two cycles after asking, then the adder tree.
-        row_sum, row_due = sum_tree(m, self.products, _delay(m, self.ask_row, 2), tail=TAIL)
+        # Row path: the products are there three cycles after asking, then the adder tree.
+        row_sum, row_due = sum_tree(m, self.products, _delay(m, self.ask_row, 3), tail=TAIL)
 
-        # The noise takes two cycles: it starts when a column is asked for, two cycles before its sum, and likewise for a row.
-        m.d.comb += self.advance.eq(self.ask_column | _delay(m, self.ask_row, stages))
+        # The noise takes two cycles: it starts two cycles before the sum.
+        m.d.comb += self.advance.eq(_delay(m, self.ask_column, 1) | _delay(m, self.ask_row, stages + 1))
         noise = self.noise if config.read_noise else Const(0, signed(1))
         total = Signal(signed(max(sum_bits(config), NUMBER.width) + 1), reset_less=True)
-        with m.If(column_at_2 | row_due):
-            m.d.sync += total.eq(Mux(column_at_2, picked2[group2], row_sum) + noise)
+        m.d.sync += total.eq(Mux(column_due, picked3[group3], row_sum) + noise)
 
         word = Signal(layout)
         value, over = sat(rshift(total, config.sense_shift), config.sense_max)
         m.d.comb += [
             word.value.eq(value),
             word.over.eq(over),
-            word.last.eq(_delay(m, self.ask_column & self.last, 3) | _delay(m, self.ask_row & self.last, stages + 3)),
+            word.last.eq(_delay(m, self.ask_column & self.last, 4) | _delay(m, self.ask_row & self.last, stages + 4)),
             fifo.w_data.eq(word),
-            fifo.w_en.eq(_delay(m, column_at_2 | row_due, 1)),
+            fifo.w_en.eq(_delay(m, column_due | row_due, 1)),
             self.ended.eq(word.last),
             self.sense.payload.eq(fifo.r_data),
             self.sense.valid.eq(fifo.r_rdy),

@@ -1,7 +1,8 @@
 """The controller: everything between the host's bus and a tile."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from firmware_py.config import Config
@@ -9,7 +10,7 @@ from firmware_py.isa import SCALE_REGISTERS, Function, Op
 from firmware_py.registers import WINDOW_SHIFT, Counter, Window
 from firmware_py.registers import State as Seen
 
-from .activation import Derivative, Finish
+from .activation import Derivative, Finish, derivative_layout
 from .alu import Alu, Scales
 from .counters import Counters, ResultRing
 from .fetch import PC_BITS, Fetch
@@ -135,6 +136,8 @@ class Core(wiring.Component):
 
         # The sequencer and what it moves.
         ins, clear, finished = fetch.o.p, sequencer.clear, sequencer.clear | sequencer.done
+        # Derivatives are there long before the sense words: here a stalled word ends the path of the stall.
+        m.submodules.slopes = slopes = ResetInserter(finished)(SyncFIFO(width=derivative_layout(c).size, depth=2))
         connect(m, fetch.o, sequencer.ins)
         connect(m, sequencer.cmd, flipped(self.array.cmd))
         connect(m, flipped(self.array.completion), sequencer.completion)
@@ -192,7 +195,7 @@ class Core(wiring.Component):
             (port_b.o, derivative.i, ~axpy),
             (port_a.o, derivative.i, axpy),  # AXPY takes its vectors the other way round
             (port_b.o, alu.i, axpy),
-            (derivative.o, receiver.i_derivative, reads),
+            (derivative.o, slopes.w_stream, reads),
             (derivative.o, alu.i_derivative, ~reads),
         )
         for source in (port_a.o, port_b.o, derivative.o):
@@ -201,7 +204,10 @@ class Core(wiring.Component):
             m.d.comb += sink.valid.eq(Cat(source.valid & when for source, end, when in ways if end is sink).any())
         vector_word = port_a.o.p.word[: c.vector_bits].as_signed()
         m.d.comb += [
-            receiver.i_derivative.payload.eq(derivative.o.payload),
+            slopes.w_data.eq(derivative.o.payload),
+            receiver.i_derivative.valid.eq(slopes.r_rdy),
+            receiver.i_derivative.payload.eq(slopes.r_data),
+            slopes.r_en.eq(receiver.i_derivative.ready),
             alu.i_derivative.payload.eq(derivative.o.payload),
             driver.i.payload.eq(port_a.o.payload),
             receiver.i_partial.payload.eq(port_a.o.payload),

@@ -1,6 +1,6 @@
 """The digital twin of a crossbar: every tile of the board in on-chip memory, one lane a column, one row a cycle."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value, ValueLike
 from amaranth.lib import wiring
 
 from firmware_py.config import Config, DeviceKind
@@ -19,8 +19,8 @@ class EmulatedTile(wiring.Component):
     """All tiles of a configuration, emulated word for word as docs/machine.md says, behind `TileSignature`.
 
     Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes the first word, and no
-    pauses from outside, the last sense word of a READ is offered in cycle T + rows + cols + 3, of a READT in T + rows + cols + 2 +
-    `converter.row_stages`; the completion of either comes with it. A PULSE completes in T + rows + 4. If `sense` is not taken, reading
+    pauses from outside, the last sense word of a READ is offered in cycle T + rows + cols + 4, of a READT in T + rows + cols + 3 +
+    `converter.row_stages`; the completion of either comes with it. A PULSE completes in T + rows + 5. If `sense` is not taken, reading
     pauses before words could get lost; drives and counts are never refused while a command wants them. After `abort` the completion
     comes within 8 cycles. A fresh tile's cells are zero and its random states one.
 
@@ -49,7 +49,7 @@ class EmulatedTile(wiring.Component):
             m.submodules[f"lane_{i}"] = lane
         wiring.connect(m, wiring.flipped(self.host), host.bus)
         wiring.connect(m, converter.sense, wiring.flipped(self.sense))
-        self._connect_host(m, host, lanes)
+        host_active, host_row = self._connect_host(m, host, lanes)
 
         # The command in work, and how far it is.
         op, bank = Signal.like(self.cmd.payload.op), Signal()
@@ -86,26 +86,25 @@ class EmulatedTile(wiring.Component):
             m.d.sync += pulsing.eq(0)
 
         # Stage 0 is in the cycle that takes or asks; the lanes do the rest.
-        drive1, multiply1, add2 = Signal.like(self.drive.payload), Signal(), Signal()
+        drive1, drive2, clear = Signal.like(self.drive.payload), Signal.like(self.drive.payload), Signal()
+        add1, add2, add3 = Signal(), Signal(), Signal()
         m.d.comb += pulse[0].eq(take_counts)
-        m.d.sync += [pulse[1:].eq(pulse[:-1]), multiply1.eq(drive_row | ask_row), add2.eq(multiply1 & ~transposed)]
-        with m.If(take_drive):
-            m.d.sync += drive1.eq(self.drive.payload)
+        m.d.sync += [pulse[1:].eq(pulse[:-1]), drive1.eq(self.drive.payload), drive2.eq(drive1), clear.eq(accept)]
+        m.d.sync += [add1.eq(drive_row & ~transposed), add2.eq(add1), add3.eq(add2)]
         for i, lane in enumerate(lanes):
             m.d.comb += [
                 lane.parameters.eq(host.parameters),
-                lane.row.eq(Mux(host.active, host.row, row)),
-                lane.fetch.eq(next_row | host.active),
+                lane.row.eq(Mux(host_active, host_row, row)),
+                lane.fetch.eq(next_row | host_active),
                 lane.write_row.eq(write_row),
                 lane.pulse.eq(pulse),
                 lane.count.eq(self.counts.payload[i]),
-                lane.drive.eq(drive1),
+                lane.drive.eq(drive2),
                 lane.i_keep.eq(self.drive.payload),
                 lane.keep.eq(take_drive & transposed & (column == i)),
                 lane.kept.eq(transposed),
-                lane.multiply.eq(multiply1),
-                lane.add.eq(add2),
-                lane.clear.eq(accept),
+                lane.add.eq(add3),
+                lane.clear.eq(clear),
                 converter.products[i].eq(lane.product),
                 converter.totals[i].eq(lane.total),
             ]
@@ -131,7 +130,7 @@ class EmulatedTile(wiring.Component):
 
         # Every pulse taken is applied, to a stuck cell too: asked and done are one number.
         pulses = Signal.like(done.asked)
-        row_pulses, counted = sum_tree(m, [lane.size for lane in lanes], pulse[1])
+        row_pulses, counted = sum_tree(m, [lane.size for lane in lanes], pulse[2])
         with m.If(accept):
             m.d.sync += pulses.eq(0)
         with m.Elif(counted):
@@ -153,25 +152,34 @@ class EmulatedTile(wiring.Component):
         )
         return m
 
-    def _connect_host(self, m: Module, host: TileHost, lanes: list[Lane]) -> None:
-        """Lead the host's strobes to the lanes, and what they hold back."""
-        full = self._config.device is not DeviceKind.IDEAL
+    def _connect_host(self, m: Module, host: TileHost, lanes: list[Lane]) -> tuple[Signal, Signal]:
+        """Lead the host's strobes to the lanes, a cycle late as they have far to go, and what they hold back; return its turn and row."""
+
+        def late(value: ValueLike) -> Signal:
+            register = Signal(Value.cast(value).shape())
+            m.d.sync += register.eq(value)
+            return register
+
+        active, row, w_data, root_at = (late(v) for v in (host.active, host.row, self.host.w_data, host.root_at))
+        cell, spread, state, root = (late(v) for v in (host.write_cell, host.write_spread, host.write_state, host.write_root))
         m.d.comb += host.root.eq(lanes[0].root)
         for i, lane in enumerate(lanes):
             m.d.comb += [
-                lane.host_data.eq(self.host.w_data),
-                lane.host_cell.eq(host.write_cell[i]),
-                lane.host_spread.eq(host.write_spread[i]),
+                lane.host_data.eq(w_data),
+                lane.host_row.eq(row),
+                lane.host_cell.eq(cell[i]),
+                lane.host_spread.eq(spread[i]),
                 host.cells[i].eq(lane.cell),
                 host.spreads[i].eq(lane.spread),
             ]
-            if full:
+            if self._config.device is not DeviceKind.IDEAL:
                 m.d.comb += [
-                    lane.host_state.eq(host.write_state[i]),
-                    lane.host_root.eq(host.write_root),
-                    lane.root_at.eq(host.root_at),
+                    lane.host_state.eq(state[i]),
+                    lane.host_root.eq(root),
+                    lane.root_at.eq(root_at),
                     host.states[i].eq(lane.state),
                 ]
+        return active, row
 
     def _control(self, m: Module, *, op, host, room, ended, settled, last_row, last_col, drive_row, ask_row, ask_column) -> None:
         """Say what happens in each cycle of a command."""

@@ -14,7 +14,7 @@ from .xorshift import gauss, xorshift
 
 __all__ = ["STAGES", "Lane", "parameter_layout", "sum_bits"]
 
-STAGES = 5
+STAGES = 6
 """Clock edges from the cycle that takes a row of counts to the cycle that writes its cells."""
 
 
@@ -33,17 +33,19 @@ def sum_bits(config: Config) -> int:
 class Lane(wiring.Component):
     """A column of all tiles.
 
-    Takes one row a cycle; nothing stalls. `row` is presented in stage 0, its cell is there in stage 1. A read has its product after
-    stage 1; `total` includes the product that is being added. A pulse passes through five stages and is written in the last:
+    Takes one row a cycle; nothing stalls, and what no valid bit goes with is of no account. `row` is presented in stage 0, its cell is
+    there in stage 2. A read has its product after stage 2; `total` includes the product that is being added. A pulse passes through six
+    stages and is written in the last:
 
     ======  ==========================================
     stage   what is computed
     ======  ==========================================
-    1       slope * G; the spread word's step factor
-    2       step; n * factor; the noise of n pulses
-    3       n * factor * step
-    4       the update, rounded; the cell's bounds
-    5       the sum, clamped and written
+    1       the cell leaves its memory
+    2       slope * G; the spread word's step factor
+    3       step; n * factor; the random number
+    4       n * factor * step; the noise of n pulses
+    5       the update, rounded; the cell's bounds
+    6       the sum, clamped and written
     ======  ==========================================
 
     Parameters
@@ -56,19 +58,19 @@ class Lane(wiring.Component):
     row, fetch
         Row of all tiles to read and whether to, stage 0. Holds what it read while `fetch` is low.
     count, pulse
-        Signed pulse count of stage 0, and a valid bit for each of the stages 0 to 5; `size` is the magnitude in stage 1.
+        Signed pulse count of stage 0, and a valid bit for each of the stages 0 to 6; `size` is the magnitude in stage 2.
     write_row
-        Row of stage 5.
+        Row of stage 6.
     drive, keep, kept
-        Drive of stage 1; `keep` stores `i_keep` (READT), and `kept` then drives instead.
-    multiply, add, clear
-        Stage 1 of a read, stage 2 of a READ, and a new sum.
+        Drive of stage 2; `keep` stores `i_keep` (READT), and `kept` then drives instead.
+    add, clear
+        Stage 3 of a READ, and a new sum.
     product, total
-        Product after stage 1 and the sum down the column.
-    host_cell, host_spread, host_state, host_root
-        Write strobes with `host_data`, to `row` or to this lane's random state, or to entry `root_at` of the noise table.
+        Product after stage 2 and the sum down the column.
+    host_row, host_cell, host_spread, host_state, host_root
+        Write strobes with `host_data`, to `host_row` or to this lane's random state, or to entry `root_at` of the noise table.
     cell, spread, state, root
-        What the host reads, a cycle after `row` or `root_at`.
+        What the host reads, two cycles after `row`, a cycle after `root_at`.
     """
 
     def __init__(self, config: Config) -> None:
@@ -87,12 +89,12 @@ class Lane(wiring.Component):
                 "i_keep": In(signed(config.drive_bits)),
                 "keep": In(1),
                 "kept": In(1),
-                "multiply": In(1),
                 "add": In(1),
                 "clear": In(1),
                 "product": Out(signed(config.drive_bits + config.cell_bits)),
                 "total": Out(signed(sum_bits(config))),
                 "host_data": In(32),
+                "host_row": In(rows),
                 "host_cell": In(1),
                 "host_spread": In(1),
                 "host_state": In(1),
@@ -113,31 +115,24 @@ class Lane(wiring.Component):
 
         m.submodules.cells = cells = Memory(shape=signed(config.cell_bits), depth=config.rows, init=[])
         cell_out, cell_in = cells.read_port(), cells.write_port()
-        m.d.comb += [
-            cell_out.addr.eq(self.row),
-            cell_out.en.eq(self.fetch),
-            self.cell.eq(cell_out.data),
-        ]
+        m.d.comb += [cell_out.addr.eq(self.row), cell_out.en.eq(self.fetch)]
+        # A large memory is half a cycle away; from here on the cell is a register.
+        m.d.sync += self.cell.eq(cell_out.data)
 
-        # Stage 1: the one multiplier of cells serves drives and slopes.
-        count1 = Signal(signed(config.count_bits))
+        # Stage 2: the one multiplier of cells serves drives and slopes. Registers without an enable: nets with thousands of ends are slow.
+        count1, count2 = Signal(signed(config.count_bits)), Signal(signed(config.count_bits))
         held = Signal.like(self.drive)
-        factor_a, product = Signal(signed(16)), Signal(signed(16 + config.cell_bits))
-        up1 = ~count1[-1]
-        m.d.comb += self.size.eq(abs(count1))
-        with m.If(self.pulse[0]):
-            m.d.sync += count1.eq(self.count)
-        with m.If(self.clear):
-            m.d.sync += held.eq(0)
-        with m.Elif(self.keep):
+        factor_a, product = Signal(signed(16)), Signal(signed(16 + config.cell_bits), reset_less=True)
+        up2 = ~count2[-1]
+        m.d.sync += [count1.eq(self.count), count2.eq(count1), product.eq(factor_a * self.cell)]
+        m.d.comb += [self.size.eq(abs(count2)), self.product.eq(product), factor_a.eq(Mux(self.kept, held, self.drive))]
+        with m.If(self.keep):
             m.d.sync += held.eq(self.i_keep)
-        m.d.comb += factor_a.eq(Mux(self.kept, held, self.drive))
+        with m.Elif(self.clear):
+            m.d.sync += held.eq(0)
         if full:
-            with m.If(self.pulse[1]):
-                m.d.comb += factor_a.eq(Mux(up1, par.slope_up, par.slope_down))
-        with m.If(self.multiply | (self.pulse[1] if full else 0)):
-            m.d.sync += product.eq(factor_a * self.cell)
-        m.d.comb += self.product.eq(product)
+            with m.If(self.pulse[2]):
+                m.d.comb += factor_a.eq(Mux(up2, par.slope_up, par.slope_down))
 
         total = Signal.like(self.total)
         m.d.comb += self.total.eq(Mux(self.add, total + self.product, total))
@@ -146,101 +141,87 @@ class Lane(wiring.Component):
         with m.Elif(self.add):
             m.d.sync += total.eq(self.total)
 
-        # Spread: the step factor of stage 1, the bound offset of stages 2 to 3.
+        # Spread: the step factor of stage 2, the bound offset of stages 3 and 4.
         factor = Const(1 << FACTOR_FRAC, FACTOR_FRAC + 1)
-        stuck1, offset2 = Const(0, 1), Signal(signed(16))
+        stuck2, offset3 = Const(0, 1), Signal(signed(16))
         if config.spread:
             m.submodules.spreads = spreads = Memory(shape=unsigned(8), depth=config.rows, init=[])
             spread_out, spread_in = spreads.read_port(), spreads.write_port()
             m.d.comb += [
                 spread_out.addr.eq(self.row),
                 spread_out.en.eq(self.fetch),
-                self.spread.eq(spread_out.data),
-                spread_in.addr.eq(self.row),
+                spread_in.addr.eq(self.host_row),
                 spread_in.data.eq(self.host_data),
                 spread_in.en.eq(self.host_spread),
             ]
+            m.d.sync += self.spread.eq(spread_out.data)
             step_code, bound_code = self.spread[:4].as_signed(), self.spread[4:].as_signed()
             factor = ((1 << FACTOR_FRAC) + step_code * par.step_unit)[: FACTOR_FRAC + 1]
-            stuck1 = bound_code == STUCK
-            with m.If(self.pulse[1]):
-                m.d.sync += offset2.eq(bound_code * par.bound_unit)
+            stuck2 = bound_code == STUCK
+            m.d.sync += offset3.eq(bound_code * par.bound_unit)
 
-        # Stage 2.
-        up2, weight2, cell2, moves2 = Signal(), Signal(config.count_bits + FACTOR_FRAC), Signal.like(self.cell), Signal()
-        with m.If(self.pulse[1]):
-            m.d.sync += [
-                up2.eq(up1),
-                weight2.eq(self.size * factor),
-                cell2.eq(self.cell),
-                moves2.eq((count1 != 0) & ~stuck1),
-            ]
+        # Stage 3.
+        up3, weight3, cell3, moves3 = Signal(), Signal(config.count_bits + FACTOR_FRAC), Signal.like(self.cell), Signal()
+        m.d.sync += [
+            up3.eq(up2),
+            weight3.eq(self.size * factor),
+            cell3.eq(self.cell),
+            moves3.eq((count2 != 0) & ~stuck2 & self.pulse[2]),
+        ]
 
-        # Stage 3. Parameters stay as they are through a PULSE: what depends on them alone needs no register.
-        up3, weight3, cell3, moves3 = Signal(), Signal.like(weight2), Signal.like(cell2), Signal()
-        with m.If(self.pulse[2]):
-            m.d.sync += [up3.eq(up2), weight3.eq(weight2), cell3.eq(cell2), moves3.eq(moves2)]
+        # Stage 4. Parameters stay as they are through a PULSE: what depends on them alone needs no register.
+        up4, weight4, cell4, moves4 = Signal(), Signal.like(weight3), Signal.like(cell3), Signal()
+        m.d.sync += [up4.eq(up3), weight4.eq(weight3), cell4.eq(cell3), moves4.eq(moves3)]
         if full:
-            step2 = Mux(up2, par.base_up, par.base_down) - (product >> SLOPE_SHIFT)
-            step3 = Signal(17)
-            with m.If(self.pulse[2]):
-                m.d.sync += step3.eq(Mux(step2 < 0, 0, step2))
+            step3 = Mux(up3, par.base_up, par.base_down) - (product >> SLOPE_SHIFT)
+            step4 = Signal(17)
+            m.d.sync += step4.eq(Mux(step3 < 0, 0, step3))
         else:
-            step3 = Mux(up3, par.base_up, par.base_down)
-
-        # Stage 4.
-        up4, move4, cell4, moves4 = Signal(), Signal(len(step3) + len(weight3)), Signal.like(cell3), Signal()
-        with m.If(self.pulse[3]):
-            m.d.sync += [up4.eq(up3), move4.eq(weight3 * step3), cell4.eq(cell3), moves4.eq(moves3)]
-
-        noise4 = self._noise(m) if full else Const(0, signed(1))
-        change4 = Mux(up4, move4, -move4) + noise4
+            step4 = Mux(up4, par.base_up, par.base_down)
 
         # Stage 5.
-        change5, cell5, moves5 = Signal(signed(len(move4) - UPDATE_FRAC + 2)), Signal.like(cell4), Signal()
-        with m.If(self.pulse[4]):
-            m.d.sync += [change5.eq(rshift(change4, UPDATE_FRAC)), cell5.eq(cell4), moves5.eq(moves4)]
-        low5, high5 = self._bounds(m, offset2) if config.spread else (par.bound_down, par.bound_up)
+        up5, move5, cell5, moves5 = Signal(), Signal(len(step4) + len(weight4)), Signal.like(cell4), Signal()
+        m.d.sync += [up5.eq(up4), move5.eq(weight4 * step4), cell5.eq(cell4), moves5.eq(moves4)]
+        noise5 = self._noise(m) if full else Const(0, signed(1))
+        change5 = Mux(up5, move5, -move5) + noise5
+
+        # Stage 6.
+        change6, cell6, moves6 = Signal(signed(len(move5) - UPDATE_FRAC + 2)), Signal.like(cell5), Signal()
+        m.d.sync += [change6.eq(rshift(change5, UPDATE_FRAC)), cell6.eq(cell5), moves6.eq(moves5)]
+        low6, high6 = self._bounds(m, offset3) if config.spread else (par.bound_down, par.bound_up)
 
         m.d.comb += [
-            cell_in.addr.eq(Mux(self.pulse[5], self.write_row, self.row)),
-            cell_in.data.eq(Mux(self.pulse[5], clamp(cell5 + change5, low5, high5), self.host_data)),
-            cell_in.en.eq((self.pulse[5] & moves5) | self.host_cell),
+            cell_in.addr.eq(Mux(self.pulse[6], self.write_row, self.host_row)),
+            cell_in.data.eq(Mux(self.pulse[6], clamp(cell6 + change6, low6, high6), self.host_data)),
+            cell_in.en.eq(moves6 | self.host_cell),
         ]
         return m
 
-    def _bounds(self, m: Module, offset2: Signal) -> tuple[Signal, Signal]:
-        """Work out the cell's own bounds for stage 5 from its offset of stage 2."""
+    def _bounds(self, m: Module, offset3: Signal) -> tuple[Signal, Signal]:
+        """Work out the cell's own bounds for stage 6 from its offset of stage 3."""
         shape = signed(self._config.cell_bits + 2)
-        lows, highs = ([Signal(shape, name=f"{name}{stage}") for stage in (3, 4, 5)] for name in ("low", "high"))
-        with m.If(self.pulse[2]):
-            m.d.sync += [highs[0].eq(self.parameters.bound_up + offset2), lows[0].eq(self.parameters.bound_down - offset2)]
+        lows, highs = ([Signal(shape, name=f"{name}{stage}") for stage in (4, 5, 6)] for name in ("low", "high"))
+        m.d.sync += [highs[0].eq(self.parameters.bound_up + offset3), lows[0].eq(self.parameters.bound_down - offset3)]
         for stage in (1, 2):
-            with m.If(self.pulse[stage + 2]):
-                m.d.sync += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
+            m.d.sync += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
         return lows[2], highs[2]
 
     def _noise(self, m: Module) -> Signal:
-        """Write noise: the lane's stream advances in stage 0, its number meets the root of the count in stage 3."""
+        """Write noise for stage 5: the lane's stream advances in stage 2, its number meets the root of the count in stage 4."""
         with m.If(self.host_state):
             m.d.sync += self.state.eq(self.host_data)
-        with m.Elif(self.pulse[0]):
+        with m.Elif(self.pulse[2]):
             m.d.sync += self.state.eq(xorshift(self.state))
 
         m.submodules.roots = roots = Memory(shape=unsigned(16), depth=self._config.pulse_max + 1, init=[])
         root_out, root_in = roots.read_port(), roots.write_port()
         m.d.comb += [
-            root_out.addr.eq(Mux(self.pulse[1], self.size, self.root_at)),
+            root_out.addr.eq(Mux(self.pulse[2], self.size, self.root_at)),
             self.root.eq(root_out.data),
             root_in.addr.eq(self.root_at),
             root_in.data.eq(self.host_data),
             root_in.en.eq(self.host_root),
         ]
-        number2, noise3, noise4 = Signal(signed(10)), Signal(signed(26)), Signal(signed(26))
-        with m.If(self.pulse[1]):
-            m.d.sync += number2.eq(gauss(self.state))
-        with m.If(self.pulse[2]):
-            m.d.sync += noise3.eq(number2 * self.root)
-        with m.If(self.pulse[3]):
-            m.d.sync += noise4.eq(noise3)
-        return noise4
+        number4, root4, noise5 = Signal(signed(10)), Signal(16), Signal(signed(26))
+        m.d.sync += [number4.eq(gauss(self.state)), root4.eq(self.root), noise5.eq(number4 * root4)]
+        return noise5

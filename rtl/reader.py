@@ -70,7 +70,7 @@ class Driver(wiring.Component):
 
 
 class Receiver(wiring.Component):
-    """Scales sense words, adds partial sums, pairs them with derivatives: one a cycle, one cycle of latency; stalls with its consumer.
+    """Scales sense words, adds partial sums, pairs them with derivatives: one a cycle, two cycles of latency; stalls with its consumer.
 
     Members
     -------
@@ -108,25 +108,31 @@ class Receiver(wiring.Component):
         right = Signal(range(most + 1))
         m.d.sync += right.eq(left - Mux(self.backward, c.backward_shift, c.forward_shift) - self.scale_log2 + self.shift)
 
-        sense, value = self.i_sense, Signal(signed(c.acc_bits))
-        # Always left by the most there is, then right by what is too much.
-        m.d.comb += value.eq(rshift_by(sense.p.value << left, right, most=most))
+        # Stage 1 scales: always left by the most there is, then right by what is too much.
+        sense, value1, last1, over1, full1 = self.i_sense, Signal(signed(c.acc_bits)), Signal(), Signal(), Signal()
         fire, free = Signal(), Signal()
+        m.d.comb += sense.ready.eq(~full1 | fire)
+        with m.If(sense.ready):
+            m.d.sync += [full1.eq(sense.valid), last1.eq(sense.p.last), over1.eq(sense.p.over)]
+            m.d.sync += value1.eq(rshift_by(sense.p.value << left, right, most=most))
+
+        # Stage 2 adds.
         partial, derivative = ~self.accumulate | self.i_partial.valid, ~self.hadamard | self.i_derivative.valid
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
-            fire.eq(free & sense.valid & partial & derivative),
-            sense.ready.eq(fire),
-            self.i_partial.ready.eq(free & self.accumulate & sense.valid & derivative),
-            self.i_derivative.ready.eq(free & self.hadamard & sense.valid & partial),
-            self.over.eq(fire & sense.p.over),
+            fire.eq(free & full1 & partial & derivative),
+            self.i_partial.ready.eq(free & self.accumulate & full1 & derivative),
+            self.i_derivative.ready.eq(free & self.hadamard & full1 & partial),
+            self.over.eq(fire & over1),
         ]
-        with m.If(free | self.clear):
-            m.d.sync += self.o.valid.eq(fire & ~self.clear)
+        with m.If(free):
+            m.d.sync += self.o.valid.eq(fire)
         with m.If(fire):
             m.d.sync += [
-                self.o.p.word.eq(value + Mux(self.accumulate, self.i_partial.p.word, 0)),
+                self.o.p.word.eq(value1 + Mux(self.accumulate, self.i_partial.p.word, 0)),
                 self.o.p.fprime.eq(self.i_derivative.p.fprime),
-                self.o.p.last.eq(sense.p.last),
+                self.o.p.last.eq(last1),
             ]
+        with m.If(self.clear):
+            m.d.sync += [full1.eq(0), self.o.valid.eq(0)]
         return m

@@ -12,11 +12,14 @@ from .tile import HostSignature
 
 __all__ = ["TileHost"]
 
+LATENCY = 3
+"""Cycles from `active` to the word that was read."""
+
 
 class TileHost(wiring.Component):
     """Decodes the host port of an emulated tile.
 
-    A request takes four cycles, one refused two. It is refused where nothing is: a row or lane beyond the tile, spread words or
+    A request takes seven cycles, one refused three. It is refused where nothing is: a row or lane beyond the tile, spread words or
     streams that the configuration does not have, a TILE word that is no parameter, and any while `idle` is low. Cells and signed
     parameters are read sign-extended to 32 bits. Parameters that a build leaves out read as zero, and writing them does nothing.
 
@@ -36,7 +39,7 @@ class TileHost(wiring.Component):
     write_cell, write_spread, write_state
         One strobe a lane, with `bus.w_data`; `write_root` is for all of them, `write_read` for a bank of the read stream, `bank`.
     cells, spreads, states, root, read_states
-        What is read.
+        What is read, `LATENCY` cycles after `active`.
     parameters
         Device parameters but for the noise table.
     """
@@ -73,14 +76,17 @@ class TileHost(wiring.Component):
         full = config.device is not DeviceKind.IDEAL
         lanes = config.tile_cols
 
-        def window(which: Window) -> Value:
-            return bus.window == which - Window.CELLS
+        # Addresses: from a register, as the way from the bus is long.
+        address, chosen_window = Signal.like(bus.addr), Signal.like(bus.window)
+        m.d.sync += [address.eq(bus.addr), chosen_window.eq(bus.window)]
+        row, column = address >> CELL_ROW_SHIFT, address[:CELL_ROW_SHIFT]
+        stream, member = address >> STREAM_SHIFT, address[:STREAM_SHIFT]
 
-        # Addresses.
-        row, column = bus.addr >> CELL_ROW_SHIFT, bus.addr[:CELL_ROW_SHIFT]
-        stream, member = bus.addr >> STREAM_SHIFT, bus.addr[:STREAM_SHIFT]
+        def window(which: Window) -> Value:
+            return chosen_window == which - Window.CELLS
+
         lane = Signal(range(lanes))
-        in_table = (bus.addr >= TileParameter.ROOT) & (bus.addr <= TileParameter.ROOT + config.pulse_max)
+        in_table = (address >= TileParameter.ROOT) & (address <= TileParameter.ROOT + config.pulse_max)
         in_cells = (row < config.rows) & (column < lanes)
         registers = [p for p in TileParameter if p < TileParameter.ROOT]
         last, good = max(registers), Signal()
@@ -89,7 +95,7 @@ class TileHost(wiring.Component):
         m.d.sync += [lane.eq(Mux(window(Window.RANDOM), member, column)), of_writes.eq(stream == Stream.WRITE)]
         m.d.comb += [
             self.row.eq(row),
-            self.root_at.eq(bus.addr - TileParameter.ROOT),
+            self.root_at.eq(address - TileParameter.ROOT),
             self.bank.eq(member),
         ]
         with m.If(window(Window.CELLS)):
@@ -104,7 +110,7 @@ class TileHost(wiring.Component):
                 with m.If(stream == Stream.WRITE):
                     m.d.comb += good.eq(member < lanes)
         with m.Else():
-            m.d.comb += good.eq((bus.addr <= last) | ((bus.addr >= TileParameter.ROOT) & (bus.addr < TILE_WORDS)))
+            m.d.comb += good.eq((address <= last) | ((address >= TileParameter.ROOT) & (address < TILE_WORDS)))
 
         # Reading.
         read, picked = Signal(32), Signal(32)
@@ -119,7 +125,7 @@ class TileHost(wiring.Component):
                 with m.If(of_writes):
                     m.d.comb += picked.eq(Array(self.states)[lane])
         with m.Else():
-            with m.Switch(bus.addr):
+            with m.Switch(address):
                 for parameter in registers:
                     with m.Case(parameter):
                         m.d.comb += picked.eq(self.parameters[parameter.name.lower()])
@@ -129,7 +135,7 @@ class TileHost(wiring.Component):
         # Writing.
         write, chosen = Signal(), Const(1, lanes) << lane
         with m.If(write):
-            with m.Switch(bus.window):
+            with m.Switch(chosen_window):
                 with m.Case(Window.CELLS - Window.CELLS):
                     m.d.comb += self.write_cell.eq(chosen)
                 with m.Case(Window.SPREAD - Window.CELLS):
@@ -140,25 +146,29 @@ class TileHost(wiring.Component):
                 with m.Default():
                     m.d.comb += self.write_root.eq(in_table)
                     for parameter in registers:
-                        with m.If(bus.addr == parameter):
+                        with m.If(address == parameter):
                             m.d.sync += self.parameters[parameter.name.lower()].eq(bus.w_data)
 
-        error = Signal()
+        error, waiting = Signal(), Signal(range(LATENCY + 1))
         m.d.comb += [bus.r_data.eq(read), bus.error.eq(error)]
         with m.FSM():
             with m.State("WAIT"):
-                m.d.comb += self.free.eq(~bus.request)
+                m.d.comb += self.free.eq(1)
                 with m.If(bus.request):
-                    m.d.sync += error.eq(~(self.idle & good))
-                    m.next = "ANSWER"
-                    with m.If(self.idle & good):
-                        m.next = "ACCESS"
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.sync += error.eq(~(self.idle & good))
+                m.next = "ANSWER"
+                with m.If(self.idle & good):
+                    m.next = "ACCESS"
             with m.State("ACCESS"):
                 m.d.comb += [self.active.eq(1), write.eq(bus.write)]
+                m.d.sync += waiting.eq(LATENCY)
                 m.next = "PICK"
             with m.State("PICK"):
-                m.d.sync += read.eq(picked)
-                m.next = "ANSWER"
+                m.d.sync += [read.eq(picked), waiting.eq(waiting - 1)]
+                with m.If(waiting == 1):
+                    m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.comb += bus.ack.eq(1)
                 m.next = "WAIT"
