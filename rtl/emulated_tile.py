@@ -86,10 +86,10 @@ class EmulatedTile(wiring.Component):
             m.d.sync += pulsing.eq(0)
 
         # Stage 0 is in the cycle that takes or asks; the lanes do the rest.
-        drive1, drive2, clear = Signal.like(self.drive.payload), Signal.like(self.drive.payload), Signal()
+        drive1, clear = Signal.like(self.drive.payload), Signal()
         add1, add2, add3 = Signal(), Signal(), Signal()
         m.d.comb += pulse[0].eq(take_counts)
-        m.d.sync += [pulse[1:].eq(pulse[:-1]), drive1.eq(self.drive.payload), drive2.eq(drive1), clear.eq(accept)]
+        m.d.sync += [pulse[1:].eq(pulse[:-1]), drive1.eq(self.drive.payload), clear.eq(accept)]
         m.d.sync += [add1.eq(drive_row & ~transposed), add2.eq(add1), add3.eq(add2)]
         for i, lane in enumerate(lanes):
             m.d.comb += [
@@ -99,7 +99,7 @@ class EmulatedTile(wiring.Component):
                 lane.write_row.eq(write_row),
                 lane.pulse.eq(pulse),
                 lane.count.eq(self.counts.payload[i]),
-                lane.drive.eq(drive2),
+                lane.drive.eq(drive1),
                 lane.i_keep.eq(self.drive.payload),
                 lane.keep.eq(take_drive & transposed & (column == i)),
                 lane.kept.eq(transposed),

@@ -62,7 +62,7 @@ class Lane(wiring.Component):
     write_row
         Row of stage 6.
     drive, keep, kept
-        Drive of stage 2; `keep` stores `i_keep` (READT), and `kept` then drives instead.
+        Drive of stage 1; `keep` stores `i_keep` (READT), and `kept` then drives instead.
     add, clear
         Stage 3 of a READ, and a new sum.
     product, total
@@ -119,20 +119,21 @@ class Lane(wiring.Component):
         # A large memory is half a cycle away; from here on the cell is a register.
         m.d.sync += self.cell.eq(cell_out.data)
 
-        # Stage 2: the one multiplier of cells serves drives and slopes. Registers without an enable: nets with thousands of ends are slow.
+        # The one multiplier of cells, in stage 2, serves drives and slopes. Multipliers lie far away: registers before and after them.
+        # Registers have no enables: nets with thousands of ends are slow.
         count1, count2 = Signal(signed(config.count_bits)), Signal(signed(config.count_bits))
-        held = Signal.like(self.drive)
-        factor_a, product = Signal(signed(16)), Signal(signed(16 + config.cell_bits), reset_less=True)
+        held, factor1 = Signal.like(self.drive), Signal(signed(16))
+        factor2, product = Signal.like(factor1), Signal(signed(16 + config.cell_bits), reset_less=True)
         up2 = ~count2[-1]
-        m.d.sync += [count1.eq(self.count), count2.eq(count1), product.eq(factor_a * self.cell)]
-        m.d.comb += [self.size.eq(abs(count2)), self.product.eq(product), factor_a.eq(Mux(self.kept, held, self.drive))]
+        m.d.sync += [count1.eq(self.count), count2.eq(count1), factor2.eq(factor1), product.eq(factor2 * self.cell)]
+        m.d.comb += [self.size.eq(abs(count2)), self.product.eq(product), factor1.eq(Mux(self.kept, held, self.drive))]
         with m.If(self.keep):
             m.d.sync += held.eq(self.i_keep)
         with m.Elif(self.clear):
             m.d.sync += held.eq(0)
         if full:
-            with m.If(self.pulse[2]):
-                m.d.comb += factor_a.eq(Mux(up2, par.slope_up, par.slope_down))
+            with m.If(self.pulse[1]):
+                m.d.comb += factor1.eq(Mux(count1[-1], par.slope_down, par.slope_up))
 
         total = Signal.like(self.total)
         m.d.comb += self.total.eq(Mux(self.add, total + self.product, total))
@@ -169,15 +170,14 @@ class Lane(wiring.Component):
             moves3.eq((count2 != 0) & ~stuck2 & self.pulse[2]),
         ]
 
-        # Stage 4. Parameters stay as they are through a PULSE: what depends on them alone needs no register.
+        # Stage 4.
         up4, weight4, cell4, moves4 = Signal(), Signal.like(weight3), Signal.like(cell3), Signal()
         m.d.sync += [up4.eq(up3), weight4.eq(weight3), cell4.eq(cell3), moves4.eq(moves3)]
+        step3, step4 = Mux(up3, par.base_up, par.base_down), Signal(17)
         if full:
-            step3 = Mux(up3, par.base_up, par.base_down) - (product >> SLOPE_SHIFT)
-            step4 = Signal(17)
-            m.d.sync += step4.eq(Mux(step3 < 0, 0, step3))
-        else:
-            step4 = Mux(up4, par.base_up, par.base_down)
+            slope3 = step3 - (product >> SLOPE_SHIFT)
+            step3 = Mux(slope3 < 0, 0, slope3)
+        m.d.sync += step4.eq(step3)
 
         # Stage 5.
         up5, move5, cell5, moves5 = Signal(), Signal(len(step4) + len(weight4)), Signal.like(cell4), Signal()
