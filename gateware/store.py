@@ -14,7 +14,8 @@ __all__ = ["Store"]
 class Store(wiring.Component):
     """A memory that the host and the loader share, one access at a time; where both ask, the host goes first.
 
-    An access takes two cycles. The host, behind its serial line, leaves the loader far more than it needs.
+    An access takes three cycles, one of them from the memories to a register. The host, behind its serial line, leaves the loader far
+    more than it needs.
 
     Parameters
     ----------
@@ -40,22 +41,21 @@ class Store(wiring.Component):
         m.submodules.memory = memory = Memory(shape=32, depth=self._config.store_words, init=[])
         w, r = memory.write_port(), memory.read_port()
 
-        busy, chosen = Signal(), Signal()
-        inside = host.addr < self._config.store_words
-        m.d.comb += [chosen.eq(host.request & ~busy)]
+        begin, reading, done, for_host = Signal(), Signal(), Signal(), Signal()
+        inside, word = host.addr < self._config.store_words, Signal(32, reset_less=True)
         m.d.comb += [
+            begin.eq((host.request | loader.request) & ~reading & ~done),
             w.addr.eq(host.addr),
             w.data.eq(host.w_data),
-            w.en.eq(chosen & host.write & inside),
-            r.addr.eq(Mux(chosen, host.addr, loader.addr)),
-            r.en.eq(1),
-            host.r_data.eq(r.data),
-            loader.data.eq(r.data),
+            w.en.eq(begin & host.request & host.write & inside),
+            r.addr.eq(Mux(host.request, host.addr, loader.addr)),
+            r.en.eq(begin),
+            host.r_data.eq(word),
+            loader.data.eq(word),
+            host.ack.eq(done & for_host),
+            loader.ack.eq(done & ~for_host),
         ]
-        m.d.sync += [
-            busy.eq((host.request | loader.request) & ~busy),
-            host.ack.eq(chosen),
-            host.error.eq(~inside),
-            loader.ack.eq(loader.request & ~host.request & ~busy),
-        ]
+        m.d.sync += [reading.eq(begin), done.eq(reading), word.eq(r.data), host.error.eq(~inside)]
+        with m.If(begin):
+            m.d.sync += for_host.eq(host.request)
         return m
