@@ -70,7 +70,8 @@ class VectorMemory(wiring.Component):
 class ReadPort(wiring.Component):
     """Reads one or two runs of elements, one a cycle, as a stream; the second run follows the first without a gap.
 
-    The first element is on `o` two cycles after `run` rises. Sample bytes come as vector words; the bias element is the unit.
+    The first element is on `o` two cycles after `run` rises. Sample bytes come as vector words; the bias element is the unit. In a lean
+    machine the word is zero while there is none.
 
     Parameters
     ----------
@@ -149,10 +150,12 @@ class ReadPort(wiring.Component):
         with m.If(issue | taken):
             m.d.sync += fetched.eq(issue)
         with m.If(taken):
-            m.d.sync += [self.o.valid.eq(fetched), self.o.p.word.eq(word)]
+            m.d.sync += [self.o.valid.eq(fetched), self.o.p.word.eq(Mux(fetched, word, 0) if c.lean else word)]
             m.d.sync += [self.o.p.second.eq(fetched_second), self.o.p.last.eq(fetched_last)]
         with m.If(self.clear):
             m.d.sync += [index.eq(0), second.eq(0), finished.eq(0), fetched.eq(0), self.o.valid.eq(0)]
+            if c.lean:
+                m.d.sync += self.o.p.word.eq(0)
         return m
 
 
