@@ -12,6 +12,7 @@ from firmware_py.registers import State as Seen
 from .alu import Scales
 from .counters import Counters, ResultRing
 from .fetch import PC_BITS, Fetch
+from .lean_magnitudes import LeanMagnitudes
 from .lean_units import LeanUnits
 from .ports import HostPort, StorePort
 from .samples import Samples
@@ -96,7 +97,7 @@ class Core(wiring.Component):
         m.submodules.memory = memory = VectorMemory(c)
         m.submodules.port_a = port_a = ReadPort(c, runs=2, samples=True)
         m.submodules.port_b = port_b = ReadPort(c, runs=1, samples=False)
-        m.submodules.magnitudes = magnitudes = Magnitudes(c)
+        m.submodules.magnitudes = magnitudes = LeanMagnitudes(c) if c.lean else Magnitudes(c)
         m.submodules.scales = scales = Scales()
         m.submodules.units = units = LeanUnits(c) if c.lean else Units(c)
         m.submodules.samples = samples = Samples(c)

@@ -1,6 +1,6 @@
 """The arithmetic of a lean machine: sense words, ERR, NORM2 and AXPY to words of vector memory, and the columns of PULSE."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -11,7 +11,7 @@ from firmware_py.isa import SCALE_LOG2_MAX, Function, Op
 from firmware_py.registers import LOSS_FRAC
 
 from .multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
-from .numbers import magnitude, rshift_by, rshift_into, sat
+from .numbers import magnitude, rshift_into, sat
 from .ports import element_layout
 from .tile import sense_layout
 
@@ -155,12 +155,10 @@ class LeanArithmetic(wiring.Component):
         m.d.sync += waited.eq(Mux(self.clear, 0, Cat(start & needs_product, waited[0])))
 
         # The derivative a (1 - a), rounded by the multiplier.
-        factor = Signal(c.vector_frac + 1)
         m.d.comb += [
             self.size.eq(magnitude(a)),
-            factor.eq(Mux(axpy, self.size, b)),
             self.derivative.left.eq(Mux(pulse | axpy, self.size, b[:-1])),
-            self.derivative.right.eq((c.one - factor)[: c.vector_frac + 1]),
+            self.derivative.right.eq(~(self.derivative.left - 1)[: c.vector_frac + 1] ^ c.one),
             self.derivative.en.eq(start),
         ]
 
@@ -183,8 +181,7 @@ class LeanArithmetic(wiring.Component):
         m.d.sync += scaled.eq(Cat(scaling, scaled))
         m.d.comb += [self.scaled.eq(low | beyond.replicate(FACTOR_BITS)), self.norm.eq(self.scaled), self.norm_en.eq(scaled[1])]
 
-        # A sense word goes right or left, and only by what there is.
-        value = self._value(m)
+        value, carry = self._value(m)
         # What is taken off: an output, or a scaled element, of which 65535 is more than any vector word. NORM2 takes nothing off.
         off, less = Signal(signed(WORD_BITS)), Signal()
         m.d.comb += [less.eq(~axpy | ~a[-1]), off.eq(Mux(axpy, self.scaled, b))]
@@ -192,7 +189,7 @@ class LeanArithmetic(wiring.Component):
         word, valid1, last1 = Signal(signed(c.acc_bits)), Signal(), Signal()
         m.d.sync += [valid1.eq(fire), last1.eq(Mux(reads, sense.last, self.i_a.p.last))]
         with m.If(fire):
-            m.d.sync += word.eq(Mux(reads, value + self.i_a.p.word, difference))
+            m.d.sync += word.eq(Mux(reads, value + self.i_a.p.word + carry, difference))
 
         # Stage 1.
         y, clipped = sat(word, c.vector_max)
@@ -241,15 +238,17 @@ class LeanArithmetic(wiring.Component):
         m.d.comb += [self.loss.eq(sum_), self.loss_en.eq(complete & err)]
 
         # Hits: the first of the largest on both sides. An index is that of the word that is written next.
-        best_a, best_t = Signal(signed(c.vector_bits)), Signal(signed(c.vector_bits))
+        # Words are compared without a sign, with the complement of the largest so far: an adder's carry tells.
         begun, larger, same = Signal(), Signal(), Signal()
-        larger_a, larger_t = ~begun | (b > best_a), ~begun | (a > best_t)
+        judged = []
+        for name, element in (("a", b), ("t", a)):
+            shifted, rest = Cat(element[:-1], ~element[-1]), Signal(c.vector_bits, name=f"rest_{name}")
+            judged.append(~begun | (shifted + rest)[c.vector_bits])
+            with m.If(fire & judged[-1]):
+                m.d.sync += rest.eq(~shifted)
+        larger_a, larger_t = judged
         with m.If(fire):
             m.d.sync += [begun.eq(err & ~self.i_a.p.last), larger.eq(larger_a)]
-            with m.If(larger_a):
-                m.d.sync += best_a.eq(b)
-            with m.If(larger_t):
-                m.d.sync += best_t.eq(a)
             m.d.sync += same.eq(Mux(larger_a | larger_t, larger_a & larger_t, same))
         with m.If(self.w_en & larger):
             m.d.sync += self.result.eq(self.index)
@@ -260,27 +259,31 @@ class LeanArithmetic(wiring.Component):
             m.d.sync += total.eq(self._half)
         return m
 
-    def _value(self, m: Module) -> Value:
-        """Scale a sense word."""
+    def _value(self, m: Module) -> tuple[Value, Value]:
+        """Scale a sense word: always right by the most there is, after it went left by what is too much; return it and what rounds it."""
         c = self._config
-        up = max(c.forward_shift, c.backward_shift) + SCALE_LOG2_MAX - c.range_min
-        down = c.range_max - min(c.forward_shift, c.backward_shift)
-        amount, left, right = Signal(signed(6)), Signal(range(up + 1)), Signal(range(max(down, 0) + 1))
-        m.d.comb += amount.eq(Mux(self.backward, c.backward_shift, c.forward_shift) + self.scale_log2 - self.shift)
-        m.d.sync += [left.eq(Mux(amount < 0, 0, amount)), right.eq(Mux(amount < 0, -amount, 0))]
-        return (rshift_by(self.i_sense.p.value, right, most=max(down, 0)) << left)[: c.acc_bits].as_signed()
+        right = c.range_max - min(c.forward_shift, c.backward_shift)
+        most = max(c.forward_shift, c.backward_shift) + SCALE_LOG2_MAX - c.range_min + right
+        left, wide = Signal(range(most + 1)), Signal(signed(c.acc_bits + right))
+        m.d.sync += left.eq(Mux(self.backward, c.backward_shift, c.forward_shift) + right + self.scale_log2 - self.shift)
+        m.d.comb += wide.eq(self.i_sense.p.value << left)
+        return wide >> right, wide[right - 1] & ~(wide[-1] & ~wide[: right - 1].any())
 
     def _sigmoid(self, m: Module, y: Value, en: Value) -> Value:
-        """Look the sigmoid of a word up, a cycle later: one of the two halves is in the table, and the other is what is missing to one."""
+        """Look the sigmoid of a word up, a cycle later: its lower half is in the table, and the upper is what is missing to one."""
         c = self._config
-        fine, bits = c.pre_frac - TABLE_STEP_LOG2 + 1, (TABLE_WORDS - 1).bit_length()
-        words = [(c.one + 1 + t) >> 1 | (t & 1) << (c.vector_frac + 1) for t in tanh_table(c)]
-        m.submodules.table = table = Memory(shape=c.vector_frac + 2, depth=TABLE_WORDS, init=words)
+        fine, bits, frac = c.pre_frac - TABLE_STEP_LOG2 + 1, (TABLE_WORDS - 1).bit_length(), c.vector_frac
+        # The complement of the lower half, whether a bit was lost in halving, and whether the upper half is beyond the unit.
+        words = [
+            (c.one - 1 - ((c.one + 1 - t) >> 1)) | (t & 1) << frac | (((c.one + 1 + t) >> 1) > c.unit) << frac + 1 for t in tanh_table(c)
+        ]
+        m.submodules.table = table = Memory(shape=frac + 2, depth=TABLE_WORDS, init=words)
         lookup, negative = table.read_port(), Signal()
         size = magnitude(y)
         step = size[fine:] + size[fine - 1]
         m.d.comb += [lookup.addr.eq(step[:bits] | step[bits:].any().replicate(bits)), lookup.en.eq(en)]
         with m.If(en):
             m.d.sync += negative.eq(y[-1])
-        high, odd = lookup.data[: c.vector_frac + 1], lookup.data[-1]
-        return Mux(negative, (c.one - high + odd)[: c.vector_frac + 1], Mux(high > c.unit, c.unit, high))
+        lower, odd, beyond = lookup.data[:frac], lookup.data[frac], lookup.data[frac + 1]
+        half = Mux(negative, ~lower, (lower + odd + 1)[:frac])
+        return Cat(Mux(beyond & ~negative, c.unit, half), Const(0, 1))

@@ -1,6 +1,6 @@
 """The pulse planner of a lean machine: one multiplier with its adder a lane, which other units use while no row is planned."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +8,7 @@ from firmware_py.config import Config
 from firmware_py.registers import STREAM_SHIFT
 
 from .multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
+from .numbers import negated_if
 from .planner import BYTES_MAX, SHIFT_MAX
 from .ports import HostPort
 from .tile import counts_layout
@@ -189,7 +190,8 @@ class LeanPlanner(wiring.Component):
                 with m.Default():
                     m.d.comb += wanted.eq(product[TOP] & ones)
             clip = above if config.pulse_max + 1 == 1 << most else above | (wanted > config.pulse_max)
-            m.d.comb += [count.eq(Mux(clip, config.pulse_max, wanted)), self.o_counts.payload[i].eq(Mux(negative2[i], -count, count))]
+            signed_count = negated_if(negative2[i], Cat(count, Const(0, 1))).as_signed()
+            m.d.comb += [count.eq(Mux(clip, config.pulse_max, wanted)), self.o_counts.payload[i].eq(signed_count)]
             counts.append(count)
             ups.append(Mux(negative2[i], 0, count))
             clips.append(clip)

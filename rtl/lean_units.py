@@ -10,7 +10,7 @@ from firmware_py.isa import Op
 from .lean_arithmetic import LeanArithmetic
 from .lean_planner import LeanPlanner
 from .multiplier import GUESTS
-from .numbers import rshift_into
+from .numbers import negated_if, rshift_into
 from .reader import auto_range
 from .units import UnitsSignature
 
@@ -73,7 +73,7 @@ class LeanUnits(wiring.Component):
         low, over = rshift_into(Cat(Const(0, left), unit.size), right, c.drive_bits)
         most = Mux(over | low[-1], c.drive_max, low)[: c.drive_frac]
         beyond = over | (low[-1] & low[:-1].any())
-        m.d.comb += [right.eq(c.range_max - shift), self.drive.payload.eq(Mux(negative, -most, most))]
+        m.d.comb += [right.eq(c.range_max - shift), self.drive.payload.eq(negated_if(negative, Cat(most, Const(0, 1))).as_signed())]
 
         # The planner's command goes out in the third cycle: then the column vector's magnitude is known.
         begun, known, planned = Signal(), Signal(), Signal()

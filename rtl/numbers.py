@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Mux, Value, ValueLike
 
-__all__ = ["clamp", "magnitude", "rshift", "rshift_by", "rshift_into", "sat"]
+__all__ = ["clamp", "magnitude", "negated_if", "rshift", "rshift_by", "rshift_into", "sat"]
 
 
 def rshift(value: ValueLike, n: int) -> Value:
@@ -63,7 +63,13 @@ def clamp(value: ValueLike, low: ValueLike, high: ValueLike) -> Value:
 def magnitude(value: ValueLike) -> Value:
     """Return the absolute value of a symmetric number, which has one bit less."""
     value = Value.cast(value)
-    return Mux(value < 0, -value, value)[: len(value) - 1]
+    return negated_if(value[-1], value[:-1])
+
+
+def negated_if(negative: ValueLike, value: ValueLike) -> Value:
+    """Return a number or what takes it to zero, in its own width: one adder, into which an iCE40 can fold the choice."""
+    value, negative = Value.cast(value), Value.cast(negative)
+    return Mux(negative, ~(value - 1)[: len(value)], value)
 
 
 def rshift_into(value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Value]:
