@@ -7,7 +7,7 @@ import cocotb
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, start, unpack
 from firmware_py.config import Config
-from firmware_py.formats import rshift, sat, shift
+from firmware_py.formats import rshift, sat
 from firmware_py.isa import Op
 from firmware_py.registers import LOSS_FRAC
 from rtl.activation import derivative_layout, word_layout
@@ -111,8 +111,8 @@ async def norms(dut):
             tb.send(a, None, [])
             await tb.settle()
             norm = min(rshift(sum(w * w for w in a), 2 * CONFIG.vector_frac - LOSS_FRAC), 65535)
-            bits = min(max(14 - exponent, -17), 47)
-            assert tb.seen["norm"] == [min(shift(norm * mantissa, -bits), 65535)], f"norm {norm}, mantissa {mantissa}, exponent {exponent}"
+            bits = min(max(14 - exponent, 0), 47)
+            assert tb.seen["norm"] == [min(rshift(norm * mantissa, bits), 65535)], f"norm {norm}, mantissa {mantissa}, exponent {exponent}"
             tb.seen["norm"].clear()
     assert not tb.words.words
 

@@ -13,6 +13,7 @@ from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 from firmware_py.config import DEFAULT
 from gateware.store import Store
+from rtl.lean_magnitudes import LeanMagnitudes
 from rtl.ports import HostPort, Operand, element_layout
 from rtl.samples import Samples
 from rtl.vectors import Magnitudes, ReadPort, VectorMemory
@@ -77,17 +78,25 @@ class SamplesOnStore(wiring.Component):
 BLOCKS = {
     "port": (PortOnMemory, "vectors_bench"),
     "magnitudes": (Magnitudes, "vectors_bench"),
+    "lean magnitudes": (LeanMagnitudes, "vectors_bench"),
     "samples": (SamplesOnStore, "samples_bench"),
 }
 
 
 def _run(block, run, pause, **arguments):
     component, bench = BLOCKS[block]
-    run(component(CONFIG), bench, config=CONFIG.to_words(), block=block, pause=pause, **arguments)
+    run(component(CONFIG), bench, config=CONFIG.to_words(), block=block.removeprefix("lean "), pause=pause, **arguments)
 
 
 @pytest.mark.parametrize(
-    ("block", "pause"), [*(("port", pause) for pause in PATTERNS), ("magnitudes", "never"), ("samples", "never"), ("samples", "bursts")]
+    ("block", "pause"),
+    [
+        *(("port", pause) for pause in PATTERNS),
+        ("magnitudes", "never"),
+        ("lean magnitudes", "never"),
+        ("samples", "never"),
+        ("samples", "bursts"),
+    ],
 )
 def test_golden(block, pause):
     _run(block, run_cocotb, pause)
@@ -113,6 +122,7 @@ def _no_reset(condition):
     [
         ("port", "rtl.vectors.Memory", _Opaque),
         ("magnitudes", "rtl.vectors.Mux", _always_first),
+        ("lean magnitudes", "rtl.lean_magnitudes.Mux", _always_first),
         ("samples", "rtl.samples.ResetInserter", _no_reset),
         ("samples", "gateware.store.Mux", _always_first),
     ],

@@ -4,26 +4,84 @@ from dataclasses import replace
 from unittest import mock
 
 import pytest
-from amaranth.hdl import Module
-from amaranth.lib import wiring
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, connect, flipped
 
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
-from firmware_py.config import DEFAULT
-from rtl.planner import Planner
+from firmware_py.config import DEFAULT, IDEAL
+from firmware_py.isa import Op
+from rtl.lean_arithmetic import LeanArithmetic
+from rtl.lean_planner import LeanPlanner
+from rtl.multiplier import GUESTS
+from rtl.planner import Planner, plan_layout
 
 CONFIGS = {
     "4 lanes": replace(DEFAULT, tile_rows=8, tile_cols=4),
     "5 lanes": replace(DEFAULT, tile_rows=16, tile_cols=5, tiles=3),
     "1 lane": replace(DEFAULT, tile_rows=3, tile_cols=1),
+    "lean": replace(IDEAL, tile_rows=16, tile_cols=4, cell_bits=11, cell_frac=10, lean=1),
     "9 lanes": replace(DEFAULT, tile_rows=5, tile_cols=9, vector_bits=14, vector_frac=10, pulse_max=6),
 }
+
+
+class ScaledPlanner(wiring.Component):
+    """A lean planner with the arithmetic that scales its columns; a command brings along what is steady in the machine."""
+
+    _OWN = ("o_counts", "up", "down", "clipped", "settled", "clear", "host")
+
+    def __init__(self, config):
+        self._config, self._planner = config, LeanPlanner(config)
+        members = {name: self._planner.signature.members[name] for name in self._OWN}
+        word = In(stream.Signature(signed(config.vector_bits)))
+        super().__init__({"cmd": In(stream.Signature(plan_layout(config))), "i_column": word, "i_row": word, **members})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.planner = planner = self._planner
+        m.submodules.arithmetic = arithmetic = LeanArithmetic(self._config)
+        for name in GUESTS:
+            connect(m, getattr(arithmetic, name), getattr(planner, name))
+        for name in ("o_counts", "host"):
+            connect(m, flipped(getattr(self, name)), getattr(planner, name))
+        for name in ("up", "down", "clipped", "settled"):
+            m.d.comb += getattr(self, name).eq(getattr(planner, name))
+        kept = Signal(plan_layout(self._config))
+        with m.If(self.cmd.valid & self.cmd.ready):
+            m.d.sync += kept.eq(self.cmd.p)
+        columns = planner.i_column.ready
+        m.d.comb += [
+            planner.clear.eq(self.clear),
+            planner.cmd.valid.eq(self.cmd.valid),
+            self.cmd.ready.eq(planner.cmd.ready),
+            *(planner.cmd.p[name].eq(self.cmd.p[name]) for name in ("rows", "col0", "cols")),
+            *(getattr(planner, name).eq(kept[name]) for name in ("exponent", "scale_log2", "magnitude", "stochastic")),
+            planner.i_column.valid.eq(self.i_column.valid),
+            planner.i_row.valid.eq(self.i_row.valid),
+            self.i_column.ready.eq(planner.i_column.ready),
+            self.i_row.ready.eq(planner.i_row.ready),
+            planner.i_column.p.eq(self.i_column.p < 0),
+            planner.i_row.p.eq(self.i_row.p < 0),
+            planner.scaled.eq(arithmetic.scaled),
+            arithmetic.i_a.p.word.eq(Mux(columns, self.i_column.p, self.i_row.p)),
+            arithmetic.take.eq(self.i_column.valid & columns),
+            arithmetic.op.eq(Op.PULSE),
+            arithmetic.mantissa.eq(kept.mantissa),
+            arithmetic.lose.eq(planner.lose),
+        ]
+        return m
+
+
+def planner(config):
+    """Return the planner of a configuration."""
+    return ScaledPlanner(config) if config.lean else Planner(config)
 
 
 def run(name: str, **arguments) -> None:
     """Run the bench on a configuration."""
     config = CONFIGS[name]
-    run_cocotb(Planner(config), "planner_bench", config=config.to_words(), **arguments)
+    run_cocotb(planner(config), "planner_bench", config=config.to_words(), **arguments)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -32,7 +90,7 @@ def test_all(name):
 
 
 @pytest.mark.parametrize("pause", PATTERNS[1:])
-@pytest.mark.parametrize("name", ["5 lanes", "9 lanes"])
+@pytest.mark.parametrize("name", ["5 lanes", "lean", "9 lanes"])
 def test_pauses(name, pause):
     run(name, pause=pause, testcase=["plans", "clear"])
 
@@ -50,6 +108,20 @@ def test_broken(what, variant):
     config = CONFIGS["4 lanes"]
     with mock.patch(f"rtl.planner.{what}", variant):
         expect_failure(Planner(config), "planner_bench", testcase="plans", config=config.to_words(), pause="never")
+
+
+@pytest.mark.parametrize(
+    ("what", "variant"),
+    [
+        ("lean_planner.xorshift", lambda state: state),
+        ("lean_planner.TOP", 24),
+        ("lean_arithmetic.rshift_into", lambda value, n, width: ((value >> n)[:width], (value >> n)[width:].any())),
+    ],
+)
+def test_broken_lean(what, variant):
+    config = CONFIGS["lean"]
+    with mock.patch(f"rtl.{what}", variant):
+        expect_failure(planner(config), "planner_bench", testcase="plans", config=config.to_words(), pause="never")
 
 
 class Hasty(wiring.Component):

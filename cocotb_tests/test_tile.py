@@ -10,6 +10,7 @@ from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 from firmware_py.config import DEFAULT, IDEAL
 from rtl.emulated_tile import EmulatedTile
+from rtl.lean_tile import LeanTile
 
 CONFIGS = {
     "full": replace(DEFAULT, tile_rows=8, tile_cols=4),
@@ -17,14 +18,20 @@ CONFIGS = {
     "ideal": replace(IDEAL, tile_rows=16, tile_cols=5),
     "one column": replace(DEFAULT, tile_rows=6, tile_cols=1, read_noise=0),
     "one cell": replace(IDEAL, tile_rows=1, tile_cols=1, read_noise=1),
+    "lean": replace(IDEAL, tile_rows=16, tile_cols=4, tiles=2, cell_bits=11, cell_frac=10, lean=1),
     "formats": replace(DEFAULT, tile_rows=5, tile_cols=11, drive_bits=6, sense_bits=8, cell_bits=14, cell_frac=12, pulse_max=7),
 }
+
+
+def tile(config):
+    """Return the tile of a configuration."""
+    return LeanTile(config) if config.lean else EmulatedTile(config)
 
 
 def run(name: str, **arguments) -> None:
     """Run the bench on a configuration."""
     config = CONFIGS[name]
-    run_cocotb(EmulatedTile(config), "tile_bench", config=config.to_words(), **arguments)
+    run_cocotb(tile(config), "tile_bench", config=config.to_words(), **arguments)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -33,7 +40,7 @@ def test_all(name):
 
 
 @pytest.mark.parametrize("pause", PATTERNS[1:])
-@pytest.mark.parametrize("name", ["full", "three tiles", "formats"])
+@pytest.mark.parametrize("name", ["full", "three tiles", "lean", "formats"])
 def test_pauses(name, pause):
     run(name, pause=pause, testcase=["commands", "abort"])
 
@@ -69,6 +76,20 @@ def test_broken_arithmetic(what, variant):
     config = CONFIGS["full"]
     with mock.patch(what, variant):
         expect_failure(EmulatedTile(config), "tile_bench", testcase="commands", config=config.to_words(), pause="never")
+
+
+@pytest.mark.parametrize(
+    ("what", "variant"),
+    [
+        ("rounded", _truncate),
+        ("clip", lambda value, bits: (value[:bits].as_signed(), value[-1])),
+        ("STEP_FRAC", 5),
+    ],
+)
+def test_broken_lean(what, variant):
+    config = CONFIGS["lean"]
+    with mock.patch(f"rtl.lean_tile.{what}", variant):
+        expect_failure(LeanTile(config), "tile_bench", testcase="commands", config=config.to_words(), pause="never")
 
 
 def test_broken_flow():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .config import Config
-from .isa import ACTIVATIONS, Function, Instruction, Op, Region, Vector, hadamard
+from .isa import ACTIVATIONS, LEAN_FUNCTIONS, Function, Instruction, Op, Region, Vector, hadamard
 from .network import Network
 from .placement import LayerPlacement, place, shapes
 from .timing import instruction_cycles
@@ -76,7 +76,9 @@ class Program:
         total = 0
         for ins in self.instructions[start:stop]:
             region = self.regions[ins.region if ins.op in (Op.READ, Op.READT, Op.PULSE) else 0]
-            total += instruction_cycles(int(ins.op), region.rows, region.cols, self.vectors[ins.a].length, self.config.tile_cols)
+            length, config = self.vectors[ins.a].length, self.config
+            hadamard = int(ins.function >= Function.HADAMARD_SIGMOID)
+            total += instruction_cycles(int(ins.op), region.rows, region.cols, length, config.tile_cols, config.lean, hadamard)
         return total
 
     def listing(self) -> str:
@@ -389,7 +391,7 @@ def _orientations(network: Network, config: Config) -> list[tuple[bool, ...]]:
         for _, rows, _, cols in shapes(network, config, layer, transposed=transposed):
             forward, back = (Op.READT, Op.READ) if transposed else (Op.READ, Op.READT)
             ops = [forward, Op.PULSE] + ([back] if layer > 1 else [])
-            total += sum(instruction_cycles(int(op), rows, cols, 0, config.tile_cols) for op in ops)
+            total += sum(instruction_cycles(int(op), rows, cols, 0, config.tile_cols, config.lean, 0) for op in ops)
         return total
 
     costs = [(cost(layer, False), cost(layer, True)) for layer in range(1, network.depth + 1)]
@@ -404,6 +406,8 @@ def _orientations(network: Network, config: Config) -> list[tuple[bool, ...]]:
 def check_fit(program: Program) -> None:
     """Raise ValueError if a program exceeds a limit of its configuration; the message names it and by how much."""
     c, net = program.config, program.network
+    if c.lean and any(ins.function not in LEAN_FUNCTIONS for ins in program.instructions):
+        raise ValueError(f"Network {net.text} has functions that this board leaves out; choose sigmoid throughout")
     limits = [
         (f"tiles of {c.tile_rows} x {c.tile_cols}", program.tiles_used, c.tiles),
         ("instructions of program memory", len(program.instructions), c.program_words),

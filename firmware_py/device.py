@@ -115,6 +115,8 @@ class Device:
             raise ValueError(
                 f"Device {self.name} has cell-to-cell spread, and this board has no spread words. Choose a device without spread"
             )
+        if config.lean and (self.bound_up, self.bound_down) != (1.0, -1.0):
+            raise ValueError(f"Device {self.name} has bounds of its own, and this board's are fixed. Choose bound_up 1 and bound_down -1")
         if self.read_noise and not config.read_noise:
             raise ValueError(f"Device {self.name} has read noise and this board was built without; choose a device without")
 
@@ -131,6 +133,8 @@ class Device:
         words[TileParameter.SLOPE_DOWN] = round(base * self.slope_down / self.bound_down * slope_lsb)
         words[TileParameter.BOUND_UP] = round(self.bound_up * lsb)
         words[TileParameter.BOUND_DOWN] = round(self.bound_down * lsb)
+        for offset, word in fixed_words(config).items():
+            words[offset] = word
         words[TileParameter.STEP_UNIT] = step_unit
         words[TileParameter.BOUND_UNIT] = bound_unit
         words[TileParameter.READ_SIGMA] = round(self.read_noise * (1 << config.sense_shift) / GAUSS_SIGMA)
@@ -181,10 +185,11 @@ def _normal(count: int, seed: int, kind: int, sigma: float) -> np.ndarray:
 
 
 def quantise_cells(device: Device, config: Config, weights: np.ndarray, weight_scale: float) -> np.ndarray:
-    """Return cell words (int64) of logical weights, clamped to the device's nominal bounds."""
+    """Return cell words (int64) of logical weights, clamped to the device's nominal bounds and to a cell word."""
     lsb = 1 << config.cell_frac
     words = np.floor(np.asarray(weights, np.float64) / weight_scale * lsb + 0.5)
-    return np.clip(words, round(device.bound_down * lsb), round(device.bound_up * lsb)).astype(np.int64)
+    low, high = round(device.bound_down * lsb), round(device.bound_up * lsb)
+    return np.clip(words, max(low, -config.cell_max), min(high, config.cell_max)).astype(np.int64)
 
 
 def with_values(device: Device, **values: float) -> Device:
@@ -206,11 +211,20 @@ def parameter_bits(config: Config, offset: int) -> int | None:
     parameter = TileParameter(offset)
     if parameter in (TileParameter.SLOPE_UP, TileParameter.SLOPE_DOWN):
         present = config.device is not DeviceKind.IDEAL
+    elif config.lean:
+        return config.cell_frac + 2 if parameter is TileParameter.BASE_UP else 0
     elif parameter in (TileParameter.STEP_UNIT, TileParameter.BOUND_UNIT):
         present = bool(config.spread)
     else:
         present = parameter is not TileParameter.READ_SIGMA or bool(config.read_noise)
     return PARAMETER_BITS[parameter] if present else 0
+
+
+def fixed_words(config: Config) -> dict[int, int]:
+    """Return the TILE words that a lean configuration has fixed, by offset: bounds that are the ends of a cell word."""
+    if not config.lean:
+        return {}
+    return {_BOUND_UP: config.cell_max, _BOUND_DOWN: -config.cell_max - 1}
 
 
 @inlined

@@ -273,8 +273,8 @@ def _norm2(m, f, vector, eta, to):
     n, line = _length(m, vector), m.line
     _gather(m, f, vector, 0, n, line)
     product = min(_norm(line, n, f), 65535) * m.scales[eta, 0]
-    bits = min(max(14 - m.scales[eta, 1], -17), 47)
-    m.scales[to, 0] = min(shift(product, -bits), 65535)
+    bits = min(max(14 - m.scales[eta, 1], 0), 47)
+    m.scales[to, 0] = min(rshift(product, bits), 65535)
     m.scales[to, 1] = NORM_EXPONENT
 
 
@@ -382,7 +382,7 @@ def execute(m, f, order, count):
             m.control[STATE] = _TRAINING
             m.control[ACTIVE] = 1
             m.control[PC] = region
-            counters[_CYCLES] = (counters[_CYCLES] + instruction_cycles(op, 0, 0, 0, f.tile_cols)) & _MASK32
+            counters[_CYCLES] = (counters[_CYCLES] + instruction_cycles(op, 0, 0, 0, f.tile_cols, f.lean, 0)) & _MASK32
             continue
         if op > _NEXT:
             m.control[STATE] = _IDLE
@@ -394,7 +394,8 @@ def execute(m, f, order, count):
         rows = cols = 0
         if op <= _PULSE:
             rows, cols = m.regions[region][1] >> 16, m.regions[region][1] & 0xFFFF
-        cycles = instruction_cycles(op, rows, cols, (m.table[a] >> 16) & 0x7FFF, f.tile_cols)
+        hadamard = int(function >= _HADAMARD)
+        cycles = instruction_cycles(op, rows, cols, (m.table[a] >> 16) & 0x7FFF, f.tile_cols, f.lean, hadamard)
         if op == _PULSE:
             _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)
             counters[_PULSE_CYCLES] = (counters[_PULSE_CYCLES] + cycles) & _MASK32

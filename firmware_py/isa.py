@@ -138,6 +138,9 @@ def legal(op: int, function: int) -> bool:
 LEGAL = [(int(op), int(f)) for op, fs in _FUNCTIONS.items() for f in sorted(fs)]
 """All pairs of operation and function code that are an instruction."""
 
+LEAN_FUNCTIONS = {Function.PARTIAL, Function.NONE, Function.SIGMOID, Function.HADAMARD_SIGMOID}
+"""Functions of a lean machine; the others are no instructions there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Region:

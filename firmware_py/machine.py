@@ -10,7 +10,7 @@ from .framing import BusError
 from .golden import execute
 from .isa import INSTRUCTION_BITS
 from .memory import ACTIVE, BANK, FAULT, HALT, PC, STATE, STRIDE, new_memory, number_format
-from .registers import CELL_ROW_SHIFT, MAGIC, REGISTERS, STREAM_SHIFT, WINDOW_SHIFT, Counter, Fault, State, Stream, Window
+from .registers import CELL_ROW_SHIFT, MAGIC, REGISTERS, STREAM_SHIFT, WINDOW_SHIFT, Counter, Fault, State, Stream, TileParameter, Window
 
 _MASK32 = 0xFFFFFFFF
 _LOG_ROOM = 4
@@ -191,9 +191,14 @@ class GoldenMachine:
         bits = parameter_bits(self.config, offset)
         if bits is None:
             raise BusError
+        if not bits:
+            return 0
+        tile = self.memory.tile
         if value is not None:
-            self.memory.tile[offset] = _signed(value, -bits) if bits < 0 else value & ((1 << bits) - 1)
-        return int(self.memory.tile[offset])
+            tile[offset] = _signed(value, -bits) if bits < 0 else value & ((1 << bits) - 1)
+            if self.config.lean:
+                tile[TileParameter.BASE_DOWN] = tile[TileParameter.BASE_UP]
+        return int(tile[offset])
 
     def _register(self, offset: int, value: int | None) -> int:
         for register in REGISTERS:

@@ -6,7 +6,8 @@ import numpy as np
 
 from .activation import table_array
 from .config import Config, DeviceKind
-from .isa import LEGAL, SCALE_REGISTERS
+from .device import fixed_words
+from .isa import LEAN_FUNCTIONS, LEGAL, SCALE_REGISTERS
 from .registers import TILE_WORDS, Counter
 
 _LONGEST = 1 << 16
@@ -54,6 +55,7 @@ class Format(NamedTuple):
 
     tile_rows: int
     tile_cols: int
+    lean: int
     tiles: int
     vector_max: int
     vector_frac: int
@@ -84,7 +86,7 @@ def new_memory(config: Config) -> Memory:
     cols, shape = config.tile_cols, (config.rows, config.tile_cols)
     legal = np.zeros((16, 16), np.bool_)
     for op, function in LEGAL:
-        legal[op, function] = True
+        legal[op, function] = not config.lean or function in LEAN_FUNCTIONS
 
     def zeros(*size: int) -> np.ndarray:
         return np.zeros(size, np.int64)
@@ -119,4 +121,6 @@ def new_memory(config: Config) -> Memory:
         logged=zeros(1),
     )
     memory.control[STRIDE] = 1
+    for offset, word in fixed_words(config).items():
+        memory.tile[offset] = word
     return memory

@@ -22,6 +22,19 @@ ALU_CYCLES = 10
 NEXT_CYCLES = 1
 """Cycles of a NEXT; those that it waits are not counted."""
 
+LEAN_PACE = 3
+"""Cycles of a lean machine for an element that needs a product before it can be taken."""
+LEAN_READ_OVERHEAD = 8
+"""Cycles of a READ or READT of a lean machine beyond one an input and one, or `LEAN_PACE`, an output."""
+LEAN_PULSE_OVERHEAD = 9
+"""Cycles of a PULSE of a lean machine beyond one a row and one a column."""
+LEAN_ERR_OVERHEAD = 6
+"""Cycles of an ERR of a lean machine beyond one, or `LEAN_PACE`, an element."""
+LEAN_NORM2_OVERHEAD = 8
+"""Cycles of a NORM2 of a lean machine beyond one an element."""
+LEAN_AXPY_OVERHEAD = 4
+"""Cycles of an AXPY of a lean machine beyond `LEAN_PACE` an element."""
+
 _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY = (int(op) for op in (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY))
 
 
@@ -35,8 +48,29 @@ def tree_cycles(tile_cols):
 
 
 @jit
-def instruction_cycles(op, rows, cols, length, tile_cols):
+def lean_cycles(op, rows, cols, length, hadamard):
+    """Return the cycles of an instruction of a lean machine: `hadamard` is 1 if its words are multiplied by a derivative."""
+    pace = LEAN_PACE if hadamard else 1
+    if op == _READ:
+        return rows + pace * cols + LEAN_READ_OVERHEAD + hadamard
+    if op == _READT:
+        return pace * rows + cols + LEAN_READ_OVERHEAD + hadamard
+    if op == _PULSE:
+        return rows + cols + LEAN_PULSE_OVERHEAD
+    if op == _ERR:
+        return max(pace * length + LEAN_ERR_OVERHEAD, ALU_CYCLES)
+    if op == _NORM2:
+        return max(length + LEAN_NORM2_OVERHEAD, ALU_CYCLES)
+    if op == _AXPY:
+        return max(LEAN_PACE * length + LEAN_AXPY_OVERHEAD + hadamard, ALU_CYCLES)
+    return NEXT_CYCLES
+
+
+@jit
+def instruction_cycles(op, rows, cols, length, tile_cols, lean, hadamard):
     """Return the cycles of an instruction: `rows`, `cols` of its region (READ, READT, PULSE), `length` of its first vector (the others)."""
+    if lean:
+        return lean_cycles(op, rows, cols, length, hadamard)
     if op == _READ:
         return rows + cols + READ_OVERHEAD
     if op == _READT:

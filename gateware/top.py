@@ -9,6 +9,7 @@ from firmware_py.registers import WINDOW_SHIFT, Window
 from firmware_py.registers import State as Seen
 from rtl.core import HOST_WINDOWS, Core
 from rtl.emulated_tile import EmulatedTile
+from rtl.lean_tile import LeanTile
 from rtl.ports import HostPort
 
 from .bus import ADDRESS_BITS, Decoder
@@ -67,7 +68,7 @@ class Machine(wiring.Component):
         m = Module()
         c = self._config
         m.submodules.core = core = Core(c)
-        m.submodules.tile = tile = EmulatedTile(c)
+        m.submodules.tile = tile = LeanTile(c) if c.lean else EmulatedTile(c)
         m.submodules.store = store = self._store(c)
         m.submodules.bank = bank = Bank(c, build_digest=self._build_digest)
         own = {Window.REGISTERS: WINDOW_SHIFT, Window.STORE: len(store.host.addr)}

@@ -142,21 +142,12 @@ class Alu(wiring.Component):
         with m.If(axpy):
             m.d.sync += [left.eq(abs(taken)), right.eq(self.mantissa)]
 
-        # One barrel shifter: AXPY's products right, NORM2's either way. A left shift by k is one by 16 and then right by 16 - k. How far
-        # is known two cycles before the first product.
-        amount, bits, raise_ = Signal(signed(10)), Signal(range(SHIFT_MAX + 1)), Signal()
-        back = amount < 0
+        # One barrel shifter, for AXPY's products and NORM2's. How far is known two cycles before the first product.
+        amount, bits = Signal(signed(10)), Signal(range(SHIFT_MAX + 1))
         m.d.comb += amount.eq(Mux(norm2, 14, 16) - self.exponent)
-        m.d.sync += raise_.eq(norm2 & back)
-        with m.If(norm2 & back):
-            m.d.sync += bits.eq(Mux(amount < -16, 0, amount + 16))
-        with m.Else():
-            m.d.sync += bits.eq(Mux(back, 0, Mux(amount > SHIFT_MAX, SHIFT_MAX, amount)))
-        shifted, overflow = Signal(33), Signal()
-        m.d.sync += [
-            shifted.eq(rshift_by(Mux(raise_, product[:16] << 16, product), bits)),
-            overflow.eq(raise_ & product[16:].any()),
-        ]
+        m.d.sync += bits.eq(Mux(amount < 0, 0, Mux(amount > SHIFT_MAX, SHIFT_MAX, amount)))
+        shifted = Signal(33)
+        m.d.sync += shifted.eq(rshift_by(product, bits))
 
         # ERR: one stage. AXPY: the factors, the product, its shift, then the difference; less a negative product is a sum.
         beside = data.StructLayout({"valid": 1, "less": 1, "word": signed(c.acc_bits), "fprime": c.vector_frac + 1, "last": 1})
@@ -202,8 +193,7 @@ class Alu(wiring.Component):
         m.d.sync += [scaling.eq(complete & ~is_error), scaled.eq(Cat(scaling, scaled))]
         with m.If(complete):
             m.d.sync += norm.eq(Mux(rounded >= 1 << 16, 0xFFFF, rounded))
-        too_large = overflow | (shifted >= 1 << 16)
-        m.d.comb += [self.norm_en.eq(scaled[-1]), self.norm.eq(Mux(too_large, 0xFFFF, shifted))]
+        m.d.comb += [self.norm_en.eq(scaled[-1]), self.norm.eq(Mux(shifted >= 1 << 16, 0xFFFF, shifted))]
 
         # Hits: the first of the largest on both sides.
         index, best, wanted = Signal(16), Signal(16), Signal(16)

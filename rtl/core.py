@@ -1,8 +1,7 @@
 """The controller: everything between the host's bus and a tile."""
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, signed
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from firmware_py.config import Config
@@ -10,16 +9,16 @@ from firmware_py.isa import SCALE_REGISTERS, Function, Op
 from firmware_py.registers import WINDOW_SHIFT, Counter, Window
 from firmware_py.registers import State as Seen
 
-from .activation import Derivative, Finish, derivative_layout
-from .alu import Alu, Scales
+from .alu import Scales
 from .counters import Counters, ResultRing
 from .fetch import PC_BITS, Fetch
-from .planner import Planner
+from .lean_magnitudes import LeanMagnitudes
+from .lean_units import LeanUnits
 from .ports import HostPort, StorePort
-from .reader import Driver, Receiver, auto_range
 from .samples import Samples
 from .sequencer import Sequencer
 from .tile import TileSignature
+from .units import Units
 from .vectors import Magnitudes, ReadPort, VectorMemory
 from .windows import WINDOWS, TileWindows
 
@@ -98,23 +97,18 @@ class Core(wiring.Component):
         m.submodules.memory = memory = VectorMemory(c)
         m.submodules.port_a = port_a = ReadPort(c, runs=2, samples=True)
         m.submodules.port_b = port_b = ReadPort(c, runs=1, samples=False)
-        m.submodules.magnitudes = magnitudes = Magnitudes(c)
-        m.submodules.derivative = derivative = Derivative(c)
-        m.submodules.driver = driver = Driver(c)
-        m.submodules.receiver = receiver = Receiver(c)
-        m.submodules.alu = alu = Alu(c)
+        m.submodules.magnitudes = magnitudes = LeanMagnitudes(c) if c.lean else Magnitudes(c)
         m.submodules.scales = scales = Scales()
-        m.submodules.finish = finish = Finish(c)
-        m.submodules.planner = planner = Planner(c)
+        m.submodules.units = units = LeanUnits(c) if c.lean else Units(c)
         m.submodules.samples = samples = Samples(c)
         m.submodules.results = results = ResultRing(c)
         m.submodules.windows = windows = TileWindows()
         widths = dict.fromkeys(Counter, 1) | {
             Counter.LOSS: 32,
             Counter.VECTOR_SATURATED: 2,
-            Counter.PULSES_UP: len(planner.up),
-            Counter.PULSES_DOWN: len(planner.down),
-            Counter.PULSES_CLIPPED: len(planner.clipped),
+            Counter.PULSES_UP: len(units.up),
+            Counter.PULSES_DOWN: len(units.down),
+            Counter.PULSES_CLIPPED: len(units.clipped),
         }
         m.submodules.counters = counters = Counters(widths)
 
@@ -131,13 +125,11 @@ class Core(wiring.Component):
         ):
             connect(m, flipped(getattr(self, name)), inner)
         connect(m, windows.o_tile, flipped(self.array.host))
-        connect(m, windows.o_rounding, planner.host)
+        connect(m, windows.o_rounding, units.host)
         connect(m, samples.store, flipped(self.store))
 
         # The sequencer and what it moves.
         ins, clear, finished = fetch.o.p, sequencer.clear, sequencer.clear | sequencer.done
-        # Derivatives are there long before the sense words: here a stalled word ends the path of the stall.
-        m.submodules.slopes = slopes = ResetInserter(finished)(SyncFIFO(width=derivative_layout(c).size, depth=2))
         connect(m, fetch.o, sequencer.ins)
         connect(m, sequencer.cmd, flipped(self.array.cmd))
         connect(m, flipped(self.array.completion), sequencer.completion)
@@ -147,9 +139,9 @@ class Core(wiring.Component):
             self.state.eq(sequencer.state),
             self.fault.eq(sequencer.fault),
             sequencer.tile_safe.eq(self.array.safe),
-            sequencer.settled.eq(planner.settled),
-            sequencer.written.eq(finish.done),
-            sequencer.norm.eq(alu.norm_en),
+            sequencer.settled.eq(units.settled),
+            sequencer.written.eq(units.written),
+            sequencer.norm.eq(units.norm_en),
             sequencer.sample_ready.eq(samples.ready),
             sequencer.credit.eq(samples.credit),
             samples.take.eq(sequencer.sample_take),
@@ -162,19 +154,17 @@ class Core(wiring.Component):
             fetch.entry.eq(self.entry),
         ]
 
-        # Elements: port A gives what is driven, planned or read first, then partial sums or row words; port B the second operand.
-        # Which way they go is known before they come.
-        reads, pulse, arithmetic, axpy, hadamard = Signal(), Signal(), Signal(), Signal(), Signal()
+        # Elements, and words on their way back.
+        pulse = Signal()
+        m.d.sync += pulse.eq(ins.op == Op.PULSE)
         connect(m, port_a.memory, memory.read_a)
         connect(m, port_b.memory, memory.read_b)
         connect(m, port_a.page, samples.page)
-        m.d.sync += [
-            reads.eq((ins.op == Op.READ) | (ins.op == Op.READT)),
-            pulse.eq(ins.op == Op.PULSE),
-            arithmetic.eq((ins.op == Op.ERR) | (ins.op == Op.NORM2) | (ins.op == Op.AXPY)),
-            axpy.eq(ins.op == Op.AXPY),
-            hadamard.eq(ins.function >= Function.HADAMARD_SIGMOID),
-        ]
+        connect(m, port_a.o, units.a)
+        connect(m, port_b.o, units.b)
+        connect(m, units.drive, flipped(self.array.drive))
+        connect(m, flipped(self.array.sense), units.sense)
+        connect(m, units.counts, flipped(self.array.counts))
         m.d.comb += [
             port_a.run.eq(sequencer.run),
             port_b.run.eq(sequencer.run & ins.uses_other),
@@ -184,99 +174,20 @@ class Core(wiring.Component):
             port_a.operand[1].eq(ins.second),
             port_a.use_second.eq(ins.uses_second),
             port_b.operand[0].eq(ins.other),
-        ]
-        second = port_a.o.p.second
-        ways = (
-            (port_a.o, driver.i, reads & ~second),
-            (port_a.o, receiver.i_partial, reads & second),
-            (port_a.o, planner.i_column, pulse & ~second),
-            (port_a.o, planner.i_row, pulse & second),
-            (port_a.o, alu.i, arithmetic & ~axpy),
-            (port_b.o, derivative.i, ~axpy),
-            (port_a.o, derivative.i, axpy),  # AXPY takes its vectors the other way round
-            (port_b.o, alu.i, axpy),
-            (derivative.o, slopes.w_stream, reads),
-            (derivative.o, alu.i_derivative, ~reads),
-        )
-        for source in (port_a.o, port_b.o, derivative.o):
-            m.d.comb += source.ready.eq(Cat(sink.ready & when for origin, sink, when in ways if origin is source).any())
-        for sink in {id(end): end for _, end, _ in ways}.values():
-            m.d.comb += sink.valid.eq(Cat(source.valid & when for source, end, when in ways if end is sink).any())
-        vector_word = port_a.o.p.word[: c.vector_bits].as_signed()
-        m.d.comb += [
-            slopes.w_data.eq(derivative.o.payload),
-            receiver.i_derivative.valid.eq(slopes.r_rdy),
-            receiver.i_derivative.payload.eq(slopes.r_data),
-            slopes.r_en.eq(receiver.i_derivative.ready),
-            alu.i_derivative.payload.eq(derivative.o.payload),
-            driver.i.payload.eq(port_a.o.payload),
-            receiver.i_partial.payload.eq(port_a.o.payload),
-            planner.i_column.payload.eq(vector_word),
-            planner.i_row.payload.eq(vector_word),
-            alu.i.payload.eq(Mux(axpy, port_b.o.payload, port_a.o.payload)),
-            derivative.i.payload.eq(Mux(axpy, port_a.o.payload, port_b.o.payload)),
-        ]
-        m.d.comb += [derivative.clear.eq(finished), derivative.function.eq(ins.function)]
-
-        # Reads.
-        shift = Signal(signed(5))
-        m.d.comb += [
-            shift.eq(auto_range(c, magnitudes.magnitude, ins.auto_range)),
-            driver.clear.eq(clear),
-            driver.shift.eq(shift),
-            receiver.shift.eq(shift),
-            receiver.clear.eq(clear),
-            receiver.scale_log2.eq(ins.scale_log2),
-            receiver.backward.eq(ins.backward),
-            receiver.accumulate.eq(ins.accumulate),
-            receiver.hadamard.eq(hadamard),
-        ]
-        connect(m, driver.o, flipped(self.array.drive))
-        connect(m, flipped(self.array.sense), receiver.i_sense)
-
-        # Arithmetic and pulses.
-        m.d.comb += [
+            units.clear.eq(clear),
+            units.finished.eq(finished),
+            units.begin.eq(sequencer.begin),
+            units.ins.eq(ins),
+            units.magnitude.eq(magnitudes.magnitude),
+            units.mantissa.eq(scales.mantissa),
+            units.exponent.eq(scales.exponent),
             scales.index.eq(ins.scale),
             scales.n_index.eq(ins.to_scale),
-            scales.n_mantissa.eq(alu.norm),
-            scales.n_en.eq(alu.norm_en & sequencer.run),
-            alu.clear.eq(clear),
-            alu.op.eq(ins.op),
-            alu.mantissa.eq(scales.mantissa),
-            alu.exponent.eq(scales.exponent),
-            alu.square.eq(finish.y),
-            alu.square_valid.eq(finish.y_valid),
-            alu.square_last.eq(finish.y_last),
-        ]
-        # The planner's command goes out in the third cycle: then the column vector's magnitude is known.
-        begun, known, planned = Signal(), Signal(), Signal()
-        m.d.sync += [
-            begun.eq(sequencer.begin),
-            known.eq((begun | known) & ~finished),
-            planned.eq((planned | (planner.cmd.valid & planner.cmd.ready)) & ~finished),
-        ]
-        m.d.comb += [
-            planner.cmd.valid.eq(known & pulse & ~planned),
-            *(planner.cmd.p[name].eq(ins[name]) for name in ("rows", "col0", "cols", "scale_log2", "stochastic")),
-            planner.cmd.p.mantissa.eq(scales.mantissa),
-            planner.cmd.p.exponent.eq(scales.exponent),
-            planner.cmd.p.magnitude.eq(magnitudes.magnitude),
-            planner.clear.eq(clear),
-        ]
-        connect(m, planner.o_counts, flipped(self.array.counts))
-
-        # Words find their way back.
-        m.d.comb += [
-            receiver.o.ready.eq(1),
-            alu.o.ready.eq(1),
-            finish.i.valid.eq(Mux(reads, receiver.o.valid, alu.o.valid)),
-            finish.i.p.eq(Mux(reads, receiver.o.p, alu.o.p)),
-            finish.clear.eq(clear),
-            finish.function.eq(ins.function),
-            finish.w_base.eq(ins.w_addr),
-            memory.w_en.eq(finish.w_en),
-            memory.w_addr.eq(finish.w_addr),
-            memory.w_data.eq(finish.w_data),
+            scales.n_mantissa.eq(units.norm),
+            scales.n_en.eq(units.norm_en & sequencer.run),
+            memory.w_en.eq(units.w_en),
+            memory.w_addr.eq(units.w_addr),
+            memory.w_data.eq(units.w_data),
             magnitudes.begin.eq(sequencer.begin),
             magnitudes.lookup.eq(ins.m_vector),
             magnitudes.sample.eq(ins.m_sample),
@@ -284,27 +195,27 @@ class Core(wiring.Component):
             magnitudes.writes.eq(~pulse & (ins.op != Op.NORM2) & (ins.function != Function.PARTIAL)),
             magnitudes.anew.eq(ins.w_anew),
             magnitudes.bias.eq(ins.w_bias),
-            magnitudes.word.eq(finish.w_data),
-            magnitudes.w_en.eq(finish.w_en & finish.w_final),
+            magnitudes.word.eq(units.w_data),
+            magnitudes.w_en.eq(units.w_en & units.w_final),
         ]
 
         m.d.comb += [
             self.counter.eq(counters.values),
             counters.clear_results.eq(sequencer.started),
             counters.add_steps.eq(sequencer.step),
-            counters.add_hits.eq(alu.hit),
-            counters.add_loss.eq(Mux(alu.loss_en, alu.loss, 0)),
-            counters.add_pulses_up.eq(planner.up),
-            counters.add_pulses_down.eq(planner.down),
-            counters.add_pulses_clipped.eq(planner.clipped),
-            counters.add_sense_clipped.eq(receiver.over),
-            counters.add_vector_saturated.eq(finish.saturated + driver.saturated),
+            counters.add_hits.eq(units.hit),
+            counters.add_loss.eq(Mux(units.loss_en, units.loss, 0)),
+            counters.add_pulses_up.eq(units.up),
+            counters.add_pulses_down.eq(units.down),
+            counters.add_pulses_clipped.eq(units.clipped),
+            counters.add_sense_clipped.eq(units.over),
+            counters.add_vector_saturated.eq(units.saturated),
             counters.add_cycles.eq(sequencer.cycle),
             counters.add_read_cycles.eq(sequencer.read_cycle),
             counters.add_pulse_cycles.eq(sequencer.pulse_cycle),
-            counters.add_results.eq(alu.result_en),
+            counters.add_results.eq(units.result_en),
             results.index.eq(counters.values[Counter.RESULTS]),
-            results.result.eq(alu.result),
-            results.en.eq(alu.result_en),
+            results.result.eq(units.result),
+            results.en.eq(units.result_en),
         ]
         return m

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Mux, Value, ValueLike
 
-__all__ = ["clamp", "rshift", "rshift_by", "sat"]
+__all__ = ["clamp", "magnitude", "negated_if", "rshift", "rshift_by", "rshift_into", "sat"]
 
 
 def rshift(value: ValueLike, n: int) -> Value:
@@ -58,3 +58,30 @@ def clamp(value: ValueLike, low: ValueLike, high: ValueLike) -> Value:
     low, high = Value.cast(low), Value.cast(high)
     width = max(len(low), len(high))
     return Mux(value > high, high, Mux(value < low, low, value))[:width].as_signed()
+
+
+def magnitude(value: ValueLike) -> Value:
+    """Return the absolute value of a symmetric number, which has one bit less."""
+    value = Value.cast(value)
+    return negated_if(value[-1], value[:-1])
+
+
+def negated_if(negative: ValueLike, value: ValueLike) -> Value:
+    """Return a number or what takes it to zero, in its own width: one adder, into which an iCE40 can fold the choice."""
+    value, negative = Value.cast(value), Value.cast(negative)
+    return Mux(negative, ~(value - 1)[: len(value)], value)
+
+
+def rshift_into(value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Value]:
+    """Shift an unsigned value right by a variable, half up; return the low `width` bits, and whether there are more.
+
+    Bits that no shift can bring into these are only looked at, so that a narrow result makes a small shifter.
+    """
+    value, n = Value.cast(value), Value.cast(n)
+    long, over = Cat(Const(0, 1), value), Const(0, 1)
+    for k in reversed(range(len(n))):
+        keep = width + (1 << k)
+        over = over | Mux(n[k], long[(1 << k) + keep :].any(), long[keep:].any())
+        long = Mux(n[k], long >> (1 << k), long)[:keep]
+    rounded = (long[1 : width + 1] + long[0])[: width + 1]
+    return rounded[:width], over | rounded[width]

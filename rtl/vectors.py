@@ -9,14 +9,15 @@ from firmware_py.config import Config
 
 from .ports import HostPort, Operand, element_layout
 
-__all__ = ["Magnitudes", "ReadPort", "VectorMemory"]
+__all__ = ["Magnitudes", "MagnitudesSignature", "ReadPort", "VectorMemory"]
 
 
 class VectorMemory(wiring.Component):
     """Vector memory: two reading ports and a writing port, made of two memories with one of each.
 
     A read takes one cycle and sees what is written in the same cycle; data stay while `en` is low. The host's accesses take two
-    cycles and share the first reading port and the writing port: the machine must not be at work.
+    cycles and share the first reading port and the writing port: the machine must not be at work. In a lean machine nothing is read in the
+    cycle that writes it, and the second port has the low bits of a word only, as many as a vector word has.
 
     Parameters
     ----------
@@ -47,10 +48,11 @@ class VectorMemory(wiring.Component):
         writing = Signal()
         m.d.comb += writing.eq(host.request & host.write & inside)
         for name, reader in (("copy_a", self.read_a), ("copy_b", self.read_b)):
-            memory = Memory(shape=signed(width), depth=depth, init=[])
-            m.submodules[name] = memory
+            lean = self._config.lean
+            memory = Memory(shape=signed(self._config.vector_bits if lean and name == "copy_b" else width), depth=depth, init=[])
+            m.submodules["lean_" * lean + name] = memory
             w = memory.write_port()
-            r = memory.read_port(transparent_for=(w,))
+            r = memory.read_port(transparent_for=() if lean else (w,))
             m.d.comb += [
                 w.addr.eq(Mux(writing, host.addr, self.w_addr)),
                 w.data.eq(Mux(writing, host.w_data.as_signed(), self.w_data)),
@@ -70,7 +72,8 @@ class VectorMemory(wiring.Component):
 class ReadPort(wiring.Component):
     """Reads one or two runs of elements, one a cycle, as a stream; the second run follows the first without a gap.
 
-    The first element is on `o` two cycles after `run` rises. Sample bytes come as vector words; the bias element is the unit.
+    The first element is on `o` two cycles after `run` rises. Sample bytes come as vector words; the bias element is the unit. In a lean
+    machine the word is zero while there is none.
 
     Parameters
     ----------
@@ -112,7 +115,9 @@ class ReadPort(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        index, second, finished = Signal(16), Signal(), Signal()
+        # A lean machine has no longer vectors than its memory.
+        bits = max(c.vector_words, c.page_bytes).bit_length() if c.lean else 16
+        index, second, finished = Signal(bits), Signal(), Signal()
         operand = Signal(Operand())
         last, issue = Signal(), Signal()
         fetched, taken = Signal(), Signal()  # elements in the memory's output, and leaving it
@@ -123,23 +128,23 @@ class ReadPort(wiring.Component):
             with m.If(second):
                 m.d.comb += operand.eq(self.operand[1])
         m.d.comb += [
-            last.eq(index + 1 == operand.count),
+            last.eq((index + 1)[:bits] == operand.count[:bits] if c.lean else index + 1 == operand.count),
             taken.eq(~self.o.valid | self.o.ready),
             issue.eq(self.run & ~finished & (~fetched | taken)),
-            self.memory.addr.eq(operand.addr + index),
+            self.memory.addr.eq((operand.addr + index)[:bits]),
             self.memory.en.eq(issue),
         ]
         word = Signal(signed(c.acc_bits))
         m.d.comb += word.eq(Mux(is_bias, c.unit, self.memory.data))
         if self._samples:
-            m.d.comb += [self.page.addr.eq(operand.addr + index), self.page.en.eq(issue)]
+            m.d.comb += [self.page.addr.eq((operand.addr + index)[:bits]), self.page.en.eq(issue)]
             with m.If(is_sample & ~is_bias):
                 m.d.comb += word.eq(self.page.data << c.drive_shift)
 
         with m.If(issue):
             m.d.sync += [
                 index.eq(index + 1),
-                is_bias.eq(operand.bias & (index == operand.bias_at)),
+                is_bias.eq(operand.bias & (index == operand.bias_at[:bits])),
                 is_sample.eq(operand.sample),
                 fetched_second.eq(second),
                 fetched_last.eq(last),
@@ -149,18 +154,19 @@ class ReadPort(wiring.Component):
         with m.If(issue | taken):
             m.d.sync += fetched.eq(issue)
         with m.If(taken):
-            m.d.sync += [self.o.valid.eq(fetched), self.o.p.word.eq(word)]
+            m.d.sync += [self.o.valid.eq(fetched), self.o.p.word.eq(Mux(fetched, word, 0) if c.lean else word)]
             m.d.sync += [self.o.p.second.eq(fetched_second), self.o.p.last.eq(fetched_last)]
         with m.If(self.clear):
             m.d.sync += [index.eq(0), second.eq(0), finished.eq(0), fetched.eq(0), self.o.valid.eq(0)]
+            if c.lean:
+                m.d.sync += self.o.p.word.eq(0)
         return m
 
 
-class Magnitudes(wiring.Component):
+class MagnitudesSignature(wiring.Signature):
     """The magnitude of each vector: the bit length of the OR of its words' absolute values.
 
-    A vector's OR grows in a register while its words are written; its bit length goes to a table afterwards. `magnitude` belongs to
-    `lookup` from two cycles after `begin` on. A vector may be written from the fourth cycle after `begin`.
+    `magnitude` belongs to `lookup` from two cycles after `begin` on. A vector may be written from the fourth cycle after `begin`.
 
     Members
     -------
@@ -175,7 +181,6 @@ class Magnitudes(wiring.Component):
     """
 
     def __init__(self, config: Config) -> None:
-        self._config = config
         vector = range(config.vectors)
         super().__init__(
             {
@@ -191,6 +196,17 @@ class Magnitudes(wiring.Component):
                 "magnitude": Out(5),
             }
         )
+
+
+class Magnitudes(wiring.Component):
+    """The magnitudes, as `MagnitudesSignature` says.
+
+    A vector's OR grows in a register while its words are written; its bit length goes to a table afterwards.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(MagnitudesSignature(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -1,0 +1,109 @@
+"""The units of a lean machine that elements go through between vector memory and the tile, and back."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
+
+from firmware_py.config import Config
+from firmware_py.isa import Op
+
+from .lean_arithmetic import LeanArithmetic
+from .lean_planner import LeanPlanner
+from .multiplier import GUESTS
+from .numbers import negated_if, rshift_into
+from .reader import auto_range
+from .units import UnitsSignature
+
+__all__ = ["LeanUnits"]
+
+
+class LeanUnits(wiring.Component):
+    """Drives, the arithmetic and the planner, whose multipliers they share.
+
+    Parameters
+    ----------
+    config
+        What the machine is: `lean`.
+
+    Members
+    -------
+    As `UnitsSignature`. The words of `a` and `b` must be zero while they are not valid.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(UnitsSignature(config))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c, ins = self._config, self.ins
+        m.submodules.arithmetic = unit = LeanArithmetic(c)
+        m.submodules.planner = planner = LeanPlanner(c)
+        for name in GUESTS:
+            connect(m, getattr(unit, name), getattr(planner, name))
+        connect(m, flipped(self.host), planner.host)
+        connect(m, planner.o_counts, flipped(self.counts))
+
+        # Which way elements go is known before they come.
+        reads, pulse = Signal(), Signal()
+        m.d.sync += [reads.eq((ins.op == Op.READ) | (ins.op == Op.READT)), pulse.eq(ins.op == Op.PULSE)]
+        second, negative = self.a.p.second, self.a.p.word[c.vector_bits - 1]
+        drives = reads & ~second
+        shift = Signal(signed(5))
+        m.d.comb += [
+            self.drive.valid.eq(self.a.valid & drives),
+            unit.i_a.valid.eq(self.a.valid & ~drives & ~pulse),
+            planner.i_column.valid.eq(self.a.valid & pulse & ~second),
+            planner.i_row.valid.eq(self.a.valid & pulse & second),
+            self.a.ready.eq(
+                (self.drive.ready & drives)
+                | (unit.i_a.ready & ~drives & ~pulse)
+                | (pulse & Mux(second, planner.i_row.ready, planner.i_column.ready))
+            ),
+            unit.i_a.payload.eq(self.a.payload),
+            planner.i_column.payload.eq(negative),
+            planner.i_row.payload.eq(negative),
+            shift.eq(auto_range(c, self.magnitude, ins.auto_range)),
+        ]
+        connect(m, flipped(self.b), unit.i_b)
+        connect(m, flipped(self.sense), unit.i_sense)
+
+        # A drive: always left by the most there is, then right by what is too much.
+        left, right = c.range_max - c.drive_shift, Signal(range(c.range_max - c.range_min + 1))
+        low, over = rshift_into(Cat(Const(0, left), unit.size), right, c.drive_bits)
+        most = Mux(over | low[-1], c.drive_max, low)[: c.drive_frac]
+        beyond = over | (low[-1] & low[:-1].any())
+        m.d.comb += [right.eq(c.range_max - shift), self.drive.payload.eq(negated_if(negative, Cat(most, Const(0, 1))).as_signed())]
+
+        # The planner's command goes out in the third cycle: then the column vector's magnitude is known.
+        begun, known, planned = Signal(), Signal(), Signal()
+        m.d.sync += [
+            begun.eq(self.begin),
+            known.eq((begun | known) & ~self.finished),
+            planned.eq((planned | (planner.cmd.valid & planner.cmd.ready)) & ~self.finished),
+        ]
+        m.d.comb += [
+            planner.cmd.valid.eq(known & pulse & ~planned),
+            *(planner.cmd.p[name].eq(ins[name]) for name in ("rows", "col0", "cols")),
+            *(getattr(planner, name).eq(ins[name]) for name in ("scale_log2", "stochastic")),
+            planner.exponent.eq(self.exponent),
+            planner.magnitude.eq(self.magnitude),
+            planner.scaled.eq(unit.scaled),
+            planner.clear.eq(self.clear),
+            *(getattr(unit, name).eq(ins[name]) for name in ("op", "function", "accumulate", "backward", "scale_log2")),
+            unit.shift.eq(shift),
+            unit.clear.eq(self.clear),
+            unit.take.eq(planner.i_column.valid & planner.i_column.ready),
+            unit.mantissa.eq(self.mantissa),
+            unit.exponent.eq(self.exponent),
+            unit.lose.eq(planner.lose),
+        ]
+        names = ("w_en", "w_data", "w_final", "norm", "norm_en", "loss", "loss_en", "hit", "result", "result_en", "over")
+        m.d.comb += [
+            *(getattr(self, name).eq(getattr(unit, name)) for name in names),
+            *(getattr(self, name).eq(getattr(planner, name)) for name in ("up", "down", "clipped", "settled")),
+            self.w_addr.eq(ins.w_addr + unit.index),
+            self.written.eq(unit.done),
+            self.saturated.eq(unit.saturated + (self.drive.valid & self.drive.ready & beyond)),
+        ]
+        return m
