@@ -10,6 +10,10 @@ ABI_VERSION = 1
 """Version of the register map, the instruction words and their meaning."""
 
 
+LEAN_COLS = 4
+"""Columns of a lean configuration."""
+
+
 class DeviceKind(IntEnum):
     """Device model that an emulated tile carries."""
 
@@ -59,12 +63,14 @@ class Config:
     """Bits of a sense word."""
     sense_scale_log2: int = _field(2, 0, 4)
     """log2 of the sense full scale in device units at full drive."""
-    cell_bits: int = _field(16, 12, 16)
+    cell_bits: int = _field(16, 11, 16)
     """Bits of a cell's conductance."""
     cell_frac: int = _field(14, 10, 14)
     """Fraction bits of a cell's conductance, in device units."""
     pulse_max: int = _field(31, 1, 31)
     """Most pulses a cell gets in one PULSE."""
+    lean: int = _field(0, 0, 1)
+    """1 for a small part: four columns of the ideal device, with one step both ways and bounds that are the ends of a cell word."""
 
     program_words: int = _field(256, 8, 4096, meaning=False)
     """Instructions that the program memory holds."""
@@ -91,6 +97,13 @@ class Config:
         object.__setattr__(self, "device", DeviceKind(self.device))
         if self.spread and self.device is DeviceKind.IDEAL:
             raise ValueError("Configuration field spread must be 0 for the ideal device, not 1")
+        if self.lean:
+            if self.device is not DeviceKind.IDEAL or self.read_noise or self.tile_cols != LEAN_COLS:
+                raise ValueError(f"Configuration field lean must be 0 but for {LEAN_COLS} columns of the ideal device without read noise")
+            if self.cell_bits != self.cell_frac + 1:
+                raise ValueError(f"Configuration field cell_bits must be cell_frac + 1 if lean, not {self.cell_bits}")
+        elif self.cell_bits < 12:
+            raise ValueError(f"Configuration field cell_bits must be at least 12 unless lean, not {self.cell_bits}")
         for name in ("order_depth", "result_depth", "vector_words", "page_bytes"):
             value = getattr(self, name)
             if value & (value - 1):
@@ -174,6 +187,11 @@ class Config:
     def count_bits(self) -> int:
         """Bits of a signed pulse count."""
         return self.pulse_max.bit_length() + 1
+
+    @property
+    def longest(self) -> int:
+        """Most elements of a vector, and largest offset in one: what the fields hold, or if lean, what the memories do."""
+        return max(self.vector_words, self.page_bytes) if self.lean else 0xFFFF
 
     @property
     def rows(self) -> int:

@@ -9,7 +9,7 @@ from firmware_py.config import ABI_VERSION, Config
 from firmware_py.registers import REG, REGISTER_WORDS, REGISTERS, WINDOW_SHIFT, Register
 from rtl.ports import HostPort
 
-__all__ = ["Bank"]
+__all__ = ["Bank", "Live"]
 
 LIVE = ("SESSION", "STATE", "FAULT", "CREDIT", "COUNTER")
 """Registers that the rest of the machine computes; the others never change, or only by the host."""
@@ -121,6 +121,64 @@ class Bank(wiring.Component):
         for register in self._settings:
             with m.If(write.en & (address == register.address)):
                 m.d.sync += getattr(self, _name(register)).eq(self.bus.w_data)
+        return m
+
+
+class Live(wiring.Component):
+    """What `SmallLink` asks the machine for: live registers, scale registers and counters; it writes settings here too.
+
+    The link keeps all other registers and asks for nothing that is not there. An answer comes in the next cycle.
+
+    Parameters
+    ----------
+    config
+        Of the machine.
+
+    Members
+    -------
+    bus, scale, state, fault, credit, counter, entry, bank, stride, watchdog
+        As in `Bank`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._settings = [r for r in REGISTERS if r.access == "rw" and r.name != "SCALE"]
+        super().__init__(
+            {
+                "bus": In(HostPort(WINDOW_SHIFT)),
+                "scale": Out(HostPort(SCALE_ADDRESS_BITS)),
+                "state": In(2),
+                "fault": In(32),
+                "credit": In(range(config.order_depth + 1)),
+                "counter": In(data.ArrayLayout(32, REG["COUNTER"].count)),
+                **{_name(r): Out(r.bits, init=r.reset) for r in self._settings},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bus, ready = self.bus, Signal()
+        block = bus.addr[4:7]
+        own = block == 0
+        m.d.sync += ready.eq(bus.request & ~ready & (block != REG["SCALE"].address >> 4))
+        m.d.comb += [
+            self.scale.addr.eq(bus.addr),
+            self.scale.w_data.eq(bus.w_data),
+            self.scale.write.eq(bus.write),
+            self.scale.request.eq(bus.request & (block == REG["SCALE"].address >> 4)),
+            bus.ack.eq(ready | (self.scale.request & self.scale.ack)),
+        ]
+        with m.If(self.scale.request):
+            m.d.comb += bus.r_data.eq(self.scale.r_data)
+        with m.Elif(own):
+            with m.Switch(bus.addr[:4]):
+                for name in ("STATE", "FAULT", "CREDIT"):
+                    with m.Case(REG[name].address):
+                        m.d.comb += bus.r_data.eq(getattr(self, name.lower()))
+        with m.Else():
+            m.d.comb += bus.r_data.eq(self.counter[bus.addr[:4]])
+        for register in self._settings:
+            with m.If(ready & bus.write & own & (bus.addr[:4] == register.address)):
+                m.d.sync += getattr(self, _name(register)).eq(bus.w_data)
         return m
 
 
