@@ -13,6 +13,7 @@ from gateware.top import Machine
 SIZES = {"store_words": 64, "order_depth": 16, "result_depth": 16, "program_words": 64, "regions": 16, "vectors": 32, "vector_words": 128}
 SMALL = replace(DEFAULT, tile_rows=8, tile_cols=5, tiles=6, page_bytes=32, **SIZES)
 LEAN = replace(IDEAL, tile_rows=12, tile_cols=4, tiles=2, page_bytes=32, **SIZES)
+SMALLEST = replace(IDEAL, tile_rows=16, tile_cols=4, tiles=4, page_bytes=32, cell_bits=11, cell_frac=10, lean=1, **SIZES)
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
 RUNS = [
     *({"schedule": schedule, "device": "ecram", "lr": lr} for schedule, lr in zip(SCHEDULES, (0.5, 2.0, 0.25, 1.0), strict=True)),
@@ -36,8 +37,18 @@ def test_trains_ideal():
     _run(LEAN, runs=runs, testcase="trains")
 
 
+def test_trains_lean():
+    sigmoid = [run for run in RUNS if "activation" not in run.get("network", {})]
+    runs = [{key: value for key, value in run.items() if key != "device"} for run in sigmoid]
+    _run(SMALLEST, runs=runs, testcase="trains")
+
+
 def test_stops_and_faults():
     _run(SMALL, runs=[{"device": "ecram"}], stops=True, testcase=["stops", "faults"])
+
+
+def test_stops_and_faults_lean():
+    _run(SMALLEST, runs=[{}], stops=True, testcase=["stops", "faults"])
 
 
 @pytest.mark.parametrize(

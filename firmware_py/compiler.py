@@ -8,7 +8,7 @@ from .config import Config
 from .isa import ACTIVATIONS, Function, Instruction, Op, Region, Vector, hadamard
 from .network import Network
 from .placement import LayerPlacement, place, shapes
-from .timing import instruction_cycles
+from .timing import fetch_cycles, instruction_cycles
 
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
 """Schedules that run in the array (docs: DESIGN, The algorithm)."""
@@ -77,6 +77,7 @@ class Program:
         for ins in self.instructions[start:stop]:
             region = self.regions[ins.region if ins.op in (Op.READ, Op.READT, Op.PULSE) else 0]
             total += instruction_cycles(int(ins.op), region.rows, region.cols, self.vectors[ins.a].length, self.config.tile_cols)
+            total += fetch_cycles(int(ins.op), self.config.lean)
         return total
 
     def listing(self) -> str:
@@ -389,7 +390,7 @@ def _orientations(network: Network, config: Config) -> list[tuple[bool, ...]]:
         for _, rows, _, cols in shapes(network, config, layer, transposed=transposed):
             forward, back = (Op.READT, Op.READ) if transposed else (Op.READ, Op.READT)
             ops = [forward, Op.PULSE] + ([back] if layer > 1 else [])
-            total += sum(instruction_cycles(int(op), rows, cols, 0, config.tile_cols) for op in ops)
+            total += sum(instruction_cycles(int(op), rows, cols, 0, config.tile_cols) + fetch_cycles(int(op), config.lean) for op in ops)
         return total
 
     costs = [(cost(layer, False), cost(layer, True)) for layer in range(1, network.depth + 1)]

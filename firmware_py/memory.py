@@ -55,6 +55,8 @@ class Format(NamedTuple):
     tile_rows: int
     tile_cols: int
     tiles: int
+    lean: int
+    longest: int
     vector_max: int
     vector_frac: int
     pre_frac: int

@@ -8,11 +8,13 @@ from firmware_py.config import Config
 from firmware_py.isa import SCALE_REGISTERS, Function, Op
 from firmware_py.registers import WINDOW_SHIFT, Counter, Window
 from firmware_py.registers import State as Seen
+from firmware_py.timing import FETCH_BITS
 
 from .activation import Derivative, Finish
 from .alu import Alu, Scales
 from .counters import Counters, ResultRing
 from .fetch import PC_BITS, Fetch
+from .lean_fetch import LeanFetch
 from .planner import Planner
 from .ports import HostPort, StorePort
 from .reader import Driver, Receiver, auto_range
@@ -92,7 +94,7 @@ class Core(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        m.submodules.fetch = fetch = Fetch(c)
+        m.submodules.fetch = fetch = LeanFetch(c) if c.lean else Fetch(c)
         m.submodules.sequencer = sequencer = Sequencer(c)
         m.submodules.memory = memory = VectorMemory(c)
         m.submodules.port_a = port_a = ReadPort(c, runs=2, samples=True)
@@ -110,6 +112,7 @@ class Core(wiring.Component):
         m.submodules.windows = windows = TileWindows()
         widths = dict.fromkeys(Counter, 1) | {
             Counter.LOSS: 32,
+            **dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), FETCH_BITS + 1 if c.lean else 1),
             Counter.VECTOR_SATURATED: 2,
             Counter.PULSES_UP: len(planner.up),
             Counter.PULSES_DOWN: len(planner.down),
@@ -282,6 +285,9 @@ class Core(wiring.Component):
             magnitudes.w_en.eq(finish.w_en & finish.w_final),
         ]
 
+        # What it took to fetch an instruction, if that shows, is counted with its first cycle.
+        cost = Signal(FETCH_BITS + 1)
+        m.d.comb += cost.eq(1 + (Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0) if c.lean else 0))
         m.d.comb += [
             self.counter.eq(counters.values),
             counters.clear_results.eq(sequencer.started),
@@ -293,9 +299,9 @@ class Core(wiring.Component):
             counters.add_pulses_clipped.eq(planner.clipped),
             counters.add_sense_clipped.eq(receiver.over),
             counters.add_vector_saturated.eq(finish.saturated + driver.saturated),
-            counters.add_cycles.eq(sequencer.cycle),
-            counters.add_read_cycles.eq(sequencer.read_cycle),
-            counters.add_pulse_cycles.eq(sequencer.pulse_cycle),
+            counters.add_cycles.eq(Mux(sequencer.cycle, cost, 0)),
+            counters.add_read_cycles.eq(Mux(sequencer.read_cycle, cost, 0)),
+            counters.add_pulse_cycles.eq(Mux(sequencer.pulse_cycle, cost, 0)),
             counters.add_results.eq(alu.result_en),
             results.index.eq(counters.values[Counter.RESULTS]),
             results.result.eq(alu.result),
