@@ -58,7 +58,10 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 _STAGES = ("synthesis", "place and route", "packing")
 
-_APART = ("cells", "spreads", "roots", "program_low", "program_high", "region_table", "vector_table", "pages", "tables", "scratch", "words")
+_APART = (
+    *("cells", "spreads", "roots", "program_low", "program_high", "region_table", "vector_table", "pages"),
+    *("tables", "scratch", "words", "books"),
+)
 """Memories that are never read where they are written in the same cycle, or not looked at then: spares what would keep the old word."""
 
 Progress = Callable[[str], None]

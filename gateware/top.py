@@ -85,7 +85,7 @@ class Machine(wiring.Component):
         for window in HOST_WINDOWS:
             name = window.name.lower()
             connect(m, getattr(decoder, name), getattr(core, name))
-        connect(m, bank.scale, core.scale)
+        connect(m, bank.ledger, core.ledger)
         connect(m, core.store, store.loader)
         connect(m, core.array, tile)
         connect(m, flipped(self.order), core.order)
@@ -95,7 +95,6 @@ class Machine(wiring.Component):
             bank.state.eq(core.state),
             bank.fault.eq(core.fault),
             bank.credit.eq(core.credit),
-            bank.counter.eq(core.counter),
             self.order_room.eq(core.room),
             self.state.eq(core.state),
             self.busy.eq(core.busy),

@@ -1,20 +1,21 @@
 """The controller: everything between the host's bus and a tile."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from firmware_py.config import Config
-from firmware_py.isa import SCALE_REGISTERS, Function, Op
+from firmware_py.isa import Function, Op
 from firmware_py.registers import WINDOW_SHIFT, Counter, Window
 from firmware_py.registers import State as Seen
 from firmware_py.timing import FETCH_BITS
 
 from .activation import Derivative, Finish
-from .alu import Alu, Scales
-from .counters import Counters, ResultRing
+from .alu import Alu
+from .counters import Books
 from .fetch import PC_BITS, Fetch
 from .lean_fetch import LeanFetch
+from .ledger import LEDGER_BITS, ROUND, Ledger
 from .planner import Planner
 from .ports import HostPort, StorePort
 from .reader import Driver, Receiver, auto_range
@@ -53,12 +54,12 @@ class Core(wiring.Component):
         Its settings.
     order, credit, room
         Indices of granted samples, how many are granted and not begun, and how many more can be.
-    state, fault, counter, busy
+    state, fault, busy
         What it sees; `busy` while there is work.
     program, regions, vectors, vector_memory, results, cells, spread, random, tile
         Its windows. All but RESULTS only while no sample is in work.
-    scale
-        Its way to the scale registers, at any time.
+    ledger
+        Its way to counters and scale registers, at any time.
     store
         To the sample store.
     array
@@ -82,10 +83,9 @@ class Core(wiring.Component):
                 "room": Out(range(config.order_depth + 1)),
                 "state": Out(Seen),
                 "fault": Out(32),
-                "counter": Out(data.ArrayLayout(32, len(Counter))),
                 "busy": Out(1),
                 **{window.name.lower(): In(HostPort(bits)) for window, bits in HOST_WINDOWS.items()},
-                "scale": In(HostPort((SCALE_REGISTERS - 1).bit_length())),
+                "ledger": In(HostPort(LEDGER_BITS)),
                 "store": Out(StorePort(config)),
                 "array": In(TileSignature(config)),
             }
@@ -104,11 +104,9 @@ class Core(wiring.Component):
         m.submodules.driver = driver = Driver(c)
         m.submodules.receiver = receiver = Receiver(c)
         m.submodules.alu = alu = Alu(c)
-        m.submodules.scales = scales = Scales()
         m.submodules.finish = finish = Finish(c)
         m.submodules.planner = planner = Planner(c)
         m.submodules.samples = samples = Samples(c)
-        m.submodules.results = results = ResultRing(c)
         m.submodules.windows = windows = TileWindows()
         widths = dict.fromkeys(Counter, 1) | {
             Counter.LOSS: 32,
@@ -118,7 +116,9 @@ class Core(wiring.Component):
             Counter.PULSES_DOWN: len(planner.down),
             Counter.PULSES_CLIPPED: len(planner.clipped),
         }
-        m.submodules.counters = counters = Counters(widths)
+        # With each begin, FETCH_BITS more cycles: two instructions may begin within a round.
+        bursts = dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), ROUND + (4 << FETCH_BITS))
+        m.submodules.ledger = ledger = Ledger(c, widths, bursts) if c.lean else Books(c, widths)
 
         # The host.
         for name, inner in (
@@ -126,8 +126,8 @@ class Core(wiring.Component):
             ("regions", fetch.regions),
             ("vectors", fetch.vectors),
             ("vector_memory", memory.host),
-            ("results", results.host),
-            ("scale", scales.host),
+            ("results", ledger.results),
+            ("ledger", ledger.host),
             *((window.name.lower(), getattr(windows, window.name.lower())) for window in WINDOWS),
             ("order", samples.order),
         ):
@@ -233,14 +233,14 @@ class Core(wiring.Component):
 
         # Arithmetic and pulses.
         m.d.comb += [
-            scales.index.eq(ins.scale),
-            scales.n_index.eq(ins.to_scale),
-            scales.n_mantissa.eq(alu.norm),
-            scales.n_en.eq(alu.norm_en & sequencer.run),
+            ledger.index.eq(ins.scale),
+            ledger.n_index.eq(ins.to_scale),
+            ledger.n_mantissa.eq(alu.norm),
+            ledger.n_en.eq(alu.norm_en & sequencer.run),
             alu.clear.eq(clear),
             alu.op.eq(ins.op),
-            alu.mantissa.eq(scales.mantissa),
-            alu.exponent.eq(scales.exponent),
+            alu.mantissa.eq(ledger.mantissa),
+            alu.exponent.eq(ledger.exponent),
             alu.square.eq(finish.y),
             alu.square_valid.eq(finish.y_valid),
             alu.square_last.eq(finish.y_last),
@@ -255,8 +255,8 @@ class Core(wiring.Component):
         m.d.comb += [
             planner.cmd.valid.eq(known & pulse & ~planned),
             *(planner.cmd.p[name].eq(ins[name]) for name in ("rows", "col0", "cols", "scale_log2", "stochastic")),
-            planner.cmd.p.mantissa.eq(scales.mantissa),
-            planner.cmd.p.exponent.eq(scales.exponent),
+            planner.cmd.p.mantissa.eq(ledger.mantissa),
+            planner.cmd.p.exponent.eq(ledger.exponent),
             planner.cmd.p.magnitude.eq(magnitudes.magnitude),
             planner.clear.eq(clear),
         ]
@@ -289,22 +289,20 @@ class Core(wiring.Component):
         cost = Signal(FETCH_BITS + 1)
         m.d.comb += cost.eq(1 + (Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0) if c.lean else 0))
         m.d.comb += [
-            self.counter.eq(counters.values),
-            counters.clear_results.eq(sequencer.started),
-            counters.add_steps.eq(sequencer.step),
-            counters.add_hits.eq(alu.hit),
-            counters.add_loss.eq(Mux(alu.loss_en, alu.loss, 0)),
-            counters.add_pulses_up.eq(planner.up),
-            counters.add_pulses_down.eq(planner.down),
-            counters.add_pulses_clipped.eq(planner.clipped),
-            counters.add_sense_clipped.eq(receiver.over),
-            counters.add_vector_saturated.eq(finish.saturated + driver.saturated),
-            counters.add_cycles.eq(Mux(sequencer.cycle, cost, 0)),
-            counters.add_read_cycles.eq(Mux(sequencer.read_cycle, cost, 0)),
-            counters.add_pulse_cycles.eq(Mux(sequencer.pulse_cycle, cost, 0)),
-            counters.add_results.eq(alu.result_en),
-            results.index.eq(counters.values[Counter.RESULTS]),
-            results.result.eq(alu.result),
-            results.en.eq(alu.result_en),
+            ledger.look.eq(fetch.look if c.lean else 0),
+            ledger.clear_results.eq(sequencer.started),
+            ledger.add_steps.eq(sequencer.step),
+            ledger.add_hits.eq(alu.hit),
+            ledger.add_loss.eq(Mux(alu.loss_en, alu.loss, 0)),
+            ledger.add_pulses_up.eq(planner.up),
+            ledger.add_pulses_down.eq(planner.down),
+            ledger.add_pulses_clipped.eq(planner.clipped),
+            ledger.add_sense_clipped.eq(receiver.over),
+            ledger.add_vector_saturated.eq(finish.saturated + driver.saturated),
+            ledger.add_cycles.eq(Mux(sequencer.cycle, cost, 0)),
+            ledger.add_read_cycles.eq(Mux(sequencer.read_cycle, cost, 0)),
+            ledger.add_pulse_cycles.eq(Mux(sequencer.pulse_cycle, cost, 0)),
+            ledger.add_results.eq(alu.result_en),
+            ledger.result.eq(alu.result),
         ]
         return m

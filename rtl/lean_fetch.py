@@ -68,6 +68,8 @@ class LeanFetch(wiring.Component):
         Decoded instructions in program order; `ready` ends the present one.
     cycles
         Those that it took to fetch the present instruction.
+    look
+        Its scale register is known; it begins four cycles later at the earliest.
     program, regions, vectors
         The host's ports of the tables, of which one at most asks.
     """
@@ -80,6 +82,7 @@ class LeanFetch(wiring.Component):
                 "entry": In(PC_BITS),
                 "o": Out(stream.Signature(decoded_layout(config))),
                 "cycles": Out(FETCH_BITS),
+                "look": Out(1),
                 "program": In(HostPort(14)),
                 "regions": In(HostPort(15)),
                 "vectors": In(HostPort(7)),
@@ -143,6 +146,7 @@ class LeanFetch(wiring.Component):
         given = self.o.p
         m.d.comb += [
             self.o.valid.eq(step == READY),
+            self.look.eq(step == REGION),
             given.eq(o),
             given.pc.eq(pc),
             given.target.eq(field["region"]),
