@@ -327,10 +327,10 @@ def _operands_bad(m, f, op, region, a, b, c, function):
 
 
 @inlined
-def _load_sample(m, index):
+def _load_sample(m, f, index):
     """Copy one sample of the store into the free page and swap pages."""
     page = 1 - m.control[PAGE]
-    size = 4 * m.control[STRIDE]
+    size = 4 * (m.control[STRIDE] & f.stride_mask)
     start = index * size
     for i in range(size):
         byte = np.int64(m.store[(start + i) % m.store.shape[0]])
@@ -377,7 +377,7 @@ def execute(m, f, order, count):
             if begun == count:
                 m.control[STATE] = _PAUSED
                 break
-            _load_sample(m, order[begun])
+            _load_sample(m, f, order[begun])
             begun += 1
             m.control[STATE] = _TRAINING
             m.control[ACTIVE] = 1

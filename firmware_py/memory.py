@@ -57,6 +57,7 @@ class Format(NamedTuple):
     tiles: int
     lean: int
     longest: int
+    stride_mask: int
     vector_max: int
     vector_frac: int
     pre_frac: int
