@@ -42,12 +42,12 @@ class TB:
         """Give everything that a machine can, sample by sample; sometimes all at once for long."""
         rng, dut = self.rng, self.dut
         for _ in range(samples):
-            much = rng.random() < 0.5
+            much, when = rng.random() < 0.5, rng.randrange(SAMPLE - ROUND)
             for cycle in range(SAMPLE):
                 for counter, width in self.widths.items():
                     add = (1 << width) - 1 if much else rng.choice((0, 0, 1, rng.getrandbits(width)))
                     if counter in (*ONCE, Counter.LOSS):
-                        add = add if cycle == 7 else 0
+                        add = add if cycle == when else 0
                     if counter is Counter.RESULTS and add:
                         dut.result.value = at = rng.getrandbits(8)
                         self.ring[self.totals[counter] % CONFIG.result_depth] = at

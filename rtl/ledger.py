@@ -115,8 +115,14 @@ class Ledger(wiring.Component):
             mine = at == counter
             taken = served & mine
             if counter is Counter.LOSS:
-                given = Signal(width, name=name)
-                m.d.sync += given.eq(Mux(add.any(), add, Mux(taken, given >> 16, given)))
+                # What comes while the turn is on waits for the next one.
+                given, fresh, on = Signal(width, name=name), Signal(), Signal()
+                with m.If((state != _State.LOW) & (state != _State.HIGH)):
+                    m.d.sync += on.eq(fresh)
+                with m.If(taken & on):
+                    m.d.sync += [given.eq(given >> 16), fresh.eq(~high)]
+                with m.If(add.any()):
+                    m.d.sync += [given.eq(add), fresh.eq(1)]
             elif counter in ONCE:
                 given = Signal(name=name)
                 m.d.sync += given.eq(add | (given & ~taken))
@@ -124,7 +130,7 @@ class Ledger(wiring.Component):
                 most = self._bursts.get(counter, ROUND * ((1 << width) - 1))
                 given = Signal(most.bit_length(), name=name)
                 m.d.sync += given.eq(Mux(taken, add, given + add))
-            chosen = mine if counter is Counter.LOSS else mine & ~high
+            chosen = mine & (on if counter is Counter.LOSS else ~high)
             terms.append(chosen.replicate(16) & given[:16])
         m.d.comb += addend.eq(reduce(or_, terms))
 
