@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-__all__ = ["DATA_BYTES", "PROGRAM_WORDS", "Assembler", "Mode", "Op", "Port", "Strobe", "When"]
+__all__ = ["CLOCKS_MIN", "DATA_BYTES", "PROGRAM_WORDS", "Assembler", "Mode", "Op", "Port", "Strobe", "When"]
 
+CLOCKS_MIN = 16
+"""Fewest clocks of a bit with which the processor keeps up with the line."""
 PROGRAM_WORDS = 512
 DATA_BYTES = 512
 """Bytes of data memory: two pages of 256."""

@@ -12,14 +12,12 @@ from rtl.ports import HostPort
 from .bus import ADDRESS_BITS
 from .crc import ONES, POLYNOMIAL
 from .link_program import DATA_PORTS, OFFSET_BITS, data_image, link_program
-from .microcode import DATA_BYTES, PROGRAM_WORDS, Mode, Op, Port, Strobe
+from .microcode import CLOCKS_MIN, DATA_BYTES, PROGRAM_WORDS, Mode, Op, Port, Strobe
 
 __all__ = ["CLOCKS_MIN", "SmallLink"]
 
 RX_FIFO_DEPTH = 256
 """Received bytes that may wait while a command is executed or its answer is sent."""
-CLOCKS_MIN = 16
-"""Fewest clocks of a bit with which the processor keeps up with the line."""
 
 
 class _Phase(enum.Enum, shape=2):
