@@ -35,12 +35,12 @@ async def setup(dut):
     golden.session = rng.getrandbits(64)
     golden.memory.counters[:] = [rng.getrandbits(31) for _ in Counter]
     dut.session.value, dut.state.value, dut.credit.value, dut.fault.value = golden.session, 0, 0, 0
-    dut.counter.value = sum(int(c) << 32 * i for i, c in enumerate(golden.memory.counters))
-    for name in ("scale", "store"):
+    for name in ("ledger", "store"):
         getattr(dut, f"{name}__ack").value = 0
     await start(dut)
-    scales, store = [0] * REG["SCALE"].count, [0] * 32
-    cocotb.start_soon(slave(dut, "scale", scales, 0xFFFFFF))
+    ledger, store = [0] * 32, [0] * 32
+    ledger[: len(Counter)] = map(int, golden.memory.counters)
+    cocotb.start_soon(slave(dut, "ledger", ledger, 0xFFFFFF))
     cocotb.start_soon(slave(dut, "store", store, 0xFFFFFFFF))
     return bus, golden, rng
 

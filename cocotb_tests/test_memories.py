@@ -113,17 +113,13 @@ def _always_first(condition, then, otherwise):
     return Value.cast(then)
 
 
-def _no_reset(condition):
-    return lambda component: component
-
-
 @pytest.mark.parametrize(
     ("block", "what", "variant"),
     [
         ("port", "rtl.vectors.Memory", _Opaque),
         ("magnitudes", "rtl.vectors.Mux", _always_first),
         ("lean magnitudes", "rtl.lean_magnitudes.Mux", _always_first),
-        ("samples", "rtl.samples.ResetInserter", _no_reset),
+        ("samples", "rtl.samples.Mux", _always_first),
         ("samples", "gateware.store.Mux", _always_first),
     ],
 )

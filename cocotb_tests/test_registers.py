@@ -14,7 +14,7 @@ from gateware.registers import Bank
 from rtl.ports import HostPort
 
 SETTINGS = ("entry", "bank", "stride", "watchdog")
-LIVE = ("session", "state", "fault", "credit", "counter")
+LIVE = ("session", "state", "fault", "credit")
 
 
 class Mapped(wiring.Component):
@@ -27,7 +27,7 @@ class Mapped(wiring.Component):
             {
                 "bus": In(HostPort(ADDRESS_BITS)),
                 "store": Out(HostPort(5)),
-                **{name: members[name] for name in (*SETTINGS, *LIVE, "scale")},
+                **{name: members[name] for name in (*SETTINGS, *LIVE, "ledger")},
             }
         )
 
@@ -38,7 +38,7 @@ class Mapped(wiring.Component):
         wiring.connect(m, wiring.flipped(self.bus), decoder.bus)
         wiring.connect(m, decoder.registers, bank.bus)
         wiring.connect(m, decoder.store, wiring.flipped(self.store))
-        wiring.connect(m, bank.scale, wiring.flipped(self.scale))
+        wiring.connect(m, bank.ledger, wiring.flipped(self.ledger))
         m.d.comb += [getattr(self, name).eq(getattr(bank, name)) for name in SETTINGS]
         m.d.comb += [getattr(bank, name).eq(getattr(self, name)) for name in LIVE]
         return m
@@ -49,7 +49,7 @@ def test_registers():
 
 
 def test_broken_live_register():
-    with mock.patch.object(registers, "LIVE", ("SESSION", "STATE", "FAULT", "CREDIT")):
+    with mock.patch.object(registers, "LIVE", ("STATE", "FAULT", "CREDIT")):
         expect_failure(Mapped(), "registers_bench", name="register_map")
 
 

@@ -1,17 +1,71 @@
+from dataclasses import replace
 from unittest import mock
 
 import pytest
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
 
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
+from firmware_py.config import IDEAL
+from firmware_py.registers import WINDOW_SHIFT
 from gateware import session
 from gateware.session import Executor, Session
+from gateware.small_link import SmallLink
 
 DEPTH = 1024
+LEAN = replace(IDEAL, tile_rows=8, tile_cols=4, cell_bits=15, lean=1, order_depth=DEPTH)
+SMALL_FRAMES = 60
+
+
+class SmallOnToy(wiring.Component):
+    """The small link as the session's bench sees it: the machine's credit, which it asks for, is what there is no room for."""
+
+    def __init__(self, link: type[SmallLink] = SmallLink):
+        self._link = link(LEAN)
+        super().__init__({**self._link.signature.members, "order_room": In(range(DEPTH + 1))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.link = link = self._link
+        bus, inside, asked = link.bus, Signal(), Signal()
+        for name in ("rx", "tx", "order"):
+            ends = getattr(self, name), getattr(link, name)
+            wiring.connect(m, wiring.flipped(ends[0]), ends[1])
+        m.d.comb += [
+            link.state.eq(self.state),
+            *(getattr(self, name).eq(getattr(link, name)) for name in ("start", "halt", "abort", "clear_credit", "busy")),
+            inside.eq(bus.addr >> WINDOW_SHIFT == 0),
+            *(getattr(self.bus, name).eq(getattr(bus, name)) for name in ("addr", "w_data", "write")),
+            self.bus.request.eq(bus.request & ~inside),
+            bus.ack.eq(Mux(inside, bus.request, self.bus.ack)),
+            bus.error.eq(~inside & self.bus.error),
+            bus.r_data.eq(Mux(asked, DEPTH - self.order_room, self.bus.r_data)),
+        ]
+        with m.If(bus.request):
+            m.d.sync += asked.eq(inside)
+        return m
+
+
+class NeverPushes(SmallLink):
+    """Sends the CRC's state as if nothing left it."""
+
+    def elaborate(self, platform):
+        self._program = [word & ~2 if word >> 12 == 12 else word for word in self._program]
+        return super().elaborate(platform)
 
 
 def test_session():
     run_cocotb(Session(order_depth=DEPTH), "session_bench", frames=180)
+
+
+def test_small_link():
+    run_cocotb(SmallOnToy(), "session_bench", name="small_link", frames=SMALL_FRAMES)
+
+
+def test_broken_small_link():
+    expect_failure(SmallOnToy(NeverPushes), "session_bench", name="small_link", testcase="noise", frames=SMALL_FRAMES)
 
 
 BROKEN = {
@@ -43,4 +97,5 @@ def test_broken_credit():
 
 
 def test_order_depth():
+    refused("Build digest must have 32 bytes, not 3", SmallLink, LEAN, build_digest=b"abc")
     refused("Order depth must be a positive integer, not 0", Session, order_depth=0)

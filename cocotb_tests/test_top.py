@@ -2,8 +2,11 @@
 
 from unittest import mock
 
+import pytest
+
 from cocotb_tests.runner import expect_failure, run_cocotb
-from cocotb_tests.test_core import LEAN
+from cocotb_tests.test_core import LEAN, SMALLEST
+from gateware.microcode import CLOCKS_MIN
 from gateware.top import Top
 
 CLOCKS_PER_BIT = 4
@@ -16,6 +19,17 @@ def _top() -> Top:
 
 def test_top():
     run_cocotb(_top(), "top_bench", **BENCH)
+
+
+def test_lean():
+    """A processor is the link, and keeps the registers."""
+    top = Top(SMALLEST, clk_hz=CLOCKS_MIN * 1e6, baud=1e6)
+    run_cocotb(top, "top_bench", config=SMALLEST.to_words(), clocks_per_bit=CLOCKS_MIN)
+
+
+def test_lean_baud():
+    with pytest.raises(ValueError, match="Baud rate of a lean machine must be at most 1000000 with a clock of 16000000 Hz, not 2000000"):
+        Top(SMALLEST, clk_hz=16e6, baud=2e6)
 
 
 def test_broken():

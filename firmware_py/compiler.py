@@ -8,7 +8,7 @@ from .config import Config
 from .isa import ACTIVATIONS, LEAN_FUNCTIONS, Function, Instruction, Op, Region, Vector, hadamard
 from .network import Network
 from .placement import LayerPlacement, place, shapes
-from .timing import instruction_cycles
+from .timing import fetch_cycles, instruction_cycles
 
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
 """Schedules that run in the array (docs: DESIGN, The algorithm)."""
@@ -79,6 +79,7 @@ class Program:
             length, config = self.vectors[ins.a].length, self.config
             hadamard = int(ins.function >= Function.HADAMARD_SIGMOID)
             total += instruction_cycles(int(ins.op), region.rows, region.cols, length, config.tile_cols, config.lean, hadamard)
+            total += fetch_cycles(int(ins.op), config.lean)
         return total
 
     def listing(self) -> str:
@@ -391,7 +392,8 @@ def _orientations(network: Network, config: Config) -> list[tuple[bool, ...]]:
         for _, rows, _, cols in shapes(network, config, layer, transposed=transposed):
             forward, back = (Op.READT, Op.READ) if transposed else (Op.READ, Op.READT)
             ops = [forward, Op.PULSE] + ([back] if layer > 1 else [])
-            total += sum(instruction_cycles(int(op), rows, cols, 0, config.tile_cols, config.lean, 0) for op in ops)
+            for op in ops:
+                total += instruction_cycles(int(op), rows, cols, 0, config.tile_cols, config.lean, 0) + fetch_cycles(int(op), config.lean)
         return total
 
     costs = [(cost(layer, False), cost(layer, True)) for layer in range(1, network.depth + 1)]

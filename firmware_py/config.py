@@ -189,6 +189,21 @@ class Config:
         return self.pulse_max.bit_length() + 1
 
     @property
+    def longest(self) -> int:
+        """Most elements of a vector, and largest offset in one: what the fields hold, or if lean, what the memories do."""
+        return max(self.vector_words, self.page_bytes) if self.lean else 0xFFFF
+
+    @property
+    def stride_bits(self) -> int:
+        """Bits of STRIDE that the machine looks at: all, or if lean, what a page needs."""
+        return (self.page_bytes // 4).bit_length() if self.lean else 16
+
+    @property
+    def stride_mask(self) -> int:
+        """Those bits."""
+        return (1 << self.stride_bits) - 1
+
+    @property
     def rows(self) -> int:
         """Rows of all tiles together: the depth of the lanes' memories."""
         return self.tile_rows * self.tiles

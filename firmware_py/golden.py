@@ -16,7 +16,7 @@ from .jit import inlined, jit
 from .memory import ACTIVE, BANK, FAULT, HALT, PAGE, PC, STATE, STRIDE
 from .registers import LOSS_FRAC, Counter, Fault, State, TileParameter
 from .streams import advance
-from .timing import instruction_cycles
+from .timing import fetch_cycles, instruction_cycles
 
 _MASK32 = 0xFFFFFFFF
 _PARTIAL, _NONE, _HADAMARD = int(Function.PARTIAL), int(Function.NONE), int(Function.HADAMARD_SIGMOID)
@@ -311,15 +311,15 @@ def _operands_bad(m, f, op, region, a, b, c, function):
         row_end, col_end = (words[0] & 0xFFFF) + rows, (words[2] >> 16) + cols
         if rows == 0 or cols == 0 or row_end > f.tile_rows or col_end > f.tile_cols or (words[0] >> 16) >= f.tiles:
             return True
-        if words[2] & 0xFFFF > _SCALE_LOG2_MAX:
+        if words[2] & 0xFFFF > _SCALE_LOG2_MAX or words[3] & 0xFFFF > f.longest or words[3] >> 16 > f.longest:
             return True
     for vector in (a, b):
         if op == _NORM2 and vector == b:
             continue
-        if vector >= m.table.shape[0] or (m.table[vector] >> 16) & 0x7FFF == 0:
+        if vector >= m.table.shape[0] or not 1 <= (m.table[vector] >> 16) & 0x7FFF <= f.longest:
             return True
     hadamard_read = (op == _READ or op == _READT) and function >= _HADAMARD
-    if (op == _ERR or hadamard_read) and (c >= m.table.shape[0] or (m.table[c] >> 16) & 0x7FFF == 0):
+    if (op == _ERR or hadamard_read) and (c >= m.table.shape[0] or not 1 <= (m.table[c] >> 16) & 0x7FFF <= f.longest):
         return True
     # The port behind outputs and activations has no way to the sample page.
     other = c if hadamard_read else b
@@ -327,10 +327,10 @@ def _operands_bad(m, f, op, region, a, b, c, function):
 
 
 @inlined
-def _load_sample(m, index):
+def _load_sample(m, f, index):
     """Copy one sample of the store into the free page and swap pages."""
     page = 1 - m.control[PAGE]
-    size = 4 * m.control[STRIDE]
+    size = 4 * (m.control[STRIDE] & f.stride_mask)
     start = index * size
     for i in range(size):
         byte = np.int64(m.store[(start + i) % m.store.shape[0]])
@@ -377,12 +377,13 @@ def execute(m, f, order, count):
             if begun == count:
                 m.control[STATE] = _PAUSED
                 break
-            _load_sample(m, order[begun])
+            _load_sample(m, f, order[begun])
             begun += 1
             m.control[STATE] = _TRAINING
             m.control[ACTIVE] = 1
-            m.control[PC] = region
-            counters[_CYCLES] = (counters[_CYCLES] + instruction_cycles(op, 0, 0, 0, f.tile_cols, f.lean, 0)) & _MASK32
+            m.control[PC] = min(region, m.program.shape[0]) if f.lean else region
+            cycles = instruction_cycles(op, 0, 0, 0, f.tile_cols, f.lean, 0) + fetch_cycles(op, f.lean)
+            counters[_CYCLES] = (counters[_CYCLES] + cycles) & _MASK32
             continue
         if op > _NEXT:
             m.control[STATE] = _IDLE
@@ -395,7 +396,7 @@ def execute(m, f, order, count):
         if op <= _PULSE:
             rows, cols = m.regions[region][1] >> 16, m.regions[region][1] & 0xFFFF
         hadamard = int(function >= _HADAMARD)
-        cycles = instruction_cycles(op, rows, cols, (m.table[a] >> 16) & 0x7FFF, f.tile_cols, f.lean, hadamard)
+        cycles = instruction_cycles(op, rows, cols, (m.table[a] >> 16) & 0x7FFF, f.tile_cols, f.lean, hadamard) + fetch_cycles(op, f.lean)
         if op == _PULSE:
             _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)
             counters[_PULSE_CYCLES] = (counters[_PULSE_CYCLES] + cycles) & _MASK32

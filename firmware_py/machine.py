@@ -58,6 +58,8 @@ class GoldenMachine:
         self._order.clear()
         self.memory.counters[Counter.RESULTS] = 0
         control[PC], control[ACTIVE], control[HALT], control[FAULT] = self._entry, 0, 0, 0
+        if self.config.lean:
+            control[PC] = min(self._entry, self.config.program_words)
         control[STATE] = State.TRAINING
         self._execute(0)
 

@@ -57,6 +57,8 @@ class Format(NamedTuple):
     tile_cols: int
     lean: int
     tiles: int
+    longest: int
+    stride_mask: int
     vector_max: int
     vector_frac: int
     pre_frac: int

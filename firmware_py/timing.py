@@ -34,6 +34,9 @@ LEAN_NORM2_OVERHEAD = 8
 """Cycles of a NORM2 of a lean machine beyond one an element."""
 LEAN_AXPY_OVERHEAD = 4
 """Cycles of an AXPY of a lean machine beyond `LEAN_PACE` an element."""
+FETCH_REGION, FETCH_VECTORS, FETCH_NEXT = 10, 6, 4
+"""Cycles that a lean machine takes to fetch an instruction with a region, one of vectors alone, and a NEXT: no other is in work then."""
+FETCH_BITS = 4
 
 _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY = (int(op) for op in (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY))
 
@@ -84,3 +87,15 @@ def instruction_cycles(op, rows, cols, length, tile_cols, lean, hadamard):
     if op == _AXPY:
         return max(length + AXPY_OVERHEAD, ALU_CYCLES)
     return NEXT_CYCLES
+
+
+@jit
+def fetch_cycles(op, lean):
+    """Return the cycles of fetching an instruction, as far as they show."""
+    if not lean:
+        return 0
+    if op == _READ or op == _READT or op == _PULSE:
+        return FETCH_REGION
+    if op == _ERR or op == _NORM2 or op == _AXPY:
+        return FETCH_VECTORS
+    return FETCH_NEXT

@@ -58,7 +58,8 @@ class Credit(Harness):
         m.d.sync += balance.eq(balance + (dut.order.valid & dut.order.ready) - dut.take)
         with m.If(dut.clear):
             m.d.sync += balance.eq(0)
-        self.lemmas(m, ~self.in_state("MULTIPLY", "LOAD", "WORD") | ~dut.ready)
+        loading = self.in_state("MULTIPLY", "LOAD", "WORD")
+        self.lemmas(m, ~loading | ~dut.ready, ~dut.ready | (dut.credit != 0), ~loading | self.signal("dropped") | (dut.credit != 0))
         m.d.comb += [
             Assert(dut.credit == balance),
             Assert(dut.credit <= depth),

@@ -19,7 +19,7 @@ ADDRESS_BITS = 32
 class Decoder(wiring.Component):
     """Passes a request to the slave whose window it points into; where there is none it answers with an error.
 
-    The request and its answer are registered: they go a long way through the chip.
+    The request and its answer are registered: they go a long way through the chip. What was read stays until the next access.
 
     Parameters
     ----------
@@ -71,6 +71,7 @@ class Decoder(wiring.Component):
         m.d.sync += [
             self.bus.ack.eq(reduce(or_, acks) & ~self.bus.ack),
             self.bus.error.eq(reduce(or_, errors)),
-            self.bus.r_data.eq(reduce(or_, words)),
         ]
+        with m.If(reduce(or_, acks)):
+            m.d.sync += self.bus.r_data.eq(reduce(or_, words))
         return m

@@ -1,19 +1,21 @@
 """The register bank: the REGISTERS window, built from the list in firmware_py/registers.py."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from firmware_py.config import ABI_VERSION, Config
 from firmware_py.registers import REG, REGISTER_WORDS, REGISTERS, WINDOW_SHIFT, Register
+from rtl.ledger import LEDGER_BITS
 from rtl.ports import HostPort
 
-__all__ = ["Bank"]
+__all__ = ["Bank", "Live"]
 
-LIVE = ("SESSION", "STATE", "FAULT", "CREDIT", "COUNTER")
+LIVE = ("SESSION", "STATE", "FAULT", "CREDIT")
 """Registers that the rest of the machine computes; the others never change, or only by the host."""
-SCALE_ADDRESS_BITS = (REG["SCALE"].count - 1).bit_length()
+LEDGER = ("COUNTER", "SCALE")
+"""Registers that the core keeps. Bit 4 of their addresses tells them apart, there too."""
 
 
 def _name(register: Register) -> str:
@@ -23,7 +25,7 @@ def _name(register: Register) -> str:
 class Bank(wiring.Component):
     """Answers a request in the next cycle; an unlisted address, and a write to a read-only one, with an error.
 
-    Constants and settings are read from one memory, so that they cost no multiplexers. The scale registers belong to the
+    Constants and settings are read from one memory, so that they cost no multiplexers. Counters and scale registers belong to the
     core, which also writes them: requests for them are passed on.
 
     Parameters
@@ -37,10 +39,10 @@ class Bank(wiring.Component):
     -------
     bus
         Port of the bus.
-    scale
-        Port to the core's scale registers.
-    session, state, fault, credit, counter
-        What the live registers read: the last is an array.
+    ledger
+        Port to the core's counters and scale registers.
+    session, state, fault, credit
+        What the live registers read.
     entry, bank, stride, watchdog
         Settings.
 
@@ -61,19 +63,18 @@ class Bank(wiring.Component):
             "CONFIG_DIGEST": _words(config.digest),
             "BUILD_DIGEST": _words(build_digest),
         }
-        self._settings = [r for r in REGISTERS if r.access == "rw" and r.name != "SCALE"]
+        self._settings = [r for r in REGISTERS if r.access == "rw" and r.name not in LEDGER]
         self._init = [0] * REGISTER_WORDS
         for name, words in [*constants.items(), *((r.name, [r.reset]) for r in self._settings)]:
             self._init[REG[name].address : REG[name].address + len(words)] = words
         super().__init__(
             {
                 "bus": In(HostPort(WINDOW_SHIFT)),
-                "scale": Out(HostPort(SCALE_ADDRESS_BITS)),
+                "ledger": Out(HostPort(LEDGER_BITS)),
                 "session": In(64),
                 "state": In(2),
                 "fault": In(32),
                 "credit": In(32),
-                "counter": In(data.ArrayLayout(32, REG["COUNTER"].count)),
                 **{_name(r): Out(r.bits, init=r.reset) for r in self._settings},
             }
         )
@@ -88,13 +89,13 @@ class Bank(wiring.Component):
         ready, error = Signal(), Signal()
         first = self.bus.request & ~ready
         live, kept = Signal(32), Signal(32)
-        is_live, listed, writable, is_scale = Signal(), Signal(), Signal(), Signal()
+        is_live, listed, writable, passed = Signal(), Signal(), Signal(), Signal()
 
         with m.Switch(address):
             for register in REGISTERS:
                 for i in range(register.count):
                     with m.Case(register.address + i):
-                        m.d.comb += [listed.eq(1), writable.eq(register.access == "rw"), is_scale.eq(register.name == "SCALE")]
+                        m.d.comb += [listed.eq(1), writable.eq(register.access == "rw"), passed.eq(register.name in LEDGER)]
                         m.d.comb += kept.eq((1 << register.bits) - 1)
                         if register.name in LIVE:
                             value = Value.cast(getattr(self, _name(register)))
@@ -106,21 +107,75 @@ class Bank(wiring.Component):
             write.addr.eq(address),
             write.data.eq(self.bus.w_data & kept),
             write.en.eq(ready & self.bus.write & ~error),
-            self.scale.addr.eq(address - REG["SCALE"].address),
-            self.scale.w_data.eq(self.bus.w_data),
-            self.scale.write.eq(self.bus.write),
-            self.scale.request.eq(self.bus.request & inside & is_scale),
+            self.ledger.addr.eq(address),
+            self.ledger.w_data.eq(self.bus.w_data),
+            self.ledger.write.eq(self.bus.write),
+            self.ledger.request.eq(self.bus.request & inside & passed & (writable | ~self.bus.write)),
             self.bus.ack.eq(ready),
             self.bus.r_data.eq(Mux(is_live, live, read.data)),
             self.bus.error.eq(error),
         ]
         m.d.sync += error.eq(~inside | ~listed | (self.bus.write & ~writable))
-        m.d.sync += ready.eq(first & ~self.scale.request)
-        with m.If(self.scale.request):
-            m.d.comb += [self.bus.ack.eq(self.scale.ack), self.bus.r_data.eq(self.scale.r_data), self.bus.error.eq(self.scale.error)]
+        m.d.sync += ready.eq(first & ~self.ledger.request)
+        with m.If(self.ledger.request):
+            m.d.comb += [self.bus.ack.eq(self.ledger.ack), self.bus.r_data.eq(self.ledger.r_data), self.bus.error.eq(self.ledger.error)]
         for register in self._settings:
             with m.If(write.en & (address == register.address)):
                 m.d.sync += getattr(self, _name(register)).eq(self.bus.w_data)
+        return m
+
+
+class Live(wiring.Component):
+    """What `SmallLink` asks the machine for: live registers, counters and scale registers; it writes settings here too.
+
+    The link keeps all other registers and asks for nothing that is not there. An answer comes in the next cycle.
+
+    Parameters
+    ----------
+    config
+        Of the machine.
+
+    Members
+    -------
+    bus, ledger, state, fault, credit, entry, bank, stride, watchdog
+        As in `Bank`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._settings = [r for r in REGISTERS if r.access == "rw" and r.name not in LEDGER]
+        super().__init__(
+            {
+                "bus": In(HostPort(WINDOW_SHIFT)),
+                "ledger": Out(HostPort(LEDGER_BITS)),
+                "state": In(2),
+                "fault": In(32),
+                "credit": In(range(config.order_depth + 1)),
+                **{_name(r): Out(r.bits, init=r.reset) for r in self._settings},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bus, ready, own = self.bus, Signal(), Signal()
+        m.d.sync += ready.eq(bus.request & ~ready & own)
+        m.d.comb += [
+            own.eq(~bus.addr[6]),
+            self.ledger.addr.eq(bus.addr),
+            self.ledger.w_data.eq(bus.w_data),
+            self.ledger.write.eq(bus.write),
+            self.ledger.request.eq(bus.request & ~own),
+            bus.ack.eq(ready | (self.ledger.request & self.ledger.ack)),
+            bus.r_data.eq(self.ledger.r_data),
+        ]
+        with m.If(own):
+            m.d.comb += bus.r_data.eq(0)
+            with m.Switch(bus.addr[:2]):
+                for name in ("STATE", "FAULT", "CREDIT"):
+                    with m.Case(REG[name].address & 3):
+                        m.d.comb += bus.r_data.eq(getattr(self, name.lower()))
+        for register in self._settings:
+            with m.If(ready & bus.write & (bus.addr[:2] == register.address & 3)):
+                m.d.sync += getattr(self, _name(register)).eq(bus.w_data)
         return m
 
 

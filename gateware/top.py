@@ -13,10 +13,11 @@ from rtl.lean_tile import LeanTile
 from rtl.ports import HostPort
 
 from .bus import ADDRESS_BITS, Decoder
-from .registers import Bank
+from .registers import Bank, Live
 from .session import Session
+from .small_link import CLOCKS_MIN, SmallLink
 from .store import Store
-from .uart import Uart
+from .uart import Uart, divisor
 
 __all__ = ["Machine", "Top"]
 
@@ -32,6 +33,8 @@ class Machine(wiring.Component):
         SHA-256 that identifies the bitstream.
     store
         Component of the sample store.
+    small
+        The link keeps the registers that are no one else's, as `SmallLink` does.
 
     Members
     -------
@@ -42,13 +45,16 @@ class Machine(wiring.Component):
     order, order_room
         Indices of granted samples, and how many more can be.
     nonce
-        For the SESSION register.
+        For the SESSION register; not if it is small.
     state, busy
         State of the controller; whether it has work.
     """
 
-    def __init__(self, config: Config, *, build_digest: bytes = bytes(32), store: type[wiring.Component] = Store) -> None:
-        self._config, self._build_digest, self._store = config, build_digest, store
+    def __init__(
+        self, config: Config, *, build_digest: bytes = bytes(32), store: type[wiring.Component] = Store, small: bool = False
+    ) -> None:
+        self._config, self._store, self._small = config, store, small
+        self._bank = Live(config) if small else Bank(config, build_digest=build_digest)
         super().__init__(
             {
                 "bus": In(HostPort(ADDRESS_BITS)),
@@ -70,7 +76,7 @@ class Machine(wiring.Component):
         m.submodules.core = core = Core(c)
         m.submodules.tile = tile = LeanTile(c) if c.lean else EmulatedTile(c)
         m.submodules.store = store = self._store(c)
-        m.submodules.bank = bank = Bank(c, build_digest=self._build_digest)
+        m.submodules.bank = bank = self._bank
         own = {Window.REGISTERS: WINDOW_SHIFT, Window.STORE: len(store.host.addr)}
         m.submodules.decoder = decoder = Decoder({**own, **HOST_WINDOWS})
 
@@ -80,27 +86,27 @@ class Machine(wiring.Component):
         for window in HOST_WINDOWS:
             name = window.name.lower()
             connect(m, getattr(decoder, name), getattr(core, name))
-        connect(m, bank.scale, core.scale)
+        connect(m, bank.ledger, core.ledger)
         connect(m, core.store, store.loader)
         connect(m, core.array, tile)
         connect(m, flipped(self.order), core.order)
         m.d.comb += [
             *(getattr(core, name).eq(getattr(self, name)) for name in ("start", "halt", "abort", "clear_credit")),
             *(getattr(core, name).eq(getattr(bank, name)) for name in ("entry", "bank", "stride", "watchdog")),
-            bank.session.eq(self.nonce),
             bank.state.eq(core.state),
             bank.fault.eq(core.fault),
             bank.credit.eq(core.credit),
-            bank.counter.eq(core.counter),
             self.order_room.eq(core.room),
             self.state.eq(core.state),
             self.busy.eq(core.busy),
         ]
+        if not self._small:
+            m.d.comb += bank.session.eq(self.nonce)
         return m
 
 
 class Top(wiring.Component):
-    """A board with emulated tiles, for any platform with a clock and two UART pins.
+    """A board with emulated tiles, for any platform with a clock and two UART pins; with a small link if the configuration is lean.
 
     Parameters
     ----------
@@ -125,7 +131,7 @@ class Top(wiring.Component):
     Raises
     ------
     ValueError
-        If the clock cannot make the baud rate.
+        If the clock cannot make the baud rate, or a small link not keep up with it.
     """
 
     rx: In(1, init=1)
@@ -136,15 +142,20 @@ class Top(wiring.Component):
     def __init__(
         self, config: Config, *, clk_hz: float, baud: float, build_digest: bytes = bytes(32), store: type[wiring.Component] = Store
     ) -> None:
-        self._order_depth = config.order_depth
+        clocks = divisor(clk_hz=clk_hz, baud=baud)
         self._uart = Uart(clk_hz=clk_hz, baud=baud)
-        self._machine = Machine(config, build_digest=build_digest, store=store)
+        if config.lean and clocks < CLOCKS_MIN:
+            most = clk_hz / CLOCKS_MIN
+            raise ValueError(f"Baud rate of a lean machine must be at most {most:.0f} with a clock of {clk_hz:.0f} Hz, not {baud:.0f}")
+        self._small = config.lean
+        self._session = SmallLink(config, build_digest=build_digest) if config.lean else Session(order_depth=config.order_depth)
+        self._machine = Machine(config, build_digest=build_digest, store=store, small=bool(config.lean))
         super().__init__()
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.uart = uart = self._uart
-        m.submodules.session = session = Session(order_depth=self._order_depth)
+        m.submodules.session = session = self._session
         m.submodules.machine = machine = self._machine
         connect(m, uart.o, session.rx)
         connect(m, session.tx, uart.i)
@@ -153,10 +164,11 @@ class Top(wiring.Component):
         m.d.comb += [
             uart.rx.eq(self.rx),
             self.tx.eq(uart.tx),
-            *(getattr(machine, name).eq(getattr(session, name)) for name in ("start", "halt", "abort", "clear_credit", "nonce")),
-            session.order_room.eq(machine.order_room),
+            *(getattr(machine, name).eq(getattr(session, name)) for name in ("start", "halt", "abort", "clear_credit")),
             session.state.eq(machine.state),
             self.state.eq(machine.state),
             self.busy.eq(machine.busy | session.busy | uart.busy),
         ]
+        if not self._small:
+            m.d.comb += [machine.nonce.eq(session.nonce), session.order_room.eq(machine.order_room)]
         return m

@@ -25,6 +25,7 @@ from firmware_py.config import Config
 
 from . import verilator
 from .export import export
+from .microcode import CLOCKS_MIN
 
 CLOCKS_PER_BIT = 4
 """Clock cycles of one UART bit: as few as the gateware's receiver takes, so that the line is not what one waits for."""
@@ -37,7 +38,7 @@ _ZERO_WORD = re.compile(r"^ +\S+\[\d+\] = \d+'[hd]0+;\n", re.MULTILINE)
 _STOP_TIMEOUT_S = 5.0
 
 
-def build(config: Config, *, clocks_per_bit: int = CLOCKS_PER_BIT, progress: Callable[[str], None] | None = None) -> Path:
+def build(config: Config, *, clocks_per_bit: int | None = None, progress: Callable[[str], None] | None = None) -> Path:
     """Return the program of a virtual board with this configuration, building it on first use.
 
     Parameters
@@ -45,7 +46,7 @@ def build(config: Config, *, clocks_per_bit: int = CLOCKS_PER_BIT, progress: Cal
     config
         Configuration of the machine.
     clocks_per_bit
-        Clock cycles of one UART bit.
+        Clock cycles of one UART bit; by default as few as the machine's link takes.
     progress
         Called with a short text at each stage of a build; not called when the program is in the cache.
 
@@ -54,6 +55,8 @@ def build(config: Config, *, clocks_per_bit: int = CLOCKS_PER_BIT, progress: Cal
     ToolError
         If a tool is missing or fails.
     """
+    if clocks_per_bit is None:
+        clocks_per_bit = CLOCKS_MIN if config.lean else CLOCKS_PER_BIT
     build_digest = identity(__name__, *config.to_words(), clocks_per_bit)
 
     def make() -> wiring.Component:

@@ -1,19 +1,21 @@
 """The controller: everything between the host's bus and a tile."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from firmware_py.config import Config
-from firmware_py.isa import SCALE_REGISTERS, Function, Op
+from firmware_py.isa import Function, Op
 from firmware_py.registers import WINDOW_SHIFT, Counter, Window
 from firmware_py.registers import State as Seen
+from firmware_py.timing import FETCH_BITS
 
-from .alu import Scales
-from .counters import Counters, ResultRing
+from .counters import Books
 from .fetch import PC_BITS, Fetch
+from .lean_fetch import LeanFetch
 from .lean_magnitudes import LeanMagnitudes
 from .lean_units import LeanUnits
+from .ledger import LEDGER_BITS, ROUND, Ledger
 from .ports import HostPort, StorePort
 from .samples import Samples
 from .sequencer import Sequencer
@@ -51,12 +53,12 @@ class Core(wiring.Component):
         Its settings.
     order, credit, room
         Indices of granted samples, how many are granted and not begun, and how many more can be.
-    state, fault, counter, busy
+    state, fault, busy
         What it sees; `busy` while there is work.
     program, regions, vectors, vector_memory, results, cells, spread, random, tile
         Its windows. All but RESULTS only while no sample is in work.
-    scale
-        Its way to the scale registers, at any time.
+    ledger
+        Its way to counters and scale registers, at any time.
     store
         To the sample store.
     array
@@ -80,10 +82,9 @@ class Core(wiring.Component):
                 "room": Out(range(config.order_depth + 1)),
                 "state": Out(Seen),
                 "fault": Out(32),
-                "counter": Out(data.ArrayLayout(32, len(Counter))),
                 "busy": Out(1),
                 **{window.name.lower(): In(HostPort(bits)) for window, bits in HOST_WINDOWS.items()},
-                "scale": In(HostPort((SCALE_REGISTERS - 1).bit_length())),
+                "ledger": In(HostPort(LEDGER_BITS)),
                 "store": Out(StorePort(config)),
                 "array": In(TileSignature(config)),
             }
@@ -92,25 +93,26 @@ class Core(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        m.submodules.fetch = fetch = Fetch(c)
+        m.submodules.fetch = fetch = LeanFetch(c) if c.lean else Fetch(c)
         m.submodules.sequencer = sequencer = Sequencer(c)
         m.submodules.memory = memory = VectorMemory(c)
         m.submodules.port_a = port_a = ReadPort(c, runs=2, samples=True)
         m.submodules.port_b = port_b = ReadPort(c, runs=1, samples=False)
         m.submodules.magnitudes = magnitudes = LeanMagnitudes(c) if c.lean else Magnitudes(c)
-        m.submodules.scales = scales = Scales()
         m.submodules.units = units = LeanUnits(c) if c.lean else Units(c)
         m.submodules.samples = samples = Samples(c)
-        m.submodules.results = results = ResultRing(c)
         m.submodules.windows = windows = TileWindows()
         widths = dict.fromkeys(Counter, 1) | {
             Counter.LOSS: 32,
+            **dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), FETCH_BITS + 1 if c.lean else 1),
             Counter.VECTOR_SATURATED: 2,
             Counter.PULSES_UP: len(units.up),
             Counter.PULSES_DOWN: len(units.down),
             Counter.PULSES_CLIPPED: len(units.clipped),
         }
-        m.submodules.counters = counters = Counters(widths)
+        # With each begin, FETCH_BITS more cycles: two instructions may begin within a round.
+        bursts = dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), ROUND + (4 << FETCH_BITS))
+        m.submodules.ledger = ledger = Ledger(c, widths, bursts) if c.lean else Books(c, widths)
 
         # The host.
         for name, inner in (
@@ -118,8 +120,8 @@ class Core(wiring.Component):
             ("regions", fetch.regions),
             ("vectors", fetch.vectors),
             ("vector_memory", memory.host),
-            ("results", results.host),
-            ("scale", scales.host),
+            ("results", ledger.results),
+            ("ledger", ledger.host),
             *((window.name.lower(), getattr(windows, window.name.lower())) for window in WINDOWS),
             ("order", samples.order),
         ):
@@ -179,12 +181,12 @@ class Core(wiring.Component):
             units.begin.eq(sequencer.begin),
             units.ins.eq(ins),
             units.magnitude.eq(magnitudes.magnitude),
-            units.mantissa.eq(scales.mantissa),
-            units.exponent.eq(scales.exponent),
-            scales.index.eq(ins.scale),
-            scales.n_index.eq(ins.to_scale),
-            scales.n_mantissa.eq(units.norm),
-            scales.n_en.eq(units.norm_en & sequencer.run),
+            units.mantissa.eq(ledger.mantissa),
+            units.exponent.eq(ledger.exponent),
+            ledger.index.eq(ins.scale),
+            ledger.n_index.eq(ins.to_scale),
+            ledger.n_mantissa.eq(units.norm),
+            ledger.n_en.eq(units.norm_en & sequencer.run),
             memory.w_en.eq(units.w_en),
             memory.w_addr.eq(units.w_addr),
             memory.w_data.eq(units.w_data),
@@ -199,23 +201,24 @@ class Core(wiring.Component):
             magnitudes.w_en.eq(units.w_en & units.w_final),
         ]
 
+        # What it took to fetch an instruction, if that shows, is counted with its first cycle.
+        cost = Signal(FETCH_BITS + 1)
+        m.d.comb += cost.eq(1 + (Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0) if c.lean else 0))
         m.d.comb += [
-            self.counter.eq(counters.values),
-            counters.clear_results.eq(sequencer.started),
-            counters.add_steps.eq(sequencer.step),
-            counters.add_hits.eq(units.hit),
-            counters.add_loss.eq(Mux(units.loss_en, units.loss, 0)),
-            counters.add_pulses_up.eq(units.up),
-            counters.add_pulses_down.eq(units.down),
-            counters.add_pulses_clipped.eq(units.clipped),
-            counters.add_sense_clipped.eq(units.over),
-            counters.add_vector_saturated.eq(units.saturated),
-            counters.add_cycles.eq(sequencer.cycle),
-            counters.add_read_cycles.eq(sequencer.read_cycle),
-            counters.add_pulse_cycles.eq(sequencer.pulse_cycle),
-            counters.add_results.eq(units.result_en),
-            results.index.eq(counters.values[Counter.RESULTS]),
-            results.result.eq(units.result),
-            results.en.eq(units.result_en),
+            ledger.look.eq(fetch.look if c.lean else 0),
+            ledger.clear_results.eq(sequencer.started),
+            ledger.add_steps.eq(sequencer.step),
+            ledger.add_hits.eq(units.hit),
+            ledger.add_loss.eq(Mux(units.loss_en, units.loss, 0)),
+            ledger.add_pulses_up.eq(units.up),
+            ledger.add_pulses_down.eq(units.down),
+            ledger.add_pulses_clipped.eq(units.clipped),
+            ledger.add_sense_clipped.eq(units.over),
+            ledger.add_vector_saturated.eq(units.saturated),
+            ledger.add_cycles.eq(Mux(sequencer.cycle, cost, 0)),
+            ledger.add_read_cycles.eq(Mux(sequencer.read_cycle, cost, 0)),
+            ledger.add_pulse_cycles.eq(Mux(sequencer.pulse_cycle, cost, 0)),
+            ledger.add_results.eq(units.result_en),
+            ledger.result.eq(units.result),
         ]
         return m

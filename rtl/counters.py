@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -10,9 +10,11 @@ from amaranth.lib.wiring import In, Out
 from firmware_py.config import Config
 from firmware_py.registers import Counter
 
+from .alu import Scales
+from .ledger import ledger_members
 from .ports import HostPort
 
-__all__ = ["Counters", "ResultRing"]
+__all__ = ["Books", "Counters", "ResultRing"]
 
 
 class Counters(wiring.Component):
@@ -66,4 +68,47 @@ class ResultRing(wiring.Component):
             self.host.r_data.eq(r.data),
         ]
         m.d.sync += [self.host.ack.eq(self.host.request & ~self.host.ack), self.host.error.eq(~inside | self.host.write)]
+        return m
+
+
+class Books(wiring.Component):
+    """Counters, results and scale registers of a machine with room for them: as `Ledger`, but all in registers and at once.
+
+    An access of the host takes two cycles; a scale register is always there a cycle after its index.
+
+    Parameters
+    ----------
+    config
+        Depth of the ring.
+    widths
+        Bits that each counter can add in a cycle.
+    """
+
+    def __init__(self, config: Config, widths: Mapping[Counter, int]) -> None:
+        self._config, self._widths = config, dict(widths)
+        super().__init__(ledger_members(widths))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.counters = counters = Counters(self._widths)
+        m.submodules.ring = ring = ResultRing(self._config)
+        m.submodules.scales = scales = Scales()
+        wiring.connect(m, wiring.flipped(self.results), ring.host)
+        host, to_scale, ack, word = self.host, self.host.addr[-1], Signal(), Signal(32)
+        m.d.sync += [ack.eq(host.request & ~ack & ~to_scale), word.eq(counters.values[host.addr[:-1]])]
+        m.d.comb += [
+            *(getattr(counters, name).eq(getattr(self, name)) for name in self.signature.members if name.startswith("add_")),
+            counters.clear_results.eq(self.clear_results),
+            ring.index.eq(counters.values[Counter.RESULTS]),
+            ring.result.eq(self.result),
+            ring.en.eq(self.add_results),
+            *(getattr(scales, name).eq(getattr(self, name)) for name in ("index", "n_index", "n_mantissa", "n_en")),
+            *(getattr(self, name).eq(getattr(scales, name)) for name in ("mantissa", "exponent")),
+            scales.host.addr.eq(host.addr),
+            scales.host.w_data.eq(host.w_data),
+            scales.host.write.eq(host.write),
+            scales.host.request.eq(host.request & to_scale),
+            host.ack.eq(Mux(to_scale, scales.host.ack, ack)),
+            host.r_data.eq(Mux(to_scale, scales.host.r_data, word)),
+        ]
         return m

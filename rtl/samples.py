@@ -1,8 +1,7 @@
 """The samples of training: their order, the loader, and the two pages that they lie in."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -16,8 +15,8 @@ __all__ = ["Samples"]
 class Samples(wiring.Component):
     """Loads granted samples from the store, one ahead, into the page that is not in use.
 
-    A sample is loaded in 20 cycles and what the store takes for its words; meanwhile the other page is read, a byte a cycle, with one
-    cycle of latency.
+    A sample is loaded in a few cycles and for each of its words two more than the store takes; meanwhile the other page is read, a byte a
+    cycle, with one cycle of latency.
 
     Parameters
     ----------
@@ -65,57 +64,67 @@ class Samples(wiring.Component):
         m = Module()
         c = self._config
         page_words = c.page_bytes // 4
-        fifo = SyncFIFOBuffered(width=16, depth=c.order_depth)
-        m.submodules.fifo = ResetInserter(self.clear)(fifo)
+        bits = (page_words - 1).bit_length()
+        m.submodules.order_words = order = Memory(shape=16, depth=c.order_depth, init=[])
         m.submodules.pages = pages = Memory(shape=32, depth=2 * page_words, init=[])
+        order_in, order_out = order.write_port(), order.read_port()
         w, r = pages.write_port(), pages.read_port()
-        wiring.connect(m, wiring.flipped(self.order), fifo.w_stream)
+
+        # A sample stays in the order until it is begun: what lies there is the credit.
+        granted, begun = Signal(range(2 * c.order_depth)), Signal(range(2 * c.order_depth))
+        put = self.order.valid & self.order.ready
+        m.d.sync += [granted.eq(granted + put), begun.eq(begun + self.take)]
+        m.d.comb += [
+            self.credit.eq((granted - begun)[: len(granted)]),
+            self.room.eq(c.order_depth - self.credit),
+            self.order.ready.eq((granted ^ begun) != c.order_depth),
+            order_in.addr.eq(granted),
+            order_in.data.eq(self.order.payload),
+            order_in.en.eq(put),
+            order_out.addr.eq(begun),
+        ]
 
         used, byte = Signal(), Signal(2)
         m.d.comb += [
-            r.addr.eq(Cat(self.page.addr[2 : 2 + (page_words - 1).bit_length()], used)),
+            r.addr.eq(Cat(self.page.addr[2 : 2 + bits], used)),
             r.en.eq(self.page.en),
             self.page.data.eq(Array(r.data.word_select(i, 8).as_signed() for i in range(4))[byte]),
         ]
         with m.If(self.page.en):
             m.d.sync += byte.eq(self.page.addr[:2])
 
-        loading, dropped = Signal(), Signal()
-        index, count = Signal(16), Signal(16)
-        address = Signal.like(self.store.addr)
+        # A sample's address is its index as often as the stride says.
+        waiting, loading, dropped = Signal(), Signal(), Signal()
+        stride = self.stride[: c.stride_bits]
+        count, address, adding, full = Signal(c.stride_bits), Signal.like(self.store.addr), Signal(), Signal()
         m.d.comb += [
-            self.credit.eq(fifo.level + (loading & ~dropped) + self.ready),
-            self.room.eq(Mux(self.credit > c.order_depth, 0, c.order_depth - self.credit)),
-            self.busy.eq(loading | fifo.r_stream.valid),
+            waiting.eq(granted != begun),
+            full.eq(count == stride),
+            self.busy.eq(loading | (waiting & ~self.ready)),
             self.store.addr.eq(address),
-            w.addr.eq(Cat(count[: (page_words - 1).bit_length()], ~used)),
+            w.addr.eq(Cat(count[:bits], ~used)),
             w.data.eq(self.store.data),
             w.en.eq(self.store.request & self.store.ack),
         ]
         with m.If(self.take):
             m.d.sync += [used.eq(~used), self.ready.eq(0)]
+        with m.If(adding | w.en):
+            m.d.sync += [address.eq(address + Mux(adding, order_out.data, 1)), count.eq(count + 1)]
         with m.FSM():
             with m.State("WAIT"):
-                m.d.sync += [index.eq(fifo.r_stream.payload), count.eq(0), address.eq(0), dropped.eq(0)]
-                with m.If(~self.ready & ~self.clear):
-                    m.d.comb += fifo.r_stream.ready.eq(1)
-                    with m.If(fifo.r_stream.valid):
-                        m.next = "MULTIPLY"
+                m.d.sync += [count.eq(0), address.eq(0), dropped.eq(0)]
+                with m.If(~self.ready & ~self.clear & waiting):
+                    m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
-                m.d.comb += loading.eq(1)
-                m.d.sync += [
-                    address.eq((address << 1) + Mux(index[-1], self.stride, 0)),
-                    index.eq(index << 1),
-                    count.eq(count + 1),
-                ]
-                with m.If(count == len(index) - 1):
+                m.d.comb += [loading.eq(1), adding.eq(~full)]
+                with m.If(full):
                     m.d.sync += count.eq(0)
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += loading.eq(1)
                 with m.If(dropped):
                     m.next = "WAIT"
-                with m.Elif(count >= self.stride):
+                with m.Elif(full):
                     m.d.sync += self.ready.eq(1)
                     m.next = "WAIT"
                 with m.Else():
@@ -123,8 +132,7 @@ class Samples(wiring.Component):
             with m.State("WORD"):
                 m.d.comb += [loading.eq(1), self.store.request.eq(1)]
                 with m.If(self.store.ack):
-                    m.d.sync += [address.eq(address + 1), count.eq(count + 1)]
                     m.next = "LOAD"
         with m.If(self.clear):
-            m.d.sync += [self.ready.eq(0), dropped.eq(1)]
+            m.d.sync += [granted.eq(0), begun.eq(0), self.ready.eq(0), dropped.eq(1)]
         return m

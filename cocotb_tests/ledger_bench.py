@@ -1,0 +1,124 @@
+"""Bench of the ledgers: counters, results and scale registers, while the machine and the host use them together."""
+
+import random
+
+import cocotb
+from cocotb.triggers import FallingEdge
+
+from cocotb_tests.host_port import HostPortDriver
+from cocotb_tests.runner import parameters
+from cocotb_tests.streams import cycles, start
+from firmware_py.config import Config
+from firmware_py.isa import SCALE_REGISTERS
+from firmware_py.registers import Counter
+from rtl.ledger import ONCE, ROUND
+
+PARAMETERS = parameters()
+CONFIG = Config.from_words(PARAMETERS["config"])
+SCALES = 16
+SAMPLE = 3 * ROUND
+"""Cycles of a sample."""
+
+
+class TB:
+    """What the ledger is given, and the same in plain numbers."""
+
+    def __init__(self, dut) -> None:
+        self.dut, self.rng = dut, random.Random(3)
+        self.widths = {counter: PARAMETERS["widths"][counter] for counter in Counter}
+        self.totals, self.scales, self.ring = dict.fromkeys(Counter, 0), [0] * SCALE_REGISTERS, [0] * CONFIG.result_depth
+        self.written: set[int] = set()
+        self.host, self.results = HostPortDriver(dut, limit=4 * ROUND), HostPortDriver(dut, "results", limit=4 * ROUND)
+        for name in ("clear_results", "result", "look", "index", "n_index", "n_mantissa", "n_en"):
+            getattr(dut, name).value = 0
+        self.quiet()
+
+    def quiet(self) -> None:
+        """Give nothing."""
+        for counter in Counter:
+            getattr(self.dut, f"add_{counter.name.lower()}").value = 0
+
+    async def give(self, samples: int) -> None:
+        """Give everything that a machine can, sample by sample; sometimes all at once for long."""
+        rng, dut = self.rng, self.dut
+        for _ in range(samples):
+            much, when = rng.random() < 0.5, rng.randrange(SAMPLE - ROUND)
+            for cycle in range(SAMPLE):
+                for counter, width in self.widths.items():
+                    add = (1 << width) - 1 if much else rng.choice((0, 0, 1, rng.getrandbits(width)))
+                    if counter in (*ONCE, Counter.LOSS):
+                        add = add if cycle == when else 0
+                    if counter is Counter.RESULTS and add:
+                        dut.result.value = at = rng.getrandbits(8)
+                        self.ring[self.totals[counter] % CONFIG.result_depth] = at
+                        self.written.add(self.totals[counter] % CONFIG.result_depth)
+                    getattr(dut, f"add_{counter.name.lower()}").value = add
+                    self.totals[counter] = (self.totals[counter] + add) & 0xFFFFFFFF
+                await FallingEdge(dut.clk)
+            self.quiet()
+
+    async def compare(self) -> None:
+        """Read everything."""
+        for counter, total in self.totals.items():
+            assert await self.host.read(counter) == total, counter.name
+        for i, word in enumerate(self.scales):
+            assert await self.host.read(SCALES + i) == word, f"scale register {i}"
+        for address in {n // 4 for n in self.written}:
+            word = await self.results.read(address)
+            for n in range(4 * address, 4 * address + 4):
+                assert n not in self.written or word >> 8 * (n % 4) & 255 == self.ring[n], f"result {n}"
+
+    async def norm(self, index: int, mantissa: int) -> None:
+        """Write a scale register as NORM2 does."""
+        dut = self.dut
+        dut.n_index.value, dut.n_mantissa.value, dut.n_en.value = index, mantissa, 1
+        await FallingEdge(dut.clk)
+        dut.n_en.value = 0
+        await cycles(dut, 2)
+        self.scales[index] = mantissa | PARAMETERS["norm_exponent"] << 16
+
+    async def look(self, index: int) -> None:
+        """Ask for a scale register as an instruction does."""
+        dut = self.dut
+        dut.index.value, dut.look.value = index, 1
+        await FallingEdge(dut.clk)
+        dut.look.value = 0
+        await cycles(dut, 6)
+        assert int(dut.mantissa.value) == self.scales[index] & 0xFFFF, f"mantissa of register {index}"
+        await cycles(dut, 1)
+        exponent = self.scales[index] >> 16
+        assert dut.exponent.value.to_signed() == (exponent ^ 128) - 128, f"exponent of register {index}"
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def keeps_books(dut):
+    """Nothing given is lost, while scale registers are used and the host reads; RESULTS starts anew and no other does."""
+    tb = TB(dut)
+    await start(dut)
+    for i in range(SCALE_REGISTERS):
+        tb.scales[i] = tb.rng.getrandbits(24)
+        await tb.host.write(SCALES + i, tb.scales[i])
+    # Memories begin with nothing in particular but zero here.
+    for _ in range(8):
+        task = cocotb.start_soon(tb.give(6))
+        while not task.done():
+            match tb.rng.randrange(4):
+                case 0:
+                    await tb.norm(tb.rng.randrange(SCALE_REGISTERS), tb.rng.getrandbits(16))
+                case 1:
+                    i = tb.rng.randrange(SCALE_REGISTERS)
+                    tb.scales[i] = tb.rng.getrandbits(24)
+                    await tb.host.write(SCALES + i, tb.scales[i])
+                case 2:
+                    await tb.host.read(tb.rng.choice(list(Counter)))
+                case _:
+                    await tb.look(tb.rng.randrange(SCALE_REGISTERS))
+            await cycles(dut, tb.rng.randint(8, 20))
+        await tb.compare()
+        if tb.rng.random() < 0.5:
+            dut.clear_results.value, tb.totals[Counter.RESULTS] = 1, 0
+            await FallingEdge(dut.clk)
+            dut.clear_results.value = 0
+            await tb.compare()
+    assert (await tb.results.access(CONFIG.result_depth // 4))[1], "beyond the ring is an error"
+    assert (await tb.results.access(0, 1))[1], "writing to the ring is an error"
