@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from firmware_py.config import Config
-from firmware_py.isa import FIELDS, INSTRUCTION_BITS, LEAN_FUNCTIONS, LEGAL, REGION_WORDS, SCALE_LOG2_MAX, Function, Op
+from firmware_py.isa import FIELDS, INSTRUCTION_BITS, LEGAL, REGION_WORDS, SCALE_LOG2_MAX, Function, Op
 from firmware_py.registers import Fault
 
 from .ports import HostPort, Operand
@@ -125,8 +125,7 @@ class Fetch(wiring.Component):
         word = Cat(halves)
         field = {name: word[low : low + width] for name, (low, width) in FIELDS.items()}
         legal = Signal()
-        known = [pair for pair in LEGAL if not c.lean or pair[1] in LEAN_FUNCTIONS]
-        pairs = [Cat(field["op"], field["function"]) == (op | function << 4) for op, function in known]
+        pairs = [Cat(field["op"], field["function"]) == (op | function << 4) for op, function in LEGAL]
         m.d.comb += legal.eq(Cat(pairs).any() & (pc < c.program_words))
 
         # What everything is decoded by is registered in step 0: the memory itself is slow.

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from firmware_py.config import Config
-from firmware_py.isa import FIELDS, LEGAL, REGION_WORDS, SCALE_LOG2_MAX, Function, Op
+from firmware_py.isa import FIELDS, LEAN_FUNCTIONS, LEGAL, REGION_WORDS, SCALE_LOG2_MAX, Function, Op
 from firmware_py.registers import Fault
 from firmware_py.timing import FETCH_BITS, fetch_cycles
 
@@ -101,7 +101,7 @@ class LeanFetch(wiring.Component):
 
         reads, pulse, across, known, bad = Signal(), Signal(), Signal(), Signal(), Signal()
         hadamard = o.function >= Function.HADAMARD_SIGMOID
-        pairs = [Cat(o.op, o.function) == (op | function << 4) for op, function in LEGAL]
+        pairs = [Cat(o.op, o.function) == (op | function << 4) for op, function in LEGAL if function in LEAN_FUNCTIONS]
         m.d.comb += [
             reads.eq((o.op == Op.READ) | (o.op == Op.READT)),
             pulse.eq(o.op == Op.PULSE),
