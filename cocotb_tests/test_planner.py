@@ -114,7 +114,7 @@ def test_broken(what, variant):
     ("what", "variant"),
     [
         ("lean_planner.xorshift", lambda state: state),
-        ("lean_planner.TOP", 24),
+        ("lean_planner.RANDOM_BITS", 15),
         ("lean_arithmetic.rshift_into", lambda value, n, width: ((value >> n)[:width], (value >> n)[width:].any())),
     ],
 )

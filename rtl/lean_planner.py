@@ -174,7 +174,7 @@ class LeanPlanner(wiring.Component):
                     high = high | (~rows & (down if bit < half else ~down if bit == half else 0))
                 m.d.comb += term[bit].eq((r[j] & lower[k]) | high)
             product, ones = Signal.like(guest.product, name=f"product_{i}", reset_less=True), Signal(name=f"ones_{i}")
-            with m.If(move | ~rows):
+            with m.If(move):
                 m.d.sync += product.eq(left * right + (term.as_signed() if product.shape().signed else term))
             with m.If(move):
                 m.d.sync += [ones.eq(r[14:].all() & (~q[0] | r[6:14].all()) & self.stochastic), negative2[i].eq(negative1 ^ negative)]
