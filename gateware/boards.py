@@ -96,7 +96,7 @@ BOARDS = {
             platform="amaranth_boards.icebreaker:ICEBreakerPlatform",
             clock="clk12",
             osc_hz=12_000_000,
-            clk_hz=21_000_000,
+            clk_hz=20_250_000,
             baud=1_000_000,
             config=replace(
                 IDEAL,

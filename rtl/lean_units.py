@@ -74,6 +74,8 @@ class LeanUnits(wiring.Component):
         most = Mux(over | low[-1], c.drive_max, low)[: c.drive_frac]
         beyond = over | (low[-1] & low[:-1].any())
         m.d.comb += [right.eq(c.range_max - shift), self.drive.payload.eq(negated_if(negative, Cat(most, Const(0, 1))).as_signed())]
+        saturated = Signal(2)  # a register, as nobody waits for the count
+        m.d.sync += saturated.eq(unit.saturated + (self.drive.valid & self.drive.ready & beyond))
 
         # The planner's command goes out in the third cycle: then the column vector's magnitude is known.
         begun, known, planned = Signal(), Signal(), Signal()
@@ -104,6 +106,6 @@ class LeanUnits(wiring.Component):
             *(getattr(self, name).eq(getattr(planner, name)) for name in ("up", "down", "clipped", "settled")),
             self.w_addr.eq(ins.w_addr + unit.index),
             self.written.eq(unit.done),
-            self.saturated.eq(unit.saturated + (self.drive.valid & self.drive.ready & beyond)),
+            self.saturated.eq(saturated),
         ]
         return m
