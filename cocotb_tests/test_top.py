@@ -34,5 +34,5 @@ def test_lean_baud():
 
 def test_broken():
     """Error vectors are driven as they are, without auto-range."""
-    with mock.patch("rtl.core.auto_range", return_value=0):
+    with mock.patch("rtl.units.auto_range", return_value=0):
         expect_failure(_top(), "top_bench", **BENCH)

@@ -26,7 +26,8 @@ PAUSED, FAULTY = 2, 3  # values of STATE
 FIELDS = [
     *("tile_rows", "tile_cols", "tiles", "device", "spread", "read_noise"),
     *("vector_bits", "vector_frac", "pre_frac", "acc_bits", "drive_bits", "sense_bits", "sense_scale_log2", "cell_bits", "cell_frac"),
-    *("pulse_max", "program_words", "regions", "vectors", "vector_words", "page_bytes", "store_words", "order_depth", "result_depth"),
+    *("pulse_max", "lean", "program_words", "regions", "vectors", "vector_words", "page_bytes", "store_words"),
+    *("order_depth", "result_depth"),
 ]
 FORMATS = (16, 12, 10, 24, 8, 10, 2, 16, 14)  # vector_bits to cell_frac, as machine.md has them
 
