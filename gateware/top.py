@@ -143,11 +143,11 @@ class Top(wiring.Component):
         self, config: Config, *, clk_hz: float, baud: float, build_digest: bytes = bytes(32), store: type[wiring.Component] = Store
     ) -> None:
         clocks = divisor(clk_hz=clk_hz, baud=baud)
-        self._uart = Uart(clk_hz=clk_hz, baud=baud)
         if config.lean and clocks < CLOCKS_MIN:
             most = clk_hz / CLOCKS_MIN
             raise ValueError(f"Baud rate of a lean machine must be at most {most:.0f} with a clock of {clk_hz:.0f} Hz, not {baud:.0f}")
         self._small = config.lean
+        self._uart = Uart(clk_hz=clk_hz, baud=baud)
         self._session = SmallLink(config, build_digest=build_digest) if config.lean else Session(order_depth=config.order_depth)
         self._machine = Machine(config, build_digest=build_digest, store=store, small=bool(config.lean))
         super().__init__()
