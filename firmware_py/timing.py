@@ -24,7 +24,7 @@ NEXT_CYCLES = 1
 
 LEAN_PACE = 3
 """Cycles of a lean machine for an element that needs a product before it can be taken."""
-LEAN_READ_OVERHEAD = 8
+LEAN_READ_OVERHEAD = 9
 """Cycles of a READ or READT of a lean machine beyond one an input and one, or `LEAN_PACE`, an output."""
 LEAN_PULSE_OVERHEAD = 9
 """Cycles of a PULSE of a lean machine beyond one a row and one a column."""

@@ -115,7 +115,9 @@ class SmallLink(wiring.Component):
 
         # Arithmetic: everything is a sum but AND.
         state = Signal(32, init=ONES)
-        ports = Array([*(self.bus.r_data[8 * i : 8 * i + 8] for i in range(4)), fifo.o.payload, ~state[:8], self.state, self.state])
+        seen = Signal.like(self.state)  # a cycle old: it is a long way from the sequencer through the processor
+        m.d.sync += seen.eq(self.state)
+        ports = Array([*(self.bus.r_data[8 * i : 8 * i + 8] for i in range(4)), fifo.o.payload, ~state[:8], seen, seen])
         source, outside, minus, total = Signal(8), Signal(8), Signal(), Signal(9)
         m.d.comb += [
             outside.eq(Mux(mode[0], ports[operand[:3]], operand[:8])),

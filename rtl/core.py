@@ -186,7 +186,7 @@ class Core(wiring.Component):
             ledger.index.eq(ins.scale),
             ledger.n_index.eq(ins.to_scale),
             ledger.n_mantissa.eq(units.norm),
-            ledger.n_en.eq(units.norm_en & sequencer.run),
+            ledger.n_en.eq(units.norm_en & ~clear),
             memory.w_en.eq(units.w_en),
             memory.w_addr.eq(units.w_addr),
             memory.w_data.eq(units.w_data),

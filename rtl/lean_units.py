@@ -48,40 +48,44 @@ class LeanUnits(wiring.Component):
         reads, pulse = Signal(), Signal()
         m.d.sync += [reads.eq((ins.op == Op.READ) | (ins.op == Op.READT)), pulse.eq(ins.op == Op.PULSE)]
         second, negative = self.a.p.second, self.a.p.word[c.vector_bits - 1]
+        shift, right, steady = Signal(signed(5)), Signal(range(c.range_max - c.range_min + 1)), Signal()
         drives = reads & ~second
-        shift = Signal(signed(5))
+        driving = drives & steady
         m.d.comb += [
-            self.drive.valid.eq(self.a.valid & drives),
+            self.drive.valid.eq(self.a.valid & driving),
             unit.i_a.valid.eq(self.a.valid & ~drives & ~pulse),
             planner.i_column.valid.eq(self.a.valid & pulse & ~second),
             planner.i_row.valid.eq(self.a.valid & pulse & second),
             self.a.ready.eq(
-                (self.drive.ready & drives)
+                (self.drive.ready & driving)
                 | (unit.i_a.ready & ~drives & ~pulse)
                 | (pulse & Mux(second, planner.i_row.ready, planner.i_column.ready))
             ),
             unit.i_a.payload.eq(self.a.payload),
             planner.i_column.payload.eq(negative),
             planner.i_row.payload.eq(negative),
-            shift.eq(auto_range(c, self.magnitude, ins.auto_range)),
         ]
         connect(m, flipped(self.b), unit.i_b)
         connect(m, flipped(self.sense), unit.i_sense)
 
         # A drive: always left by the most there is, then right by what is too much.
-        left, right = c.range_max - c.drive_shift, Signal(range(c.range_max - c.range_min + 1))
+        left = c.range_max - c.drive_shift
         low, over = rshift_into(Cat(Const(0, left), unit.size), right, c.drive_bits)
         most = Mux(over | low[-1], c.drive_max, low)[: c.drive_frac]
         beyond = over | (low[-1] & low[:-1].any())
-        m.d.comb += [right.eq(c.range_max - shift), self.drive.payload.eq(negated_if(negative, Cat(most, Const(0, 1))).as_signed())]
+        m.d.comb += self.drive.payload.eq(negated_if(negative, Cat(most, Const(0, 1))).as_signed())
         saturated = Signal(2)  # a register, as nobody waits for the count
         m.d.sync += saturated.eq(unit.saturated + (self.drive.valid & self.drive.ready & beyond))
 
-        # The planner's command goes out in the third cycle: then the column vector's magnitude is known.
+        # In the third cycle the magnitude is known: the planner's command goes out. In the fourth the range is, and drives do.
         begun, known, planned = Signal(), Signal(), Signal()
+        wanted = auto_range(c, self.magnitude, ins.auto_range)
         m.d.sync += [
             begun.eq(self.begin),
             known.eq((begun | known) & ~self.finished),
+            steady.eq(known & ~self.finished),
+            shift.eq(wanted),
+            right.eq(c.range_max - wanted),
             planned.eq((planned | (planner.cmd.valid & planner.cmd.ready)) & ~self.finished),
         ]
         m.d.comb += [
