@@ -21,7 +21,7 @@ demo: .venv/installed-sim
 	$(BIN)/python -m host.demo
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

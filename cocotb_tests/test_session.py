@@ -16,7 +16,7 @@ from gateware.small_link import SmallLink
 
 DEPTH = 1024
 LEAN = replace(IDEAL, tile_rows=8, tile_cols=4, cell_bits=15, lean=1, order_depth=DEPTH)
-SMALL_FRAMES = 60
+SMALL_FRAMES = 40
 
 
 class SmallOnToy(wiring.Component):

@@ -9,7 +9,7 @@ READT_OVERHEAD = 10
 """Cycles of a READT beyond one a row, one a column and the adder tree over the columns."""
 TREE_TAIL, TREE_LEVELS = 2, 3
 """Adder levels of READT that cost no cycle, and levels that each further cycle does."""
-PULSE_OVERHEAD = 13
+PULSE_OVERHEAD = 14
 """Cycles of a PULSE beyond one a row and one a column."""
 ERR_OVERHEAD = 6
 """Cycles of an ERR beyond one an element."""

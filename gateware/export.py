@@ -14,7 +14,7 @@ EXAMPLES = ("example_top.v", "waivers.vlt")
 """What lies beside it: a top that instantiates it, and why Verilator's warnings about generated Verilog are no findings."""
 
 
-def export(component: wiring.Component, name: str, *, out: Path | None = None) -> str:
+def export(component: wiring.Component, name: str, *, out: Path | None = None, platform: object = None) -> str:
     """Return the Verilog of a component, and write it to `out` if that is given.
 
     The text carries no source locations, so that equal designs give equal text wherever they are built.
@@ -27,8 +27,10 @@ def export(component: wiring.Component, name: str, *, out: Path | None = None) -
         Name of the top module.
     out
         File to write.
+    platform
+        What the components are told that they are for.
     """
-    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    text = verilog.convert(component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)

@@ -86,11 +86,12 @@ class Bank(wiring.Component):
 
         address = Signal(range(REGISTER_WORDS))
         inside = ~self.bus.addr[len(address) :].any()
-        ready, error = Signal(), Signal()
-        first = self.bus.request & ~ready
+        # What an address means takes a cycle.
+        begun, ready, error, passes = Signal(), Signal(), Signal(), Signal()
         live, kept = Signal(32), Signal(32)
         is_live, listed, writable, passed = Signal(), Signal(), Signal(), Signal()
 
+        m.d.sync += is_live.eq(0)
         with m.Switch(address):
             for register in REGISTERS:
                 for i in range(register.count):
@@ -99,7 +100,7 @@ class Bank(wiring.Component):
                         m.d.comb += kept.eq((1 << register.bits) - 1)
                         if register.name in LIVE:
                             value = Value.cast(getattr(self, _name(register)))
-                            m.d.comb += [is_live.eq(1), live.eq(value[32 * i : 32 * i + 32])]
+                            m.d.sync += [is_live.eq(1), live.eq(value[32 * i : 32 * i + 32])]
 
         m.d.comb += [
             address.eq(self.bus.addr),
@@ -110,13 +111,18 @@ class Bank(wiring.Component):
             self.ledger.addr.eq(address),
             self.ledger.w_data.eq(self.bus.w_data),
             self.ledger.write.eq(self.bus.write),
-            self.ledger.request.eq(self.bus.request & inside & passed & (writable | ~self.bus.write)),
+            self.ledger.request.eq(self.bus.request & begun & passes),
             self.bus.ack.eq(ready),
             self.bus.r_data.eq(Mux(is_live, live, read.data)),
             self.bus.error.eq(error),
         ]
-        m.d.sync += error.eq(~inside | ~listed | (self.bus.write & ~writable))
-        m.d.sync += ready.eq(first & ~self.ledger.request)
+        allowed = inside & listed & (writable | ~self.bus.write)
+        m.d.sync += [
+            begun.eq(self.bus.request & ~self.bus.ack),
+            error.eq(~allowed),
+            passes.eq(passed & allowed),
+            ready.eq(self.bus.request & begun & ~ready & ~passes),
+        ]
         with m.If(self.ledger.request):
             m.d.comb += [self.bus.ack.eq(self.ledger.ack), self.bus.r_data.eq(self.ledger.r_data), self.bus.error.eq(self.ledger.error)]
         for register in self._settings:

@@ -332,12 +332,13 @@ class Session(wiring.Component):
         # Bytes are rare: what goes from block to block waits in a register, so that no path leads through two of them.
         byte_held = _relay(m, fifo.r_stream, receiver.i)
         answer_held = _relay(m, executor.o, transmitter.i)
-        wiring.connect(m, receiver.o, executor.i)
+        command_held = _relay(m, receiver.o, executor.i)
         wiring.connect(m, transmitter.o, wiring.flipped(self.tx))
         wiring.connect(m, executor.bus, wiring.flipped(self.bus))
-        held = byte_held | answer_held | _relay(m, executor.order, self.order)
+        held = byte_held | command_held | answer_held | _relay(m, executor.order, self.order)
+        with m.If(receiver.o.valid):
+            m.d.sync += executor.i_length.eq(receiver.length)
         m.d.comb += [
-            executor.i_length.eq(receiver.length),
             self.busy.eq(self.rx.valid | (fifo.r_level != 0) | held | receiver.busy | executor.busy | transmitter.busy),
         ]
         m.d.sync += [executor.order_room.eq(self.order_room), executor.state.eq(self.state)]

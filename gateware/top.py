@@ -1,6 +1,6 @@
 """The whole board: UART, session, bus, registers, sample store, controller and emulated tiles."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import DomainRenamer, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -11,6 +11,7 @@ from rtl.core import HOST_WINDOWS, Core
 from rtl.emulated_tile import EmulatedTile
 from rtl.lean_tile import LeanTile
 from rtl.ports import HostPort
+from rtl.resting import resting_domain
 
 from .bus import ADDRESS_BITS, Decoder
 from .registers import Bank, Live
@@ -20,6 +21,9 @@ from .store import Store
 from .uart import Uart, divisor
 
 __all__ = ["Machine", "Top"]
+
+REST_BITS = 6
+"""The link rests after 2 ** REST_BITS quiet cycles: more than it has registers one behind the other."""
 
 
 class Machine(wiring.Component):
@@ -154,21 +158,27 @@ class Top(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.uart = uart = self._uart
-        m.submodules.session = session = self._session
+        uart, session = self._uart, self._session
+        m.submodules.uart = DomainRenamer("link")(uart)
+        m.submodules.session = DomainRenamer("link")(session)
         m.submodules.machine = machine = self._machine
         connect(m, uart.o, session.rx)
         connect(m, session.tx, uart.i)
         connect(m, session.bus, machine.bus)
         connect(m, session.order, machine.order)
+        link_busy = session.busy | uart.busy
         m.d.comb += [
             uart.rx.eq(self.rx),
             self.tx.eq(uart.tx),
             *(getattr(machine, name).eq(getattr(session, name)) for name in ("start", "halt", "abort", "clear_credit")),
             session.state.eq(machine.state),
             self.state.eq(machine.state),
-            self.busy.eq(machine.busy | session.busy | uart.busy),
+            self.busy.eq(machine.busy | link_busy),
         ]
+        # The link rests when what its last bytes began has gone through all registers; the processor of a small one never does.
+        rested = Signal(REST_BITS)
+        m.d.sync += rested.eq(Mux(link_busy | ~self.rx, 0, rested + ~rested.all()))
+        resting_domain(m, platform, "link", awake=1 if self._small else ~self.rx | ~rested.all())
         if not self._small:
             m.d.comb += [machine.nonce.eq(session.nonce), session.order_room.eq(machine.order_room)]
         return m

@@ -1,6 +1,6 @@
 """The controller: everything between the host's bus and a tile."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import DomainRenamer, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -17,6 +17,7 @@ from .lean_magnitudes import LeanMagnitudes
 from .lean_units import LeanUnits
 from .ledger import LEDGER_BITS, ROUND, Ledger
 from .ports import HostPort, StorePort
+from .resting import resting_domain
 from .samples import Samples
 from .sequencer import Sequencer
 from .tile import TileSignature
@@ -93,7 +94,9 @@ class Core(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        m.submodules.fetch = fetch = LeanFetch(c) if c.lean else Fetch(c)
+        fetch = LeanFetch(c) if c.lean else Fetch(c)
+        m.submodules.fetch = DomainRenamer("fetch")(fetch)
+        resting_domain(m, platform, "fetch", awake=1 if c.lean else fetch.awake)
         m.submodules.sequencer = sequencer = Sequencer(c)
         m.submodules.memory = memory = VectorMemory(c)
         m.submodules.port_a = port_a = ReadPort(c, runs=2, samples=True)

@@ -8,6 +8,7 @@ from firmware_py.isa import Op
 
 from .converter import Converter, ReadNoise
 from .lane import STAGES, Lane
+from .resting import resting_domain
 from .tile import Status, TileSignature
 from .tile_host import TileHost
 from .trees import sum_tree
@@ -89,6 +90,7 @@ class EmulatedTile(wiring.Component):
         drive1, clear = Signal.like(self.drive.payload), Signal()
         add1, add2, add3 = Signal(), Signal(), Signal()
         m.d.comb += pulse[0].eq(take_counts)
+        resting_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any())
         m.d.sync += [pulse[1:].eq(pulse[:-1]), drive1.eq(self.drive.payload), clear.eq(accept)]
         m.d.sync += [add1.eq(drive_row & ~transposed), add2.eq(add1), add3.eq(add2)]
         for i, lane in enumerate(lanes):

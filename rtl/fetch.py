@@ -1,5 +1,8 @@
 """Fetch: reads the next instruction with its region and vectors, judges it, and hands it over decoded."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.memory import Memory
@@ -79,6 +82,8 @@ class Fetch(wiring.Component):
         While `clear` is high nothing is fetched; then fetching begins at `entry`.
     o
         Decoded instructions in program order; `ready` ends the present one.
+    awake
+        Registers may change at the end of this cycle.
     program, regions, vectors
         The host's ports of the tables.
     """
@@ -90,6 +95,7 @@ class Fetch(wiring.Component):
                 "clear": In(1),
                 "entry": In(PC_BITS),
                 "o": Out(stream.Signature(decoded_layout(config))),
+                "awake": Out(1),
                 "program": In(HostPort(14)),
                 "regions": In(HostPort(15)),
                 "vectors": In(HostPort(7)),
@@ -99,7 +105,8 @@ class Fetch(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        any_host = self.program.request | self.regions.request | self.vectors.request
+        ports = (self.program, self.regions, self.vectors)
+        any_host = reduce(or_, (port.request for port in ports))
 
         # Program: each half of a word its memory. Their outputs hold the instruction while it is decoded.
         pc = Signal(PC_BITS)
@@ -186,6 +193,8 @@ class Fetch(wiring.Component):
         # The host comes while a NEXT waits, the only time that it can: what follows may have changed.
         with m.If(any_host):
             m.d.sync += [pc.eq(self.o.p.target), waits.eq(0), state.eq(_State.WORD)]
+        rests = ((state == _State.READY) & ~free) | (state == _State.STOP)
+        m.d.comb += self.awake.eq(~rests | self.o.ready | self.clear | any_host | reduce(or_, (port.ack for port in ports)))
         with m.If(self.clear):
             m.d.sync += [pc.eq(self.entry), self.o.valid.eq(0), waits.eq(0), state.eq(_State.WORD)]
         return m

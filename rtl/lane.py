@@ -48,6 +48,8 @@ class Lane(wiring.Component):
     6       the sum, clamped and written
     ======  ==========================================
 
+    What only pulses need is in the clock domain `pulse`, which may rest while none passes.
+
     Parameters
     ----------
     config
@@ -125,7 +127,8 @@ class Lane(wiring.Component):
         held, factor1 = Signal.like(self.drive), Signal(signed(16))
         factor2, product = Signal.like(factor1), Signal(signed(16 + config.cell_bits), reset_less=True)
         up2 = ~count2[-1]
-        m.d.sync += [count1.eq(self.count), count2.eq(count1), factor2.eq(factor1), product.eq(factor2 * self.cell)]
+        m.d.pulse += [count1.eq(self.count), count2.eq(count1)]
+        m.d.sync += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
         m.d.comb += [self.size.eq(abs(count2)), self.product.eq(product), factor1.eq(Mux(self.kept, held, self.drive))]
         with m.If(self.keep):
             m.d.sync += held.eq(self.i_keep)
@@ -136,11 +139,8 @@ class Lane(wiring.Component):
                 m.d.comb += factor1.eq(Mux(count1[-1], par.slope_down, par.slope_up))
 
         total = Signal.like(self.total)
-        m.d.comb += self.total.eq(Mux(self.add, total + self.product, total))
-        with m.If(self.clear):
-            m.d.sync += total.eq(0)
-        with m.Elif(self.add):
-            m.d.sync += total.eq(self.total)
+        m.d.comb += self.total.eq(Mux(self.add, (total + self.product)[: len(total)].as_signed(), total))
+        m.d.sync += total.eq(Mux(self.clear, 0, self.total))
 
         # Spread: the step factor of stage 2, the bound offset of stages 3 and 4.
         factor = Const(1 << FACTOR_FRAC, FACTOR_FRAC + 1)
@@ -159,11 +159,11 @@ class Lane(wiring.Component):
             step_code, bound_code = self.spread[:4].as_signed(), self.spread[4:].as_signed()
             factor = ((1 << FACTOR_FRAC) + step_code * par.step_unit)[: FACTOR_FRAC + 1]
             stuck2 = bound_code == STUCK
-            m.d.sync += offset3.eq(bound_code * par.bound_unit)
+            m.d.pulse += offset3.eq(bound_code * par.bound_unit)
 
         # Stage 3.
         up3, weight3, cell3, moves3 = Signal(), Signal(config.count_bits + FACTOR_FRAC), Signal.like(self.cell), Signal()
-        m.d.sync += [
+        m.d.pulse += [
             up3.eq(up2),
             weight3.eq(self.size * factor),
             cell3.eq(self.cell),
@@ -172,27 +172,28 @@ class Lane(wiring.Component):
 
         # Stage 4.
         up4, weight4, cell4, moves4 = Signal(), Signal.like(weight3), Signal.like(cell3), Signal()
-        m.d.sync += [up4.eq(up3), weight4.eq(weight3), cell4.eq(cell3), moves4.eq(moves3)]
+        m.d.pulse += [up4.eq(up3), weight4.eq(weight3), cell4.eq(cell3), moves4.eq(moves3)]
         step3, step4 = Mux(up3, par.base_up, par.base_down), Signal(17)
         if full:
             slope3 = step3 - (product >> SLOPE_SHIFT)
             step3 = Mux(slope3 < 0, 0, slope3)
-        m.d.sync += step4.eq(step3)
+        m.d.pulse += step4.eq(step3)
 
         # Stage 5.
         up5, move5, cell5, moves5 = Signal(), Signal(len(step4) + len(weight4)), Signal.like(cell4), Signal()
-        m.d.sync += [up5.eq(up4), move5.eq(weight4 * step4), cell5.eq(cell4), moves5.eq(moves4)]
-        noise5 = self._noise(m) if full else Const(0, signed(1))
-        change5 = Mux(up5, move5, -move5) + noise5
+        m.d.pulse += [up5.eq(up4), move5.eq(weight4 * step4), cell5.eq(cell4), moves5.eq(moves4)]
+        change5 = Mux(up5, move5, -move5)
+        if full:
+            change5 = change5 + self._noise(m)
 
         # Stage 6.
         change6, cell6, moves6 = Signal(signed(len(move5) - UPDATE_FRAC + 2)), Signal.like(cell5), Signal()
-        m.d.sync += [change6.eq(rshift(change5, UPDATE_FRAC)), cell6.eq(cell5), moves6.eq(moves5)]
+        m.d.pulse += [change6.eq(rshift(change5, UPDATE_FRAC)), cell6.eq(cell5), moves6.eq(moves5)]
         low6, high6 = self._bounds(m, offset3) if config.spread else (par.bound_down, par.bound_up)
 
         m.d.comb += [
             cell_in.addr.eq(Mux(self.pulse[6], self.write_row, self.host_row)),
-            cell_in.data.eq(Mux(self.pulse[6], clamp(cell6 + change6, low6, high6), self.host_data)),
+            cell_in.data.eq(Mux(self.pulse[6], clamp(cell6 + change6, low6, high6), self.host_data[: config.cell_bits].as_signed())),
             cell_in.en.eq(moves6 | self.host_cell),
         ]
         return m
@@ -201,9 +202,9 @@ class Lane(wiring.Component):
         """Work out the cell's own bounds for stage 6 from its offset of stage 3."""
         shape = signed(self._config.cell_bits + 2)
         lows, highs = ([Signal(shape, name=f"{name}{stage}") for stage in (4, 5, 6)] for name in ("low", "high"))
-        m.d.sync += [highs[0].eq(self.parameters.bound_up + offset3), lows[0].eq(self.parameters.bound_down - offset3)]
+        m.d.pulse += [highs[0].eq(self.parameters.bound_up + offset3), lows[0].eq(self.parameters.bound_down - offset3)]
         for stage in (1, 2):
-            m.d.sync += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
+            m.d.pulse += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
         return lows[2], highs[2]
 
     def _noise(self, m: Module) -> Signal:
@@ -223,5 +224,5 @@ class Lane(wiring.Component):
             root_in.en.eq(self.host_root),
         ]
         number4, root4, noise5 = Signal(signed(10)), Signal(16), Signal(signed(26))
-        m.d.sync += [number4.eq(gauss(self.state)), root4.eq(self.root), noise5.eq(number4 * root4)]
+        m.d.pulse += [number4.eq(gauss(self.state)), root4.eq(self.root), noise5.eq(number4 * root4)]
         return noise5

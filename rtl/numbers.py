@@ -57,7 +57,7 @@ def clamp(value: ValueLike, low: ValueLike, high: ValueLike) -> Value:
     """Clamp between two variable signed bounds, of which `low` is not above `high`."""
     low, high = Value.cast(low), Value.cast(high)
     width = max(len(low), len(high))
-    return Mux(value > high, high, Mux(value < low, low, value))[:width].as_signed()
+    return Mux(value > high, high, Mux(value < low, low, Value.cast(value)[:width].as_signed()))[:width].as_signed()
 
 
 def magnitude(value: ValueLike) -> Value:

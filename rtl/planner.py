@@ -57,7 +57,7 @@ class Planner(wiring.Component):
 
     Takes a command, then one column word a column of the region, then one row word a row, each a word a cycle; gives one row of counts
     a row, in the lanes of the region, zero elsewhere. The first row word can follow the last column word after two cycles, and its counts
-    are offered two cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
+    are offered three cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
 
     Parameters
     ----------
@@ -131,51 +131,61 @@ class Planner(wiring.Component):
             m.d.sync += [size_column0.eq(abs(word)), negative_column0.eq(word < 0), column0.eq(column)]
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
 
-        # Rows: taken (stage 1), multiplied (stage 2), and counted on the way out.
-        full1, full2, move1, move2 = Signal(), Signal(), Signal(), Signal()
-        size1, negative1, negative2 = Signal(config.vector_bits), Signal(), Signal(lanes)
+        # Rows: taken (stage 1), multiplied (stage 2), rounded (stage 3), and limited on the way out.
+        full1, full2, full3, move1, move2, move3 = (Signal() for _ in range(6))
+        size1, negative1, negative2, negative3 = Signal(config.vector_bits), Signal(), Signal(lanes), Signal(lanes)
         m.d.comb += [
-            move2.eq(~full2 | self.o_counts.ready),
+            move3.eq(~full3 | self.o_counts.ready),
+            move2.eq(~full2 | move3),
             move1.eq(~full1 | move2),
             self.i_row.ready.eq((cols_left == 0) & ~loading0 & ~loading1 & (rows_left != 0) & move1),
-            self.o_counts.valid.eq(full2),
+            self.o_counts.valid.eq(full3),
         ]
         with m.If(move1):
             m.d.sync += full1.eq(take_row)
         with m.If(move2):
             m.d.sync += full2.eq(full1)
+        with m.If(move3):
+            m.d.sync += [full3.eq(full2), negative3.eq(negative2)]
         with m.If(take_row):
             m.d.sync += [size1.eq(abs(self.i_row.payload)), negative1.eq(self.i_row.payload < 0), rows_left.eq(rows_left - 1)]
         with m.If(give):
             m.d.sync += to_give.eq(to_give - 1)
         with m.If(self.clear):
-            m.d.sync += [full1.eq(0), full2.eq(0), cols_left.eq(0), rows_left.eq(0), to_give.eq(0)]
+            m.d.sync += [full1.eq(0), full2.eq(0), full3.eq(0), cols_left.eq(0), rows_left.eq(0), to_give.eq(0)]
 
         states = Array(Signal(32, init=1, name=f"state_{i}") for i in range(lanes))
         host_write, host_lane = Signal(), self.host.addr[: max((lanes - 1).bit_length(), 1)]
         advance = full1 & move2
+        fresh, planned_negative = Signal(), Signal(lanes)
+        m.d.sync += fresh.eq(accept)  # the first column word is four cycles behind the command
+        with m.If(loading2):
+            m.d.sync += planned_negative.bit_select(column2, 1).eq(negative_column2)
+        with m.If(advance):
+            m.d.sync += negative2.eq(Mux(negative1, ~planned_negative, planned_negative))
         ups, downs, clips = [], [], []
         for i in range(lanes):
-            planned_size, planned_negative = Signal(15, name=f"planned_{i}"), Signal(name=f"planned_negative_{i}")
+            planned_size = Signal(15, name=f"planned_{i}")
             product2 = Signal(config.vector_bits + 15, name=f"product_{i}", reset_less=True)
-            with m.If(accept):
+            with m.If(fresh):
                 m.d.sync += planned_size.eq(0)
             with m.Elif(loading2 & (column2 == i)):
-                m.d.sync += [planned_size.eq(planned), planned_negative.eq(negative_column2)]
+                m.d.sync += planned_size.eq(planned)
             with m.If(advance):
-                m.d.sync += [product2.eq(size1 * planned_size), negative2[i].eq(negative1 ^ planned_negative)]
-                m.d.sync += states[i].eq(xorshift(states[i]))
+                m.d.sync += [product2.eq(size1 * planned_size), states[i].eq(xorshift(states[i]))]
             with m.Elif(host_write & (host_lane == i)):
                 m.d.sync += states[i].eq(self.host.w_data)
 
+            # Product and state go on together.
             lost = Array(product2[8 * k :] for k in range(BYTES_MAX + 1))[q]
             wanted = Signal(config.vector_bits, name=f"wanted_{i}")
-            m.d.comb += wanted.eq((lost + Mux(stochastic, states[i][16:], 0x8000)) >> 16)
+            with m.If(move3):
+                m.d.sync += wanted.eq((lost + Mux(stochastic, states[i][16:], 0x8000)) >> 16)
             clip = wanted >= config.pulse_max + 1
             count = Mux(clip, config.pulse_max, wanted)[: config.count_bits - 1]
-            m.d.comb += self.o_counts.payload[i].eq(Mux(negative2[i], -count, count))
-            ups.append(Mux(negative2[i], 0, count))
-            downs.append(Mux(negative2[i], count, 0))
+            m.d.comb += self.o_counts.payload[i].eq(Mux(negative3[i], -count, count))
+            ups.append(Mux(negative3[i], 0, count))
+            downs.append(Mux(negative3[i], count, 0))
             clips.append(clip)
 
         # Totals: a register, then the adder tree.

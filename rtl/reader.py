@@ -1,6 +1,6 @@
 """The two ends of a read: vector words to drives, and sense words back to words of a vector."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,7 +8,7 @@ from firmware_py.config import Config
 from firmware_py.isa import SCALE_LOG2_MAX
 
 from .activation import derivative_layout, word_layout
-from .numbers import rshift_by
+from .numbers import negated_if, rshift_by, rshift_into
 from .ports import element_layout
 from .tile import sense_layout
 
@@ -60,12 +60,14 @@ class Driver(wiring.Component):
         with m.If(self.clear):
             m.d.sync += self.o.valid.eq(0)
         # Always left by the most there is, then right by what is too much.
-        wide = Signal(c.vector_bits + left)
-        m.d.comb += wide.eq(rshift_by(size << left, right))
-        clamped = wide[c.drive_bits - 1 :].any()
-        drive = Mux(clamped, c.drive_max, wide)[: c.drive_bits - 1]
-        m.d.comb += [self.o.p.eq(Mux(negative, -drive, drive)), self.i.ready.eq(~self.o.valid | self.o.ready)]
-        m.d.sync += self.saturated.eq(self.o.valid & self.o.ready & clamped & (wide != c.drive_max + 1))
+        low, over = rshift_into(Cat(Const(0, left), size), right, c.drive_bits)
+        drive = Mux(over | low[-1], c.drive_max, low)[: c.drive_frac]
+        beyond = over | (low[-1] & low[:-1].any())
+        m.d.comb += [
+            self.o.p.eq(negated_if(negative, Cat(drive, Const(0, 1))).as_signed()),
+            self.i.ready.eq(~self.o.valid | self.o.ready),
+        ]
+        m.d.sync += self.saturated.eq(self.o.valid & self.o.ready & beyond)
         return m
 
 

@@ -1,6 +1,6 @@
 """The units that elements go through between vector memory and the tile, and back, one element a cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, signed
+from amaranth.hdl import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -15,6 +15,7 @@ from .fetch import decoded_layout
 from .planner import Planner
 from .ports import HostPort, element_layout
 from .reader import Driver, Receiver, auto_range
+from .resting import resting_domain
 from .tile import counts_layout, sense_layout
 
 __all__ = ["Units", "UnitsSignature"]
@@ -111,7 +112,10 @@ class Units(wiring.Component):
         m.submodules.receiver = receiver = Receiver(c)
         m.submodules.alu = alu = Alu(c)
         m.submodules.finish = finish = Finish(c)
-        m.submodules.planner = planner = Planner(c)
+        planner = Planner(c)
+        m.submodules.planner = DomainRenamer("plan")(planner)
+        at_host = planner.host.request | planner.host.ack
+        resting_domain(m, platform, "plan", awake=planner.cmd.valid | ~planner.settled | planner.clear | at_host)
         # Derivatives are there long before the sense words: here a stalled word ends the path of the stall.
         m.submodules.slopes = slopes = ResetInserter(self.finished)(SyncFIFO(width=derivative_layout(c).size, depth=2))
         connect(m, flipped(self.host), planner.host)
