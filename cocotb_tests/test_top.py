@@ -2,8 +2,7 @@
 
 from unittest import mock
 
-import pytest
-
+from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.test_core import LEAN, SMALLEST
 from gateware.microcode import CLOCKS_MIN
@@ -28,8 +27,8 @@ def test_lean():
 
 
 def test_lean_baud():
-    with pytest.raises(ValueError, match="Baud rate of a lean machine must be at most 1000000 with a clock of 16000000 Hz, not 2000000"):
-        Top(SMALLEST, clk_hz=16e6, baud=2e6)
+    message = "Baud rate of a lean machine must be at most 1000000 with a clock of 16000000 Hz, not 2000000"
+    refused(message, Top, SMALLEST, clk_hz=16e6, baud=2e6)
 
 
 def test_broken():

@@ -209,15 +209,18 @@ class LeanPlanner(wiring.Component):
         return m
 
     def _shifts(self, m: Module) -> tuple[Value, Value]:
-        """Work out the shifts of docs/machine.md: set `lose`; return the bytes that products lose, and whether that is all there is."""
-        t, bits = Signal(signed(11)), Signal(signed(12))
+        """Work out the shifts of docs/machine.md: set `lose`; return the bytes that products lose, and whether that is all there is.
+
+        All are registers, there before the first column word's product is.
+        """
+        t, bits, q, none = Signal(signed(11)), Signal(signed(12)), Signal(2), Signal()
         # Below zero, 24 - x is magnitude + 1 + t.
         m.d.comb += [
             t.eq(23 + self.scale_log2 - self.magnitude - self.exponent),
             bits.eq(self.magnitude + 1 + Mux(t < 0, t, t[:3])),
-            self.lose.eq(Mux(bits < 0, 0, bits)),
         ]
-        return Mux(t < 0, 0, t[3:5]), ~t[-1] & t[5:].any()
+        m.d.sync += [self.lose.eq(Mux(bits < 0, 0, bits)), q.eq(Mux(t < 0, 0, t[3:5])), none.eq(~t[-1] & t[5:].any())]
+        return q, none
 
     def _host(self, m: Module, states: list[Signal]) -> Signal:
         """Turn the states once around for an access of the host: the one it wants passes by the end. Returns whether they turn."""
