@@ -52,6 +52,7 @@ def run_cocotb(
     testcase: str | list[str] | None = None,
     seed: int = SEED,
     synthesise: Callable[[Path, str], list[Path]] | None = None,
+    platform: object = None,
     **params: Any,
 ) -> None:
     """Run the tests of a bench module on a component.
@@ -72,6 +73,8 @@ def run_cocotb(
         Seed of `random` in the simulator's process.
     synthesise
         Turns the Verilog of a top into other files to simulate.
+    platform
+        What the component is told that it is for.
     params
         JSON values that the bench gets from `parameters()`.
 
@@ -83,7 +86,7 @@ def run_cocotb(
         If the build failed, the simulator crashed, or no test ran at all.
     """
     top = name or type(component).__name__.lower()
-    text = export(component, top)
+    text = export(component, top, platform=platform)
     waves = bool(int(os.environ.get("WAVES") or 0))
     folder = BUILD / f"{top}-{verilator.digest(text, top, str(waves), getattr(synthesise, '__qualname__', ''))}"
     results = folder / f"{uuid.uuid4().hex}.xml"

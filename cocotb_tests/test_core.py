@@ -4,11 +4,14 @@ from dataclasses import replace
 from unittest import mock
 
 import pytest
+from amaranth.hdl import Signal
 
 from cocotb_tests.runner import expect_failure, run_cocotb
 from firmware_py.config import DEFAULT, IDEAL
 from firmware_py.isa import LEGAL, Function, Op
 from gateware.top import Machine
+from gateware.virtual_board import Simulator
+from rtl.resting import resting_domain
 
 SIZES = {"store_words": 64, "order_depth": 16, "result_depth": 16, "program_words": 64, "regions": 16, "vectors": 32, "vector_words": 128}
 SMALL = replace(DEFAULT, tile_rows=8, tile_cols=5, tiles=6, page_bytes=32, **SIZES)
@@ -33,8 +36,9 @@ def test_trains():
 
 
 def test_trains_ideal():
+    """Here clocks of parts that rest stand still, as in the virtual board."""
     runs = [{key: value for key, value in run.items() if key != "device"} for run in RUNS if "layers" not in run]
-    _run(LEAN, runs=runs, testcase="trains")
+    _run(LEAN, runs=runs, testcase="trains", platform=Simulator())
 
 
 def test_trains_lean():
@@ -61,6 +65,18 @@ def test_stops_and_faults_lean():
 def test_broken(what, variant):
     with mock.patch(what, variant):
         expect_failure(Machine(LEAN), "core_bench", config=LEAN.to_words(), runs=[{}], testcase="trains")
+
+
+def test_broken_resting():
+    """The lanes sleep on until the second count of a PULSE."""
+
+    def late(m, platform, name, *, awake):
+        begun = Signal()
+        m.d.sync += begun.eq(awake)
+        resting_domain(m, platform, name, awake=begun & awake)
+
+    with mock.patch("rtl.emulated_tile.resting_domain", late):
+        expect_failure(Machine(LEAN), "core_bench", platform=Simulator(), config=LEAN.to_words(), runs=[{}], testcase="trains")
 
 
 def test_broken_fetch():

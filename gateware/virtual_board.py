@@ -107,7 +107,7 @@ def compile_board(
         work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=cache))
         try:
             tell("Writing the Verilog of the virtual board")
-            text = export(_Board(make()), "board", platform=_Simulator())
+            text = export(_Board(make()), "board", platform=Simulator())
             if synthesise is None:
                 # Verilator clears memories anyway (--x-initial 0), and takes long over a line for every word of the sample store.
                 text = _ZERO_WORD.sub("", text)
@@ -171,8 +171,8 @@ def _digest_sources(module: str) -> str:
     return "\n".join(f"{name} {digest}" for name, digest in sorted(digests.items()))
 
 
-class _Simulator:
-    """The platform of the virtual board."""
+class Simulator:
+    """The platform of the virtual board: clocks of parts that rest stand still (rtl/resting.py)."""
 
     stops_clocks = True
 

@@ -1,5 +1,6 @@
 """The commands for real boards: boards, build, flash, fit."""
 
+from os.path import relpath
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,7 +68,9 @@ def build(
             result = builder.dry_run(chosen) if dry_run else builder.build(chosen, progress=_tell)
     except tools.ToolError as error:
         raise HostError(str(error)) from error
-    write_json(json, result)
+    # A record says where the bitstream is as seen from here, so that it reads the same on every machine.
+    place = {} if dry_run else {"bitstream": relpath(builder.bitstream(result))}
+    write_json(json, {name: value for name, value in result.items() if name != "folder"} | place)
     if json != "-":
         if dry_run:
             stdout.print(f"build digest {result['build_digest']}", soft_wrap=True)

@@ -25,6 +25,7 @@ def resting_domain(m: Module, platform: object, name: str, *, awake: ValueLike) 
     """
     domain = ClockDomain(name, local=True)
     m.domains += domain
+    assert domain.rst is not None
     m.d.comb += domain.rst.eq(ResetSignal(allow_reset_less=True))
     if getattr(platform, "stops_clocks", False):
         # Sampled in the middle of the cycle, so that the clock has whole pulses.
