@@ -125,7 +125,7 @@ def test_broken(what, variant):
 )
 def test_broken_lean(what, variant):
     with mock.patch(f"rtl.{what}", variant):
-        expect_failure(planner(CONFIGS["lean"]), "planner_bench", testcase="plans", pause="never", **bench("lean"))
+        expect_failure(planner(CONFIGS["lean"]), "planner_bench", testcase="plans", pause="never", config=CONFIGS["lean"].to_words())
 
 
 class Hasty(wiring.Component):

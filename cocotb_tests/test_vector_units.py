@@ -22,6 +22,10 @@ def _truncate(value, n, *, most=None):
     return (value >> n)[: len(value) + 1].as_signed()
 
 
+def _truncate_into(value, n, width):
+    return (value >> n)[:width], (value >> n)[width:].any()
+
+
 def _no_sat(value, limit):
     return value, value > limit
 
@@ -37,7 +41,7 @@ def test_golden(block, name, pause):
 @pytest.mark.parametrize(
     ("block", "what", "variant"),
     [
-        ("driver", "rtl.reader.rshift_by", _truncate),
+        ("driver", "rtl.reader.rshift_into", _truncate_into),
         ("receiver", "rtl.reader.rshift_by", _truncate),
         ("alu", "rtl.alu.rshift_by", _truncate),
         ("alu", "rtl.alu.sat", _no_sat),

@@ -17,8 +17,11 @@ from firmware_py.config import Config, DeviceKind
 from firmware_py.isa import REGION_WORDS
 from firmware_py.network import Network
 from firmware_py.registers import REGISTER_WORDS
+from rtl.lean_fetch import places
+from rtl.ledger import ring_at
 
 from .boards import Board
+from .microcode import DATA_BYTES, PROGRAM_WORDS
 
 __all__ = ["REPORTS", "brams", "dsps", "estimate", "fit", "luts"]
 
@@ -36,6 +39,22 @@ _SHAPES = {
 def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
     """Return (depth, width) of every memory of a machine; `store` tells whether the sample store is among them."""
     c = config
+    if c.lean:
+        return [
+            *[(c.rows, c.cell_bits)] * c.tile_cols,
+            (c.vector_words, c.acc_bits),
+            (c.vector_words, c.vector_bits),
+            (512, c.vector_frac + 2),
+            (places(c)["end"], 32),
+            (c.vectors, 5),
+            (ring_at(c) + c.result_depth // 2, 16),
+            (c.page_bytes // 2, 32),
+            (c.order_depth, 16),
+            (256, 8),
+            (PROGRAM_WORDS, 16),
+            (DATA_BYTES, 8),
+            *([(c.store_words, 32)] if store else []),
+        ]
     full = c.device is not DeviceKind.IDEAL
     lane = [(c.rows, c.cell_bits)] + [(c.rows, 8)] * c.spread + [(c.pulse_max + 1, 16)] * full
     return [
@@ -74,24 +93,30 @@ def _in_luts(depth: int, width: int) -> bool:
 
 
 def dsps(family: str, config: Config) -> int:
-    """Return the multipliers that a machine takes: a lane's and the planner's, four of the vector units, one of the read noise."""
+    """Return the multipliers that a machine takes: a lane's and the planner's, four of the vector units, one of the read noise.
+
+    A lean machine has one for each lane, and one for each column of the planner, which does everything else too.
+    """
+    if config.lean:
+        return 2 * config.tile_cols
     full = config.device is not DeviceKind.IDEAL
     return config.tile_cols * (3 + full) + 4 + config.read_noise
 
 
 def luts(family: str, config: Config) -> int | None:
     """Return the LUTs that a machine takes, by the fitted model; None for a family without stored reports."""
-    found = _coefficients(family)
+    found = _coefficients(family, config.lean)
     return None if found is None else round(float(_features(config) @ found))
 
 
 @cache
-def _coefficients(family: str) -> np.ndarray | None:
-    reports = [r for r in json.loads(REPORTS.read_text()) if r["family"] == family and not r["held_out"]]
+def _coefficients(family: str, lean: int) -> np.ndarray | None:
+    stored = [(Config.from_words(r["config"]), r) for r in json.loads(REPORTS.read_text())]
+    reports = [(config, r["luts"]) for config, r in stored if r["family"] == family and config.lean == lean and not r["held_out"]]
     if not reports:
         return None
-    features = np.array([_features(Config.from_words(r["config"])) for r in reports])
-    found = np.array([r["luts"] for r in reports], float)
+    features = np.array([_features(config) for config, _ in reports])
+    found = np.array([number for _, number in reports], float)
     # Relative errors count, and a little damping keeps what the reports do not tell apart small.
     weights = 1 / found
     damping = 1e-3 * np.eye(features.shape[1]) / np.maximum(features.max(axis=0), 1)
@@ -101,6 +126,8 @@ def _coefficients(family: str) -> np.ndarray | None:
 
 
 def _features(config: Config) -> np.ndarray:
+    if config.lean:
+        return np.array([1, config.cell_bits], float)
     full, lanes = config.device is not DeviceKind.IDEAL, config.tile_cols
     return np.array([1, lanes, lanes * full, lanes * config.spread], float)
 

@@ -1,4 +1,4 @@
-"""Makes the reports that `gateware.fit` is fitted to: `python -m gateware.fit_runs [NAME ...]`, those that are missing if none is named.
+"""Makes the reports that `gateware.fit` is fitted to: `python -m gateware.fit_runs [NAME ...]`, all if none is named.
 
 Each configuration is synthesised and packed, but not placed: packing already counts everything, and takes parts that are too small.
 """
@@ -25,26 +25,43 @@ __all__ = ["RUNS", "main"]
 _SMALL = {"tile_rows": 64, "tiles": 2, "regions": 64, "program_words": 128, "vector_words": 256, "page_bytes": 128, "store_words": 2048}
 
 
-def _configs() -> dict[str, Config]:
+def _lean() -> dict[str, Config]:
+    """Return what an UP5K can hold: one machine, with memories and cells of different sizes."""
+    board = BOARDS["icebreaker"].config
+    return {
+        "board": board,
+        "one-tile": replace(board, tiles=1, regions=8, program_words=64),
+        "short": replace(board, tile_rows=64, tiles=2, vector_words=128, page_bytes=64, store_words=2048),
+        "tall": replace(board, tile_rows=256, tiles=4),
+        "cells-12": replace(board, cell_bits=12, cell_frac=11),
+        "cells-13": replace(board, tiles=4, cell_bits=13, cell_frac=12),
+    }
+
+
+def _whole() -> dict[str, Config]:
     ideal, full = replace(IDEAL, **_SMALL), replace(DEFAULT, **_SMALL)
     quiet = replace(full, spread=0)
     return {
-        "ideal-2": replace(ideal, tile_cols=2),
+        "board-25f": BOARDS["ulx3s-25f"].config,
+        "board-85f": BOARDS["ulx3s-85f"].config,
         "ideal-4": replace(ideal, tile_cols=4),
         "ideal-8": replace(ideal, tile_cols=8),
         "ideal-16": replace(ideal, tile_cols=16),
         "ecram-4": replace(quiet, tile_cols=4),
         "ecram-12": replace(quiet, tile_cols=12),
         "spread-4": replace(full, tile_cols=4),
-        "spread-8": replace(full, tile_cols=8),
     }
 
 
 _BOARD_OF = {"ice40": "icebreaker", "ecp5": "ulx3s-85f"}
-_HELD_OUT = ("ideal-8", "ecram-4")
+_HELD_OUT = ("tall", "cells-12", "ideal-8", "ecram-4")
 _LOG = re.compile(r"^Info:\s+(\w+):\s+(\d+)\s*/", re.MULTILINE)
 
-RUNS = {f"{family}-{name}": (family, name, config) for family in _BOARD_OF for name, config in _configs().items()}
+RUNS = {
+    f"{family}-{name}": (family, name, config)
+    for family, configs in (("ice40", _lean()), ("ecp5", _whole()))
+    for name, config in configs.items()
+}
 """Family, configuration's name and configuration of each report."""
 
 
@@ -68,7 +85,7 @@ def run(family: str, name: str, config: Config) -> dict[str, Any]:
 def main(names: list[str]) -> int:
     """Make reports and store each as it comes."""
     stored = {f"{r['family']}-{r['name']}": r for r in (json.loads(REPORTS.read_text()) if REPORTS.exists() else [])}
-    for name in names or [name for name in RUNS if name not in stored]:
+    for name in names or RUNS:
         stored[name] = run(*RUNS[name])
         print(name, {key: value for key, value in stored[name].items() if key != "config"}, flush=True)
         REPORTS.write_text(json.dumps([stored[n] for n in RUNS if n in stored], indent=None).replace("}, {", "},\n{") + "\n")

@@ -16,7 +16,7 @@ from firmware_py.registers import Counter
 from .alu import NORM_EXPONENT
 from .ports import HostPort
 
-__all__ = ["LEDGER_BITS", "ONCE", "ROUND", "Ledger", "ledger_members"]
+__all__ = ["LEDGER_BITS", "ONCE", "ROUND", "Ledger", "ledger_members", "ring_at"]
 
 LEDGER_BITS = 5
 """Bits of a place in the ledger: counters, then from 16 on scale registers."""
@@ -54,6 +54,11 @@ def ledger_members(widths: Mapping[Counter, int]) -> dict[str, wiring.Member]:
         "host": In(HostPort(LEDGER_BITS)),
         "results": In(HostPort(14)),
     }
+
+
+def ring_at(config: Config) -> int:
+    """Return where the ring of results begins in a ledger's memory of half words: behind all else, at a power of two."""
+    return max(4 * SCALES, 1 << (config.result_depth // 2 - 1).bit_length())
 
 
 class Ledger(wiring.Component):
@@ -95,7 +100,7 @@ class Ledger(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         depth = self._config.result_depth // 2
-        base = max(4 * SCALES, 1 << (depth - 1).bit_length())
+        base = ring_at(self._config)
         m.submodules.books = memory = Memory(shape=16, depth=base + depth, init=[])
         w, r = memory.write_port(granularity=8), memory.read_port()
         host, ring = self.host, self.results

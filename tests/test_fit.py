@@ -28,6 +28,17 @@ def test_luts_are_within_15_percent(report):
     assert luts(report["family"], Config.from_words(report["config"])) == pytest.approx(report["luts"], rel=0.15)
 
 
+def test_two_reports_a_family_are_not_fitted_to():
+    held = [r["family"] for r in STORED if r["held_out"]]
+    assert sorted(held) == ["ecp5", "ecp5", "ice40", "ice40"]
+
+
+@pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.part.family != "gowin"])
+def test_a_board_fits_what_it_is_for(name):
+    for layers in BOARDS[name].fits:
+        assert fit(BOARDS[name], Network.parse(layers), "progressive")["reason"] is None
+
+
 def test_a_machine_larger_than_its_part_does_not_fit(monkeypatch):
     monkeypatch.setattr("gateware.fit.brams", lambda *_, **__: 31)
     reason = fit(BOARDS["icebreaker"], Network.parse("64-32-10"), "progressive")["reason"]
