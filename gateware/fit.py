@@ -88,19 +88,19 @@ def _blocks(family: str, depth: int, width: int) -> int:
 
 
 def _in_luts(depth: int, width: int) -> bool:
-    """Say whether synthesis prefers LUTs of 16 x 4 bits: it counts 4 for each of them and 128 for a block."""
-    return 4 * -(-depth // 16) * -(-width // 4) < 128
+    """Say whether synthesis prefers LUTs of 16 x 4 bits: it counts 4 for each, something for their ports, and 128 for a block."""
+    return 4 * -(-depth // 16) * -(-width // 4) < 96
 
 
 def dsps(family: str, config: Config) -> int:
-    """Return the multipliers that a machine takes: a lane's and the planner's, four of the vector units, one of the read noise.
+    """Return the multipliers of a machine: a lane's and the planner's, three for spread, four of the vector units, one of read noise.
 
     A lean machine has one for each lane, and one for each column of the planner, which does everything else too.
     """
     if config.lean:
         return 2 * config.tile_cols
     full = config.device is not DeviceKind.IDEAL
-    return config.tile_cols * (3 + full) + 4 + config.read_noise
+    return config.tile_cols * (3 + full + 3 * config.spread) + 4 + config.read_noise
 
 
 def luts(family: str, config: Config) -> int | None:
