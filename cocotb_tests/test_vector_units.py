@@ -4,6 +4,7 @@ from dataclasses import replace
 from unittest import mock
 
 import pytest
+from amaranth.hdl import Const
 
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
@@ -22,8 +23,8 @@ def _truncate(value, n, *, most=None):
     return (value >> n)[: len(value) + 1].as_signed()
 
 
-def _truncate_into(value, n, width):
-    return (value >> n)[:width], (value >> n)[width:].any()
+def _truncate_parts(value, n, width):
+    return (value >> n)[:width], Const(0, 1), (value >> n)[width:].any()
 
 
 def _no_sat(value, limit):
@@ -41,7 +42,7 @@ def test_golden(block, name, pause):
 @pytest.mark.parametrize(
     ("block", "what", "variant"),
     [
-        ("driver", "rtl.reader.rshift_into", _truncate_into),
+        ("driver", "rtl.reader.rshift_parts", _truncate_parts),
         ("receiver", "rtl.reader.rshift_by", _truncate),
         ("alu", "rtl.alu.rshift_by", _truncate),
         ("alu", "rtl.alu.sat", _no_sat),

@@ -269,10 +269,11 @@ async def abort(dut):
         tb.drive.drop()
         tb.sense.forget()
         began = tb.completion.cycle
-        await ReadOnly()
-        for name in ("cmd", "drive", "counts"):
-            assert not int(getattr(dut, f"{name}__ready").value), f"{name} is taken during an abort"
-        await cycles(dut, tb.rng.choice([1, 3]))
+        for held in range(1 + tb.rng.choice([1, 3])):
+            await ReadOnly()
+            for name in ("cmd", "drive", "counts")[: 3 if held else 1]:
+                assert not int(getattr(dut, f"{name}__ready").value), f"{name} is taken during an abort"
+            await cycles(dut, 1)
         dut.abort.value = 0
         tb.counts.drop()
         await cycles(dut, ABORT_CYCLES - (tb.completion.cycle - began))

@@ -124,8 +124,8 @@ BOARDS = {
             title="ULX3S 85F",
             part=PARTS["LFE5U-85F"],
             platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
-            clk_hz=60_000_000,
-            baud=2_000_000,
+            clk_hz=75_000_000,
+            baud=3_000_000,
             config=replace(
                 DEFAULT,
                 tile_rows=512,

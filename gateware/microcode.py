@@ -126,6 +126,25 @@ class Assembler:
         self._jumps.append((len(self.words), label))
         self.emit(Op.JUMP, when)
 
+    def load(self, address: int) -> None:
+        """Take a byte of memory."""
+        self.direct(Op.LD, address)
+
+    def store(self, address: int) -> None:
+        """Keep the accumulator in memory."""
+        self.direct(Op.ST, address)
+
+    def set(self, value: int, *addresses: int) -> None:
+        """Keep a constant in memory."""
+        self.immediate(Op.LD, value)
+        for address in addresses:
+            self.store(address)
+
+    def equal(self, value: int, label: str, when: When = When.ZERO) -> None:
+        """Subtract a constant, and go elsewhere if nothing is left."""
+        self.immediate(Op.SUB, value)
+        self.jump(label, when)
+
     def finish(self) -> list[int]:
         """Return the program.
 

@@ -11,7 +11,8 @@ from rtl.ports import HostPort
 
 from .bus import ADDRESS_BITS
 from .crc import ONES, POLYNOMIAL
-from .link_program import DATA_PORTS, OFFSET_BITS, data_image, link_program
+from .link_memory import data_image
+from .link_program import DATA_PORTS, OFFSET_BITS, link_program
 from .microcode import CLOCKS_MIN, DATA_BYTES, PROGRAM_WORDS, Mode, Op, Port, Strobe
 
 __all__ = ["CLOCKS_MIN", "SmallLink"]

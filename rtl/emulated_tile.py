@@ -50,7 +50,8 @@ class EmulatedTile(wiring.Component):
             m.submodules[f"lane_{i}"] = lane
         wiring.connect(m, wiring.flipped(self.host), host.bus)
         wiring.connect(m, converter.sense, wiring.flipped(self.sense))
-        host_active, host_row = self._connect_host(m, host, lanes)
+        noise = ReadNoise() if config.read_noise else None
+        host_active, host_row = self._connect_host(m, host, lanes, noise)
 
         # The command in work, and how far it is.
         op, bank = Signal.like(self.cmd.payload.op), Signal()
@@ -76,8 +77,8 @@ class EmulatedTile(wiring.Component):
         driving, pulsing, reads = Signal(), Signal(), Signal()
         m.d.comb += [
             reads.eq((cmd.op == Op.READ) | (cmd.op == Op.READT)),
-            self.drive.ready.eq(driving & ~self.abort),
-            self.counts.ready.eq(pulsing & ~self.abort),
+            self.drive.ready.eq(driving),
+            self.counts.ready.eq(pulsing),
         ]
         with m.If(accept):
             m.d.sync += [driving.eq(reads), pulsing.eq(cmd.op == Op.PULSE)]
@@ -117,18 +118,14 @@ class EmulatedTile(wiring.Component):
             converter.column.eq(column),
             converter.last.eq(Mux(transposed, last_row, last_col)),
         ]
-        if config.read_noise:
-            m.submodules.noise = noise = ReadNoise()
+        if noise is not None:
+            m.submodules.noise = noise
             m.d.comb += [
                 noise.advance.eq(converter.advance),
                 noise.bank.eq(bank),
                 noise.sigma.eq(host.parameters.read_sigma),
-                noise.host_write.eq(host.write_read),
-                noise.host_bank.eq(host.bank),
-                noise.host_data.eq(self.host.w_data),
                 converter.noise.eq(noise.number),
             ]
-            m.d.comb += [host.read_states[i].eq(noise.states[i]) for i in range(2)]
 
         # Every pulse taken is applied, to a stuck cell too: asked and done are one number.
         pulses = Signal.like(done.asked)
@@ -154,8 +151,11 @@ class EmulatedTile(wiring.Component):
         )
         return m
 
-    def _connect_host(self, m: Module, host: TileHost, lanes: list[Lane]) -> tuple[Signal, Signal]:
-        """Lead the host's strobes to the lanes, a cycle late as they have far to go, and what they hold back; return its turn and row."""
+    def _connect_host(self, m: Module, host: TileHost, lanes: list[Lane], noise: ReadNoise | None) -> tuple[Signal, Signal]:
+        """Lead the host's strobes to the lanes and the read noise, and back what they hold; return its turn and row.
+
+        All that goes far is a cycle late.
+        """
 
         def late(value: ValueLike) -> Signal:
             register = Signal(Value.cast(value).shape())
@@ -164,7 +164,14 @@ class EmulatedTile(wiring.Component):
 
         active, row, w_data, root_at = (late(v) for v in (host.active, host.row, self.host.w_data, host.root_at))
         cell, spread, state, root = (late(v) for v in (host.write_cell, host.write_spread, host.write_state, host.write_root))
-        m.d.comb += host.root.eq(lanes[0].root)
+        m.d.comb += host.root.eq(late(lanes[0].root))
+        if noise is not None:
+            m.d.comb += [
+                noise.host_write.eq(late(host.write_read)),
+                noise.host_bank.eq(host.bank),
+                noise.host_data.eq(w_data),
+                *(host.read_states[i].eq(noise.states[i]) for i in range(2)),
+            ]
         for i, lane in enumerate(lanes):
             m.d.comb += [
                 lane.host_data.eq(w_data),

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Mux, Value, ValueLike
 
-__all__ = ["clamp", "magnitude", "negated_if", "rshift", "rshift_by", "rshift_into", "sat"]
+__all__ = ["clamp", "magnitude", "negated_if", "rshift", "rshift_by", "rshift_into", "rshift_parts", "sat"]
 
 
 def rshift(value: ValueLike, n: int) -> Value:
@@ -73,7 +73,14 @@ def negated_if(negative: ValueLike, value: ValueLike) -> Value:
 
 
 def rshift_into(value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Value]:
-    """Shift an unsigned value right by a variable, half up; return the low `width` bits, and whether there are more.
+    """Shift an unsigned value right by a variable, half up; return the low `width` bits, and whether there are more."""
+    kept, half, over = rshift_parts(value, n, width)
+    rounded = (kept + half)[: width + 1]
+    return rounded[:width], over | rounded[width]
+
+
+def rshift_parts(value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Value, Value]:
+    """Shift an unsigned value right by a variable; return its low `width` bits, the half to be added to them, and whether there are more.
 
     Bits that no shift can bring into these are only looked at, so that a narrow result makes a small shifter.
     """
@@ -83,5 +90,4 @@ def rshift_into(value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Valu
         keep = width + (1 << k)
         over = over | Mux(n[k], long[(1 << k) + keep :].any(), long[keep:].any())
         long = Mux(n[k], long >> (1 << k), long)[:keep]
-    rounded = (long[1 : width + 1] + long[0])[: width + 1]
-    return rounded[:width], over | rounded[width]
+    return long[1 : width + 1], long[0], over

@@ -8,7 +8,7 @@ from firmware_py.config import Config
 from firmware_py.isa import SCALE_LOG2_MAX
 
 from .activation import derivative_layout, word_layout
-from .numbers import negated_if, rshift_by, rshift_into
+from .numbers import rshift_by, rshift_parts
 from .ports import element_layout
 from .tile import sense_layout
 
@@ -59,12 +59,16 @@ class Driver(wiring.Component):
             m.d.sync += [self.o.valid.eq(self.i.valid), size.eq(abs(word)), negative.eq(word < 0), right.eq(c.range_max - self.shift)]
         with m.If(self.clear):
             m.d.sync += self.o.valid.eq(0)
-        # Always left by the most there is, then right by what is too much.
-        low, over = rshift_into(Cat(Const(0, left), size), right, c.drive_bits)
-        drive = Mux(over | low[-1], c.drive_max, low)[: c.drive_frac]
-        beyond = over | (low[-1] & low[:-1].any())
+        # Always left by the most there is, then right by what is too much. One adder takes the half and the sign.
+        kept, half, over = rshift_parts(Cat(Const(0, left), size), right, c.drive_bits)
+        low, one = kept[:-1], kept[-1]
+        clamped = over | one | (low.all() & half)
+        beyond = over | (one & (low.any() | half))
+        signs = negative.replicate(c.drive_bits)
+        signed_drive = ((Cat(low, Const(0, 1)) ^ signs) + (half ^ negative))[: c.drive_bits]
+        nearest = Mux(negative, -c.drive_max, c.drive_max)[: c.drive_bits]
         m.d.comb += [
-            self.o.p.eq(negated_if(negative, Cat(drive, Const(0, 1))).as_signed()),
+            self.o.p.eq(Mux(clamped, nearest, signed_drive).as_signed()),
             self.i.ready.eq(~self.o.valid | self.o.ready),
         ]
         m.d.sync += self.saturated.eq(self.o.valid & self.o.ready & beyond)

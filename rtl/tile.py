@@ -91,8 +91,8 @@ class TileSignature(wiring.Signature):
     - PULSE: `counts` brings one row of counts a row of the region, in order; lanes outside the region are zero.
 
     `abort` ends the command in work at a row boundary: what is under way in a row is finished, sense words not yet taken are dropped, no
-    more data is taken, and the completion says ABORTED with what had been asked and done. A command is not taken while `abort` is high.
-    A tile that does not know an operation completes it as REFUSED and takes no data.
+    data is taken after its first cycle, and the completion says ABORTED with what had been asked and done. A command is not taken while
+    `abort` is high. A tile that does not know an operation completes it as REFUSED and takes no data.
 
     Members
     -------

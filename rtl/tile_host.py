@@ -76,9 +76,9 @@ class TileHost(wiring.Component):
         full = config.device is not DeviceKind.IDEAL
         lanes = config.tile_cols
 
-        # Addresses: from a register, as the way from the bus is long.
-        address, chosen_window = Signal.like(bus.addr), Signal.like(bus.window)
-        m.d.sync += [address.eq(bus.addr), chosen_window.eq(bus.window)]
+        # The request: from registers, as the way from the bus is long.
+        address, chosen_window, writes = Signal.like(bus.addr), Signal.like(bus.window), Signal()
+        m.d.sync += [address.eq(bus.addr), chosen_window.eq(bus.window), writes.eq(bus.write)]
         row, column = address >> CELL_ROW_SHIFT, address[:CELL_ROW_SHIFT]
         stream, member = address >> STREAM_SHIFT, address[:STREAM_SHIFT]
 
@@ -86,7 +86,9 @@ class TileHost(wiring.Component):
             return chosen_window == which - Window.CELLS
 
         lane = Signal(range(lanes))
-        in_table = (address >= TileParameter.ROOT) & (address <= TileParameter.ROOT + config.pulse_max)
+        # What is beyond these bits has been refused.
+        parameter_at = address[: (TILE_WORDS - 1).bit_length()]
+        in_table = (parameter_at >= TileParameter.ROOT) & (parameter_at <= TileParameter.ROOT + config.pulse_max)
         in_cells = (row < config.rows) & (column < lanes)
         registers = [p for p in TileParameter if p < TileParameter.ROOT]
         last, good = max(registers), Signal()
@@ -125,7 +127,7 @@ class TileHost(wiring.Component):
                 with m.If(of_writes):
                     m.d.comb += picked.eq(Array(self.states)[lane])
         with m.Else():
-            with m.Switch(address):
+            with m.Switch(parameter_at):
                 for parameter in registers:
                     with m.Case(parameter):
                         m.d.comb += picked.eq(self.parameters[parameter.name.lower()])
@@ -146,7 +148,7 @@ class TileHost(wiring.Component):
                 with m.Default():
                     m.d.comb += self.write_root.eq(in_table)
                     for parameter in registers:
-                        with m.If(address == parameter):
+                        with m.If(parameter_at == parameter):
                             m.d.sync += self.parameters[parameter.name.lower()].eq(bus.w_data)
 
         error, waiting = Signal(), Signal(range(LATENCY + 1))
@@ -162,7 +164,7 @@ class TileHost(wiring.Component):
                 with m.If(self.idle & good):
                     m.next = "ACCESS"
             with m.State("ACCESS"):
-                m.d.comb += [self.active.eq(1), write.eq(bus.write)]
+                m.d.comb += [self.active.eq(1), write.eq(writes)]
                 m.d.sync += waiting.eq(LATENCY)
                 m.next = "PICK"
             with m.State("PICK"):

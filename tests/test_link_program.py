@@ -17,6 +17,7 @@ from firmware_py.machine import GoldenMachine
 from firmware_py.memory import STATE
 from firmware_py.registers import REG, REGISTER_WORDS, WINDOW_SHIFT, Window
 from gateware import link_program
+from gateware.link_memory import data_image
 from gateware.microcode import Mode, Op, Port, Strobe, When
 
 CONFIG = replace(IDEAL, tile_rows=8, tile_cols=4, tiles=2, cell_bits=15, lean=1, store_words=64, order_depth=128, page_bytes=16)
@@ -28,7 +29,7 @@ class Processor:
 
     def __init__(self, machine: GoldenMachine) -> None:
         self.machine, self.program = machine, link_program.link_program(machine.config)
-        self.data = link_program.data_image(machine.config, bytes(32))
+        self.data = data_image(machine.config, bytes(32))
         self.pc = self.a = self.carry = self.x = self.word = self.low = 0
         self.crc, self.address, self.order = 0xFFFFFFFF, [0] * 4, list[int]()
 
