@@ -71,8 +71,8 @@ class BoardTop(Elaboratable):
         else:
             m.submodules.reset = ResetSynchronizer(waiting, domain="sync")
             m.d.comb += clk.eq(pll.clk)
+        # No constraint: nextpnr knows the oscillator's and works out what the PLL makes of it.
         m.d.comb += sync.clk.eq(clk)
-        platform.add_clock_constraint(clk, board.clk_hz)
 
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
