@@ -7,6 +7,7 @@ for what the test gave them. `WAVES=1` in the environment leaves a `dump.vcd` in
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -131,6 +132,12 @@ def _build(runner: Any, folder: Path, top: str, text: str, waves: bool, synthesi
     folder.mkdir(parents=True)
     source = folder / f"{top}.v"
     source.write_text(text)
+    # Cocotb makes every signal public, and Verilator then has to keep them all: fifty times as much C++. Benches see ports alone.
+    ports = folder / "ports.vlt"
+    names = re.search(rf"^module {top}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
+    assert names is not None
+    lines = (f'public_flat_rw -module "{top}" -var "{port.strip()}"' for port in names[1].split(","))
+    ports.write_text("\n".join(["`verilator_config", *lines, ""]))
     log = folder / "build.log"
     # Verilator's own library takes most of a small build and is the same for all of them: the first build compiles it for the others.
     library = BUILD / f"library-{verilator.digest(str(waves))}"
@@ -140,10 +147,10 @@ def _build(runner: Any, folder: Path, top: str, text: str, waves: bool, synthesi
     try:
         with mock.patch.dict(os.environ, verilator.environment(**variables)):
             runner.build(
-                sources=synthesise(source, top) if synthesise else [source],
+                sources=[ports, *(synthesise(source, top) if synthesise else [source])],
                 hdl_toplevel=top,
                 build_dir=folder,
-                build_args=[*verilator.FLAGS, *link],
+                build_args=[*verilator.FLAGS, "--no-public-flat-rw", *link],
                 timescale=("1ns", "1ps"),
                 waves=waves,
                 always=True,
