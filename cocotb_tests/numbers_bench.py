@@ -10,7 +10,7 @@ from firmware_py.formats import rshift, sat
 from firmware_py.streams import gauss, xorshift
 
 PARAMETERS = parameters()
-WIDTH, SHIFTS, LIMIT = PARAMETERS["width"], PARAMETERS["shifts"], PARAMETERS["limit"]
+WIDTH, SHIFTS, LIMIT, KEPT = (PARAMETERS[name] for name in ("width", "shifts", "limit", "kept"))
 
 
 def signed_value(signal) -> int:
@@ -20,7 +20,7 @@ def signed_value(signal) -> int:
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def arithmetic(dut):
-    """Shifts, saturation and clamping of all values."""
+    """Shifts, products, saturation and clamping of all values."""
     rng = random.Random(5)
     half = 1 << (WIDTH - 1)
     for value in range(-half, half):
@@ -32,7 +32,11 @@ async def arithmetic(dut):
             got = signed_value(getattr(dut, f"shifted__{i}"))
             assert got == rshift(value, shift), f"rshift({value}, {shift}) is {got}"
         assert signed_value(dut.shifted_by) == rshift(value, n), f"rshift_by({value}, {n})"
-        assert int(dut.unsigned_by.value) == rshift(value % (2 * half), n), f"rshift_by({value % (2 * half)}, {n})"
+        bits = value % (2 * half)
+        assert int(dut.unsigned_by.value) == rshift(bits, n), f"rshift_by({bits}, {n})"
+        parts = tuple(int(getattr(dut, name).value) for name in ("kept", "half", "over"))
+        assert parts == ((bits >> n) % (1 << KEPT), (bits << 1 >> n) & 1, bits >> n >= 1 << KEPT), f"rshift_parts({bits}, {n})"
+        assert int(dut.multiplied.value) == bits * n, f"times({bits}, {n})"
         assert signed_value(dut.saturated) == sat(value, LIMIT)
         assert int(dut.clipped.value) == (abs(value) > LIMIT)
         assert signed_value(dut.clamped) == min(max(value, low), high)

@@ -6,10 +6,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from cocotb_tests.runner import expect_failure, run_cocotb
-from rtl.numbers import clamp, rshift, rshift_by, sat
+from rtl.numbers import clamp, rshift, rshift_by, rshift_parts, sat, times
 from rtl.xorshift import gauss, xorshift
 
-WIDTH, SHIFTS, LIMIT = 11, (0, 1, 2, 5, 10, 11, 12), 127
+WIDTH, SHIFTS, LIMIT, KEPT = 11, (0, 1, 2, 5, 10, 11, 12), 127, 5
 WORD = signed(WIDTH)
 
 
@@ -23,6 +23,10 @@ class Arithmetic(wiring.Component):
     shifted: Out(WORD).array(len(SHIFTS))
     shifted_by: Out(WORD)
     unsigned_by: Out(WIDTH)
+    kept: Out(KEPT)
+    half: Out(1)
+    over: Out(1)
+    multiplied: Out(WIDTH + 4)
     saturated: Out(8)
     clipped: Out(1)
     clamped: Out(WORD)
@@ -31,7 +35,8 @@ class Arithmetic(wiring.Component):
     number: Out(signed(10))
 
     def __init__(self, **functions):
-        self._f = {"rshift": rshift, "rshift_by": rshift_by, "sat": sat, "clamp": clamp, "xorshift": xorshift, "gauss": gauss} | functions
+        helpers = (rshift, rshift_by, rshift_parts, times, sat, clamp, xorshift, gauss)
+        self._f = {f.__name__: f for f in helpers} | functions
         super().__init__()
 
     def elaborate(self, platform):
@@ -39,10 +44,15 @@ class Arithmetic(wiring.Component):
         f = self._f
         saturated, clipped = f["sat"](self.value, LIMIT)
         bits = self.value.as_unsigned()
+        kept, half, over = f["rshift_parts"](bits, self.n, KEPT)
         m.d.comb += [
             *(output.eq(f["rshift"](self.value, n)) for output, n in zip(self.shifted, SHIFTS, strict=True)),
             self.shifted_by.eq(f["rshift_by"](self.value, self.n)),
             self.unsigned_by.eq(f["rshift_by"](bits, self.n)),
+            self.kept.eq(kept),
+            self.half.eq(half),
+            self.over.eq(over),
+            self.multiplied.eq(f["times"](bits, self.n)),
             self.saturated.eq(saturated),
             self.clipped.eq(clipped),
             self.clamped.eq(f["clamp"](self.value, self.low, self.high)),
@@ -53,7 +63,7 @@ class Arithmetic(wiring.Component):
 
 
 def test_numbers():
-    run_cocotb(Arithmetic(), "numbers_bench", width=WIDTH, shifts=SHIFTS, limit=LIMIT)
+    run_cocotb(Arithmetic(), "numbers_bench", width=WIDTH, shifts=SHIFTS, limit=LIMIT, kept=KEPT)
 
 
 def test_widths():
@@ -75,6 +85,8 @@ def test_a_limit_that_is_no_power_of_two_less_one_is_refused():
     [
         ("rshift", lambda value, n: (value + (1 << n >> 1)) >> n),
         ("rshift_by", lambda value, n: value >> n),
+        ("rshift_parts", lambda value, n, width: rshift_parts(value >> 1, n, width)),
+        ("times", lambda value, few: times(value, few[:3])),
         ("sat", lambda value, limit: sat(value, limit >> 1)),
         ("clamp", lambda value, low, high: clamp(value, low, low)),
         ("xorshift", lambda word: xorshift(word ^ 1)),
@@ -82,4 +94,4 @@ def test_a_limit_that_is_no_power_of_two_less_one_is_refused():
     ],
 )
 def test_broken(name, variant):
-    expect_failure(Arithmetic(**{name: variant}), "numbers_bench", width=WIDTH, shifts=SHIFTS, limit=LIMIT)
+    expect_failure(Arithmetic(**{name: variant}), "numbers_bench", width=WIDTH, shifts=SHIFTS, limit=LIMIT, kept=KEPT)

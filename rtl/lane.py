@@ -9,7 +9,7 @@ from firmware_py.config import Config, DeviceKind
 from firmware_py.device import FACTOR_FRAC, SLOPE_SHIFT, STUCK, UPDATE_FRAC, parameter_bits
 from firmware_py.registers import TileParameter
 
-from .numbers import clamp, rshift
+from .numbers import clamp, rshift, times
 from .xorshift import gauss, xorshift
 
 __all__ = ["STAGES", "Lane", "parameter_layout", "sum_bits"]
@@ -181,7 +181,11 @@ class Lane(wiring.Component):
 
         # Stage 5.
         up5, move5, cell5, moves5 = Signal(), Signal(len(step4) + len(weight4)), Signal.like(cell4), Signal()
-        m.d.pulse += [up5.eq(up4), move5.eq(weight4 * step4), cell5.eq(cell4), moves5.eq(moves4)]
+        product4 = weight4 * step4
+        if full and not config.spread:
+            # The weight is a count, of few bits: adders leave multipliers to those who have none near.
+            product4 = times(step4, weight4[FACTOR_FRAC:][: config.count_bits - 1]) << FACTOR_FRAC
+        m.d.pulse += [up5.eq(up4), move5.eq(product4), cell5.eq(cell4), moves5.eq(moves4)]
         change5 = Mux(up5, move5, -move5)
         if full:
             change5 = change5 + self._noise(m)

@@ -11,7 +11,7 @@ from firmware_py.isa import SCALE_LOG2_MAX, Function, Op
 from firmware_py.registers import LOSS_FRAC
 
 from .multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
-from .numbers import magnitude, rshift_into, sat
+from .numbers import magnitude, rshift_parts, sat
 from .ports import element_layout
 from .tile import sense_layout
 
@@ -177,15 +177,21 @@ class LeanArithmetic(wiring.Component):
             m.d.sync += bits.eq(self.lose)
         with m.Else():
             m.d.sync += bits.eq(Mux(amount < 0, 0, Mux(amount[SHIFT_BITS:].any(), (1 << SHIFT_BITS) - 1, amount)))
-        low, beyond = rshift_into(self.scaler.product, bits, FACTOR_BITS)
+        kept, half, beyond = rshift_parts(self.scaler.product, bits, FACTOR_BITS)
+        low = (kept + half)[: FACTOR_BITS + 1]
         m.d.sync += scaled.eq(Cat(scaling, scaled))
-        m.d.comb += [self.scaled.eq(low | beyond.replicate(FACTOR_BITS)), self.norm.eq(self.scaled), self.norm_en.eq(scaled[1])]
+        m.d.comb += [
+            self.scaled.eq(low[:FACTOR_BITS] | (beyond | low[-1]).replicate(FACTOR_BITS)),
+            self.norm.eq(self.scaled),
+            self.norm_en.eq(scaled[1]),
+        ]
 
         value, carry = self._value(m)
         # What is taken off: an output, or a scaled element, of which 65535 is more than any vector word. NORM2 takes nothing off.
+        # One adder takes the scaled element's half and the sign.
         off, less = Signal(signed(WORD_BITS)), Signal()
-        m.d.comb += [less.eq(~axpy | ~a[-1]), off.eq(Mux(axpy, self.scaled, b))]
-        difference = (Mux(axpy, b, a) + Mux(less, ~off, off) + less)[:WORD_BITS].as_signed()
+        m.d.comb += [less.eq(~axpy | ~a[-1]), off.eq(Mux(axpy, kept | beyond.replicate(FACTOR_BITS), b))]
+        difference = (Mux(axpy, b, a) + Mux(less, ~off, off) + (less ^ (axpy & half & ~beyond)))[:WORD_BITS].as_signed()
         word, valid1, last1 = Signal(signed(c.acc_bits)), Signal(), Signal()
         m.d.sync += [valid1.eq(fire), last1.eq(Mux(reads, sense.last, self.i_a.p.last))]
         with m.If(fire):

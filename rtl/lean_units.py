@@ -1,6 +1,6 @@
 """The units of a lean machine that elements go through between vector memory and the tile, and back."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
@@ -10,8 +10,7 @@ from firmware_py.isa import Op
 from .lean_arithmetic import LeanArithmetic
 from .lean_planner import LeanPlanner
 from .multiplier import GUESTS
-from .numbers import negated_if, rshift_into
-from .reader import auto_range
+from .reader import auto_range, to_drive
 from .units import UnitsSignature
 
 __all__ = ["LeanUnits"]
@@ -68,12 +67,8 @@ class LeanUnits(wiring.Component):
         connect(m, flipped(self.b), unit.i_b)
         connect(m, flipped(self.sense), unit.i_sense)
 
-        # A drive: always left by the most there is, then right by what is too much.
-        left = c.range_max - c.drive_shift
-        low, over = rshift_into(Cat(Const(0, left), unit.size), right, c.drive_bits)
-        most = Mux(over | low[-1], c.drive_max, low)[: c.drive_frac]
-        beyond = over | (low[-1] & low[:-1].any())
-        m.d.comb += self.drive.payload.eq(negated_if(negative, Cat(most, Const(0, 1))).as_signed())
+        drive, beyond = to_drive(c, unit.size, negative, right)
+        m.d.comb += self.drive.payload.eq(drive)
         saturated = Signal(2)  # a register, as nobody waits for the count
         m.d.sync += saturated.eq(unit.saturated + (self.drive.valid & self.drive.ready & beyond))
 

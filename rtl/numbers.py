@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Mux, Value, ValueLike
 
-__all__ = ["clamp", "magnitude", "negated_if", "rshift", "rshift_by", "rshift_into", "rshift_parts", "sat"]
+__all__ = ["clamp", "magnitude", "negated_if", "rshift", "rshift_by", "rshift_parts", "sat", "times"]
 
 
 def rshift(value: ValueLike, n: int) -> Value:
@@ -72,13 +72,6 @@ def negated_if(negative: ValueLike, value: ValueLike) -> Value:
     return Mux(negative, ~(value - 1)[: len(value)], value)
 
 
-def rshift_into(value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Value]:
-    """Shift an unsigned value right by a variable, half up; return the low `width` bits, and whether there are more."""
-    kept, half, over = rshift_parts(value, n, width)
-    rounded = (kept + half)[: width + 1]
-    return rounded[:width], over | rounded[width]
-
-
 def rshift_parts(value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Value, Value]:
     """Shift an unsigned value right by a variable; return its low `width` bits, the half to be added to them, and whether there are more.
 
@@ -91,3 +84,12 @@ def rshift_parts(value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Val
         over = over | Mux(n[k], long[(1 << k) + keep :].any(), long[keep:].any())
         long = Mux(n[k], long >> (1 << k), long)[:keep]
     return long[1 : width + 1], long[0], over
+
+
+def times(value: ValueLike, few: ValueLike) -> Value:
+    """Multiply two unsigned values, of which the second has few bits, with adders alone."""
+    few = Value.cast(few)
+    terms = [Value.cast(Mux(few[i], value, 0)) << i for i in range(len(few))]
+    while len(terms) > 1:
+        terms = [*(a + b for a, b in zip(terms[::2], terms[1::2], strict=False)), *terms[len(terms) & ~1 :]]
+    return terms[0]

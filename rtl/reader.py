@@ -1,6 +1,6 @@
 """The two ends of a read: vector words to drives, and sense words back to words of a vector."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,7 +12,7 @@ from .numbers import rshift_by, rshift_parts
 from .ports import element_layout
 from .tile import sense_layout
 
-__all__ = ["Driver", "Receiver", "auto_range"]
+__all__ = ["Driver", "Receiver", "auto_range", "to_drive"]
 
 
 def auto_range(config: Config, magnitude, enable):
@@ -22,6 +22,20 @@ def auto_range(config: Config, magnitude, enable):
     """
     most = Mux(magnitude == 0, config.range_max, config.vector_frac - magnitude)
     return Mux(enable, most, 0)
+
+
+def to_drive(config: Config, size: ValueLike, negative: ValueLike, right: ValueLike) -> tuple[Value, Value]:
+    """Return the drive of a vector word, and whether it was clamped and counts (docs/machine.md, READ 2).
+
+    The word's magnitude goes left by the most there is, then right by what is too much: `range_max` less the shift of the drives. One adder
+    takes the half and the sign.
+    """
+    kept, half, over = rshift_parts(Cat(Const(0, config.range_max - config.drive_shift), size), right, config.drive_bits)
+    low, one, signs = kept[:-1], kept[-1], Value.cast(negative).replicate(config.drive_bits)
+    clamped = over | one | (low.all() & half)
+    nearest = Mux(negative, -config.drive_max, config.drive_max)[: config.drive_bits]
+    drive = ((Cat(low, Const(0, 1)) ^ signs) + (half ^ negative))[: config.drive_bits]
+    return Mux(clamped, nearest, drive).as_signed(), over | (one & (low.any() | half))
 
 
 class Driver(wiring.Component):
@@ -52,25 +66,14 @@ class Driver(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        left = c.range_max - c.drive_shift
         size, negative, right = Signal(c.vector_bits - 1), Signal(), Signal(range(c.range_max - c.range_min + 1))
         word = self.i.p.word[: c.vector_bits].as_signed()
         with m.If(self.i.ready):
             m.d.sync += [self.o.valid.eq(self.i.valid), size.eq(abs(word)), negative.eq(word < 0), right.eq(c.range_max - self.shift)]
         with m.If(self.clear):
             m.d.sync += self.o.valid.eq(0)
-        # Always left by the most there is, then right by what is too much. One adder takes the half and the sign.
-        kept, half, over = rshift_parts(Cat(Const(0, left), size), right, c.drive_bits)
-        low, one = kept[:-1], kept[-1]
-        clamped = over | one | (low.all() & half)
-        beyond = over | (one & (low.any() | half))
-        signs = negative.replicate(c.drive_bits)
-        signed_drive = ((Cat(low, Const(0, 1)) ^ signs) + (half ^ negative))[: c.drive_bits]
-        nearest = Mux(negative, -c.drive_max, c.drive_max)[: c.drive_bits]
-        m.d.comb += [
-            self.o.p.eq(Mux(clamped, nearest, signed_drive).as_signed()),
-            self.i.ready.eq(~self.o.valid | self.o.ready),
-        ]
+        drive, beyond = to_drive(c, size, negative, right)
+        m.d.comb += [self.o.p.eq(drive), self.i.ready.eq(~self.o.valid | self.o.ready)]
         m.d.sync += self.saturated.eq(self.o.valid & self.o.ready & beyond)
         return m
 
