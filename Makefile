@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test lint bench table budgets gatesim formal clean
+.PHONY: help demo test lint bench table boards budgets gatesim formal clean
 .DELETE_ON_ERROR:
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make lint    style and types"
 	@echo "make bench   speed of golden model, virtual board and RTL"
 	@echo "make table   the table of learning results in docs"
+	@echo "make boards  train the digits on the virtual board of each board's configuration, for the table in docs"
 	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one; ARGS=--quick: synthesis only)"
 	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model"
 	@echo "make formal  prove the properties of docs/proofs.md (some minutes; ARGS=--quick: the quick ones)"
@@ -32,6 +33,10 @@ bench: .venv/installed-sim
 
 table: .venv/installed-sim
 	$(BIN)/python -m benchmarks.table $(ARGS)
+
+boards: .venv/installed-sim
+	$(BIN)/python -m benchmarks.boards
+	$(BIN)/python -m gateware.board_page
 
 budgets: .venv/installed-build
 	$(BIN)/python -m gateware.budgets $(ARGS) $(BOARDS)
