@@ -139,7 +139,7 @@ async def plans(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def latency(dut):
-    """A word a cycle: the first row follows the last column, and counts are offered three cycles after their row, or two."""
+    """A word a cycle: the first row follows the last column, and counts are offered four cycles after their row, or two."""
     tb = TB(dut)
     await tb.begin()
     for _ in range(6):
@@ -149,10 +149,10 @@ async def latency(dut):
         await tb.counts.wait(case[0]["rows"])
         await tb.settle()
         first = tb.columns.times[0]
-        rows_first = first + case[0]["cols"] + (1 if CONFIG.lean else 2)
+        rows_first = first + case[0]["cols"] + 1
         assert tb.columns.times == list(range(first, first + case[0]["cols"]))
         assert tb.rows.times == list(range(rows_first, rows_first + case[0]["rows"]))
-        assert tb.counts.times == [t + (2 if CONFIG.lean else 3) for t in tb.rows.times]
+        assert tb.counts.times == [t + (2 if CONFIG.lean else 4) for t in tb.rows.times]
         tb.counts.words, tb.counts.times = [], []
 
 

@@ -136,7 +136,8 @@ def _build(runner: Any, folder: Path, top: str, text: str, waves: bool, synthesi
     ports = folder / "ports.vlt"
     names = re.search(rf"^module {top}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
     assert names is not None
-    lines = (f'public_flat_rw -module "{top}" -var "{port.strip()}"' for port in names[1].split(","))
+    # Names that are words of Verilog's own are escaped there.
+    lines = (f'public_flat_rw -module "{top}" -var "{port}"' for port in names[1].replace("\\", " ").replace(",", " ").split())
     ports.write_text("\n".join(["`verilator_config", *lines, ""]))
     log = folder / "build.log"
     # Verilator's own library takes most of a small build and is the same for all of them: the first build compiles it for the others.

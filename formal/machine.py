@@ -239,9 +239,9 @@ class PlannerStream(_Planner):
     mutant_depth = 10
 
     def break_(self, m):
-        m.d.comb += self.signal("move3").eq(1)
+        m.d.comb += self.signal("move").eq(1)
 
     def check(self, m: Module, dut):
-        left, to_give = self.signal("rows_left"), self.signal("to_give")
-        self.lemmas(m, to_give == left + self.signal("full1") + self.signal("full2") + self.signal("full3"))
+        left, to_give, full = self.signal("rows_left"), self.signal("to_give"), self.signal("full")
+        self.lemmas(m, to_give == left + sum(full[1:], full[0]))
         holds(m, dut.o_counts, Assert, drop=dut.clear)

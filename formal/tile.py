@@ -48,7 +48,7 @@ class TileOverlap(_Tile):
             m.d.sync += fsm.state.eq(fsm.encoding["IDLE"])
 
     def check(self, m: Module, dut):
-        names = ("drive_row", "ask_row", "ask_column", "multiply1", "add2")
+        names = ("drive_row", "ask_row", "ask_column", "add1", "add2", "add3")
         self.wants(m)
         reading = sum((self.signal(name) for name in names[1:]), self.signal(names[0])) != 0
         m.d.comb += [

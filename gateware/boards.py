@@ -96,7 +96,7 @@ BOARDS = {
             platform="amaranth_boards.icebreaker:ICEBreakerPlatform",
             clock="clk12",
             osc_hz=12_000_000,
-            clk_hz=20_250_000,
+            clk_hz=21_000_000,
             baud=1_000_000,
             config=replace(
                 IDEAL,
@@ -133,7 +133,7 @@ BOARDS = {
                 tiles=7,
                 spread=0,
                 acc_bits=26,
-                store_words=28672,
+                store_words=16384,
             ),
             fits=("784-128-10", "64-32-10"),
             loader=_ULX3S_LOADER,

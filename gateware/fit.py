@@ -93,14 +93,13 @@ def _in_luts(depth: int, width: int) -> bool:
 
 
 def dsps(family: str, config: Config) -> int:
-    """Return the multipliers of a machine: a lane's and the planner's, three for spread, four of the vector units, one of read noise.
+    """Return the multipliers of a machine: a lane's and the planner's, four for spread, four of the vector units, one of read noise.
 
     A lean machine has one for each lane, and one for each column of the planner, which does everything else too.
     """
     if config.lean:
         return 2 * config.tile_cols
-    full = config.device is not DeviceKind.IDEAL
-    return config.tile_cols * (3 + full + 3 * config.spread) + 4 + config.read_noise
+    return config.tile_cols * (3 + 4 * config.spread) + 4 + config.read_noise
 
 
 def luts(family: str, config: Config) -> int | None:

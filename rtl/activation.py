@@ -196,8 +196,6 @@ class Finish(wiring.Component):
         m.d.comb += curve.eq((Cat(negative1, entry).as_signed() + Cat(negative1, one, Const(0, 1)).as_signed()) >> 1)
         # Whether the unit is passed shows in the entry, before the sum.
         over_sigmoid, over_tanh = ~negative1 & (lookup.data > 2 * c.unit - c.one), lookup.data > c.unit
-        limit = Mux(negative1, -c.unit, c.unit)
-        curved = Mux(sigmoid1, Mux(over_sigmoid, limit, curve >> 1), Mux(over_tanh, limit, curve))
         straight = Signal(signed(c.acc_bits))
         with m.Switch(function1):
             with m.Case(Function.PARTIAL, Function.NONE):
@@ -208,12 +206,16 @@ class Finish(wiring.Component):
                 m.d.comb += straight.eq(linear)
 
         # Stage 2.
-        stored2, product2, multiplied2 = Signal(signed(c.acc_bits)), Signal(signed(c.vector_bits + c.vector_frac + 1)), Signal()
+        straight2, product2, multiplied2 = Signal(signed(c.acc_bits)), Signal(signed(c.vector_bits + c.vector_frac + 1)), Signal()
+        curve2, curves2, sigmoid2, over2, negative2 = Signal.like(curve), Signal(), Signal(), Signal(), Signal()
         m.d.sync += self.w_en.eq(valid1)
-        m.d.comb += self.w_data.eq(Mux(multiplied2, rshift(product2, c.vector_frac), stored2))
+        curved = Mux(over2, Mux(negative2, -c.unit, c.unit), Mux(sigmoid2, curve2 >> 1, curve2))
+        m.d.comb += self.w_data.eq(Mux(multiplied2, rshift(product2, c.vector_frac), Mux(curves2, curved, straight2)))
         with m.If(valid1):
             m.d.sync += [
-                stored2.eq(Mux(curves1, curved, straight)),
+                straight2.eq(straight),
+                *(curve2.eq(curve), curves2.eq(curves1), sigmoid2.eq(sigmoid1), negative2.eq(negative1)),
+                over2.eq(Mux(sigmoid1, over_sigmoid, over_tanh)),
                 product2.eq(y1 * fprime1),
                 multiplied2.eq(function1 >= Function.HADAMARD_SIGMOID),
                 self.w_addr.eq(address1),

@@ -10,7 +10,7 @@ from firmware_py.config import Config
 from .lane import sum_bits
 from .numbers import rshift, sat
 from .tile import sense_layout
-from .trees import sum_tree, tree_stages
+from .trees import GROUP, sum_tree, tree_stages
 from .xorshift import gauss, xorshift
 
 __all__ = ["Converter", "ReadNoise", "row_stages"]
@@ -19,8 +19,6 @@ FIFO_DEPTH = 8
 """Sense words under way: at least the cycles from asking for one to having its room back, so that nothing pauses."""
 TAIL = 2
 """Adder levels that share a stage with the noise."""
-GROUP = 8
-"""Lanes that one multiplexer of the first stage chooses from."""
 
 
 def row_stages(config: Config) -> int:

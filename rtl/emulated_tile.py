@@ -70,8 +70,12 @@ class EmulatedTile(wiring.Component):
             m.d.sync += [row.eq(row + 1), rows_left.eq(rows_left - 1)]
         with m.If(next_column):
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
-        with m.If(pulse[STAGES]):
+        with m.If(pulse[STAGES - 1]):
             m.d.sync += write_row.eq(write_row + 1)
+        with m.If(host_active):
+            m.d.sync += row.eq(host_row)
+        write_at = Signal.like(write_row)
+        m.d.sync += write_at.eq(Mux(pulse[STAGES - 1], write_row, host_row))
 
         # What a command wants is said by a bit of its own: from there it is a long way back to the vectors.
         driving, pulsing, reads = Signal(), Signal(), Signal()
@@ -88,23 +92,22 @@ class EmulatedTile(wiring.Component):
             m.d.sync += pulsing.eq(0)
 
         # Stage 0 is in the cycle that takes or asks; the lanes do the rest.
-        drive1, clear = Signal.like(self.drive.payload), Signal()
+        drive1, keep1, clear = Signal.like(self.drive.payload), Signal(config.tile_cols), Signal()
         add1, add2, add3 = Signal(), Signal(), Signal()
         m.d.comb += pulse[0].eq(take_counts)
         resting_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any())
         m.d.sync += [pulse[1:].eq(pulse[:-1]), drive1.eq(self.drive.payload), clear.eq(accept)]
         m.d.sync += [add1.eq(drive_row & ~transposed), add2.eq(add1), add3.eq(add2)]
+        m.d.sync += keep1.eq(Mux(take_drive & transposed, 1 << column, 0))
         for i, lane in enumerate(lanes):
             m.d.comb += [
                 lane.parameters.eq(host.parameters),
-                lane.row.eq(Mux(host_active, host_row, row)),
-                lane.fetch.eq(next_row | host_active),
-                lane.write_row.eq(write_row),
+                lane.row.eq(row),
+                lane.write_row.eq(write_at),
                 lane.pulse.eq(pulse),
                 lane.count.eq(self.counts.payload[i]),
                 lane.drive.eq(drive1),
-                lane.i_keep.eq(self.drive.payload),
-                lane.keep.eq(take_drive & transposed & (column == i)),
+                lane.keep.eq(keep1[i]),
                 lane.kept.eq(transposed),
                 lane.add.eq(add3),
                 lane.clear.eq(clear),
@@ -142,7 +145,7 @@ class EmulatedTile(wiring.Component):
             host=host,
             room=converter.room,
             ended=converter.ended,
-            settled=~pulse[: STAGES - 1].any(),
+            settled=~pulse[: STAGES - 2].any(),
             last_row=last_row,
             last_col=last_col,
             drive_row=drive_row,
@@ -163,7 +166,9 @@ class EmulatedTile(wiring.Component):
             return register
 
         active, row, w_data, root_at = (late(v) for v in (host.active, host.row, self.host.w_data, host.root_at))
-        cell, spread, state, root = (late(v) for v in (host.write_cell, host.write_spread, host.write_state, host.write_root))
+        state, root = late(host.write_state), late(host.write_root)
+        # A row has one register more to go through.
+        cell, spread = late(late(host.write_cell)), late(late(host.write_spread))
         m.d.comb += host.root.eq(late(lanes[0].root))
         if noise is not None:
             m.d.comb += [
@@ -175,7 +180,6 @@ class EmulatedTile(wiring.Component):
         for i, lane in enumerate(lanes):
             m.d.comb += [
                 lane.host_data.eq(w_data),
-                lane.host_row.eq(row),
                 lane.host_cell.eq(cell[i]),
                 lane.host_spread.eq(spread[i]),
                 host.cells[i].eq(lane.cell),

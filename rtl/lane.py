@@ -14,7 +14,7 @@ from .xorshift import gauss, xorshift
 
 __all__ = ["STAGES", "Lane", "parameter_layout", "sum_bits"]
 
-STAGES = 6
+STAGES = 7
 """Clock edges from the cycle that takes a row of counts to the cycle that writes its cells."""
 
 
@@ -34,7 +34,7 @@ class Lane(wiring.Component):
     """A column of all tiles.
 
     Takes one row a cycle; nothing stalls, and what no valid bit goes with is of no account. `row` is presented in stage 0, its cell is
-    there in stage 2. A read has its product after stage 2; `total` includes the product that is being added. A pulse passes through six
+    there in stage 2. A read has its product after stage 2; `total` includes the product that is being added. A pulse passes through seven
     stages and is written in the last:
 
     ======  ==========================================
@@ -45,7 +45,8 @@ class Lane(wiring.Component):
     3       step; n * factor; the random number
     4       n * factor * step; the noise of n pulses
     5       the update, rounded; the cell's bounds
-    6       the sum, clamped and written
+    6       the sum, clamped
+    7       written
     ======  ==========================================
 
     What only pulses need is in the clock domain `pulse`, which may rest while none passes.
@@ -57,20 +58,20 @@ class Lane(wiring.Component):
 
     Members
     -------
-    row, fetch
-        Row of all tiles to read and whether to, stage 0. Holds what it read while `fetch` is low.
+    row
+        Row of all tiles to read, stage 0.
     count, pulse
-        Signed pulse count of stage 0, and a valid bit for each of the stages 0 to 6; `size` is the magnitude in stage 2.
+        Signed pulse count of stage 0, and a valid bit for each of the stages 0 to 7; `size` is the magnitude in stage 2.
     write_row
-        Row of stage 6.
+        Row to write, of stage 7 or the host's.
     drive, keep, kept
-        Drive of stage 1; `keep` stores `i_keep` (READT), and `kept` then drives instead.
+        Drive of stage 1; `keep` says that it is this lane's and stays (READT): while `kept` is high, what stays drives.
     add, clear
         Stage 3 of a READ, and a new sum.
     product, total
         Product after stage 2 and the sum down the column.
-    host_row, host_cell, host_spread, host_state, host_root
-        Write strobes with `host_data`, to `host_row` or to this lane's random state, or to entry `root_at` of the noise table.
+    host_cell, host_spread, host_state, host_root
+        Write strobes with `host_data`, to `write_row` or to this lane's random state, or to entry `root_at` of the noise table.
     cell, spread, state, root
         What the host reads, two cycles after `row`, a cycle after `root_at`.
     """
@@ -82,13 +83,11 @@ class Lane(wiring.Component):
             {
                 "parameters": In(parameter_layout(config)),
                 "row": In(rows),
-                "fetch": In(1),
                 "write_row": In(rows),
                 "pulse": In(STAGES + 1),
                 "count": In(count),
                 "size": Out(config.count_bits - 1),
                 "drive": In(signed(config.drive_bits)),
-                "i_keep": In(signed(config.drive_bits)),
                 "keep": In(1),
                 "kept": In(1),
                 "add": In(1),
@@ -96,7 +95,6 @@ class Lane(wiring.Component):
                 "product": Out(signed(config.drive_bits + config.cell_bits)),
                 "total": Out(signed(sum_bits(config))),
                 "host_data": In(32),
-                "host_row": In(rows),
                 "host_cell": In(1),
                 "host_spread": In(1),
                 "host_state": In(1),
@@ -117,7 +115,7 @@ class Lane(wiring.Component):
 
         m.submodules.cells = cells = Memory(shape=signed(config.cell_bits), depth=config.rows, init=[])
         cell_out, cell_in = cells.read_port(), cells.write_port()
-        m.d.comb += [cell_out.addr.eq(self.row), cell_out.en.eq(self.fetch)]
+        m.d.comb += cell_out.addr.eq(self.row)
         # A large memory is half a cycle away; from here on the cell is a register.
         m.d.sync += self.cell.eq(cell_out.data)
 
@@ -129,9 +127,9 @@ class Lane(wiring.Component):
         up2 = ~count2[-1]
         m.d.pulse += [count1.eq(self.count), count2.eq(count1)]
         m.d.sync += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
-        m.d.comb += [self.size.eq(abs(count2)), self.product.eq(product), factor1.eq(Mux(self.kept, held, self.drive))]
+        m.d.comb += [self.size.eq(abs(count2)), self.product.eq(product), factor1.eq(Mux(self.kept & ~self.keep, held, self.drive))]
         with m.If(self.keep):
-            m.d.sync += held.eq(self.i_keep)
+            m.d.sync += held.eq(self.drive)
         with m.Elif(self.clear):
             m.d.sync += held.eq(0)
         if full:
@@ -150,8 +148,7 @@ class Lane(wiring.Component):
             spread_out, spread_in = spreads.read_port(), spreads.write_port()
             m.d.comb += [
                 spread_out.addr.eq(self.row),
-                spread_out.en.eq(self.fetch),
-                spread_in.addr.eq(self.host_row),
+                spread_in.addr.eq(self.write_row),
                 spread_in.data.eq(self.host_data),
                 spread_in.en.eq(self.host_spread),
             ]
@@ -195,10 +192,13 @@ class Lane(wiring.Component):
         m.d.pulse += [change6.eq(rshift(change5, UPDATE_FRAC)), cell6.eq(cell5), moves6.eq(moves5)]
         low6, high6 = self._bounds(m, offset3) if config.spread else (par.bound_down, par.bound_up)
 
+        # Stage 7: to the memory, half a chip away.
+        cell7, moves7 = Signal.like(cell6), Signal()
+        m.d.pulse += [cell7.eq(clamp(cell6 + change6, low6, high6)), moves7.eq(moves6)]
         m.d.comb += [
-            cell_in.addr.eq(Mux(self.pulse[6], self.write_row, self.host_row)),
-            cell_in.data.eq(Mux(self.pulse[6], clamp(cell6 + change6, low6, high6), self.host_data[: config.cell_bits].as_signed())),
-            cell_in.en.eq(moves6 | self.host_cell),
+            cell_in.addr.eq(self.write_row),
+            cell_in.data.eq(Mux(self.host_cell, self.host_data[: config.cell_bits].as_signed(), cell7)),
+            cell_in.en.eq(moves7 | self.host_cell),
         ]
         return m
 

@@ -1,6 +1,6 @@
 """The pulse planner: turns the outer product of two vectors into rows of pulse counts."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +11,7 @@ from firmware_py.registers import STREAM_SHIFT
 from .numbers import rshift_by
 from .ports import HostPort
 from .tile import counts_layout
-from .trees import sum_tree, tree_stages
+from .trees import GROUP, sum_tree, tree_stages
 from .xorshift import xorshift
 
 __all__ = ["Planner", "plan_layout", "pulse_shift"]
@@ -56,8 +56,8 @@ class Planner(wiring.Component):
     """Plans the pulses of one PULSE after another, bit for bit as docs/machine.md says.
 
     Takes a command, then one column word a column of the region, then one row word a row, each a word a cycle; gives one row of counts
-    a row, in the lanes of the region, zero elsewhere. The first row word can follow the last column word after two cycles, and its counts
-    are offered three cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
+    a row, in the lanes of the region, zero elsewhere. The first row word can follow the last column word after a cycle, and its counts
+    are offered four cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
 
     Parameters
     ----------
@@ -110,18 +110,19 @@ class Planner(wiring.Component):
         take_column, take_row, give = (s.valid & s.ready for s in (self.i_column, self.i_row, self.o_counts))
         mantissa, stochastic, column = Signal(16), Signal(), Signal(range(lanes))
         rows_left, cols_left, to_give = Signal.like(cmd.rows), Signal.like(cmd.cols), Signal.like(cmd.rows)
-        lose, q, none = Signal(range(SHIFT_MAX + 1)), Signal(range(BYTES_MAX + 1)), Signal()
+        lose, q = Signal(range(SHIFT_MAX + 1)), Signal(range(BYTES_MAX + 1))
         f_of_cmd, q_of_cmd = pulse_shift(m, cmd.exponent, cmd.scale_log2, cmd.magnitude)
         with m.If(accept):
             m.d.sync += [rows_left.eq(cmd.rows), to_give.eq(cmd.rows), cols_left.eq(cmd.cols), column.eq(cmd.col0)]
-            m.d.sync += [mantissa.eq(cmd.mantissa), stochastic.eq(cmd.stochastic)]
-            m.d.sync += [lose.eq(f_of_cmd), q.eq(q_of_cmd), none.eq(q_of_cmd > BYTES_MAX)]
+            # Where products lose all their bytes, there are none.
+            m.d.sync += [mantissa.eq(Mux(q_of_cmd > BYTES_MAX, 0, cmd.mantissa)), stochastic.eq(cmd.stochastic)]
+            m.d.sync += [lose.eq(f_of_cmd), q.eq(q_of_cmd)]
 
         # Columns: magnitude, product, shift, then saturation into the lane.
         size_column0, negative_column0, column0, loading0 = Signal(config.vector_bits), Signal(), Signal.like(column), Signal()
         product1, negative_column1, column1, loading1 = Signal(config.vector_bits + 16), Signal(), Signal.like(column), Signal()
         rounded2, negative_column2, column2, loading2 = Signal(config.vector_bits + 17), Signal(), Signal.like(column), Signal()
-        planned = Mux(none, 0, Mux(rounded2 >= PLANNED_MAX + 1, PLANNED_MAX, rounded2))
+        planned = Mux(rounded2 >= PLANNED_MAX + 1, PLANNED_MAX, rounded2)
         m.d.comb += self.i_column.ready.eq(cols_left != 0)
         m.d.sync += Cat(loading0, loading1, loading2).eq(Mux(self.clear, 0, Cat(take_column, loading0, loading1)))
         m.d.sync += [product1.eq(size_column0 * mantissa), negative_column1.eq(negative_column0), column1.eq(column0)]
@@ -131,61 +132,58 @@ class Planner(wiring.Component):
             m.d.sync += [size_column0.eq(abs(word)), negative_column0.eq(word < 0), column0.eq(column)]
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
 
-        # Rows: taken (stage 1), multiplied (stage 2), rounded (stage 3), and limited on the way out.
-        full1, full2, full3, move1, move2, move3 = (Signal() for _ in range(6))
-        size1, negative1, negative2, negative3 = Signal(config.vector_bits), Signal(), Signal(lanes), Signal(lanes)
+        # Rows: taken (stage 1), on their way to multipliers all over the chip (stage 2), multiplied (stage 3), rounded (stage 4), and
+        # limited on the way out. All move together.
+        full, move = Signal(4), Signal()
+        size1, negative1, size2, negative2 = Signal(config.vector_bits), Signal(), Signal(config.vector_bits), Signal()
+        negative3, negative4 = Signal(lanes), Signal(lanes)
         m.d.comb += [
-            move3.eq(~full3 | self.o_counts.ready),
-            move2.eq(~full2 | move3),
-            move1.eq(~full1 | move2),
-            self.i_row.ready.eq((cols_left == 0) & ~loading0 & ~loading1 & (rows_left != 0) & move1),
-            self.o_counts.valid.eq(full3),
+            move.eq(~full[3] | self.o_counts.ready),
+            self.i_row.ready.eq((cols_left == 0) & ~loading0 & (rows_left != 0) & move),
+            self.o_counts.valid.eq(full[3]),
         ]
-        with m.If(move1):
-            m.d.sync += full1.eq(take_row)
-        with m.If(move2):
-            m.d.sync += full2.eq(full1)
-        with m.If(move3):
-            m.d.sync += [full3.eq(full2), negative3.eq(negative2)]
+        with m.If(move):
+            m.d.sync += [full.eq(Cat(take_row, full)), size2.eq(size1), negative2.eq(negative1), negative4.eq(negative3)]
+            m.d.sync += [size1.eq(abs(self.i_row.payload)), negative1.eq(self.i_row.payload < 0)]
         with m.If(take_row):
-            m.d.sync += [size1.eq(abs(self.i_row.payload)), negative1.eq(self.i_row.payload < 0), rows_left.eq(rows_left - 1)]
+            m.d.sync += rows_left.eq(rows_left - 1)
         with m.If(give):
             m.d.sync += to_give.eq(to_give - 1)
         with m.If(self.clear):
-            m.d.sync += [full1.eq(0), full2.eq(0), full3.eq(0), cols_left.eq(0), rows_left.eq(0), to_give.eq(0)]
+            m.d.sync += [full.eq(0), cols_left.eq(0), rows_left.eq(0), to_give.eq(0)]
 
-        states = Array(Signal(32, init=1, name=f"state_{i}") for i in range(lanes))
-        host_write, host_lane = Signal(), self.host.addr[: max((lanes - 1).bit_length(), 1)]
-        advance = full1 & move2
+        states = [Signal(32, init=1, name=f"state_{i}") for i in range(lanes)]
+        host_write, host_lane = Signal(lanes), self.host.addr[: max((lanes - 1).bit_length(), 1)]
+        advance = full[1] & move
         fresh, planned_negative = Signal(), Signal(lanes)
         m.d.sync += fresh.eq(accept)  # the first column word is four cycles behind the command
         with m.If(loading2):
             m.d.sync += planned_negative.bit_select(column2, 1).eq(negative_column2)
         with m.If(advance):
-            m.d.sync += negative2.eq(Mux(negative1, ~planned_negative, planned_negative))
+            m.d.sync += negative3.eq(Mux(negative2, ~planned_negative, planned_negative))
         ups, downs, clips = [], [], []
         for i in range(lanes):
             planned_size = Signal(15, name=f"planned_{i}")
-            product2 = Signal(config.vector_bits + 15, name=f"product_{i}", reset_less=True)
+            product3 = Signal(config.vector_bits + 15, name=f"product_{i}", reset_less=True)
             with m.If(fresh):
                 m.d.sync += planned_size.eq(0)
             with m.Elif(loading2 & (column2 == i)):
                 m.d.sync += planned_size.eq(planned)
             with m.If(advance):
-                m.d.sync += [product2.eq(size1 * planned_size), states[i].eq(xorshift(states[i]))]
-            with m.Elif(host_write & (host_lane == i)):
+                m.d.sync += [product3.eq(size2 * planned_size), states[i].eq(xorshift(states[i]))]
+            with m.Elif(host_write[i]):
                 m.d.sync += states[i].eq(self.host.w_data)
 
             # Product and state go on together.
-            lost = Array(product2[8 * k :] for k in range(BYTES_MAX + 1))[q]
+            lost = Array(product3[8 * k :] for k in range(BYTES_MAX + 1))[q]
             wanted = Signal(config.vector_bits, name=f"wanted_{i}")
-            with m.If(move3):
+            with m.If(move):
                 m.d.sync += wanted.eq((lost + Mux(stochastic, states[i][16:], 0x8000)) >> 16)
             clip = wanted >= config.pulse_max + 1
             count = Mux(clip, config.pulse_max, wanted)[: config.count_bits - 1]
-            m.d.comb += self.o_counts.payload[i].eq(Mux(negative3[i], -count, count))
-            ups.append(Mux(negative3[i], 0, count))
-            downs.append(Mux(negative3[i], count, 0))
+            m.d.comb += self.o_counts.payload[i].eq(Mux(negative4[i], -count, count))
+            ups.append(Mux(negative4[i], 0, count))
+            downs.append(Mux(negative4[i], count, 0))
             clips.append(clip)
 
         # Totals: a register, then the adder tree.
@@ -203,12 +201,16 @@ class Planner(wiring.Component):
             self.cmd.ready.eq(self.settled & ~self.clear),
         ]
 
-        # Host.
+        # Host: the answer comes with the third cycle, a group of lanes having been chosen from in the second.
         good = (self.host.addr < lanes) & self.settled
-        m.d.comb += host_write.eq(self.host.request & self.host.ack & self.host.write & ~self.host.error)
+        groups = [Signal(32, name="group", reset_less=True) for _ in range(0, lanes, GROUP)]
+        chosen = Signal()
         m.d.sync += [
-            self.host.ack.eq(self.host.request & ~self.host.ack),
+            chosen.eq(self.host.request & ~chosen & ~self.host.ack),
+            self.host.ack.eq(chosen),
             self.host.error.eq(~good),
-            self.host.r_data.eq(states[host_lane]),
+            host_write.eq(Mux(chosen & self.host.write & good, Const(1, lanes) << host_lane, 0)),
+            *(group.eq(Array(states[k * GROUP :][:GROUP])[host_lane % GROUP]) for k, group in enumerate(groups)),
+            self.host.r_data.eq(Array(groups)[host_lane // GROUP]),
         ]
         return m

@@ -9,17 +9,18 @@ from firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stre
 
 from .lane import parameter_layout
 from .tile import HostSignature
+from .trees import GROUP
 
 __all__ = ["TileHost"]
 
-LATENCY = 3
+LATENCY = 5
 """Cycles from `active` to the word that was read."""
 
 
 class TileHost(wiring.Component):
     """Decodes the host port of an emulated tile.
 
-    A request takes seven cycles, one refused three. It is refused where nothing is: a row or lane beyond the tile, spread words or
+    A request takes nine cycles, one refused three. It is refused where nothing is: a row or lane beyond the tile, spread words or
     streams that the configuration does not have, a TILE word that is no parameter, and any while `idle` is low. Cells and signed
     parameters are read sign-extended to 32 bits. Parameters that a build leaves out read as zero, and writing them does nothing.
 
@@ -39,7 +40,7 @@ class TileHost(wiring.Component):
     write_cell, write_spread, write_state
         One strobe a lane, with `bus.w_data`; `write_root` is for all of them, `write_read` for a bank of the read stream, `bank`.
     cells, spreads, states, root, read_states
-        What is read, `LATENCY` cycles after `active`.
+        What is read, a cycle before `LATENCY` cycles after `active`: a register is behind each group of lanes.
     parameters
         Device parameters but for the noise table.
     """
@@ -114,18 +115,23 @@ class TileHost(wiring.Component):
         with m.Else():
             m.d.comb += good.eq((address <= last) | ((address >= TileParameter.ROOT) & (address < TILE_WORDS)))
 
-        # Reading.
+        # Reading. Lanes lie all over the chip: first a group's, then the group.
+        def near(words: list[Value]) -> Value:
+            groups = [Signal.like(words[0], name="near", reset_less=True) for _ in range(0, lanes, GROUP)]
+            m.d.sync += [near.eq(Array(words[i * GROUP :][:GROUP])[lane % GROUP]) for i, near in enumerate(groups)]
+            return Array(groups)[lane // GROUP]
+
         read, picked = Signal(32), Signal(32)
         with m.If(window(Window.CELLS)):
             cell = Signal(signed(config.cell_bits))
-            m.d.comb += [cell.eq(Array(self.cells)[lane]), picked.eq(cell)]
+            m.d.comb += [cell.eq(near(self.cells)), picked.eq(cell)]
         with m.Elif(window(Window.SPREAD)):
-            m.d.comb += picked.eq(Array(self.spreads)[lane] if config.spread else 0)
+            m.d.comb += picked.eq(near(self.spreads) if config.spread else 0)
         with m.Elif(window(Window.RANDOM)):
             m.d.comb += picked.eq(Array(self.read_states)[self.bank])
             if full:
                 with m.If(of_writes):
-                    m.d.comb += picked.eq(Array(self.states)[lane])
+                    m.d.comb += picked.eq(near(self.states))
         with m.Else():
             with m.Switch(parameter_at):
                 for parameter in registers:

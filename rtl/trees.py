@@ -1,13 +1,15 @@
-"""Sums over the lanes: adder trees with a register after every few levels."""
+"""Sums over the lanes, adder trees with a register after every few levels, and choices among them."""
 
 from collections.abc import Sequence
 
 from amaranth.hdl import Module, Signal, Value
 
-__all__ = ["add_levels", "sum_tree", "tree_stages"]
+__all__ = ["GROUP", "add_levels", "sum_tree", "tree_stages"]
 
 LEVELS = 3
 """Adder levels between two registers."""
+GROUP = 8
+"""Lanes that one multiplexer chooses from; behind it is a register."""
 
 
 def tree_stages(count: int, *, tail: int = 0) -> int:

@@ -15,7 +15,7 @@ __all__ = ["Magnitudes", "MagnitudesSignature", "ReadPort", "VectorMemory"]
 class VectorMemory(wiring.Component):
     """Vector memory: two reading ports and a writing port, made of two memories with one of each.
 
-    A read takes one cycle and sees what is written in the same cycle; data stay while `en` is low. The host's accesses take two
+    A read takes one cycle and sees what is written in the same cycle; data stay while `en` is low. The host's accesses take three
     cycles and share the first reading port and the writing port: the machine must not be at work. In a lean machine nothing is read in the
     cycle that writes it, and the second port has the low bits of a word only, as many as a vector word has.
 
@@ -64,8 +64,9 @@ class VectorMemory(wiring.Component):
             if name == "copy_a":
                 with m.If(host.request):
                     m.d.comb += [r.addr.eq(host.addr), r.en.eq(1)]
-                m.d.comb += host.r_data.eq(r.data)
-        m.d.sync += [host.ack.eq(host.request & ~host.ack), host.error.eq(~inside)]
+                m.d.sync += host.r_data.eq(r.data)
+        fetched = Signal()
+        m.d.sync += [fetched.eq(host.request & ~fetched & ~host.ack), host.ack.eq(fetched), host.error.eq(~inside)]
         return m
 
 

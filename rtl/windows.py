@@ -32,14 +32,18 @@ class TileWindows(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        # Where all windows carry the same words, asked or not, nothing is left to choose but the request.
+        for o in (self.o_tile, self.o_rounding):
+            self._lead(m, getattr(self, WINDOWS[-1].name.lower()), o)
         for window in WINDOWS:
             i = getattr(self, window.name.lower())
             rounding = i.addr[STREAM_SHIFT:] == Stream.ROUNDING if window is Window.RANDOM else 0
             with m.If(i.request & rounding):
                 self._lead(m, i, self.o_rounding)
+                m.d.comb += self.o_rounding.request.eq(1)
             with m.Elif(i.request):
                 self._lead(m, i, self.o_tile)
-                m.d.comb += self.o_tile.window.eq(window & 3)
+                m.d.comb += [self.o_tile.request.eq(1), self.o_tile.window.eq(window & 3)]
             # One of them asks: who answers has been asked.
             m.d.comb += i.ack.eq(i.request & (self.o_rounding.ack | self.o_tile.ack))
             for name in ("r_data", "error"):
@@ -48,4 +52,4 @@ class TileWindows(wiring.Component):
 
     @staticmethod
     def _lead(m: Module, i, o) -> None:
-        m.d.comb += [o.addr.eq(i.addr), o.w_data.eq(i.w_data), o.write.eq(i.write), o.request.eq(1)]
+        m.d.comb += [o.addr.eq(i.addr), o.w_data.eq(i.w_data), o.write.eq(i.write)]
