@@ -130,7 +130,7 @@ BOARDS = {
                 DEFAULT,
                 tile_rows=512,
                 tile_cols=32,
-                tiles=7,
+                tiles=8,
                 spread=0,
                 acc_bits=26,
                 store_words=16384,

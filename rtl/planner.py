@@ -1,5 +1,8 @@
 """The pulse planner: turns the outer product of two vectors into rows of pulse counts."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -110,13 +113,13 @@ class Planner(wiring.Component):
         take_column, take_row, give = (s.valid & s.ready for s in (self.i_column, self.i_row, self.o_counts))
         mantissa, stochastic, column = Signal(16), Signal(), Signal(range(lanes))
         rows_left, cols_left, to_give = Signal.like(cmd.rows), Signal.like(cmd.cols), Signal.like(cmd.rows)
-        lose, q = Signal(range(SHIFT_MAX + 1)), Signal(range(BYTES_MAX + 1))
+        # Which bytes are left of a product has a bit for each case, so that no decoder is on the way to the lanes; none where all are lost.
+        lose, kept = Signal(range(SHIFT_MAX + 1)), Signal(BYTES_MAX + 1)
         f_of_cmd, q_of_cmd = pulse_shift(m, cmd.exponent, cmd.scale_log2, cmd.magnitude)
         with m.If(accept):
             m.d.sync += [rows_left.eq(cmd.rows), to_give.eq(cmd.rows), cols_left.eq(cmd.cols), column.eq(cmd.col0)]
-            # Where products lose all their bytes, there are none.
-            m.d.sync += [mantissa.eq(Mux(q_of_cmd > BYTES_MAX, 0, cmd.mantissa)), stochastic.eq(cmd.stochastic)]
-            m.d.sync += [lose.eq(f_of_cmd), q.eq(q_of_cmd)]
+            m.d.sync += [mantissa.eq(cmd.mantissa), stochastic.eq(cmd.stochastic)]
+            m.d.sync += [lose.eq(f_of_cmd), kept.eq(1 << q_of_cmd)]
 
         # Columns: magnitude, product, shift, then saturation into the lane.
         size_column0, negative_column0, column0, loading0 = Signal(config.vector_bits), Signal(), Signal.like(column), Signal()
@@ -175,7 +178,7 @@ class Planner(wiring.Component):
                 m.d.sync += states[i].eq(self.host.w_data)
 
             # Product and state go on together.
-            lost = Array(product3[8 * k :] for k in range(BYTES_MAX + 1))[q]
+            lost = reduce(or_, (product3[8 * k :] & bit.replicate(len(product3)) for k, bit in enumerate(kept)))
             wanted = Signal(config.vector_bits, name=f"wanted_{i}")
             with m.If(move):
                 m.d.sync += wanted.eq((lost + Mux(stochastic, states[i][16:], 0x8000)) >> 16)

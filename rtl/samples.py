@@ -15,7 +15,7 @@ __all__ = ["Samples"]
 class Samples(wiring.Component):
     """Loads granted samples from the store, one ahead, into the page that is not in use.
 
-    A sample is loaded in a few cycles and for each of its words two more than the store takes; meanwhile the other page is read, a byte a
+    A sample is loaded in a few cycles and for each of its words three more than the store takes; meanwhile the other page is read, a byte a
     cycle, with one cycle of latency.
 
     Parameters
@@ -97,18 +97,21 @@ class Samples(wiring.Component):
         waiting, loading, dropped = Signal(), Signal(), Signal()
         stride = self.stride[: c.stride_bits]
         count, address, adding, full = Signal(c.stride_bits), Signal.like(self.store.addr), Signal(), Signal()
+        # The store may be far away: its word is written a cycle later.
+        word, arrived = Signal(32, reset_less=True), Signal()
+        m.d.sync += [word.eq(self.store.data), arrived.eq(self.store.request & self.store.ack)]
         m.d.comb += [
             waiting.eq(granted != begun),
             full.eq(count == stride),
             self.busy.eq(loading | (waiting & ~self.ready)),
             self.store.addr.eq(address),
             w.addr.eq(Cat(count[:bits], ~used)),
-            w.data.eq(self.store.data),
-            w.en.eq(self.store.request & self.store.ack),
+            w.data.eq(word),
+            w.en.eq(arrived),
         ]
         with m.If(self.take):
             m.d.sync += [used.eq(~used), self.ready.eq(0)]
-        with m.If(adding | w.en):
+        with m.If(adding | arrived):
             m.d.sync += [address.eq(address + Mux(adding, order_out.data, 1)), count.eq(count + 1)]
         with m.FSM():
             with m.State("WAIT"):
@@ -124,6 +127,8 @@ class Samples(wiring.Component):
                 m.d.comb += loading.eq(1)
                 with m.If(dropped):
                     m.next = "WAIT"
+                with m.Elif(arrived):
+                    pass
                 with m.Elif(full):
                     m.d.sync += self.ready.eq(1)
                     m.next = "WAIT"

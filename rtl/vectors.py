@@ -46,7 +46,7 @@ class VectorMemory(wiring.Component):
         m.d.comb += inside.eq(host.addr < depth)
 
         writing = Signal()
-        m.d.comb += writing.eq(host.request & host.write & inside)
+        m.d.sync += writing.eq(host.request & host.write & inside & ~host.ack)
         for name, reader in (("copy_a", self.read_a), ("copy_b", self.read_b)):
             lean = self._config.lean
             memory = Memory(shape=signed(self._config.vector_bits if lean and name == "copy_b" else width), depth=depth, init=[])
