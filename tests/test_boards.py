@@ -5,6 +5,7 @@ pytest.importorskip("amaranth_boards")
 from firmware_py.compiler import compile_network
 from firmware_py.network import Network
 from gateware.boards import BOARDS, find_board
+from gateware.build import FAMILIES
 from gateware.flash import flash
 from gateware.pll import find_setting
 from gateware.uart import divisor
@@ -37,6 +38,12 @@ def test_the_clock_can_be_made_and_makes_the_baud_rate(board):
 def test_a_platform_has_the_pins_that_its_board_names(board):
     resources = {(r.name, r.number) for r in board.load_platform().resources}
     assert {(board.clock, 0), ("uart", 0), *board.lights} <= resources
+
+
+@BOARD
+def test_a_platform_calls_the_tools_that_its_family_names(board):
+    family = FAMILIES[board.part.family]
+    assert set(family["tools"]) <= set(board.load_platform()(toolchain=family["toolchain"]).required_tools)
 
 
 @pytest.mark.parametrize(

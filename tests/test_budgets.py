@@ -10,6 +10,7 @@ pytest.importorskip("amaranth_boards")
 from gateware.board_page import DOCS, stale
 from gateware.boards import BOARDS
 from gateware.budgets import BUDGETS, broken, load, main, synthesise
+from gateware.reports import count
 
 QUICKEST = "ulx3s-25f"
 RESULTS = sorted((DOCS / "builds").glob("*.json"))
@@ -38,6 +39,11 @@ def test_a_budget_names_what_breaks_it():
         "b reaches 74.0 MHz, below its budget of 75 MHz",
     ]
     assert broken(result, {**budget, "luts": 10, "fmax_mhz": 74}) == []
+
+
+def test_an_adder_bit_takes_a_lut_of_a_gowin_part():
+    cells = {"LUT4": 30, "ALU": 20, "RAM16SDP4": 1, "MUX2_LUT5": 9, "DFF": 5, "BSRAM": 2, "MULT18X18": 1}
+    assert count("gowin", cells) == {"luts": 54, "ffs": 5, "brams": 2, "dsps": 1}
 
 
 def test_a_board_without_a_budget_is_told(monkeypatch, tmp_path, capsys):

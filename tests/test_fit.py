@@ -33,7 +33,7 @@ def test_two_reports_a_family_are_not_fitted_to():
     assert sorted(held) == ["ecp5", "ecp5", "ice40", "ice40"]
 
 
-@pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.part.family != "gowin"])
+@pytest.mark.parametrize("name", BOARDS)
 def test_a_board_fits_what_it_is_for(name):
     for layers in BOARDS[name].fits:
         assert fit(BOARDS[name], Network.parse(layers), "progressive")["reason"] is None
