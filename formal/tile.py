@@ -23,17 +23,21 @@ class _Tile(Harness):
         return EmulatedTile(TINY)
 
     def wants(self, m: Module):
-        """Assert that the bits which say what a command wants go with its state."""
-        fsm, op = self.inner.find_generated("fsm"), self.signal("op")
+        """Assert that the bits which say what a command wants go with its state, and return its operation."""
+        fsm, op = self.inner.find_generated("fsm"), Signal.like(self.dut.cmd.p.op)
+        with m.If(self.dut.cmd.valid & self.dut.cmd.ready):
+            m.d.sync += op.eq(self.dut.cmd.p.op)
         rows, columns, pulses = (fsm.state == fsm.encoding[name] for name in ("DRIVE ROWS", "DRIVE COLUMNS", "PULSE"))
         self.lemmas(
             m,
             self.signal("driving") == (rows | columns),
             self.signal("pulsing") == pulses,
+            self.signal("transposed") == (op == Op.READT),
             ~rows | (op == Op.READ),
             ~columns | (op == Op.READT),
             ~pulses | (op == Op.PULSE),
         )
+        return op
 
 
 class TileOverlap(_Tile):
@@ -49,12 +53,12 @@ class TileOverlap(_Tile):
 
     def check(self, m: Module, dut):
         names = ("drive_row", "ask_row", "ask_column", "add1", "add2", "add3")
-        self.wants(m)
+        op = self.wants(m)
         reading = sum((self.signal(name) for name in names[1:]), self.signal(names[0])) != 0
         m.d.comb += [
             Assert(~(reading & self.signal("pulse").any())),
-            Assert(~dut.counts.ready | (self.signal("op") == Op.PULSE)),
-            Assert(~dut.drive.ready | (self.signal("op") == Op.READ) | (self.signal("op") == Op.READT)),
+            Assert(~dut.counts.ready | (op == Op.PULSE)),
+            Assert(~dut.drive.ready | (op == Op.READ) | (op == Op.READT)),
         ]
 
 

@@ -51,9 +51,12 @@ class Scales(wiring.Component):
         m.d.sync += [self.mantissa.eq(chosen[:16]), self.exponent.eq(chosen[16:].as_signed())]
         with m.If(self.n_en):
             m.d.sync += words[self.n_index].eq(Cat(self.n_mantissa, Const(NORM_EXPONENT, 8)))
-        with m.If(host.request & host.write):
-            m.d.sync += words[host.addr].eq(host.w_data)
-        m.d.sync += [host.ack.eq(host.request & ~host.ack), host.r_data.eq(words[host.addr])]
+        # The host's address comes from afar.
+        asked, address = Signal(), Signal.like(host.addr)
+        with m.If(asked & host.write):
+            m.d.sync += words[address].eq(host.w_data)
+        m.d.sync += [asked.eq(host.request & ~asked & ~host.ack), address.eq(host.addr)]
+        m.d.sync += [host.ack.eq(asked), host.r_data.eq(words[address])]
         return m
 
 

@@ -74,7 +74,7 @@ class ResultRing(wiring.Component):
 class Books(wiring.Component):
     """Counters, results and scale registers of a machine with room for them: as `Ledger`, but all in registers and at once.
 
-    An access of the host takes two cycles; a scale register is always there a cycle after its index.
+    An access of the host takes two cycles, or three to a scale register; a scale register is always there a cycle after its index.
 
     Parameters
     ----------

@@ -54,18 +54,18 @@ class EmulatedTile(wiring.Component):
         host_active, host_row = self._connect_host(m, host, lanes, noise)
 
         # The command in work, and how far it is.
-        op, bank = Signal.like(self.cmd.payload.op), Signal()
+        bank = Signal()
         row, write_row, rows_left = Signal(range(config.rows)), Signal(range(config.rows)), Signal(range(config.tile_rows + 1))
         column, cols_left = Signal(range(config.tile_cols)), Signal(range(config.tile_cols + 1))
-        transposed, last_row, last_col = op == Op.READT, rows_left == 1, cols_left == 1
+        transposed, last_row, last_col = Signal(), rows_left == 1, cols_left == 1
         accept, take_drive, take_counts = (s.valid & s.ready for s in (self.cmd, self.drive, self.counts))
         drive_row, ask_row, ask_column, pulse = Signal(), Signal(), Signal(), Signal(STAGES + 1)
         next_row, next_column = drive_row | ask_row | take_counts, ask_column | (take_drive & transposed)
         done, cmd = self.completion.payload, self.cmd.payload
         with m.If(accept):
             first = cmd.tile * config.tile_rows + cmd.row0
-            m.d.sync += [op.eq(cmd.op), bank.eq(cmd.bank), row.eq(first), write_row.eq(first), rows_left.eq(cmd.rows)]
-            m.d.sync += [column.eq(cmd.col0), cols_left.eq(cmd.cols), done.tag.eq(cmd.tag), done.status.eq(Status.OK)]
+            m.d.sync += [transposed.eq(cmd.op == Op.READT), bank.eq(cmd.bank), done.tag.eq(cmd.tag), done.status.eq(Status.OK)]
+            m.d.sync += [row.eq(first), write_row.eq(first), rows_left.eq(cmd.rows), column.eq(cmd.col0), cols_left.eq(cmd.cols)]
         with m.If(next_row):
             m.d.sync += [row.eq(row + 1), rows_left.eq(rows_left - 1)]
         with m.If(next_column):
@@ -92,13 +92,13 @@ class EmulatedTile(wiring.Component):
             m.d.sync += pulsing.eq(0)
 
         # Stage 0 is in the cycle that takes or asks; the lanes do the rest.
-        drive1, keep1, clear = Signal.like(self.drive.payload), Signal(config.tile_cols), Signal()
+        drive1, keep1, kept1, clear = Signal.like(self.drive.payload), Signal(config.tile_cols), Signal(), Signal()
         add1, add2, add3 = Signal(), Signal(), Signal()
         m.d.comb += pulse[0].eq(take_counts)
         resting_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any())
         m.d.sync += [pulse[1:].eq(pulse[:-1]), drive1.eq(self.drive.payload), clear.eq(accept)]
         m.d.sync += [add1.eq(drive_row & ~transposed), add2.eq(add1), add3.eq(add2)]
-        m.d.sync += keep1.eq(Mux(take_drive & transposed, 1 << column, 0))
+        m.d.sync += [keep1.eq(Mux(take_drive & transposed, 1 << column, 0)), kept1.eq(transposed)]
         for i, lane in enumerate(lanes):
             m.d.comb += [
                 lane.parameters.eq(host.parameters),
@@ -108,7 +108,7 @@ class EmulatedTile(wiring.Component):
                 lane.count.eq(self.counts.payload[i]),
                 lane.drive.eq(drive1),
                 lane.keep.eq(keep1[i]),
-                lane.kept.eq(transposed),
+                lane.kept.eq(kept1),
                 lane.add.eq(add3),
                 lane.clear.eq(clear),
                 converter.products[i].eq(lane.product),
@@ -141,7 +141,6 @@ class EmulatedTile(wiring.Component):
 
         self._control(
             m,
-            op=op,
             host=host,
             room=converter.room,
             ended=converter.ended,
@@ -194,7 +193,7 @@ class EmulatedTile(wiring.Component):
                 ]
         return active, row
 
-    def _control(self, m: Module, *, op, host, room, ended, settled, last_row, last_col, drive_row, ask_row, ask_column) -> None:
+    def _control(self, m: Module, *, host, room, ended, settled, last_row, last_col, drive_row, ask_row, ask_column) -> None:
         """Say what happens in each cycle of a command."""
 
         def stop_if_aborted() -> None:

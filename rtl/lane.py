@@ -124,10 +124,10 @@ class Lane(wiring.Component):
         count1, count2 = Signal(signed(config.count_bits)), Signal(signed(config.count_bits))
         held, factor1 = Signal.like(self.drive), Signal(signed(16))
         factor2, product = Signal.like(factor1), Signal(signed(16 + config.cell_bits), reset_less=True)
-        up2 = ~count2[-1]
-        m.d.pulse += [count1.eq(self.count), count2.eq(count1)]
+        up2, size2 = ~count2[-1], Signal.like(self.size)
+        m.d.pulse += [count1.eq(self.count), count2.eq(count1), size2.eq(abs(count1))]
         m.d.sync += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
-        m.d.comb += [self.size.eq(abs(count2)), self.product.eq(product), factor1.eq(Mux(self.kept & ~self.keep, held, self.drive))]
+        m.d.comb += [self.size.eq(size2), self.product.eq(product), factor1.eq(Mux(self.kept & ~self.keep, held, self.drive))]
         with m.If(self.keep):
             m.d.sync += held.eq(self.drive)
         with m.Elif(self.clear):

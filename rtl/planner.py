@@ -156,7 +156,7 @@ class Planner(wiring.Component):
             m.d.sync += [full.eq(0), cols_left.eq(0), rows_left.eq(0), to_give.eq(0)]
 
         states = [Signal(32, init=1, name=f"state_{i}") for i in range(lanes)]
-        host_write, host_lane = Signal(lanes), self.host.addr[: max((lanes - 1).bit_length(), 1)]
+        host_write, host_lane = Signal(lanes), Signal(range(max(lanes, 2)))
         advance = full[1] & move
         fresh, planned_negative = Signal(), Signal(lanes)
         m.d.sync += fresh.eq(accept)  # the first column word is four cycles behind the command
@@ -204,13 +204,15 @@ class Planner(wiring.Component):
             self.cmd.ready.eq(self.settled & ~self.clear),
         ]
 
-        # Host: the answer comes with the third cycle, a group of lanes having been chosen from in the second.
+        # Host: the lane is there in the second cycle, a word of its group in the third, the answer in the fourth.
         good = (self.host.addr < lanes) & self.settled
         groups = [Signal(32, name="group", reset_less=True) for _ in range(0, lanes, GROUP)]
-        chosen = Signal()
+        asked, chosen = Signal(), Signal()
         m.d.sync += [
-            chosen.eq(self.host.request & ~chosen & ~self.host.ack),
+            asked.eq(self.host.request & ~asked & ~chosen & ~self.host.ack),
+            chosen.eq(asked),
             self.host.ack.eq(chosen),
+            host_lane.eq(self.host.addr),
             self.host.error.eq(~good),
             host_write.eq(Mux(chosen & self.host.write & good, Const(1, lanes) << host_lane, 0)),
             *(group.eq(Array(states[k * GROUP :][:GROUP])[host_lane % GROUP]) for k, group in enumerate(groups)),
