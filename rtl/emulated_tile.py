@@ -54,10 +54,10 @@ class EmulatedTile(wiring.Component):
         host_active, host_row = self._connect_host(m, host, lanes, noise)
 
         # The command in work, and how far it is.
-        bank = Signal()
+        bank, transposed = Signal(), Signal()
         row, write_row, rows_left = Signal(range(config.rows)), Signal(range(config.rows)), Signal(range(config.tile_rows + 1))
         column, cols_left = Signal(range(config.tile_cols)), Signal(range(config.tile_cols + 1))
-        transposed, last_row, last_col = Signal(), rows_left == 1, cols_left == 1
+        last_row, last_col = rows_left == 1, cols_left == 1
         accept, take_drive, take_counts = (s.valid & s.ready for s in (self.cmd, self.drive, self.counts))
         drive_row, ask_row, ask_column, pulse = Signal(), Signal(), Signal(), Signal(STAGES + 1)
         next_row, next_column = drive_row | ask_row | take_counts, ask_column | (take_drive & transposed)
