@@ -32,7 +32,7 @@ class _Tile(Harness):
             m,
             self.signal("driving") == (rows | columns),
             self.signal("pulsing") == pulses,
-            self.signal("transposed") == (op == Op.READT),
+            (fsm.state == fsm.encoding["IDLE"]) | (self.signal("transposed") == (op == Op.READT)),
             ~rows | (op == Op.READ),
             ~columns | (op == Op.READT),
             ~pulses | (op == Op.PULSE),

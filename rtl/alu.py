@@ -55,7 +55,9 @@ class Scales(wiring.Component):
         asked, address = Signal(), Signal.like(host.addr)
         with m.If(asked & host.write):
             m.d.sync += words[address].eq(host.w_data)
-        m.d.sync += [asked.eq(host.request & ~asked & ~host.ack), address.eq(host.addr)]
+        with m.If(host.request):
+            m.d.sync += address.eq(host.addr)
+        m.d.sync += asked.eq(host.request & ~asked & ~host.ack)
         m.d.sync += [host.ack.eq(asked), host.r_data.eq(words[address])]
         return m
 

@@ -12,7 +12,7 @@ from firmware_py.registers import Counter
 
 from .alu import Scales
 from .ledger import ledger_members
-from .ports import HostPort
+from .ports import HostPort, answer
 
 __all__ = ["Books", "Counters", "ResultRing"]
 
@@ -64,10 +64,8 @@ class ResultRing(wiring.Component):
             *(byte.eq(self.result) for byte in w.data),
             w.en.eq(self.en << self.index[:2]),
             r.addr.eq(self.host.addr),
-            r.en.eq(1),
-            self.host.r_data.eq(r.data),
         ]
-        m.d.sync += [self.host.ack.eq(self.host.request & ~self.host.ack), self.host.error.eq(~inside | self.host.write)]
+        answer(m, self.host, r.data, ~inside | self.host.write)
         return m
 
 

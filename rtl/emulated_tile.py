@@ -51,7 +51,7 @@ class EmulatedTile(wiring.Component):
         wiring.connect(m, wiring.flipped(self.host), host.bus)
         wiring.connect(m, converter.sense, wiring.flipped(self.sense))
         noise = ReadNoise() if config.read_noise else None
-        host_active, host_row = self._connect_host(m, host, lanes, noise)
+        host_row = self._connect_host(m, host, lanes, noise)
 
         # The command in work, and how far it is.
         bank, transposed = Signal(), Signal()
@@ -62,18 +62,18 @@ class EmulatedTile(wiring.Component):
         drive_row, ask_row, ask_column, pulse = Signal(), Signal(), Signal(), Signal(STAGES + 1)
         next_row, next_column = drive_row | ask_row | take_counts, ask_column | (take_drive & transposed)
         done, cmd = self.completion.payload, self.cmd.payload
-        with m.If(accept):
+        # While idle, whatever is offered: that is quicker than to tell a command.
+        with m.If(host.idle):
             first = cmd.tile * config.tile_rows + cmd.row0
             m.d.sync += [transposed.eq(cmd.op == Op.READT), bank.eq(cmd.bank), done.tag.eq(cmd.tag), done.status.eq(Status.OK)]
-            m.d.sync += [row.eq(first), write_row.eq(first), rows_left.eq(cmd.rows), column.eq(cmd.col0), cols_left.eq(cmd.cols)]
+            m.d.sync += [row.eq(Mux(host.free, first, host_row)), write_row.eq(first), rows_left.eq(cmd.rows)]
+            m.d.sync += [column.eq(cmd.col0), cols_left.eq(cmd.cols)]
         with m.If(next_row):
             m.d.sync += [row.eq(row + 1), rows_left.eq(rows_left - 1)]
         with m.If(next_column):
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
         with m.If(pulse[STAGES - 1]):
             m.d.sync += write_row.eq(write_row + 1)
-        with m.If(host_active):
-            m.d.sync += row.eq(host_row)
         write_at = Signal.like(write_row)
         m.d.sync += write_at.eq(Mux(pulse[STAGES - 1], write_row, host_row))
 
@@ -153,8 +153,8 @@ class EmulatedTile(wiring.Component):
         )
         return m
 
-    def _connect_host(self, m: Module, host: TileHost, lanes: list[Lane], noise: ReadNoise | None) -> tuple[Signal, Signal]:
-        """Lead the host's strobes to the lanes and the read noise, and back what they hold; return its turn and row.
+    def _connect_host(self, m: Module, host: TileHost, lanes: list[Lane], noise: ReadNoise | None) -> Signal:
+        """Lead the host's strobes to the lanes and the read noise, and back what they hold; return its row.
 
         All that goes far is a cycle late.
         """
@@ -164,7 +164,7 @@ class EmulatedTile(wiring.Component):
             m.d.sync += register.eq(value)
             return register
 
-        active, row, w_data, root_at = (late(v) for v in (host.active, host.row, self.host.w_data, host.root_at))
+        row, w_data, root_at = (late(v) for v in (host.row, self.host.w_data, host.root_at))
         state, root = late(host.write_state), late(host.write_root)
         # A row has one register more to go through.
         cell, spread = late(late(host.write_cell)), late(late(host.write_spread))
@@ -191,7 +191,7 @@ class EmulatedTile(wiring.Component):
                     lane.root_at.eq(root_at),
                     host.states[i].eq(lane.state),
                 ]
-        return active, row
+        return row
 
     def _control(self, m: Module, *, host, room, ended, settled, last_row, last_col, drive_row, ask_row, ask_column) -> None:
         """Say what happens in each cycle of a command."""

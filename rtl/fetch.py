@@ -12,7 +12,7 @@ from firmware_py.config import Config
 from firmware_py.isa import FIELDS, INSTRUCTION_BITS, LEGAL, REGION_WORDS, SCALE_LOG2_MAX, Function, Op
 from firmware_py.registers import Fault
 
-from .ports import HostPort, Operand
+from .ports import HostPort, Operand, answer
 
 __all__ = ["Fetch", "decoded_layout"]
 
@@ -69,7 +69,7 @@ class Fetch(wiring.Component):
     Reading one instruction takes six cycles and goes on while the one before executes; a NEXT takes three and is fetched through. Fetching
     stops at END and at an instruction that is none; such a one is handed over with its fault code and takes effect when its turn comes.
 
-    The host's accesses take two cycles. A write makes what was fetched ahead of a waiting NEXT stale: it is then fetched again.
+    The host's accesses take three cycles. A write makes what was fetched ahead of a waiting NEXT stale: it is then fetched again.
 
     Parameters
     ----------
@@ -126,8 +126,7 @@ class Fetch(wiring.Component):
                 r.en.eq(host.request | fetching),
             ]
             halves.append(r.data)
-        m.d.comb += host.r_data.eq(Mux(host.addr[0], halves[1], halves[0]))
-        m.d.sync += [host.ack.eq(host.request & ~host.ack), host.error.eq(~inside)]
+        answer(m, host, Mux(host.addr[0], halves[1], halves[0]), ~inside)
 
         word = Cat(halves)
         field = {name: word[low : low + width] for name, (low, width) in FIELDS.items()}
@@ -211,9 +210,8 @@ class Fetch(wiring.Component):
             w.en.eq(host.request & host.write & inside),
             r.addr.eq(Mux(host.request, host.addr, address)),
             r.en.eq(1),
-            host.r_data.eq(r.data),
         ]
-        m.d.sync += [host.ack.eq(host.request & ~host.ack), host.error.eq(~inside)]
+        answer(m, host, r.data, ~inside)
         return r.data
 
     def _decode(self, m: Module, o, field, region, vector, pc, known, listed) -> None:

@@ -176,10 +176,9 @@ class LeanTile(wiring.Component):
 
         # Stage 0 is in the cycle that takes or asks.
         drive1, first1, pulse, asked, column1 = Signal(), Signal(), Signal(3), Signal(5), Signal.like(column)
-        row1, row2, written = Signal.like(row), Signal.like(row), Signal(config.tile_cols)
+        row1, row2 = Signal.like(row), Signal.like(row)
         m.d.comb += pulse[0].eq(take_counts)
         m.d.sync += [pulse[1:].eq(pulse[:-1]), drive1.eq(take_drive & ~transposed), row1.eq(row), row2.eq(row1)]
-        m.d.sync += written.eq(host.write_cell)
         with m.If(accept):
             m.d.sync += first1.eq(1)
         with m.Elif(drive1):
@@ -202,7 +201,7 @@ class LeanTile(wiring.Component):
                 lane.en.eq(drive1 | pulse[1] | host.active | (readout & (transposed | (column1 == i)))),
                 lane.write_row.eq(Mux(pulse[2], row2, host.row)),
                 lane.write.eq(pulse[2]),
-                lane.host.eq(written[i]),
+                lane.host.eq(host.write_cell[i]),
                 host.cells[i].eq(lane.cell),
             ]
 

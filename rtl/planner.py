@@ -125,7 +125,7 @@ class Planner(wiring.Component):
         size_column0, negative_column0, column0, loading0 = Signal(config.vector_bits), Signal(), Signal.like(column), Signal()
         product1, negative_column1, column1, loading1 = Signal(config.vector_bits + 16), Signal(), Signal.like(column), Signal()
         rounded2, negative_column2, column2, loading2 = Signal(config.vector_bits + 17), Signal(), Signal.like(column), Signal()
-        planned = Mux(rounded2 >= PLANNED_MAX + 1, PLANNED_MAX, rounded2)
+        planned = Mux(rounded2[PLANNED_MAX.bit_length() :].any(), PLANNED_MAX, rounded2)
         m.d.comb += self.i_column.ready.eq(cols_left != 0)
         m.d.sync += Cat(loading0, loading1, loading2).eq(Mux(self.clear, 0, Cat(take_column, loading0, loading1)))
         m.d.sync += [product1.eq(size_column0 * mantissa), negative_column1.eq(negative_column0), column1.eq(column0)]
@@ -205,16 +205,17 @@ class Planner(wiring.Component):
         ]
 
         # Host: the lane is there in the second cycle, a word of its group in the third, the answer in the fourth.
-        good = (self.host.addr < lanes) & self.settled
+        inside, writes = Signal(), Signal()
+        with m.If(self.host.request):
+            m.d.sync += [host_lane.eq(self.host.addr), inside.eq(self.host.addr < lanes), writes.eq(self.host.write)]
         groups = [Signal(32, name="group", reset_less=True) for _ in range(0, lanes, GROUP)]
         asked, chosen = Signal(), Signal()
         m.d.sync += [
             asked.eq(self.host.request & ~asked & ~chosen & ~self.host.ack),
             chosen.eq(asked),
             self.host.ack.eq(chosen),
-            host_lane.eq(self.host.addr),
-            self.host.error.eq(~good),
-            host_write.eq(Mux(chosen & self.host.write & good, Const(1, lanes) << host_lane, 0)),
+            self.host.error.eq(~(inside & self.settled)),
+            host_write.eq(Mux(chosen & writes & inside & self.settled, Const(1, lanes) << host_lane, 0)),
             *(group.eq(Array(states[k * GROUP :][:GROUP])[host_lane % GROUP]) for k, group in enumerate(groups)),
             self.host.r_data.eq(Array(groups)[host_lane // GROUP]),
         ]

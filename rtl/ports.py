@@ -1,12 +1,12 @@
 """Small interfaces that the blocks of the core share."""
 
-from amaranth.hdl import signed
+from amaranth.hdl import Module, Signal, ValueLike, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from firmware_py.config import Config
 
-__all__ = ["HostPort", "Operand", "StorePort", "element_layout"]
+__all__ = ["HostPort", "Operand", "StorePort", "answer", "element_layout"]
 
 
 class HostPort(wiring.Signature):
@@ -32,6 +32,12 @@ class HostPort(wiring.Signature):
                 "error": In(1),
             }
         )
+
+
+def answer(m: Module, host, word: ValueLike, error: ValueLike) -> None:
+    """Answer the host in the third cycle of an access, through a register, with the word that a memory gives in the second."""
+    fetched = Signal()
+    m.d.sync += [fetched.eq(host.request & ~fetched & ~host.ack), host.ack.eq(fetched), host.r_data.eq(word), host.error.eq(error)]
 
 
 class StorePort(wiring.Signature):

@@ -36,11 +36,12 @@ class TileHost(wiring.Component):
     idle
         No command is in work; `free` says that one may be taken.
     active, row, root_at
-        Cycle in which the lanes' memories are the host's, and the addresses.
+        An access begins, and its addresses in the lanes' memories, which are the host's while `free` is low.
     write_cell, write_spread, write_state
-        One strobe a lane, with `bus.w_data`; `write_root` is for all of them, `write_read` for a bank of the read stream, `bank`.
+        One strobe a lane, with `bus.w_data`, a cycle after `active`; `write_root` is for all of them, `write_read` for a bank of the
+        read stream, `bank`.
     cells, spreads, states, root, read_states
-        What is read, a cycle before `LATENCY` cycles after `active`: a register is behind each group of lanes.
+        What is read, within `LATENCY` - 1 cycles of `active`: a register is behind each group of lanes.
     parameters
         Device parameters but for the noise table.
     """
@@ -142,6 +143,7 @@ class TileHost(wiring.Component):
 
         # Writing.
         write, chosen = Signal(), Const(1, lanes) << lane
+        m.d.sync += write.eq(0)
         with m.If(write):
             with m.Switch(chosen_window):
                 with m.Case(Window.CELLS - Window.CELLS):
@@ -170,8 +172,8 @@ class TileHost(wiring.Component):
                 with m.If(self.idle & good):
                     m.next = "ACCESS"
             with m.State("ACCESS"):
-                m.d.comb += [self.active.eq(1), write.eq(writes)]
-                m.d.sync += waiting.eq(LATENCY)
+                m.d.comb += self.active.eq(1)
+                m.d.sync += [waiting.eq(LATENCY), write.eq(writes)]
                 m.next = "PICK"
             with m.State("PICK"):
                 m.d.sync += [read.eq(picked), waiting.eq(waiting - 1)]

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from firmware_py.config import Config
 
-from .ports import HostPort, Operand, element_layout
+from .ports import HostPort, Operand, answer, element_layout
 
 __all__ = ["Magnitudes", "MagnitudesSignature", "ReadPort", "VectorMemory"]
 
@@ -64,9 +64,7 @@ class VectorMemory(wiring.Component):
             if name == "copy_a":
                 with m.If(host.request):
                     m.d.comb += [r.addr.eq(host.addr), r.en.eq(1)]
-                m.d.sync += host.r_data.eq(r.data)
-        fetched = Signal()
-        m.d.sync += [fetched.eq(host.request & ~fetched & ~host.ack), host.ack.eq(fetched), host.error.eq(~inside)]
+                answer(m, host, r.data, ~inside)
         return m
 
 
