@@ -11,7 +11,7 @@ from .lane import STAGES, Lane
 from .resting import resting_domain
 from .tile import Status, TileSignature
 from .tile_host import TileHost
-from .trees import sum_tree
+from .trees import GROUP, sum_tree
 
 __all__ = ["EmulatedTile"]
 
@@ -55,7 +55,7 @@ class EmulatedTile(wiring.Component):
 
         # The command in work, and how far it is.
         bank, transposed = Signal(), Signal()
-        row, write_row, rows_left = Signal(range(config.rows)), Signal(range(config.rows)), Signal(range(config.tile_rows + 1))
+        rows_left = Signal(range(config.tile_rows + 1))
         column, cols_left = Signal(range(config.tile_cols)), Signal(range(config.tile_cols + 1))
         last_row, last_col = rows_left == 1, cols_left == 1
         accept, take_drive, take_counts = (s.valid & s.ready for s in (self.cmd, self.drive, self.counts))
@@ -63,19 +63,27 @@ class EmulatedTile(wiring.Component):
         next_row, next_column = drive_row | ask_row | take_counts, ask_column | (take_drive & transposed)
         done, cmd = self.completion.payload, self.cmd.payload
         # While idle, whatever is offered: that is quicker than to tell a command.
+        first = cmd.tile * config.tile_rows + cmd.row0
         with m.If(host.idle):
-            first = cmd.tile * config.tile_rows + cmd.row0
             m.d.sync += [transposed.eq(cmd.op == Op.READT), bank.eq(cmd.bank), done.tag.eq(cmd.tag), done.status.eq(Status.OK)]
-            m.d.sync += [row.eq(Mux(host.free, first, host_row)), write_row.eq(first), rows_left.eq(cmd.rows)]
-            m.d.sync += [column.eq(cmd.col0), cols_left.eq(cmd.cols)]
+            m.d.sync += [rows_left.eq(cmd.rows), column.eq(cmd.col0), cols_left.eq(cmd.cols)]
         with m.If(next_row):
-            m.d.sync += [row.eq(row + 1), rows_left.eq(rows_left - 1)]
+            m.d.sync += rows_left.eq(rows_left - 1)
         with m.If(next_column):
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
-        with m.If(pulse[STAGES - 1]):
-            m.d.sync += write_row.eq(write_row + 1)
-        write_at = Signal.like(write_row)
-        m.d.sync += write_at.eq(Mux(pulse[STAGES - 1], write_row, host_row))
+        # Each group of lanes counts its rows itself: one register for all memories would be too far from most of them.
+        row, write_row, write_at = (
+            [Signal(range(config.rows), name=f"{name}_{i}") for i in range(0, config.tile_cols, GROUP)]
+            for name in ("row", "write_row", "write_at")
+        )
+        for read, write, at in zip(row, write_row, write_at, strict=True):
+            with m.If(host.idle):
+                m.d.sync += [read.eq(Mux(host.free, first, host_row)), write.eq(first)]
+            with m.If(next_row):
+                m.d.sync += read.eq(read + 1)
+            with m.If(pulse[STAGES - 1]):
+                m.d.sync += write.eq(write + 1)
+            m.d.sync += at.eq(Mux(pulse[STAGES - 1], write, host_row))
 
         # What a command wants is said by a bit of its own: from there it is a long way back to the vectors.
         driving, pulsing, reads = Signal(), Signal(), Signal()
@@ -102,8 +110,8 @@ class EmulatedTile(wiring.Component):
         for i, lane in enumerate(lanes):
             m.d.comb += [
                 lane.parameters.eq(host.parameters),
-                lane.row.eq(row),
-                lane.write_row.eq(write_at),
+                lane.row.eq(row[i // GROUP]),
+                lane.write_row.eq(write_at[i // GROUP]),
                 lane.pulse.eq(pulse),
                 lane.count.eq(self.counts.payload[i]),
                 lane.drive.eq(drive1),

@@ -122,7 +122,13 @@ class TileHost(wiring.Component):
             m.d.sync += [near.eq(Array(words[i * GROUP :][:GROUP])[lane % GROUP]) for i, near in enumerate(groups)]
             return Array(groups)[lane // GROUP]
 
-        read, picked = Signal(32), Signal(32)
+        read, picked, own = Signal(32), Signal(32), Signal(32)
+        with m.Switch(parameter_at):
+            for parameter in registers:
+                with m.Case(parameter):
+                    m.d.sync += own.eq(self.parameters[parameter.name.lower()])
+            with m.Default():
+                m.d.sync += own.eq(Mux(in_table, self.root, 0))
         with m.If(window(Window.CELLS)):
             cell = Signal(signed(config.cell_bits))
             m.d.comb += [cell.eq(near(self.cells)), picked.eq(cell)]
@@ -134,12 +140,7 @@ class TileHost(wiring.Component):
                 with m.If(of_writes):
                     m.d.comb += picked.eq(near(self.states))
         with m.Else():
-            with m.Switch(parameter_at):
-                for parameter in registers:
-                    with m.Case(parameter):
-                        m.d.comb += picked.eq(self.parameters[parameter.name.lower()])
-                with m.Default():
-                    m.d.comb += picked.eq(Mux(in_table, self.root, 0))
+            m.d.comb += picked.eq(own)
 
         # Writing.
         write, chosen = Signal(), Const(1, lanes) << lane
