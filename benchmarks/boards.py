@@ -8,6 +8,7 @@ import sys
 
 from rich.progress import Progress
 
+from firmware_py.device import device_for
 from gateware.board_page import REFERENCE, RUNS
 from gateware.boards import BOARDS, Board
 from host.settings import Settings
@@ -15,13 +16,11 @@ from host.training import Trainer
 from host.urls import open_board
 
 EPOCHS = 5
-DEVICES = {"ideal": "ideal", "linear_step": "ecram"}
-"""What is trained on, by the device that a bitstream can emulate."""
 
 
 def train(url: str, board: Board) -> dict[str, object]:
     """Train on a virtual or golden board of a real board's configuration; return what it came to."""
-    settings = Settings(layers=REFERENCE, dataset="digits", lr=0.5, device=DEVICES[board.config.device.name.lower()])
+    settings = Settings(layers=REFERENCE, dataset="digits", lr=0.5, device=device_for(board.config).name)
     with open_board(url, config=board.config) as opened:
         trainer = Trainer(opened, settings, EPOCHS)
         trainer.run()

@@ -113,7 +113,8 @@ class Device:
             )
         if (self.step_spread or self.bound_spread or self.stuck) and not config.spread:
             raise ValueError(
-                f"Device {self.name} has cell-to-cell spread, and this board has no spread words. Choose a device without spread"
+                f"Device {self.name} has cell-to-cell spread, and this board has no spread words. "
+                "Choose a device without spread, such as ecram-uniform"
             )
         if config.lean and (self.bound_up, self.bound_down) != (1.0, -1.0):
             raise ValueError(f"Device {self.name} has bounds of its own, and this board's are fixed. Choose bound_up 1 and bound_down -1")
@@ -269,21 +270,24 @@ def update(g, count, spread, noise, shared, cell_has_spread):
     return g if stays else moved
 
 
+_ECRAM = Device(
+    name="ecram",
+    dw_min=0.002,
+    bound_up=1.17,
+    bound_down=-0.83,
+    slope_up=0.115,
+    slope_down=0.509,
+    write_noise=0.3,
+    step_spread=0.1,
+    bound_spread=0.05,
+)
+
 PRESETS = {
     d.name: d
     for d in (
         Device(name="ideal"),
-        Device(
-            name="ecram",
-            dw_min=0.002,
-            bound_up=1.17,
-            bound_down=-0.83,
-            slope_up=0.115,
-            slope_down=0.509,
-            write_noise=0.3,
-            step_spread=0.1,
-            bound_spread=0.05,
-        ),
+        _ECRAM,
+        replace(_ECRAM, name="ecram-uniform", step_spread=0.0, bound_spread=0.0),
         Device(
             name="ecram-mo",
             dw_min=2.82e-4,
@@ -297,4 +301,12 @@ PRESETS = {
         ),
     )
 }
-"""Devices by name: ideal (1000 states), ECRAM of Li (IEDM 2018) and metal-oxide ECRAM (IEDM 2019), with the field's usual figures."""
+"""Devices by name: ideal (1000 states), ECRAM of Li (IEDM 2018), the same with all cells alike, and metal-oxide ECRAM (IEDM 2019), with the
+field's usual figures."""
+
+
+def device_for(config: Config) -> Device:
+    """Return the ECRAM of Li with as much of it as a board can carry."""
+    if config.device is DeviceKind.IDEAL:
+        return PRESETS["ideal"]
+    return PRESETS["ecram" if config.spread else "ecram-uniform"]

@@ -1,10 +1,12 @@
 """The device model against the formulas that its parameters stand for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from firmware_py.config import DEFAULT, IDEAL
-from firmware_py.device import PRESETS, Device, quantise_cells, shared_words, update, with_values, write_noise
+from firmware_py.device import PRESETS, Device, device_for, quantise_cells, shared_words, update, with_values, write_noise
 from firmware_py.streams import draws
 
 LSB = 1 << DEFAULT.cell_frac
@@ -99,5 +101,12 @@ def test_devices_say_what_is_wrong(values: dict[str, float], text: str) -> None:
 def test_a_board_without_the_model_refuses_the_device() -> None:
     with pytest.raises(ValueError, match="Device ecram needs a tile with the linear-step model"):
         PRESETS["ecram"].tile_words(IDEAL)
+    with pytest.raises(ValueError, match=r"no spread words. Choose a device without spread, such as ecram-uniform"):
+        PRESETS["ecram"].tile_words(replace(DEFAULT, spread=0))
     with pytest.raises(ValueError, match="with these slopes dw_min must be at most"):
         with_values(PRESETS["ecram"], dw_min=0.05, write_noise=0).tile_words(DEFAULT)
+
+
+@pytest.mark.parametrize("config", [DEFAULT, replace(DEFAULT, spread=0), IDEAL])
+def test_a_board_carries_the_device_that_is_for_it(config) -> None:
+    device_for(config).check(config)

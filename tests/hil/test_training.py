@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from firmware_py.compiler import SCHEDULES, compile_network
-from firmware_py.config import DeviceKind
-from firmware_py.device import PRESETS
+from firmware_py.device import device_for
 from firmware_py.network import Network
 from firmware_py.registers import State
 from host.settings import Settings
@@ -17,10 +16,6 @@ pytestmark = pytest.mark.hil
 
 SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "steps", "cycles", "pulses_up", "pulses_down", "pulses_clipped")
 IRIS = Settings(layers="4-5-3", dataset="iris", lr=0.5)
-
-
-def device_of(board):
-    return "ideal" if board.config.device is DeviceKind.IDEAL else "ecram"
 
 
 def results_of(pair, settings, epochs=2):
@@ -45,12 +40,12 @@ def test_the_board_says_what_it_is(pair):
 def test_every_schedule_ends_with_the_golden_bits(pair, schedule, stochastic):
     config = pair[0].config
     program = compile_network(Network.parse("20-11-5"), config, schedule, stochastic=stochastic)
-    found = check(pair, program, PRESETS[device_of(pair[0])], lr=1.0, seed=3)
+    found = check(pair, program, device_for(pair[0].config), lr=1.0, seed=3)
     assert found["counters"]["CYCLES"] == 40 * program.cycles_per_step
 
 
 def test_training_ends_with_the_golden_bits(pair):
-    golden, real = results_of(pair, replace(IRIS, device=device_of(pair[0])))
+    golden, real = results_of(pair, replace(IRIS, device=device_for(pair[0].config).name))
     assert real == golden
     assert real["steps"] > 0
 
