@@ -136,7 +136,7 @@ BOARDS = {
                 tiles=8,
                 spread=0,
                 acc_bits=26,
-                store_words=16384,
+                store_words=28672,
             ),
             fits=("784-128-10", "64-32-10"),
             loader=_ULX3S_LOADER,
