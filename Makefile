@@ -14,7 +14,7 @@ help:
 	@echo "make table   the table of learning results in docs"
 	@echo "make boards  train the digits on the virtual board of each board's configuration, for the table in docs"
 	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one; ARGS=--quick: synthesis only)"
-	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model"
+	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model (some minutes)"
 	@echo "make formal  prove the properties of docs/proofs.md (some minutes; ARGS=--quick: the quick ones)"
 	@echo "make clean   remove builds and the environment"
 
@@ -42,7 +42,7 @@ budgets: .venv/installed-build
 	$(BIN)/python -m gateware.budgets $(ARGS) $(BOARDS)
 
 gatesim: .venv/installed-dev
-	$(BIN)/python -m pytest -s tests/test_gatesim.py cocotb_tests/test_gates.py $(ARGS)
+	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_gatesim.py cocotb_tests/test_gates.py $(ARGS)
 
 formal: .venv/installed-build
 	$(BIN)/python -m formal $(ARGS)

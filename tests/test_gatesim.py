@@ -30,6 +30,7 @@ def result_of(board, settings):
 
 
 @pytest.mark.skipif(tools_missing() is not None, reason=tools_missing() or "")
+@pytest.mark.slow
 def test_the_netlist_trains_xor_with_the_golden_bits(xor):
     with VirtualBoard(build(), line="pty") as running, open_board(running.url) as gates:
         assert gates.config == GATES
