@@ -4,7 +4,7 @@ from dataclasses import replace
 from unittest import mock
 
 import pytest
-from amaranth.hdl import Module, Value, signed
+from amaranth.hdl import Array, Module, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -18,7 +18,7 @@ from rtl.ports import HostPort, Operand, element_layout
 from rtl.samples import Samples
 from rtl.vectors import Magnitudes, ReadPort, VectorMemory
 
-CONFIG = replace(DEFAULT, vector_words=64, page_bytes=32, store_words=64, order_depth=16)
+CONFIG = replace(DEFAULT, vector_words=64, page_bytes=32, store_words=72, order_depth=16)
 
 
 class PortOnMemory(wiring.Component):
@@ -85,7 +85,8 @@ BLOCKS = {
 
 def _run(block, run, pause, **arguments):
     component, bench = BLOCKS[block]
-    run(component(CONFIG), bench, config=CONFIG.to_words(), block=block.removeprefix("lean "), pause=pause, **arguments)
+    with mock.patch("gateware.store.BANK_BITS", 4):  # several banks
+        run(component(CONFIG), bench, config=CONFIG.to_words(), block=block.removeprefix("lean "), pause=pause, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,7 @@ def _always_first(condition, then, otherwise):
         ("lean magnitudes", "rtl.lean_magnitudes.Mux", _always_first),
         ("samples", "rtl.samples.Mux", _always_first),
         ("samples", "gateware.store.Mux", _always_first),
+        ("samples", "gateware.store.Array", lambda words: Array([words[0]] * len(words))),  # always the first bank
     ],
 )
 def test_broken(block, what, variant):

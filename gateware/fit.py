@@ -22,6 +22,7 @@ from rtl.ledger import ring_at
 
 from .boards import Board
 from .microcode import DATA_BYTES, PROGRAM_WORDS
+from .store import bank_depths
 
 __all__ = ["REPORTS", "brams", "dsps", "estimate", "fit", "luts"]
 
@@ -53,7 +54,7 @@ def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
             (256, 8),
             (PROGRAM_WORDS, 16),
             (DATA_BYTES, 8),
-            *([(c.store_words, 32)] if store else []),
+            *([(depth, 32) for depth in bank_depths(c)] if store else []),
         ]
     full = c.device is not DeviceKind.IDEAL
     lane = [(c.rows, c.cell_bits)] + [(c.rows, 8)] * c.spread + [(c.pulse_max + 1, 16)] * full
@@ -71,7 +72,7 @@ def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
         (c.page_bytes // 2, 32),
         (c.order_depth, 16),
         *[(256, 8)] * 3,
-        *([(c.store_words, 32)] if store else []),
+        *([(depth, 32) for depth in bank_depths(c)] if store else []),
     ]
 
 

@@ -91,6 +91,8 @@ class Converter(wiring.Component):
         To and from `ReadNoise`.
     ended
         The word of `last` is offered in the next cycle.
+    busy
+        Words are under way, or offered.
     """
 
     def __init__(self, config: Config) -> None:
@@ -108,6 +110,7 @@ class Converter(wiring.Component):
                 "noise": In(NUMBER),
                 "sense": Out(stream.Signature(sense_layout(config))),
                 "ended": Out(1),
+                "busy": Out(1),
             }
         )
 
@@ -152,7 +155,7 @@ class Converter(wiring.Component):
         ]
 
         left = Signal(range(FIFO_DEPTH + 1), init=FIFO_DEPTH)
-        m.d.comb += self.room.eq(left != 0)
+        m.d.comb += [self.room.eq(left != 0), self.busy.eq(left != FIFO_DEPTH)]
         m.d.sync += left.eq(left - (self.ask_row | self.ask_column) + (self.sense.valid & self.sense.ready))
         return m
 

@@ -1,6 +1,6 @@
 """The digital twin of a crossbar: every tile of the board in on-chip memory, one lane a column, one row a cycle."""
 
-from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value, ValueLike
+from amaranth.hdl import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal, Value, ValueLike
 from amaranth.lib import wiring
 
 from firmware_py.config import Config, DeviceKind
@@ -43,8 +43,8 @@ class EmulatedTile(wiring.Component):
         m = Module()
         config = self._config
 
-        m.submodules.host = host = TileHost(config)
-        m.submodules.converter = converter = ResetInserter(self.abort)(Converter(config))
+        m.submodules.host = host = DomainRenamer("host")(TileHost(config))
+        m.submodules.converter = converter = ResetInserter({"convert": self.abort})(DomainRenamer("convert")(Converter(config)))
         lanes = [Lane(config) for _ in range(config.tile_cols)]
         for i, lane in enumerate(lanes):
             m.submodules[f"lane_{i}"] = lane
@@ -99,14 +99,18 @@ class EmulatedTile(wiring.Component):
         with m.If(self.abort | (take_counts & last_row)):
             m.d.sync += pulsing.eq(0)
 
-        # Stage 0 is in the cycle that takes or asks; the lanes do the rest.
+        # Stage 0 is in the cycle that takes or asks; the lanes do the rest. Each part has its clock while something is under way in it.
         drive1, keep1, kept1, clear = Signal.like(self.drive.payload), Signal(config.tile_cols), Signal(), Signal()
-        add1, add2, add3 = Signal(), Signal(), Signal()
+        add1, add2, add3, moving = Signal(), Signal(), Signal(), Signal(3)
         m.d.comb += pulse[0].eq(take_counts)
-        resting_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any())
-        m.d.sync += [pulse[1:].eq(pulse[:-1]), drive1.eq(self.drive.payload), clear.eq(accept)]
-        m.d.sync += [add1.eq(drive_row & ~transposed), add2.eq(add1), add3.eq(add2)]
-        m.d.sync += [keep1.eq(Mux(take_drive & transposed, 1 << column, 0)), kept1.eq(transposed)]
+        m.d.sync += [pulse[1:].eq(pulse[:-1]), moving.eq(Cat(next_row | take_drive | accept, moving))]
+        resting_domain(m, platform, "host", awake=self.host.request | ~host.free)
+        resting_domain(m, platform, "cells", awake=next_row | take_drive | accept | moving.any() | ~host.free)
+        resting_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any() | ~host.free)
+        resting_domain(m, platform, "convert", awake=ask_row | ask_column | converter.busy | self.abort)
+        m.d.cells += [drive1.eq(self.drive.payload), clear.eq(accept)]
+        m.d.cells += [add1.eq(drive_row & ~transposed), add2.eq(add1), add3.eq(add2)]
+        m.d.cells += [keep1.eq(Mux(take_drive & transposed, 1 << column, 0)), kept1.eq(transposed)]
         for i, lane in enumerate(lanes):
             m.d.comb += [
                 lane.parameters.eq(host.parameters),
@@ -169,7 +173,7 @@ class EmulatedTile(wiring.Component):
 
         def late(value: ValueLike) -> Signal:
             register = Signal(Value.cast(value).shape())
-            m.d.sync += register.eq(value)
+            m.d.host += register.eq(value)
             return register
 
         row, w_data, root_at = (late(v) for v in (host.row, self.host.w_data, host.root_at))

@@ -49,7 +49,8 @@ class Lane(wiring.Component):
     7       written
     ======  ==========================================
 
-    What only pulses need is in the clock domain `pulse`, which may rest while none passes.
+    The clock domain `cells` may rest while no row and no drive passes; `pulse`, with what only pulses need and all that the host writes,
+    while no pulse does; neither while the host has an access.
 
     Parameters
     ----------
@@ -114,10 +115,10 @@ class Lane(wiring.Component):
         par = self.parameters
 
         m.submodules.cells = cells = Memory(shape=signed(config.cell_bits), depth=config.rows, init=[])
-        cell_out, cell_in = cells.read_port(), cells.write_port()
+        cell_out, cell_in = cells.read_port(domain="cells"), cells.write_port(domain="pulse")
         m.d.comb += cell_out.addr.eq(self.row)
         # A large memory is half a cycle away; from here on the cell is a register.
-        m.d.sync += self.cell.eq(cell_out.data)
+        m.d.cells += self.cell.eq(cell_out.data)
 
         # The one multiplier of cells, in stage 2, serves drives and slopes. Multipliers lie far away: registers before and after them.
         # Registers have no enables: nets with thousands of ends are slow.
@@ -126,33 +127,33 @@ class Lane(wiring.Component):
         factor2, product = Signal.like(factor1), Signal(signed(16 + config.cell_bits), reset_less=True)
         up2, size2 = ~count2[-1], Signal.like(self.size)
         m.d.pulse += [count1.eq(self.count), count2.eq(count1), size2.eq(abs(count1))]
-        m.d.sync += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
+        m.d.cells += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
         m.d.comb += [self.size.eq(size2), self.product.eq(product), factor1.eq(Mux(self.kept & ~self.keep, held, self.drive))]
         with m.If(self.keep):
-            m.d.sync += held.eq(self.drive)
+            m.d.cells += held.eq(self.drive)
         with m.Elif(self.clear):
-            m.d.sync += held.eq(0)
+            m.d.cells += held.eq(0)
         if full:
             with m.If(self.pulse[1]):
                 m.d.comb += factor1.eq(Mux(count1[-1], par.slope_down, par.slope_up))
 
         total = Signal.like(self.total)
         m.d.comb += self.total.eq(Mux(self.add, (total + self.product)[: len(total)].as_signed(), total))
-        m.d.sync += total.eq(Mux(self.clear, 0, self.total))
+        m.d.cells += total.eq(Mux(self.clear, 0, self.total))
 
         # Spread: the step factor of stage 2, the bound offset of stages 3 and 4.
         factor = Const(1 << FACTOR_FRAC, FACTOR_FRAC + 1)
         stuck2, offset3 = Const(0, 1), Signal(signed(16))
         if config.spread:
             m.submodules.spreads = spreads = Memory(shape=unsigned(8), depth=config.rows, init=[])
-            spread_out, spread_in = spreads.read_port(), spreads.write_port()
+            spread_out, spread_in = spreads.read_port(domain="cells"), spreads.write_port(domain="pulse")
             m.d.comb += [
                 spread_out.addr.eq(self.row),
                 spread_in.addr.eq(self.write_row),
                 spread_in.data.eq(self.host_data),
                 spread_in.en.eq(self.host_spread),
             ]
-            m.d.sync += self.spread.eq(spread_out.data)
+            m.d.cells += self.spread.eq(spread_out.data)
             step_code, bound_code = self.spread[:4].as_signed(), self.spread[4:].as_signed()
             factor = ((1 << FACTOR_FRAC) + step_code * par.step_unit)[: FACTOR_FRAC + 1]
             stuck2 = bound_code == STUCK
@@ -214,12 +215,12 @@ class Lane(wiring.Component):
     def _noise(self, m: Module) -> Signal:
         """Write noise for stage 5: the lane's stream advances in stage 2, its number meets the root of the count in stage 4."""
         with m.If(self.host_state):
-            m.d.sync += self.state.eq(self.host_data)
+            m.d.pulse += self.state.eq(self.host_data)
         with m.Elif(self.pulse[2]):
-            m.d.sync += self.state.eq(xorshift(self.state))
+            m.d.pulse += self.state.eq(xorshift(self.state))
 
         m.submodules.roots = roots = Memory(shape=unsigned(16), depth=self._config.pulse_max + 1, init=[])
-        root_out, root_in = roots.read_port(), roots.write_port()
+        root_out, root_in = roots.read_port(domain="pulse"), roots.write_port(domain="pulse")
         m.d.comb += [
             root_out.addr.eq(Mux(self.pulse[2], self.size, self.root_at)),
             self.root.eq(root_out.data),
