@@ -143,7 +143,7 @@ def _machines(fragment: Fragment) -> list[Any]:
 def past(m: Module, value) -> Signal:
     """Return a value of the cycle before, zero in the first; not to be called under a condition."""
     value = Value.cast(value)
-    last = Signal(value.shape(), name="past")
+    last = Signal(value.shape(), name="past", reset_less=True)
     m.d.sync += last.eq(value)
     return last
 

