@@ -135,8 +135,8 @@ or as they are.
 {ranges}
 
 `software` reaches {software}. What auto-range saves grows with weight_scale, because the sense word of an error read is worth
-weight_scale / 128. At 4 errors are still well above that, and above the drive's 1/128: without auto-range the network already learns as well
-as in float64, and there is nothing left to gain.
+weight_scale / 128. At 4 errors are still well above that, and above the drive's 1/128: without auto-range the network already
+learns as well as in float64, and there is nothing left to gain.
 """
     )
 
