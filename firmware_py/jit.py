@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.extending import register_jitable
 
 
 def user_cache() -> Path:
@@ -39,6 +40,11 @@ def jit(function: Callable[..., Any]) -> Any:
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile as `jit` does, and inline into every caller: a call would pass the whole memory, some 200 words, on the stack."""
     return numba.njit(forceinline=True, **_OPTIONS, **_BARE)(function)
+
+
+def shared(function: Callable[..., Any]) -> Any:
+    """Leave a function to Python, and compile it into compiled callers: who plans but does not run need not load compiled code."""
+    return register_jitable(**_BARE)(function)
 
 
 def allocating(function: Callable[..., Any]) -> Any:

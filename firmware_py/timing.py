@@ -1,7 +1,7 @@
 """The cycle model: clock cycles of each instruction on an emulated tile. The RTL is held to it exactly."""
 
 from .isa import Op
-from .jit import jit
+from .jit import shared
 
 READ_OVERHEAD = 11
 """Cycles of a READ beyond one a row and one a column."""
@@ -41,7 +41,7 @@ FETCH_BITS = 4
 _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY = (int(op) for op in (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY))
 
 
-@jit
+@shared
 def tree_cycles(tile_cols):
     """Return the cycles of READT's adder tree over the columns of a tile."""
     levels = 0
@@ -50,7 +50,7 @@ def tree_cycles(tile_cols):
     return (max(levels - TREE_TAIL, 0) + TREE_LEVELS - 1) // TREE_LEVELS
 
 
-@jit
+@shared
 def lean_cycles(op, rows, cols, length, hadamard):
     """Return the cycles of an instruction of a lean machine: `hadamard` is 1 if its words are multiplied by a derivative."""
     pace = LEAN_PACE if hadamard else 1
@@ -69,7 +69,7 @@ def lean_cycles(op, rows, cols, length, hadamard):
     return NEXT_CYCLES
 
 
-@jit
+@shared
 def instruction_cycles(op, rows, cols, length, tile_cols, lean, hadamard):
     """Return the cycles of an instruction: `rows`, `cols` of its region (READ, READT, PULSE), `length` of its first vector (the others)."""
     if lean:
@@ -89,7 +89,7 @@ def instruction_cycles(op, rows, cols, length, tile_cols, lean, hadamard):
     return NEXT_CYCLES
 
 
-@jit
+@shared
 def fetch_cycles(op, lean):
     """Return the cycles of fetching an instruction, as far as they show."""
     if not lean:
