@@ -73,9 +73,11 @@ def test_broken_resting(part):
     """A part of the tile sleeps on in the first cycle that it has something to do; the way of the host, which waits, for good."""
 
     def late(m, platform, name, *, awake):
-        begun = Signal()
-        m.d.sync += begun.eq(awake if name != "host" else 0)
-        resting_domain(m, platform, name, awake=begun & awake if name == part else awake)
+        if name == part:
+            begun = Signal()
+            m.d.sync += begun.eq(awake if part != "host" else 0)
+            awake = begun & awake
+        resting_domain(m, platform, name, awake=awake)
 
     with mock.patch("rtl.emulated_tile.resting_domain", late):
         expect_failure(Machine(LEAN), "core_bench", platform=Simulator(), config=LEAN.to_words(), runs=[{}], testcase="trains")

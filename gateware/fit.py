@@ -40,6 +40,7 @@ _SHAPES = {
 def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
     """Return (depth, width) of every memory of a machine; `store` tells whether the sample store is among them."""
     c = config
+    stored = [(depth, 32) for depth in bank_depths(c)] if store else []
     if c.lean:
         return [
             *[(c.rows, c.cell_bits)] * c.tile_cols,
@@ -54,7 +55,7 @@ def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
             (256, 8),
             (PROGRAM_WORDS, 16),
             (DATA_BYTES, 8),
-            *([(depth, 32) for depth in bank_depths(c)] if store else []),
+            *stored,
         ]
     full = c.device is not DeviceKind.IDEAL
     lane = [(c.rows, c.cell_bits)] + [(c.rows, 8)] * c.spread + [(c.pulse_max + 1, 16)] * full
@@ -72,7 +73,7 @@ def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
         (c.page_bytes // 2, 32),
         (c.order_depth, 16),
         *[(256, 8)] * 3,
-        *([(depth, 32) for depth in bank_depths(c)] if store else []),
+        *stored,
     ]
 
 

@@ -103,9 +103,11 @@ class EmulatedTile(wiring.Component):
         drive1, keep1, kept1, clear = Signal.like(self.drive.payload), Signal(config.tile_cols), Signal(), Signal()
         add1, add2, add3, moving = Signal(), Signal(), Signal(), Signal(3)
         m.d.comb += pulse[0].eq(take_counts)
-        m.d.sync += [pulse[1:].eq(pulse[:-1]), moving.eq(Cat(next_row | take_drive | accept, moving))]
+        # A row or drive has gone through the lanes, to the sums, three cycles later.
+        enters = next_row | take_drive | accept
+        m.d.sync += [pulse[1:].eq(pulse[:-1]), moving.eq(Cat(enters, moving))]
         resting_domain(m, platform, "host", awake=self.host.request | ~host.free)
-        resting_domain(m, platform, "cells", awake=next_row | take_drive | accept | moving.any() | ~host.free)
+        resting_domain(m, platform, "cells", awake=enters | moving.any() | ~host.free)
         resting_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any() | ~host.free)
         resting_domain(m, platform, "convert", awake=ask_row | ask_column | converter.busy | self.abort)
         m.d.cells += [drive1.eq(self.drive.payload), clear.eq(accept)]

@@ -21,7 +21,8 @@ def resting_domain(m: Module, platform: object, name: str, *, awake: ValueLike) 
     name
         Name of the domain.
     awake
-        Whether registers of the domain need the edge that ends this cycle; made from registers, and pins that change with the clock's fall.
+        Whether registers of the domain need the edge that ends this cycle; made from registers, and pins that have changed when the
+        clock falls.
     """
     domain = ClockDomain(name, local=True)
     m.domains += domain
