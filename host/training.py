@@ -136,7 +136,8 @@ class Trainer:
         self.log = log
         self.watch, self.stop = watch or (lambda event: None), stop or Stop()
         self.position = deepcopy(checkpoint.position) if checkpoint else Position()
-        self.data = data or prepare(settings, board.config.drive_max, scaler=checkpoint.scaler if checkpoint else None)
+        learned = {"scaler": checkpoint.scaler, "features": checkpoint.features} if checkpoint else {}
+        self.data = data or prepare(settings, board.config.drive_max, **learned)
         self.predictions = np.zeros(0, np.int64)
         self.train_seconds = 0.0
         self._begun_steps = self.position.totals["STEPS"]
@@ -241,7 +242,7 @@ class Trainer:
             config_digest=self.board.config_digest,
             program_digest=program_digest(self.program),
             data_digest=self.data.digest,
-            labels=self.data.labels,
+            features=self.data.features,
             position=deepcopy(self.position),
             scaler=self.data.scaler,
             cells=self.board.read_cells(),
@@ -258,6 +259,7 @@ class Trainer:
         here = steps - self._begun_steps
         return {
             "settings": self.settings.to_dict(),
+            "warnings": list(self.data.warnings),
             "config_digest": self.board.config_digest,
             "build_digest": self.board.build_digest,
             "epochs": self.position.epoch,
@@ -300,6 +302,7 @@ def train_software(settings: Settings, data: Prepared, epochs: int, unit: int, w
     steps = epochs * len(data.train)
     return {
         "settings": {**settings.to_dict(), "schedule": SOFTWARE},
+        "warnings": list(data.warnings),
         "epochs": epochs,
         "test_accuracy": position.test_accuracy,
         "train_loss": position.train_loss,
