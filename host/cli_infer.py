@@ -34,7 +34,7 @@ def infer(
     saved = Checkpoint.load(checkpoint)
     if part not in ("auto", "all", "train", "test"):
         raise InputError(f"--part must be all, train, test or auto, not {part}")
-    data = load(dataset, target=target, learned=saved.features) if dataset else saved.settings.load(saved.features)
+    data = load(dataset, target=target, learned=saved.features) if dataset else _own_data(saved)
     chosen, indices = _part(data, part, own=data.digest == saved.data_digest)
     show_warnings(data.warnings)
     x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
@@ -73,6 +73,14 @@ def infer(
     else:
         of = f"{len(indices)} samples" if known.all() else f"the {int(known.sum())} with a label of {len(indices)} samples"
         console.print(f"Accuracy {100 * accuracy:.2f} % of {of} ({chosen})", style="bold green")
+
+
+def _own_data(saved: Checkpoint) -> Dataset:
+    """Load the data of the run, read as it was then."""
+    data = saved.settings.load()
+    if (data.digest, data.features) != (saved.data_digest, saved.features):
+        raise InputError(f"{data.name} is not the data of the checkpoint any more: name the data to classify with --dataset")
+    return data
 
 
 def _part(data: Dataset, part: str, *, own: bool) -> tuple[str, np.ndarray]:

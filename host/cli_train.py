@@ -82,7 +82,7 @@ def train(
     saved = Checkpoint.load(resume) if resume else None
     if saved:
         settings, epochs = _resumed(ctx, saved, dataset, epochs)
-        data = settings.load(saved.features)
+        data = settings.load()
     else:
         settings, data = o.settings_and_data(locals())
     if settings.schedule == SOFTWARE:

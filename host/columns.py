@@ -24,7 +24,7 @@ _DATE = re.compile(
     r"|\d{1,2}[- ][A-Za-z]{3,9}[-, ]+\d{2,4}|[A-Za-z]{3,9} \d{1,2},? \d{4}",
     re.ASCII,
 )
-_UNIT = re.compile(rf"(?P<before>[^\d+.\-]*)\s*(?:{NUMBER.pattern})\s*(?P<after>[^\d.\-]*)", re.ASCII)
+_UNIT = re.compile(rf"(?P<before>[^\w\s+.\-]*)\s*(?:{NUMBER.pattern})\s*(?P<after>[^\d.\-]*)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -217,7 +217,7 @@ def _training_data(found: Source, target: str | None, features: str | None, drop
     assert isinstance(words, Words)
     keep = _complete(table, columns, raw, words, missing)
     raw, rows = raw[keep], table.rows[keep]
-    labels, y = label_column.number(table.name, words.take(keep), rows)
+    labels, y = label_column.number(table.name, words.take(keep), rows, found.labels)
     known = Features(
         columns=known.columns,
         labels=labels,
@@ -278,7 +278,7 @@ def _complete(table: Table, columns: list[Column], raw: np.ndarray, words: Words
     if not keep.all():
         table.remarks.append(f"{table.name}: {int((~keep).sum())} of {len(keep)} rows without a value or a label are left out")
     if told and missing != "drop":
-        table.remarks.append(f"{table.name}: cells without a value are filled ({missing} of the training part): {some(told, 12)}")
+        table.remarks.append(f"{table.name}: filled by {missing} of the training part, words by the most frequent: {some(told, 12)}")
     return np.flatnonzero(keep)
 
 

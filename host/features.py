@@ -162,11 +162,12 @@ class Features:
             sure = not table.named
         else:
             rest = [k for k in range(count) if k != target]
-            if len(rest) == used + 1 and target is None and not isinstance(table.cells, np.ndarray):
-                target = rest.pop()
-            if len(rest) == len(known) - 1 != used and self.label and not self.named:
+            all_but_label = not self.named and self.label is not None and len(rest) == len(known) - 1
+            if all_but_label:
                 order = sorted(int(name) for name in known if name != self.label)
                 places = [rest[order.index(int(column.name))] for column in self.columns]
+            elif len(rest) == used + 1 and target is None and not isinstance(table.cells, np.ndarray):
+                places, target = rest[:-1], rest[-1]
             elif len(rest) == used:
                 places = rest
             else:

@@ -36,7 +36,7 @@ def guess(table: Table, candidates: list[int]) -> int:
         possible = [table.columns[k] for k in candidates if _likely(table.cells[k])]
         ways = f"it could be {some(possible, 12)}" if possible else "no column looks like one"
         raise InputError(
-            f"{table.name}: the {'' if by_name else 'last '}column, {table.columns[at]}, cannot be the label ({reason}): name the label's "
+            f"{table.name}: {'' if by_name else 'the last '}column {table.columns[at]} cannot be the label ({reason}): name the label's "
             f"column with --target ({ways})"
         )
     why = "by its name" if by_name else "the last column"
@@ -65,13 +65,21 @@ def _too_many(classes: int, rows: int) -> bool:
     return classes > MANY and rows < LEAST_SAMPLES * classes
 
 
-def from_array(name: str, y: np.ndarray, label_names: np.ndarray | None = None) -> Words:
+def from_array(name: str, y: np.ndarray, names: tuple[str, ...] = ()) -> Words:
     """Return an array of labels as words: numbers, true/false or text, of shape (samples,) or (samples, 1).
+
+    Parameters
+    ----------
+    name : str
+        Of the data, for messages.
+    y : ndarray
+    names : tuple of str
+        What the numbers 0, 1, 2, ... of `y` are called, if they have names.
 
     Raises
     ------
     InputError
-        If it holds something else, or `label_names` has no name for a number.
+        If it holds something else, or `names` has no name for a number.
     """
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -82,10 +90,10 @@ def from_array(name: str, y: np.ndarray, label_names: np.ndarray | None = None) 
     found, codes = np.unique(y, return_inverse=True)
     if y.dtype.kind == "S":
         found = np.char.decode(found, "utf-8", "replace")
-    if label_names is not None:
-        if y.dtype.kind not in "iu" or found.min() < 0 or found.max() >= len(label_names):
-            raise InputError(f"{name}: label_names has {len(label_names)} names, so y must hold numbers from 0 to {len(label_names) - 1}")
-        words = [str(label_names[k]).strip() for k in found]
+    if names:
+        if y.dtype.kind not in "iu" or (len(y) and (found.min() < 0 or found.max() >= len(names))):
+            raise InputError(f"{name} has names for {len(names)} classes, so y must hold numbers from 0 to {len(names) - 1}")
+        words = [names[k] for k in found]
     elif y.dtype.kind == "f":
         words = ["" if np.isnan(v) else str(int(v)) if np.isfinite(v) and v == int(v) else str(v) for v in found.tolist()]
     else:
@@ -95,8 +103,8 @@ def from_array(name: str, y: np.ndarray, label_names: np.ndarray | None = None) 
     return Words(place[codes.reshape(-1)], list(places))
 
 
-def number(name: str, column: Words, rows: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-    """Number the classes: numbers in their order, words in alphabetical order; their names stay as the data has them.
+def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = ()) -> tuple[tuple[str, ...], np.ndarray]:
+    """Number the classes: as `names` does, else numbers in their order and words in alphabetical order, called as the data has them.
 
     Parameters
     ----------
@@ -105,6 +113,8 @@ def number(name: str, column: Words, rows: np.ndarray) -> tuple[tuple[str, ...],
     column : Words
     rows : ndarray
         Number of each row in the file, from 0.
+    names : tuple of str
+        All classes, if the data has such a list.
 
     Returns
     -------
@@ -118,7 +128,9 @@ def number(name: str, column: Words, rows: np.ndarray) -> tuple[tuple[str, ...],
         If a number is no class number, if one is written in two ways, or if the labels are not classes.
     """
     present = column.present
-    if all(map(is_number, present)):
+    if names:
+        labels = list(names)
+    elif all(map(is_number, present)):
         for word in present:
             if not float(word).is_integer() or float(word) < 0:
                 row = rows[np.flatnonzero(column.codes == column.words.index(word))[0]]

@@ -68,17 +68,24 @@ def _columns(data: Dataset, train: np.ndarray) -> list[str]:
                 "leaves it out"
             )
     first, last = bounds(x)
-    clipped = (x < first) | (x > last)
+    clipped = _far(data.x)
     for k in numbers:
         at = starts[k]
         if clipped[:, at].any():
+            all_low, all_high = data.x[:, at].min(), data.x[:, at].max()
             found.append(
-                f"column {columns[k].name} has {clipped[:, at].sum()} values far from the others (from {low[at]:g} to {high[at]:g}), "
+                f"column {columns[k].name} has {clipped[:, at].sum()} values far from the others (from {all_low:g} to {all_high:g}), "
                 f"which are clipped to {first[at]:g} .. {last[at]:g}: is one a mark for a missing value?"
             )
     for one, twins in _twins(data).items():
         found.append(f"column {some(twins)} is a copy of column {one}; --drop leaves it out")
     return found
+
+
+def _far(x: np.ndarray) -> np.ndarray:
+    """Return which values are so far from the others that scaling clips them: bool of the shape of `x`."""
+    first, last = bounds(x)
+    return (x < first) | (x > last)
 
 
 def _counts_rows(name: str, x: np.ndarray) -> bool:

@@ -225,7 +225,7 @@ class Prepared:
 
 
 def prepare(
-    settings: Settings, unit: int, *, scaler: Scaler | None = None, features: Features | None = None, dataset: Dataset | None = None
+    settings: Settings, unit: int, *, scaler: Scaler | None = None, dataset: Dataset | None = None
 ) -> Prepared:
     """Load, check, split and scale a run's data.
 
@@ -234,8 +234,8 @@ def prepare(
     settings : Settings
     unit : int
         The largest drive word.
-    scaler, features : optional
-        Those of a checkpoint.
+    scaler : Scaler, optional
+        That of a checkpoint.
     dataset : Dataset, optional
         The data, if already loaded.
 
@@ -244,7 +244,7 @@ def prepare(
     InputError
         If the data is no such, or does not fit the network.
     """
-    data = dataset or settings.load(features)
+    data = dataset or settings.load()
     network = settings.network
     data.check(network.layers[0], network.layers[-1])
     train, test = data.split()

@@ -25,6 +25,8 @@ class Source:
     table : Table
     y : Words, optional
         The labels, if they are no column of the table.
+    labels : tuple of str
+        All classes in the order of their numbers, where the data has such a list.
     image : bool
         Whether the columns are pixels of one range.
     train_size : int
@@ -33,6 +35,7 @@ class Source:
 
     table: Table
     y: Words | None = None
+    labels: tuple[str, ...] = ()
     image: bool = False
     train_size: int = 0
 
@@ -79,8 +82,8 @@ def _by_name(name: str) -> Source:
     from sklearn import datasets  # takes a second to import
 
     bunch = getattr(datasets, f"load_{name.replace('-', '_')}")()
-    y = from_array(name, bunch.target, bunch.target_names)
-    return Source(_numbers(name, bunch.data), y, image=name == "digits")
+    labels = tuple(str(label) for label in bunch.target_names)
+    return Source(_numbers(name, bunch.data), from_array(name, bunch.target, labels), labels, image=name == "digits")
 
 
 def _idx(source: str, images: list[Path], labelled: bool) -> Source:
@@ -108,10 +111,12 @@ def _npz(path: Path, labelled: bool) -> Source:
     missing = [key for key in (("X", "y") if labelled else ("X",)) if key not in arrays]
     if missing:
         raise InputError(f"{path} has no array {missing[0]}: it must hold X (samples) and y (labels)")
-    x, names = arrays["X"], _names(path, arrays)
+    x = arrays["X"]
+    names = _names(path, arrays, "feature_names", int(np.prod(x.shape[1:])))
+    labels = tuple(_names(path, arrays, "label_names", None) or ())
     if "y" in arrays and len(arrays["y"]) != len(x):
         raise InputError(f"{path} has {len(x)} samples but labels of shape {arrays['y'].shape}: give one label a sample")
-    y = from_array(str(path), arrays["y"], arrays.get("label_names")) if "y" in arrays else None
+    y = from_array(str(path), arrays["y"], labels) if "y" in arrays else None
     if x.dtype.kind in "US" and x.ndim == 2:
         text = np.char.decode(x, "utf-8") if x.dtype.kind == "S" else x
         columns = tuple(names or [str(k + 1) for k in range(x.shape[1])])
@@ -119,15 +124,14 @@ def _npz(path: Path, labelled: bool) -> Source:
         table = Table(name=str(path), columns=columns, named=names is not None, cells=cells, rows=np.arange(len(x)))
     else:
         table = _numbers(str(path), x, names)
-    return Source(table, y, image=x.ndim > 2)
+    return Source(table, y, labels, image=x.ndim > 2)
 
 
-def _names(path: Path, arrays: dict[str, np.ndarray]) -> list[str] | None:
-    """Return the feature names of an .npz file, if it has them."""
-    if "feature_names" not in arrays:
+def _names(path: Path, arrays: dict[str, np.ndarray], key: str, count: int | None) -> list[str] | None:
+    """Return names that an .npz file may have, so many of them, if that is known."""
+    if key not in arrays:
         return None
-    names = [str(name).strip() for name in arrays["feature_names"].reshape(-1)]
-    width = int(np.prod(arrays["X"].shape[1:]))
-    if len(names) != width or len(set(names)) != width or "" in names:
-        raise InputError(f"{path}: feature_names must be {width} different names, one for each feature of X")
+    names = [str(name).strip() for name in arrays[key].reshape(-1)]
+    if (count is not None and len(names) != count) or len(set(names)) != len(names) or "" in names:
+        raise InputError(f"{path}: {key} must be {'' if count is None else f'{count} '}different names, none of them empty")
     return names

@@ -137,11 +137,13 @@ def decode(name: str, raw: bytes) -> str:
         raise InputError(f"{name} is an archive or a spreadsheet, not text: save the sheet as CSV")
     try:
         if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            return raw.decode("utf-16")
-        text = raw.decode("utf-8-sig")
+            text = raw.decode("utf-16")
+        else:
+            text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         where = f"byte {raw[error.start]:#04x} in line {raw[: error.start].count(10) + 1}"
         raise InputError(f"{name} is no UTF-8 text ({where}): save it with the encoding UTF-8") from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         raise InputError(f"{name} holds bytes that are no text: save it as CSV with the encoding UTF-8")
     return text
@@ -155,6 +157,13 @@ def read_table(name: str, raw: bytes) -> Table:
     InputError
         If it is no table, or its rows are not of one length.
     """
+    try:
+        return _read(name, raw)
+    except csv.Error as error:
+        raise InputError(f"{name} is no table: {error}; is a quotation mark not closed?") from error
+
+
+def _read(name: str, raw: bytes) -> Table:
     remarks: list[str] = []
     comments, text = _comments(decode(name, raw))
     sample = [line for line in text.splitlines()[:SNIFFED] if line.strip()]
@@ -220,7 +229,7 @@ def _separator(sample: list[str], quote: str) -> str | None:
         lines = sample if separator != SPACES else [line.strip() for line in sample]
         widths = [len(line) for line in csv.reader(lines, delimiter=separator, quotechar=quote, skipinitialspace=True)]
         wide = Counter(width for width in widths if width > 1)
-        share = max(wide.values(), default=0) / len(widths)
+        share = max(wide.values(), default=0) / len(sample)  # a quotation that never ends swallows lines
         if share > most + 0.1:
             best, most = separator, share
     return best
@@ -246,7 +255,7 @@ def _cells(name: str, text: str, separator: str, quote: str) -> np.ndarray:
             dtype=object,
             na_filter=False,
         )
-    except (pandas.errors.ParserError, csv.Error) as error:
+    except pandas.errors.ParserError as error:
         _check_widths(name, text, separator, quote, width)
         raise InputError(f"{name} is no table: a quotation mark that opens a cell is not closed") from error
     cells = frame.to_numpy(dtype=object)

@@ -136,8 +136,7 @@ class Trainer:
         self.log = log
         self.watch, self.stop = watch or (lambda event: None), stop or Stop()
         self.position = deepcopy(checkpoint.position) if checkpoint else Position()
-        learned = {"scaler": checkpoint.scaler, "features": checkpoint.features} if checkpoint else {}
-        self.data = data or prepare(settings, board.config.drive_max, **learned)
+        self.data = data or prepare(settings, board.config.drive_max, scaler=checkpoint.scaler if checkpoint else None)
         self.predictions = np.zeros(0, np.int64)
         self.train_seconds = 0.0
         self._begun_steps = self.position.totals["STEPS"]
@@ -153,7 +152,7 @@ class Trainer:
         checkpoint.check_config(self.board.config_digest)
         if checkpoint.program_digest != program_digest(self.program):
             raise InputError("The checkpoint's program is not what this version compiles: go on with the version that made it")
-        if checkpoint.data_digest != self.data.digest:
+        if (checkpoint.data_digest, checkpoint.features) != (self.data.digest, self.data.features):
             raise InputError(f"{self.settings.dataset} is not the data of the checkpoint: give the same data to --resume")
 
     def _load(self, checkpoint: Checkpoint | None) -> None:

@@ -99,7 +99,7 @@ def test_npz_knows_images_from_tables(tmp_path, images):
         ("a,b,label\n1,2,x\n3,4\n", "row 2 has 2 columns, but the first line has 3"),
         ("a,b,label\n1,2,x\n3,4,\n5,6,y\n", "row 2 has no label, and 1 rows in all"),
         ("a,b,label\n1,2,0\n3,4,-1\n", "row 2 has label -1"),
-        ("a,b,label\n1,2,0\n3,4,1.5\n", r"label, cannot be the label \(it holds measured numbers such as 1.5\)"),
+        ("a,b,label\n1,2,0\n3,4,1.5\n", r"label cannot be the label \(it holds measured numbers such as 1.5\)"),
     ],
 )
 def test_bad_csv_is_one_sentence(tmp_path, text, message):
