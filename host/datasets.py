@@ -15,7 +15,7 @@ from . import labels as label_column
 from .arrays import class_numbers, real_numbers
 from .columns import Column, UnusableError, find, learn, parse_names
 from .errors import InputError
-from .features import MISSING_CHOICES, Features
+from .features import Features, check_missing
 from .labels import UNLABELLED
 from .sources import NAMES, TEXT_ENDINGS, Source, read
 from .tables import Table, Words, is_missing, some
@@ -171,7 +171,7 @@ def load(
     features, drop : str, optional
         Columns to use, columns to leave out: names or numbers joined by commas.
     missing : str, optional
-        What to do about cells without a value: one of `MISSING_CHOICES`.
+        What to do about cells without a value: drop, mean or median.
     learned : Features, optional
         Those of a training run: columns and labels are then found and numbered as they were there, and labels may be missing.
 
@@ -180,8 +180,7 @@ def load(
     InputError
         If there is no such data, or it is damaged, empty, or nothing to learn from.
     """
-    if missing is not None and missing not in MISSING_CHOICES:
-        raise InputError(f"--missing must be one of {', '.join(MISSING_CHOICES)}, not {missing}")
+    check_missing(missing)
     found = read(str(source), labelled=learned is None)
     if target is not None and (found.y is not None or isinstance(found.table.cells, np.ndarray)):
         raise InputError(f"--target names a column of a table of text such as a .csv file, and {source} is not one")

@@ -228,6 +228,12 @@ class Features:
         return cls(columns=columns, labels=tuple(labels), label=label, dropped=tuple(dropped), named=data["named"], missing=data["missing"])
 
 
+def check_missing(choice: str | None) -> None:
+    """Refuse a choice about missing cells that is none."""
+    if choice is not None and choice not in MISSING_CHOICES:
+        raise InputError(f"--missing must be one of {', '.join(MISSING_CHOICES)}, not {choice}")
+
+
 def _check(right: object, field: str) -> None:
     if not right:
         raise ValueError(f"features: {field} is not as it was written")

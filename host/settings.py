@@ -18,7 +18,7 @@ from firmware_py.network import Network
 
 from .datasets import Dataset, load
 from .errors import InputError, wrong_input
-from .features import Features
+from .features import Features, check_missing
 from .remarks import inspect
 from .scaling import Scaler, records, targets
 
@@ -78,6 +78,7 @@ class Settings:
             raise InputError(f"The seed must be from 0 to {(1 << 32) - 1}, not {self.seed}")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise InputError(f"The learning rate must be a positive number, not {self.lr}")
+        check_missing(self.missing)
         network = self.network
         if self.schedule != SOFTWARE:
             self._check_lr(network)
@@ -224,9 +225,7 @@ class Prepared:
         return records(self.x, self.t)
 
 
-def prepare(
-    settings: Settings, unit: int, *, scaler: Scaler | None = None, dataset: Dataset | None = None
-) -> Prepared:
+def prepare(settings: Settings, unit: int, *, scaler: Scaler | None = None, dataset: Dataset | None = None) -> Prepared:
     """Load, check, split and scale a run's data.
 
     Parameters
