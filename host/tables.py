@@ -69,8 +69,9 @@ class Words:
 
     def take(self, rows: np.ndarray) -> "Words":
         """Return some of the rows; words that are in none of them are left out."""
-        used, codes = np.unique(self.codes[rows], return_inverse=True)
-        return Words(codes.astype(np.int64), [self.words[k] for k in used])
+        codes = self.codes[rows]
+        there = np.bincount(codes, minlength=len(self.words)) > 0
+        return Words((np.cumsum(there) - 1)[codes], [word for word, is_there in zip(self.words, there, strict=True) if is_there])
 
     @property
     def counts(self) -> np.ndarray:

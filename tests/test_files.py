@@ -97,6 +97,13 @@ def test_missing_cells_are_filled_from_the_training_part_only(tmp_path):
     assert 0 not in load(path, missing="median").rows
 
 
+def test_preprocessing_has_the_same_bits_everywhere(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("n,w,kind\n" + "".join(f"{k / 7 if k % 9 else ''},{'abc'[k % 3]},{'xy'[k % 2]}\n" for k in range(1, 60)))
+    data = load(path, missing="mean")
+    assert data.digest == "8c701cdc84a1604d1b150e1dca926ec9cf72f29d3ad990097da86d600453c06c"
+
+
 @pytest.mark.parametrize(
     "pattern",
     [
