@@ -36,6 +36,7 @@ FORMS = {
     "numbered.csv": PLAIN.replace("a,b,kind", "0,1,kind"),
     "wavelengths.csv": PLAIN.replace("a,b,kind", "400.5,410,kind"),
     "bare.csv": "\n".join(ROWS),
+    "excel_too.csv": "sep=;\n" + PLAIN.replace(",", ";"),
     "savetxt.csv": "# a,b,kind\n" + "\n".join(ROWS),
     "indexed.csv": ",a,b,kind\n" + "".join(f"{k},{row}\n" for k, row in enumerate(ROWS)),
 }
