@@ -280,7 +280,7 @@ def _check_widths(name: str, text: str, separator: str, quote: str, width: int) 
         return None
     wrong = np.flatnonzero(rest != widths[0])
     if wrong.size:
-        count = rest[wrong[0]]
+        count = int(rest[wrong[0]])
         raise InputError(
             f"{name}: row {wrong[0] + 1} has {count} column{'s' * (count != 1)}, but the first line has {widths[0]}: mend the row "
             "(a cell with a separator in it needs quotation marks)"
