@@ -173,7 +173,7 @@ def _plain(name: str, kind: Any, value: Any) -> Any:
     if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)
     if kind in (str, str | None):
-        if isinstance(value, str):
+        if isinstance(value, str) and (value or kind is str):
             return str(value)
         if name == "dataset" and isinstance(value, os.PathLike):
             return os.fspath(value)

@@ -128,6 +128,7 @@ def test_settings_take_what_means_the_same():
         *(("target", value) for value in (1.5, [1], True)),
         *(("features", value) for value in (3, {"a"})),
         *((name, value) for name in ("schedule", "activation", "output", "loss", "rounding", "device") for value in (None, 1, ["relu"])),
+        *((name, "") for name in ("target", "features", "drop", "missing", "schedule", "layers")),
         ("missing", "mode"),
         ("nonsense", 1),
     ],
