@@ -2,6 +2,8 @@
 
 import csv
 import re
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +67,16 @@ class UnusableError(Exception):
 def parse_names(text: str) -> list[str]:
     """Part names joined by commas; a name with a comma in it is quoted."""
     return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Join names so that `parse_names` parts them again."""
+    return ",".join(f'"{name}"' if "," in name else name for name in names)
+
+
+def drop_option(names: Sequence[str]) -> str:
+    """Return the option that leaves columns out, as a shell takes it."""
+    return f"--drop {shlex.quote(join_names(names))}"
 
 
 def find(table: Table, name: str, option: str) -> int:
@@ -152,7 +164,7 @@ def _check_strays(table: Table, at: int) -> None:
     row = int(table.rows[np.flatnonzero(words.codes == stray)[0]])
     raise InputError(
         f"{table.name}: row {row + 1}, column {table.columns[at]} is '{strays[0]}', not a number: mend the cell, empty it and give "
-        f"--missing, or leave the column out with --drop {table.columns[at]}"
+        f"--missing, or leave the column out with {drop_option([table.columns[at]])}"
     )
 
 
@@ -202,5 +214,5 @@ def _value(word: str, column: Column) -> float:
     if not np.isfinite(number):
         raise ValueError("beyond the range of float64")
     if abs(number) >= EXACT and word.lstrip("+-").isdecimal() and int(word) != int(number):
-        raise ValueError(f"a whole number that float64 cannot keep exactly: leave the column out with --drop {column.name}")
+        raise ValueError(f"a whole number that float64 cannot keep exactly: leave the column out with {drop_option([column.name])}")
     return number

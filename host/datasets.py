@@ -13,7 +13,7 @@ import numpy as np
 
 from . import labels as label_column
 from .arrays import class_numbers, real_numbers
-from .columns import Column, UnusableError, find, learn, parse_names
+from .columns import Column, UnusableError, drop_option, find, learn, parse_names
 from .errors import InputError
 from .features import Features, check_missing
 from .labels import UNLABELLED
@@ -243,7 +243,7 @@ def _learn_all(table: Table, places: list[int]) -> list[Column]:
         told = "; ".join(f"{column} ({reason})" for column, reason in unusable.items())
         raise InputError(
             f"{table.name}: a network cannot learn from column{'s' * (len(unusable) > 1)} {told}: leave "
-            f"{'them' if len(unusable) > 1 else 'it'} out with --drop {','.join(unusable)}"
+            f"{'them' if len(unusable) > 1 else 'it'} out with {drop_option(list(unusable))}"
         )
     words = [f"{c.name} ({len(c.categories)} words)" for c in columns if c.kind == "text"]
     switches = [c.name for c in columns if c.kind == "true-false"]

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .columns import KINDS, Column, decimal_comma, values
+from .columns import KINDS, Column, decimal_comma, drop_option, values
 from .errors import InputError
 from .tables import Table, some
 
@@ -91,7 +91,7 @@ class Features:
         for k, column in enumerate(self.columns):
             there = raw[~np.isnan(raw[:, k]), k]
             if len(there) == 0:
-                raise InputError(f"Column {column.name} has no value in the training part: leave it out with --drop {column.name}")
+                raise InputError(f"Column {column.name} has no value in the training part: leave it out with {drop_option([column.name])}")
             if column.kind == "number":
                 middle = np.sort(there)[[(len(there) - 1) // 2, len(there) // 2]]
                 fill = math.fsum(there) / len(there) if self.missing == "mean" else middle[0] / 2 + middle[1] / 2

@@ -16,6 +16,7 @@ from firmware_py.device import PRESETS, Device
 from firmware_py.isa import SCALE_REGISTERS, Scale
 from firmware_py.network import Network
 
+from .columns import join_names
 from .datasets import Dataset, load
 from .errors import InputError, wrong_input
 from .features import Features, check_missing
@@ -180,7 +181,7 @@ def _plain(name: str, kind: Any, value: Any) -> Any:
         if name == "layers" and isinstance(value, list | tuple | np.ndarray):
             return "-".join(str(size) for size in np.asarray(value, object).tolist())
         if name in ("features", "drop") and isinstance(value, list | tuple):
-            return ",".join(f'"{column}"' if "," in str(column) else str(column) for column in value)
+            return join_names([str(column) for column in value])
         if name == "target" and isinstance(value, numbers.Integral) and not isinstance(value, bool):
             return str(int(value))
     what = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "text")

@@ -102,6 +102,10 @@ REFUSED = {
     "missing values": (table(changed(A, 2, "?"), B, WORDS, header="a,b,tree"), r"column a \(1\), first in row 3: --missing drop"),
     "dates": (table([f"2024-05-{k % 28 + 1:02}" for k in range(ROWS)], WORDS, header="day,tree"), r"day \(dates .*--drop day"),
     "free text": (table([f"seen {k}" for k in range(ROWS)], WORDS, header="note,tree"), r"note \(a different word in nearly every row"),
+    "two columns of free text": (
+        table([f"seen {k}" for k in range(ROWS)], [f"by {k}" for k in range(ROWS)], WORDS, header='note 1,"note, 2",tree'),
+        r"""leave them out with --drop 'note 1,"note, 2"'""",
+    ),
     "name as label": (table(A, [f"n{k}" for k in range(ROWS)], header="a,name"), "40 different values in 40 rows"),
     "Latin-1": ("a,größe,tree\n1,2,oak\n".encode("latin-1"), "is no UTF-8 text .byte 0xf6 in line 1"),
     "spreadsheet": (b"PK\3\4 and so on", "is an archive or a spreadsheet"),
