@@ -34,7 +34,7 @@ def outputs(rng: random.Random, function: Function) -> list[int]:
         Function.HADAMARD_RELU: (0, CONFIG.unit),
         Function.HADAMARD_LINEAR: (-CONFIG.vector_max, CONFIG.vector_max),
     }[function]
-    return [low, high, 0, 1] + [rng.randint(low, high) for _ in range(200)]
+    return [low, high, 0, 1, high - 1] + [rng.randint(low, high) for _ in range(200)]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms", skip=PARAMETERS["block"] != "derivative")
@@ -52,7 +52,7 @@ async def derivatives(dut):
         source.send({"word": v, "second": 0, "last": i == len(values) - 1} for i, v in enumerate(values))
         await sink.wait(len(values))
         expected = [
-            {"word": v, "fprime": fprime(int(function), v, CONFIG.vector_frac), "last": int(i == len(values) - 1)}
+            {"word": v, "fprime": fprime(int(function), v, CONFIG.vector_frac, CONFIG.unit), "last": int(i == len(values) - 1)}
             for i, v in enumerate(values)
         ]
         sink.expect(expected)

@@ -146,7 +146,7 @@ def _activate(words, n, function, table, f):
 def _times_fprime(words, outputs, n, function, f):
     """Multiply errors by the derivative at their outputs, in place; return how many were clamped."""
     for i in range(n):
-        words[i] = rshift(words[i] * fprime(function, outputs[i], f.vector_frac), f.vector_frac)
+        words[i] = rshift(words[i] * fprime(function, outputs[i], f.vector_frac, f.unit), f.vector_frac)
     return _saturate(words, n, f.vector_max)
 
 
