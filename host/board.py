@@ -27,6 +27,7 @@ from firmware_py.streams import seed_lane, seed_states
 
 from .errors import HostError
 from .link import Link
+from .readers import OutputReader, RingReader
 
 AHEAD_S = 0.5
 """Training that a board may be granted ahead of its measured rate."""
@@ -247,13 +248,34 @@ class Board:
 
         The read noise of evaluation starts from `seed` each time.
         """
+        ring = RingReader(self.link, Window.RESULTS, self.config.result_depth, np.dtype("<u2"))
+        return self._evaluate(program, indices, seed, report, ring)[:, 0].astype(np.int64)
+
+    def evaluate_outputs(self, program: Program, indices: np.ndarray, seed: int, report: "Report | None" = None) -> np.ndarray:
+        """Return the output vector of each sample: int16 vector words of shape (samples, outputs), `evaluate`'s class the first largest.
+
+        Without a ring that holds a sample's outputs (`keeps_outputs`) each sample costs a round trip.
+        """
+        outputs = program.network.layers[-1]
+        if self.keeps_outputs(outputs):
+            reader = RingReader(self.link, Window.OUTPUTS, self.config.output_depth, np.dtype("<i2"), outputs)
+        else:
+            reader = OutputReader(self.link, program)
+        return self._evaluate(program, indices, seed, report, reader)
+
+    def keeps_outputs(self, outputs: int) -> bool:
+        """Say whether the board's output ring holds vectors of this length."""
+        return self.config.output_depth >= outputs
+
+    def _evaluate(
+        self, program: Program, indices: np.ndarray, seed: int, report: "Report | None", reader: RingReader | OutputReader
+    ) -> np.ndarray:
         self.stop()
         if self.config.read_noise:
             bank = Window.RANDOM.base + (Stream.READ << STREAM_SHIFT) + EVALUATION
             self.link.write_words(bank, [seed_lane(seed, Stream.READ, EVALUATION)])
-        predictions: list[int] = []
-        self._run(program.evaluate_entry, EVALUATION, indices, dict.fromkeys(Counter, 0), report, predictions)
-        return np.array(predictions, np.int64)
+        self._run(program.evaluate_entry, EVALUATION, indices, dict.fromkeys(Counter, 0), report, reader)
+        return reader.values
 
     def _run(
         self,
@@ -262,7 +284,7 @@ class Board:
         order: np.ndarray,
         totals: dict[Counter, int],
         report: "Report | None",
-        predictions: list[int] | None,
+        reader: RingReader | OutputReader | None,
     ) -> None:
         if self._samples is None:
             raise RuntimeError("upload samples before a run")
@@ -273,8 +295,8 @@ class Board:
         self._last[Counter.RESULTS] = 0
         before = dict(totals)
         limit = self.config.order_depth if self._resident else min(self.config.order_depth, self._slots)
-        if predictions is not None:
-            limit = min(limit, self.config.result_depth - 4)
+        if reader:
+            limit = min(limit, reader.limit)
         begun, granted, done, rate, next_report = time.monotonic(), 0, 0, 0.0, 0.0
         while done < len(order):
             ahead = min(limit, max(FIRST_AHEAD, int(rate * AHEAD_S)))
@@ -284,8 +306,8 @@ class Board:
             state, fault, at, _ = self.status()
             self._count(totals)
             done = totals[Counter.STEPS] - before[Counter.STEPS]
-            if predictions is not None:
-                self._collect(predictions, done)
+            if reader:
+                reader.collect(done)
             if state is State.FAULT:
                 raise HostError(f"The board stopped with fault {_fault(fault)} at program address {at}, after {done} samples of this run")
             now = time.monotonic()
@@ -302,16 +324,6 @@ class Board:
             if spare > 0:
                 time.sleep(min(POLL_S, spare / rate) if rate else POLL_S / 10)
         self.stop()
-
-    def _collect(self, predictions: list[int], done: int) -> None:
-        """Fetch the results up to `done` from the ring."""
-        depth = self.config.result_depth
-        while len(predictions) < done:
-            start = len(predictions) % depth
-            count = min(done - len(predictions), depth - start)
-            first, last = start // 4, (start + count - 1) // 4
-            words = self.link.read_words(Window.RESULTS.base + first, last - first + 1)
-            predictions.extend(np.array(words, "<u4").tobytes()[start - 4 * first : start - 4 * first + count])
 
     def stop(self) -> None:
         """Halt at the next sample boundary and wait for it.

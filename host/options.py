@@ -7,13 +7,10 @@ import typer
 
 from firmware_py.compiler import SCHEDULES
 from firmware_py.device import PRESETS
-from firmware_py.isa import ACTIVATIONS
-from firmware_py.network import LOSSES
+from firmware_py.network import HIDDEN, LOSSES, OUTPUTS
 
 from .datasets import NAMES
 from .settings import ROUNDINGS, SOFTWARE, Settings
-
-_HIDDEN = [name for name in ACTIVATIONS if name != "linear"]
 
 
 def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:
@@ -27,8 +24,8 @@ Dataset = Annotated[
 ]
 Target = Annotated[str | None, _option("--target", text="Label column of a .csv file (the last one if not given).", panel=FILES)]
 Layers = Annotated[str, _option("--layers", text="Sizes: inputs, hidden, outputs.", panel=NETWORK)]
-Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(_HIDDEN)}.", panel=NETWORK)]
-Output = Annotated[str, _option("--output", text=f"Function of the last layer: {', '.join(ACTIVATIONS)}.", panel=NETWORK)]
+Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(HIDDEN)}.", panel=NETWORK)]
+Output = Annotated[str, _option("--output", text=f"Function of the last layer: {', '.join(OUTPUTS)}.", panel=NETWORK)]
 Loss = Annotated[str, _option("--loss", text=f"{', '.join(LOSSES)}.", panel=NETWORK)]
 Bias = Annotated[bool, _option("--bias/--no-bias", text="One more input line at the constant unit in each layer.", panel=NETWORK)]
 WeightScale = Annotated[

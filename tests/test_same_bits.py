@@ -109,7 +109,7 @@ def test_schedules_roundings_devices(boards: dict[str, Pair], schedule: str, sto
         ("tanh", "sigmoid", "cross-entropy"),
         ("relu", "sigmoid", "squared"),
         ("relu", "linear", "squared"),
-        ("sigmoid", "relu", "squared"),
+        ("relu", "tanh", "squared"),
     ],
 )
 def test_functions_and_losses(boards: dict[str, Pair], activation: str, output: str, loss: str) -> None:
