@@ -241,7 +241,7 @@ class Board:
         StoppedError
             If `report` asked to stop: the samples done are counted, the others forgotten.
         """
-        self._run(program.train_entry, 0, order, self.totals, report, None)
+        self._run(program, program.train_entry, 0, order, self.totals, report, None)
 
     def evaluate(self, program: Program, indices: np.ndarray, seed: int, report: "Report | None" = None) -> np.ndarray:
         """Return the predicted class of each sample (int64); training is not changed, and equal cells give equal answers.
@@ -274,11 +274,12 @@ class Board:
         if self.config.read_noise:
             bank = Window.RANDOM.base + (Stream.READ << STREAM_SHIFT) + EVALUATION
             self.link.write_words(bank, [seed_lane(seed, Stream.READ, EVALUATION)])
-        self._run(program.evaluate_entry, EVALUATION, indices, dict.fromkeys(Counter, 0), report, reader)
+        self._run(program, program.evaluate_entry, EVALUATION, indices, dict.fromkeys(Counter, 0), report, reader)
         return reader.values
 
     def _run(
         self,
+        program: Program,
         entry: int,
         bank: int,
         order: np.ndarray,
@@ -294,7 +295,9 @@ class Board:
         self.link.start()
         self._last[Counter.RESULTS] = 0
         before = dict(totals)
-        limit = self.config.order_depth if self._resident else min(self.config.order_depth, self._slots)
+        limit = min(self.config.order_depth, losses_counted(program))
+        if not self._resident:
+            limit = min(limit, self._slots)
         if reader:
             limit = min(limit, reader.limit)
         begun, granted, done, rate, next_report = time.monotonic(), 0, 0, 0.0, 0.0
@@ -340,6 +343,15 @@ class Board:
                 self.link.abort()
                 raise HostError(f"The board did not stop within {HALT_TIMEOUT_S:.0f} s and was aborted: go on from the last checkpoint")
             time.sleep(0.001)
+
+
+def losses_counted(program: Program) -> int:
+    """Return how many samples may pass between two looks at LOSS, which wraps, if all outputs are as wrong as they can be."""
+    config, network = program.config, program.network
+    # A linear output may be as far off as a word can say, the others by two units.
+    error = config.vector_max if network.output == "linear" else 2 * config.one
+    largest = network.layers[-1] * error * error >> 2 * config.vector_frac - LOSS_FRAC
+    return max(1, ((1 << 32) - 1) // max(1, largest))
 
 
 Report = Callable[[Progress], bool]

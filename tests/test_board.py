@@ -183,6 +183,19 @@ def test_a_network_of_one_output_learns_a_line():
     assert np.abs(outputs / 4096 - t / 128).max() < 0.03
 
 
+def test_the_loss_of_many_wrong_outputs_does_not_wrap():
+    network, device = Network(layers=(2, 40), output="linear"), PRESETS["ideal"]
+    machine = board_config(network, device)
+    seen = []
+    with open_board("golden://", config=machine) as board:
+        program = compile_network(network, machine)
+        board.load(program, scales=[0, 0], tile_words=device.tile_words(machine))
+        board.write_cells(np.full((machine.rows, machine.tile_cols), -(1 << 14)))
+        board.upload(records(np.full((1, 2), 127, np.int8), np.full((1, 40), 127, np.int8)))
+        board.evaluate(program, np.zeros(3000, int), 1, lambda progress: bool(seen.append(progress)))
+    assert (seen[-1].done, seen[-1].loss) == (3000, pytest.approx(0.5 * 40 * 8**2, rel=1e-3))
+
+
 def test_wrong_boards():
     with pytest.raises(InputError, match="Unknown board foo://"):
         open_board("foo://")
