@@ -19,6 +19,7 @@ from firmware_py.registers import TILE_WORDS, Counter, Stream
 from firmware_py.streams import seed_states
 
 from .errors import InputError
+from .features import Features
 from .scaling import Scaler
 from .settings import Settings
 
@@ -50,7 +51,7 @@ class Checkpoint:
     config_digest: str
     program_digest: str
     data_digest: str
-    labels: tuple[str, ...]
+    features: Features
     position: Position
     scaler: Scaler
     cells: np.ndarray
@@ -68,7 +69,8 @@ class Checkpoint:
             If the file cannot be written.
         """
         head: dict[str, Any] = {"version": VERSION, "settings": self.settings.to_dict(), "position": vars(self.position)}
-        head |= {name: getattr(self, name) for name in ("epochs", "config_digest", "program_digest", "data_digest", "labels")}
+        head |= {name: getattr(self, name) for name in ("epochs", "config_digest", "program_digest", "data_digest")}
+        head["features"] = self.features.to_dict()
         head |= {"config": self.config.to_words(), "floor": self.scaler.floor}
         arrays = {name: getattr(self, name) for name in ("cells", "spread", "tile", "scales")}
         arrays |= {f"random_{stream.name.lower()}": np.asarray(states, np.uint32) for stream, states in self.random.items()}
@@ -84,7 +86,7 @@ class Checkpoint:
             raise InputError(f"The checkpoint {path} cannot be written: {(error.strerror or str(error)).lower()}") from error
 
     @classmethod
-    def load(cls, path: Path) -> "Checkpoint":
+    def load(cls, path: Path | str) -> "Checkpoint":
         """Read a file.
 
         Raises
@@ -92,6 +94,7 @@ class Checkpoint:
         InputError
             If there is none, it is damaged, or of another version.
         """
+        path = Path(path)
         if not path.is_file():
             raise InputError(f"There is no checkpoint {path}")
         try:
@@ -103,7 +106,7 @@ class Checkpoint:
             position = Position(**{f.name: head["position"][f.name] for f in fields(Position)})
             checkpoint = cls(
                 settings=Settings.from_dict(head["settings"]),
-                labels=tuple(head["labels"]),
+                features=Features.from_dict(head["features"]),
                 config=Config.from_words(head["config"]),
                 position=position,
                 scaler=Scaler(center=arrays["center"], half=arrays["half"], floor=head["floor"]),
