@@ -156,7 +156,7 @@ class Checkpoint:
     def _from(cls, archive: Archive) -> "Checkpoint":
         values = archive.manifest
         if values.get("format") != FORMAT:
-            raise ValueError(f"it is no {FORMAT} but {_short(values.get('format'))}")
+            raise ValueError(f"format must be {FORMAT!r}, not {_short(values.get('format'))}")
         if values.get("version") != VERSION:
             raise ValueError(f"it has version {_short(values.get('version'))}, and this program reads version {VERSION}")
         _names("the manifest", values, FIELDS)
