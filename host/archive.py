@@ -38,8 +38,8 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _MOST_HEADER = 256
 """Largest header of a `.npy` array."""
 _CHUNK = 1 << 20
-_VERSION_1 = b"cells.npy"
-"""First member of a checkpoint of version 1, which had neither manifest nor digest."""
+_VERSION_1 = b"cells.npy", b"head.npy"
+"""First and last member of a checkpoint of version 1, which had neither manifest nor digest."""
 
 
 class DamagedError(ValueError):
@@ -133,9 +133,11 @@ class Archive:
         left = self._size - DIGEST_CHARS
         if not 0 < left <= MOST_FILE:
             raise DamagedError(f"it has {self._size:,} bytes")
+        file.seek(left)
+        end = file.read(DIGEST_CHARS)
         file.seek(0)
         start = file.read(min(left, _LOCAL.size + len(MANIFEST) + MOST_MANIFEST))
-        if start[_LOCAL.size :].startswith(_VERSION_1):
+        if start[_LOCAL.size :].startswith(_VERSION_1[0]) and _VERSION_1[1] in end:
             raise ValueError("it has version 1, which this program does not read: go on with the one that made it, or start again")
         if not (start.startswith(_MEMBER) and start[_LOCAL.size :].startswith(MANIFEST.encode())):
             raise DamagedError("it does not begin as one")
@@ -144,7 +146,7 @@ class Archive:
         while left > 0 and (chunk := file.read(min(left, _CHUNK))):
             digest.update(chunk)
             left -= len(chunk)
-        if file.read(DIGEST_CHARS + 1) != digest.hexdigest().encode():
+        if left or end != digest.hexdigest().encode():
             raise DamagedError("its bytes do not give the SHA-256 at its end")
         # The manifest is taken from the very bytes that were digested, and the arrays' own digests are in it.
         begun = io.BytesIO(start)
