@@ -12,7 +12,7 @@ from firmware_py.network import HIDDEN, LOSSES, OUTPUTS
 from .datasets import NAMES
 from .datasets import Dataset as Data
 from .features import MISSING_CHOICES
-from .settings import HIDDEN, ROUNDINGS, SOFTWARE, Settings
+from .settings import HIDDEN_UNITS, ROUNDINGS, SOFTWARE, Settings
 
 
 def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:
@@ -43,7 +43,7 @@ Missing = Annotated[
 ]
 DataLayers = Annotated[
     str | None,
-    _option("--layers", text=f"Sizes: inputs, hidden, outputs (if not given: those of the data, {HIDDEN} hidden).", panel=NETWORK),
+    _option("--layers", text=f"Sizes: inputs, hidden, outputs (if not given: those of the data, {HIDDEN_UNITS} hidden).", panel=NETWORK),
 ]
 Layers = Annotated[str, _option("--layers", text="Sizes: inputs, hidden, outputs.", panel=NETWORK)]
 Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(HIDDEN)}.", panel=NETWORK)]

@@ -68,7 +68,9 @@ class TrainView:
         """Show an event."""
         if event.phase == "train" and event.progress:
             self._rate = event.progress.rate
-        if self._live:
+        if event.remark:
+            console.print(event.remark, style="yellow", soft_wrap=True, markup=False)
+        elif self._live:
             self._live.update(self._picture(event))
         elif event.phase == "epoch":
             p = event.position

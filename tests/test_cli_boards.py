@@ -163,7 +163,9 @@ def test_a_damaged_checkpoint_is_told(backpulse, trained, tmp_path):
     (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
     for command in (["train", "--resume"], ["infer", "--checkpoint"]):
         code, error = backpulse(*command, "half.npz")
-        assert (code, error) == (2, "Error: The checkpoint half.npz is damaged or no checkpoint: start again, or give another file")
+        assert code == 2
+        assert error.startswith("Error: The checkpoint half.npz is damaged or no checkpoint (")
+        assert error.endswith("): start again, or give another file")
 
 
 def test_a_missing_compiler_is_told(backpulse, monkeypatch, tmp_path):
