@@ -13,6 +13,7 @@ from .datasets import Dataset, load
 from .errors import InputError
 from .labels import UNLABELLED
 from .output import check_json, write_json
+from .remarks import beyond_training
 from .scaling import records
 from .urls import BAUD
 from .view import console, show_warnings, stdout
@@ -36,7 +37,8 @@ def infer(
         raise InputError(f"--part must be all, train, test or auto, not {part}")
     data = load(dataset, target=target, learned=saved.features) if dataset else _own_data(saved)
     chosen, indices = _part(data, part, own=data.digest == saved.data_digest)
-    show_warnings(data.warnings)
+    warnings = [*data.warnings, *beyond_training(data, saved.scaler)]
+    show_warnings(warnings)
     x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
     with open_told(board, saved.config, baud) as opened:
         saved.check_config(opened.config_digest)
@@ -56,7 +58,7 @@ def infer(
             "board": board,
             "config_digest": saved.config_digest,
             "part": chosen,
-            "warnings": list(data.warnings),
+            "warnings": warnings,
             "samples": data.rows[indices].tolist(),
             "labels": list(labels),
             "predictions": predictions.tolist(),

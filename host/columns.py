@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import InputError
-from .tables import NUMBER, Table, Words, is_missing, is_number, some
+from .tables import DASH, NUMBER, Table, Words, is_missing, is_number, some
 
-TRUE, FALSE = frozenset({"true", "yes", "t", "y"}), frozenset({"false", "no", "f", "n"})
+SWITCHES = {"true": "false", "yes": "no", "t": "f", "y": "n"}
+"""Words for true, in small letters, with the word for false that goes with each."""
 MOST_WORDS = 100
 """Different words of a text column, each of which becomes an input."""
 FEW = 20
@@ -93,14 +94,14 @@ def learn(table: Table, at: int) -> Column:
     if isinstance(table.cells, np.ndarray):
         return Column(name=name)
     words, rows = table.cells[at], len(table.rows)
-    present = words.present
-    if all(map(is_number, present)):
+    present, numbers = words.present, _but_dashes(words)
+    if numbers and all(map(is_number, numbers)):
         return Column(name=name)
-    if all(_COMMA.fullmatch(word) or is_number(word) for word in present):
+    if numbers and all(_COMMA.fullmatch(word) or is_number(word) for word in numbers):
         if decimal_comma(table, words):
             return Column(name=name)
-        raise UnusableError(f"numbers with commas such as '{next(w for w in present if ',' in w)}'; write 1234.5")
-    if {word.lower() for word in present} <= TRUE | FALSE:
+        raise UnusableError(f"numbers with commas such as '{next(w for w in numbers if ',' in w)}'; write 1234.5")
+    if any({word.lower() for word in present} <= set(pair) for pair in SWITCHES.items()):
         return Column(name=name, kind="true-false")
     if all(map(_DATE.fullmatch, present)):
         return _refuse(f"dates or times such as '{present[0]}'")
@@ -118,9 +119,14 @@ def _refuse(reason: str) -> Column:
     raise UnusableError(reason)
 
 
+def _but_dashes(words: Words) -> list[str]:
+    """Return the words that are values, if a dash is none."""
+    return [word for word in words.present if word != DASH]
+
+
 def decimal_comma(table: Table, words: Words) -> bool:
     """Say whether a column's numbers have a decimal comma; where commas part the columns none has."""
-    present = words.present
+    present = _but_dashes(words)
     return table.separator != "," and any("," in word for word in present) and all(_DECIMAL_COMMA.fullmatch(word) for word in present)
 
 
@@ -135,7 +141,7 @@ def _check_strays(table: Table, at: int) -> None:
     assert not isinstance(table.cells, np.ndarray)
     words = table.cells[at]
     counts = dict(zip(words.words, words.counts, strict=True))
-    present = words.present
+    present = _but_dashes(words)
     strays = [word for word in present if not is_number(word)]
     among = sum(counts[word] for word in present)
     if 2 * sum(counts[word] for word in strays) > among:
@@ -166,7 +172,7 @@ def values(table: Table, at: int, column: Column) -> np.ndarray:
     comma = column.kind == "number" and decimal_comma(table, words)
     meaning = np.full(len(words.words), np.nan)
     for k, word in enumerate(words.words):
-        if is_missing(word) and word not in column.categories:
+        if (is_missing(word) and word not in column.categories) or (word == DASH and column.kind == "number"):
             continue
         try:
             meaning[k] = _value(word.replace(",", ".") if comma else word, column)
@@ -187,9 +193,9 @@ def _value(word: str, column: Column) -> float:
             raise ValueError(f"which is none of the words it was trained on: {some(list(column.categories), 12)}")
         return float(column.categories.index(word))
     if column.kind == "true-false":
-        if word.lower() not in TRUE | FALSE:
+        if word.lower() not in {*SWITCHES, *SWITCHES.values()}:
             raise ValueError("neither true nor false")
-        return float(word.lower() in TRUE)
+        return float(word.lower() in SWITCHES)
     if not is_number(word):
         raise ValueError("not a number")
     number = float(word)

@@ -193,7 +193,7 @@ def _training_data(found: Source, target: str | None, features: str | None, drop
     """Learn the columns of a table and make the data set."""
     table = found.table
     dropped = [find(table, name, "--drop") for name in parse_names(drop or "")]
-    used = [find(table, name, "--features") for name in parse_names(features or "")]
+    used = list(dict.fromkeys(find(table, name, "--features") for name in parse_names(features or "")))
     rest = [k for k in range(len(table.columns)) if k not in dropped]
     empty = [k for k in rest if isinstance(table.cells, list) and not table.cells[k].present]
     at = None

@@ -4,7 +4,7 @@ import numpy as np
 
 from .datasets import Dataset
 from .labels import alike
-from .scaling import bounds
+from .scaling import Scaler, bounds
 from .tables import some
 
 SMALL_TEST = 10
@@ -13,6 +13,8 @@ ONE_SIDED = 0.9
 """Share of one class from which always naming it looks like learning."""
 MANY_NUMBERED = 20
 """Classes with numbers for names from which they may be a measured quantity."""
+OUTSIDE = 0.1
+"""Share of the range, and of the rows, from which values beyond the range of the training are no chance."""
 GLANCE = 1000
 """Rows that tell at a glance that a column has more values than there are classes."""
 
@@ -23,6 +25,22 @@ def inspect(data: Dataset, train: np.ndarray, test: np.ndarray) -> list[str]:
     if not data.image:
         found += [*_columns(data, train), *_copies(data)]
     return [f"{data.name}: {remark}" for remark in found]
+
+
+def beyond_training(data: Dataset, scaler: Scaler) -> list[str]:
+    """Return a remark on each column of numbers that often lies beyond the range that training saw, as in another unit."""
+    found = []
+    low, high = scaler.center + scaler.floor * scaler.half, scaler.center + scaler.half
+    margin = OUTSIDE * (high - low)
+    outside = (data.x < low - margin) | (data.x > high + margin)
+    for column, at in zip(data.features.columns, data.features.starts, strict=True):
+        count = int(outside[:, at].sum())
+        if column.kind == "number" and count > OUTSIDE * len(data.x):
+            found.append(
+                f"{data.name}: column {column.name} is beyond the range of the training ({low[at]:g} to {high[at]:g}) in {count} of "
+                f"{len(data.x)} rows, and clipped: is it in another unit?"
+            )
+    return found if not data.image else found[:1]
 
 
 def _classes(data: Dataset) -> list[str]:

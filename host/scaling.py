@@ -29,8 +29,8 @@ class Scaler:
     def fit(cls, x: np.ndarray, *, image: bool, one_hot: np.ndarray | None = None) -> Self:
         """Fit on training data of shape (samples, features): one range for all pixels of an image, each column of a table its own.
 
-        A constant feature becomes 0. Where `one_hot` (bool, one a feature), 0 stays 0 and 1 becomes the unit: a word that is not there
-        drives no line.
+        A constant feature becomes 0, and stays so whatever it is in later data. Where `one_hot` (bool, one a feature), 0 stays 0 and 1
+        becomes the unit: a word that is not there drives no line.
         """
         if image:
             low, high = np.full(x.shape[1], x.min()), np.full(x.shape[1], x.max())
@@ -38,14 +38,15 @@ class Scaler:
         else:
             low, high = bounds(x)
             center, half = low / 2 + high / 2, high / 2 - low / 2
-        half = np.where(half > 0, half, 1.0)
+        half = np.where(half > 0, half, np.finfo(np.float64).max)
         if one_hot is not None:
             center, half = np.where(one_hot, 0.0, center), np.where(one_hot, 1.0, half)
         return cls(center=center, half=half, floor=0 if image else -1)
 
     def to_bytes(self, x: np.ndarray, unit: int) -> np.ndarray:
         """Return int8 drive words of shape (samples, features); `unit` is the largest, `Config.drive_max`."""
-        scaled = np.clip((x - self.center) / self.half, self.floor, 1)
+        with np.errstate(over="ignore"):  # what is beyond float64 is beyond the range, and clips
+            scaled = np.clip((x - self.center) / self.half, self.floor, 1)
         return (np.sign(scaled) * np.floor(np.abs(scaled) * unit + 0.5)).astype(np.int8)
 
 

@@ -20,8 +20,10 @@ SPACES = " "
 SNIFFED = 50
 """Lines that separator and quotes are told by."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-MISSING = frozenset({"", "?", "-", "na", "n/a", "#n/a", "nan", "null"})
+MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null"})
 """Words, in small letters, that say that there is no value."""
+DASH = "-"
+"""Among numbers it says so, too; among words it may be one."""
 
 
 def is_missing(word: str) -> bool:

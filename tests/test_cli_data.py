@@ -55,6 +55,10 @@ def test_infer_without_labels_and_in_another_order(trained, tmp_path):
     code, out, err = command("infer", "--checkpoint", "c.npz", "--dataset", "new.csv")
     assert out.split() == answer["predicted_labels"]
     assert "without labels there is no accuracy" in err
+    (tmp_path / "unit.csv").write_text("acid,deep,mossy\n3100,low,yes\n7500,high,no\n")
+    _, out, err = command("infer", "--checkpoint", "c.npz", "--dataset", "unit.csv", "--json", "-")
+    assert "column acid is beyond the range of the training" in err
+    assert "in 2 of 2 rows, and clipped: is it in another unit?" in json.loads(out)["warnings"][0]
     (tmp_path / "half.csv").write_text("mossy,deep,acid,site\nyes,low,3.1,bog\nno,high,7.5,\n")
     _, out, _ = command("infer", "--checkpoint", "c.npz", "--dataset", "half.csv", "--json", "-")
     assert json.loads(out)["labelled"] == 1

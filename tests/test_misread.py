@@ -169,6 +169,14 @@ def test_later_data_that_does_not_fit_is_refused(tmp_path, learned, content, sen
         load(tmp_path / "later.csv", learned=learned)
 
 
+def test_a_dash_is_no_value_among_numbers_and_a_word_among_words(tmp_path):
+    numbers, signs = changed(A, 2, "-"), np.where(B > 5, "+", "-")
+    data = read(tmp_path, table(numbers, signs, np.where(KIND, "+", "-"), header="a,sign,kind"), missing="drop")[0]
+    assert data.rows.tolist() == [0, 1, *range(3, ROWS)]
+    assert data.features.labels == ("+", "-")
+    assert data.features.columns[1].categories == ("+", "-")
+
+
 def test_words_are_those_of_the_training(tmp_path):
     known = read(tmp_path, table(PLACES, np.where(B > 5, "yes", "no"), WORDS, header="place,wet,tree"))[0]
     path = tmp_path / "later.csv"
