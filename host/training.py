@@ -21,6 +21,7 @@ from firmware_py.streams import seed_states
 
 from .board import Board, Progress, StoppedError
 from .checkpoint import Checkpoint, Position
+from .departure import DRIFTING, EARLY_SAMPLES, remark
 from .errors import InputError, wrong_input
 from .output import RunLog
 from .settings import SOFTWARE, Prepared, Settings, prepare
@@ -35,11 +36,13 @@ class Event:
     """What a run tells its watcher."""
 
     phase: str
-    """upload, train, test or epoch (one is complete)."""
+    """upload, train, test, epoch (one is complete) or warning."""
     epoch: int
     epochs: int
     position: Position
     progress: Progress | None = None
+    warning: str = ""
+    """A sentence for the person, of the phase warning."""
 
 
 Watcher = Callable[[Event], None]
@@ -139,6 +142,7 @@ class Trainer:
         self.data = data or prepare(settings, board.config.drive_max, scaler=checkpoint.scaler if checkpoint else None)
         self.predictions = np.zeros(0, np.int64)
         self.train_seconds = 0.0
+        self.warnings: list[str] = []
         self._begun_steps = self.position.totals["STEPS"]
         with wrong_input():
             self.tile = np.array(settings.device_model.tile_words(board.config), np.int64)
@@ -219,6 +223,8 @@ class Trainer:
         """Do the rest of the present epoch, with its test."""
         position, samples = self.position, len(self.data.train)
         try:
+            if self.settings.schedule == DRIFTING and not position.epoch:
+                self._look_early(min(EARLY_SAMPLES, samples))
             if position.place < samples:
                 self.train_part(samples - position.place)
             self.predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
@@ -231,6 +237,17 @@ class Trainer:
         position.epoch, position.place, position.epoch_start = position.epoch + 1, 0, dict(position.totals)
         self._tell("epoch")
         return True
+
+    def _look_early(self, samples: int) -> None:
+        """Train on the first samples of the run, unless that is done, and say whether their loss bodes a departure."""
+        position = self.position
+        if position.place >= samples:
+            return
+        self.train_part(samples - position.place)
+        text = remark(self.settings, position.totals["LOSS"] / (2 << LOSS_FRAC) / samples)
+        if text:
+            self.warnings.append(text)
+            self.watch(Event("warning", position.epoch, self.epochs, position, warning=text))
 
     def checkpoint(self) -> Checkpoint:
         """Return the run at rest."""
@@ -278,6 +295,7 @@ class Trainer:
             "predictions": self.predictions.tolist(),
             "steps_per_second": here / self.train_seconds if self.train_seconds else 0.0,
             "link_retries": self.board.link.retries,
+            "warnings": self.warnings,
         }
 
 
@@ -306,4 +324,5 @@ def train_software(settings: Settings, data: Prepared, epochs: int, unit: int, w
         "steps": steps,
         "predictions": predictions.tolist(),
         "steps_per_second": steps / max(1e-9, time.monotonic() - begun),
+        "warnings": [],
     }

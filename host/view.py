@@ -60,6 +60,9 @@ class TrainView:
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
+        if event.phase == "warning":
+            console.print(f"Warning: {event.warning}", style="yellow", soft_wrap=True, markup=False)
+            return
         if event.phase == "train" and event.progress:
             self._rate = event.progress.rate
         if self._live:
