@@ -9,7 +9,7 @@ from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.machine_image import golden, image, visible
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Source, cycles, start
-from firmware_py.compiler import Program, compile_network
+from firmware_py.compiler import DEFAULT_SCHEDULE, Program, compile_network
 from firmware_py.config import Config
 from firmware_py.isa import Function, Instruction, Op
 from firmware_py.machine import GoldenMachine
@@ -30,7 +30,7 @@ def compiled(run: dict) -> Program:
     return compile_network(
         network,
         CONFIG,
-        run.get("schedule", "progressive"),
+        run.get("schedule", DEFAULT_SCHEDULE),
         stochastic=run.get("stochastic", True),
         orientations=orientations and tuple(orientations),
     )

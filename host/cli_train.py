@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from firmware_py.compiler import DEFAULT_SCHEDULE
 from firmware_py.config import DEFAULT, Config
 
 from . import options as o
@@ -51,7 +52,7 @@ def train(
     loss: o.Loss = "squared",
     bias: o.Bias = True,
     weight_scale: o.WeightScale = 4,
-    schedule: o.Schedule = "progressive",
+    schedule: o.Schedule = DEFAULT_SCHEDULE,
     lr: o.Rate = 0.5,
     epochs: o.Epochs = 5,
     seed: o.Seed = 1,

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from firmware_py.compiler import SCHEDULES, Program, compile_network
+from firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES, Program, compile_network
 from firmware_py.config import Config
 from firmware_py.device import PRESETS, Device
 from firmware_py.isa import SCALE_REGISTERS, Scale
@@ -49,7 +49,7 @@ class Settings:
     loss: str = "squared"
     bias: bool = True
     weight_scale: int = 4
-    schedule: str = "progressive"
+    schedule: str = DEFAULT_SCHEDULE
     lr: float = 0.5
     rounding: str = "stochastic"
     auto_range: bool = True

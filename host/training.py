@@ -21,6 +21,7 @@ from firmware_py.streams import seed_states
 
 from .board import Board, Progress, StoppedError
 from .checkpoint import Checkpoint, Position, program_digest
+from .departure import DRIFTING, EARLY_SAMPLES, remark
 from .errors import InputError, StorageError, wrong_input
 from .output import RunLog
 from .settings import SOFTWARE, Prepared, Settings, prepare
@@ -36,13 +37,13 @@ class Event:
     """What a run tells its watcher."""
 
     phase: str
-    """upload, train, test, epoch (one is complete), or unsaved (the checkpoint could not be written, and the run goes on)."""
+    """upload, train, test, epoch (one is complete) or remark."""
     epoch: int
     epochs: int
     position: Position
     progress: Progress | None = None
     remark: str = ""
-    """What to tell the user, in a sentence."""
+    """What to tell the user, in a sentence, of the phase remark."""
 
 
 Watcher = Callable[[Event], None]
@@ -137,6 +138,7 @@ class Trainer:
         self.watch, self.stop = watch or (lambda event: None), stop or Stop()
         self.position = deepcopy(checkpoint.position) if checkpoint else Position()
         self.data = data or prepare(settings, board.config.drive_max, scaler=checkpoint.scaler if checkpoint else None)
+        self.warnings = list(self.data.warnings)
         self.predictions = np.zeros(0, np.int64)
         self.train_seconds = 0.0
         self._begun_steps = self.position.totals["STEPS"]
@@ -226,7 +228,7 @@ class Trainer:
             self.checkpoint().save(file)
         except StorageError as error:
             if not (again or last):
-                self._tell("unsaved", remark=f"{error}. The run goes on, and tries again after each epoch")
+                self._tell("remark", remark=f"{error}. The run goes on, and tries again after each epoch")
             return error
         return None
 
@@ -254,6 +256,8 @@ class Trainer:
         """Do the rest of the present epoch, with its test."""
         position, samples = self.position, len(self.data.train)
         try:
+            if self.settings.schedule == DRIFTING and not position.epoch:
+                self._look_early(min(EARLY_SAMPLES, samples))
             if position.place < samples:
                 self.train_part(samples - position.place)
             self.predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
@@ -266,6 +270,17 @@ class Trainer:
         position.epoch, position.place, position.epoch_start = position.epoch + 1, 0, dict(position.totals)
         self._tell("epoch")
         return True
+
+    def _look_early(self, samples: int) -> None:
+        """Train on the first samples of the run, unless that is done, and say whether their loss bodes a departure."""
+        position = self.position
+        if position.place >= samples:
+            return
+        self.train_part(samples - position.place)
+        text = remark(self.settings, position.totals["LOSS"] / (2 << LOSS_FRAC) / samples)
+        if text:
+            self.warnings.append(text)
+            self._tell("remark", remark=text)
 
     def checkpoint(self) -> Checkpoint:
         """Return the run at rest."""
@@ -293,7 +308,7 @@ class Trainer:
         here = steps - self._begun_steps
         return {
             "settings": self.settings.to_dict(),
-            "warnings": list(self.data.warnings),
+            "warnings": self.warnings,
             "config_digest": self.board.config_digest,
             "build_digest": self.board.build_digest,
             "epochs": self.position.epoch,

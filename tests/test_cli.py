@@ -156,7 +156,7 @@ def test_program_prints_the_page(backpulse):
     for word in ("READ   W1, x", "ERR    t, a2 > d2", "PULSE  W2, a1, d2", "Error vectors held across a pulse: 2"):
         assert word in out
     code, out, _ = backpulse("program", "--json", "-")
-    assert json.loads(out)["error_vectors_held"] == 1
+    assert json.loads(out)["error_vectors_held"] == 2
 
 
 def test_info(backpulse):

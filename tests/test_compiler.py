@@ -46,14 +46,14 @@ def test_schedules_hold_what_the_design_says(layers: str, config: object) -> Non
 
 
 def test_the_step_of_the_design_page() -> None:
-    program = compile_network(Network.parse("64-32-10"), DEFAULT, "progressive")
+    program = compile_network(Network.parse("64-32-10"), DEFAULT)
     steps = [" ".join(program.text(i).split()) for i in program.instructions[: program.evaluate_start]]
     assert steps == [
         "READ W1, x > a1, sigmoid",
         "READ W2, a1 > a2, sigmoid",
         "ERR t, a2 > d2, hadamard sigmoid",
-        "PULSE W2, a1, d2, s0, stochastic",
         "READT W2', d2 > d1, auto-range, hadamard sigmoid a1",
+        "PULSE W2, a1, d2, s0, stochastic",
         "PULSE W1, x, d1, s0, stochastic",
         "NEXT 0",
     ]
