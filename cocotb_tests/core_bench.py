@@ -113,6 +113,8 @@ async def trains(dut):
         for address in visible(program):
             if address >> WINDOW_SHIFT == Window.RESULTS:
                 twin.memory.results.view("<u4")[address & OFFSET] = await tb.bus.read(address)
+            if address >> WINDOW_SHIFT == Window.OUTPUTS:
+                twin.memory.outputs.view("<u4")[address & OFFSET] = await tb.bus.read(address)
             if address >> WINDOW_SHIFT == Window.VECTOR_MEMORY:
                 twin.write(address, await tb.bus.read(address))
         await tb.begin()
@@ -144,7 +146,7 @@ async def stops(dut):
         twin.memory.counters[Counter.RESULTS] = 0
         await tb.begin()
         await tb.train([2, 5], twin)
-        await tb.compare(program, twin, f"after {what}", leave=(Window.RESULTS, Window.VECTOR_MEMORY))
+        await tb.compare(program, twin, f"after {what}", leave=(Window.RESULTS, Window.OUTPUTS, Window.VECTOR_MEMORY))
         await tb.strobe("halt")
         await tb.until(State.IDLE)
 

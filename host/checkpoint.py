@@ -22,6 +22,7 @@ from firmware_py.streams import seed_states
 from . import storage
 from .archive import OPTIONAL, Archive, DamagedError, Kind, encode
 from .errors import HostError, InputError
+from .features import Features
 from .scaling import Scaler
 from .settings import SOFTWARE, Settings
 
@@ -29,7 +30,7 @@ FORMAT, VERSION = "backpulse checkpoint", 2
 HISTORY = ("test_accuracy", "train_loss", "train_accuracy")
 """Lists of a `Position`, one number an epoch."""
 DIGESTS = ("config_digest", "program_digest", "data_digest")
-FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "labels", "position", "floor", OPTIONAL, "arrays")
+FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "features", "position", "floor", OPTIONAL, "arrays")
 """Fields of the manifest. One of any other name is needed to understand the file, and refused by programs that do not know it."""
 MOST_EPOCHS, MOST_COUNT, MOST_TEXT = 1 << 32, 1 << 63, 4096
 """Limits of epochs, counters, and the characters of a setting."""
@@ -86,7 +87,7 @@ class Checkpoint:
     config_digest: str
     program_digest: str
     data_digest: str
-    labels: tuple[str, ...]
+    features: Features
     position: Position
     scaler: Scaler
     cells: np.ndarray
@@ -146,7 +147,7 @@ class Checkpoint:
             "epochs": self.epochs,
             "config": {f.name: int(getattr(self.config, f.name)) for f in fields(Config)},
             **{name: getattr(self, name) for name in DIGESTS},
-            "labels": list(self.labels),
+            "features": self.features.to_dict(),
             "position": position,
             "floor": self.scaler.floor,
             OPTIONAL: {},
@@ -174,7 +175,7 @@ class Checkpoint:
         checkpoint = cls(
             settings=settings,
             config=config,
-            labels=_labels(values["labels"], settings),
+            features=Features.from_dict(values["features"]),
             position=position,
             scaler=Scaler(center=arrays["center"], half=arrays["half"], floor=values["floor"]),
             spread=arrays["spread"] if config.spread else np.zeros(arrays["cells"].shape, np.uint8),
@@ -191,7 +192,7 @@ class Checkpoint:
             raise ValueError("settings.schedule must be one that runs in the array, not software")
         _check_size(settings, config)
         self.position.check(self.epochs)
-        _labels(list(self.labels), settings)
+        self._check_features()
         for name in DIGESTS:
             if not (isinstance(text := getattr(self, name), str) and re.fullmatch("[0-9a-f]{64}", text)):
                 raise ValueError(f"{name} must be a SHA-256, 64 digits 0 to f, not {_short(text)}")
@@ -211,6 +212,14 @@ class Checkpoint:
         arrays = {name: _array(name, given[name], kind) for name, kind in kinds.items()}
         self._check_ranges(arrays)
         return arrays
+
+    def _check_features(self) -> None:
+        features = Features.from_dict(self.features.to_dict())
+        inputs, outputs = self.settings.network.layers[0], self.settings.network.layers[-1]
+        if features.width != inputs:
+            raise ValueError(f"features must make the {inputs} inputs of settings.layers, not {features.width}")
+        if len(features.labels) > outputs:
+            raise ValueError(f"features.labels must be at most the {outputs} outputs of settings.layers, not {len(features.labels)}")
 
     def _check_ranges(self, arrays: dict[str, np.ndarray]) -> None:
         low = -1 << (self.config.cell_bits - 1)
@@ -293,17 +302,6 @@ def _check_size(settings: Settings, config: Config) -> None:
     weights = sum(network.inputs(layer) * network.layers[layer] for layer in range(1, network.depth + 1))
     if weights > config.rows * config.tile_cols or 2 * network.depth > config.vectors:
         raise ValueError(f"settings.layers has {weights} weights, and config has {config.rows * config.tile_cols} cells")
-
-
-def _labels(value: object, settings: Settings) -> tuple[str, ...]:
-    """Read the names of the classes."""
-    outputs = settings.network.layers[-1]
-    if not isinstance(value, list) or not 1 <= len(value) <= outputs or len({*map(repr, value)}) != len(value):
-        raise ValueError(f"labels must be 1 to {outputs} different names, not {_short(value)}")
-    for label in value:
-        if not isinstance(label, str):
-            raise ValueError(f"labels must be text, not {_short(label)}")
-    return tuple(value)
 
 
 def _check_whole(name: str, value: object, low: int, high: int) -> None:

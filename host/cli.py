@@ -16,7 +16,8 @@ from firmware_py.registers import Counter
 from . import options as o
 from .cli_boards import boards, build, fit, flash
 from .cli_compare import compare
-from .cli_train import infer, train
+from .cli_infer import infer
+from .cli_train import train
 from .errors import HostError, InputError
 from .output import check_json, write_json
 from .settings import SOFTWARE

@@ -11,19 +11,22 @@ from rich.table import Table
 from firmware_py.compiler import SCHEDULES
 
 from . import options as o
-from .datasets import load
+from .datasets import Dataset
 from .errors import InputError
 from .output import check_json, write_json
 from .settings import SOFTWARE, Settings, prepare
 from .training import Trainer, stop_on_interrupt, train_software
 from .urls import board_config, open_board
-from .view import console, stdout
+from .view import console, show_warnings, stdout
 
 
 def compare(
     dataset: o.Dataset = "digits",
     target: o.Target = None,
-    layers: o.Layers = "64-32-10",
+    features: o.Features = None,
+    drop: o.Drop = None,
+    missing: o.Missing = None,
+    layers: o.DataLayers = None,
     activation: o.Activation = "sigmoid",
     output: o.Output = "sigmoid",
     loss: o.Loss = "squared",
@@ -48,20 +51,22 @@ def compare(
         check_path(plot)
     values = dict(locals())
     rates = _rates(lr)
+    first, loaded = o.settings_and_data({**values, "schedule": None, "lr": rates[0]})
+    values["layers"] = first.layers
     runs = [
         o.settings_of({**values, "schedule": schedule.strip(), "lr": rate, "seed": seed})
         for schedule, rate, seed in itertools.product(schedules.split(","), rates, range(1, seeds + 1))
     ]
-    results = _run_all(runs, epochs, tile)
+    results, warnings = _run_all(runs, loaded, epochs, tile)
     rows = _rows(runs, results)
-    write_json(json, {"epochs": epochs, "seeds": seeds, "summary": rows, "runs": results})
+    write_json(json, {"epochs": epochs, "seeds": seeds, "warnings": warnings, "summary": rows, "runs": results})
     if json != "-":
         _show(rows, epochs, seeds)
     if plot:
         from .plots import plot_comparison
 
         curves = [(f"{r['schedule']}, lr {r['lr']:g}", np.array(r["curves"])) for r in rows]
-        plot_comparison(plot, f"{layers} on {dataset}, {device} device, {seeds} seeds", curves)
+        plot_comparison(plot, f"{first.layers} on {dataset}, {device} device, {seeds} seeds", curves)
 
 
 def _rates(text: str) -> list[float]:
@@ -71,11 +76,12 @@ def _rates(text: str) -> list[float]:
         raise InputError(f"--lr must be numbers joined by commas, as in 0.25,0.5, not {text}") from None
 
 
-def _run_all(runs: list[Settings], epochs: int, tile: str) -> list[dict[str, Any]]:
-    """Train every run, on one golden board: they all have the same network, device and data."""
+def _run_all(runs: list[Settings], loaded: Dataset, epochs: int, tile: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Train every run, on one golden board: they all have the same network, device and data. Return results and warnings of the data."""
     first = runs[0]
     config = board_config(first.network, first.device_model, tile=tile)
-    data = prepare(first, config.drive_max, dataset=load(first.dataset, target=first.target))
+    data = prepare(first, config.drive_max, dataset=loaded)
+    show_warnings(data.warnings)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     results = []
     with open_board("golden://", config=config) as board, stop_on_interrupt() as stop, Progress(*columns, console=console) as progress:
@@ -90,9 +96,9 @@ def _run_all(runs: list[Settings], epochs: int, tile: str) -> list[dict[str, Any
                 results.append(trainer.result())
             if stop.asked:
                 raise KeyboardInterrupt
-            del results[-1]["predictions"]
+            del results[-1]["predictions"], results[-1]["warnings"]
             progress.advance(task)
-    return results
+    return results, list(data.warnings)
 
 
 def _rows(runs: list[Settings], results: list[dict[str, Any]]) -> list[dict[str, Any]]:

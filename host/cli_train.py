@@ -1,10 +1,9 @@
-"""The commands `train` and `infer`."""
+"""The command `train`."""
 
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from firmware_py.config import DEFAULT, Config
@@ -12,15 +11,14 @@ from firmware_py.config import DEFAULT, Config
 from . import options as o
 from .board import Board
 from .checkpoint import Checkpoint
-from .datasets import load
+from .datasets import Dataset
 from .errors import HostError, InputError, StorageError
 from .output import RunLog, check_json, write_json
-from .scaling import targets
-from .settings import SOFTWARE, Prepared, Settings, prepare
+from .settings import SOFTWARE, Settings, prepare
 from .storage import check_replaceable
 from .training import Trainer, stop_on_interrupt, train_software
 from .urls import BAUD, board_config, is_virtual, open_board
-from .view import TrainView, console
+from .view import TrainView, console, show_warnings
 
 DEFAULT_CHECKPOINT = Path("backpulse-checkpoint.npz")
 """Where Ctrl-C saves if no file is named."""
@@ -44,7 +42,10 @@ def train(
     board: o.BoardUrl = "golden://",
     dataset: o.Dataset = "digits",
     target: o.Target = None,
-    layers: o.Layers = "64-32-10",
+    features: o.Features = None,
+    drop: o.Drop = None,
+    missing: o.Missing = None,
+    layers: o.DataLayers = None,
     activation: o.Activation = "sigmoid",
     output: o.Output = "sigmoid",
     loss: o.Loss = "squared",
@@ -83,16 +84,18 @@ def train(
         check_replaceable(save_to)
     if saved:
         settings, epochs = _resumed(ctx, saved, dataset, epochs)
+        data = settings.load()
     else:
-        settings = o.settings_of(locals())
+        settings, data = o.settings_and_data(locals())
     if settings.schedule == SOFTWARE:
         if checkpoint or resume or plot or pulse_log:
             raise InputError("The software schedule has no array: --checkpoint, --resume, --plot and --pulse-log do not go with it")
-        _train_software(settings, epochs, json)
+        _train_software(settings, data, epochs, json)
         return
     config = saved.config if saved and not {"tile", "tiles"} & _explicit(ctx) else _config(settings, board, tile, tiles)
     # Wrong data or a network that does not fit is told before a board is built or opened.
-    data = prepare(settings, config.drive_max, scaler=saved.scaler if saved else None)
+    data = prepare(settings, config.drive_max, scaler=saved.scaler if saved else None, dataset=data)
+    show_warnings(data.warnings)
     if is_virtual(board):
         settings.compile(config)
     unsaved: StorageError | None = None
@@ -100,7 +103,7 @@ def train(
         log = RunLog(pulse_log) if pulse_log else None
         if log:
             stack.callback(log.close)
-        opened = stack.enter_context(_open(board, config, baud, log if board == "golden://" else None))
+        opened = stack.enter_context(open_told(board, config, baud, log if board == "golden://" else None))
         stop = stack.enter_context(stop_on_interrupt())
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, lr {settings.lr:g}, {board}"
         view = stack.enter_context(TrainView(title))
@@ -137,7 +140,8 @@ def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Con
     return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles) if is_virtual(board) else DEFAULT
 
 
-def _open(url: str, config: Config, baud: int, log: RunLog | None = None) -> Board:
+def open_told(url: str, config: Config, baud: int, log: RunLog | None = None) -> Board:
+    """Open a board, saying on the terminal what takes its time."""
     return open_board(url, config=config, baud=baud, log=log, progress=lambda text: console.print(text, style="dim"))
 
 
@@ -175,8 +179,9 @@ def _replay(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, 
             raise HostError("The board's cells are not those of the golden model after the same run: the pulse log is the golden model's")
 
 
-def _train_software(settings: Settings, epochs: int, json: str | None) -> None:
-    data = prepare(settings, DEFAULT.drive_max)
+def _train_software(settings: Settings, dataset: Dataset, epochs: int, json: str | None) -> None:
+    data = prepare(settings, DEFAULT.drive_max, dataset=dataset)
+    show_warnings(data.warnings)
     with TrainView(f"{settings.layers} on {settings.dataset}: software, float64, lr {settings.lr:g}") as view:
         result = {**dict.fromkeys(ARRAY_KEYS), **train_software(settings, data, epochs, DEFAULT.drive_max, view)}
     write_json(json, result)
@@ -195,65 +200,3 @@ def _summary(result: dict[str, Any]) -> None:
             style="dim",
             soft_wrap=True,
         )
-
-
-def infer(
-    checkpoint: Annotated[Path, typer.Option(help="A training run's checkpoint.", metavar="FILE")],
-    board: o.BoardUrl = "golden://",
-    dataset: Annotated[str | None, typer.Option(help="Data to classify; the run's own if not given.", rich_help_panel=o.FILES)] = None,
-    target: o.Target = None,
-    part: Annotated[str, typer.Option(help="Samples: all, train, test; auto is test for the run's own data, else all.")] = "auto",
-    baud: o.Baud = BAUD,
-    json: o.Json = None,
-) -> None:
-    """Classify data with the trained array of a checkpoint."""
-    check_json(json)
-    saved = Checkpoint.load(checkpoint)
-    if part not in ("auto", "all", "train", "test"):
-        raise InputError(f"--part must be all, train, test or auto, not {part}")
-    data = _data_to_infer(saved, dataset, target)
-    chosen = "test" if data.digest == saved.data_digest else "all"
-    chosen = part if part != "auto" else chosen
-    indices = {"all": np.arange(len(data.y)), "train": data.train, "test": data.test}[chosen]
-    with _open(board, saved.config, baud) as opened:
-        saved.check_config(opened.config_digest)
-        program = saved.settings.compile(opened.config)
-        opened.load(program, scales=saved.scales.tolist(), tile_words=saved.tile.tolist())
-        opened.write_cells(saved.cells)
-        opened.write_spread(saved.spread)
-        opened.upload(data.records)
-        predictions = opened.evaluate(program, indices, saved.settings.seed)
-        retries = opened.link.retries
-    accuracy = float(np.mean(predictions == data.y[indices]))
-    write_json(
-        json,
-        {
-            "board": board,
-            "config_digest": saved.config_digest,
-            "part": chosen,
-            "samples": indices.tolist(),
-            "labels": list(saved.labels),
-            "predictions": predictions.tolist(),
-            "accuracy": accuracy,
-            "link_retries": retries,
-        },
-    )
-    console.print(f"Accuracy {100 * accuracy:.2f} % of {len(indices)} samples ({chosen})", style="bold green")
-
-
-def _data_to_infer(saved: Checkpoint, dataset: str | None, target: str | None) -> Prepared:
-    """Load data, scaled as in training, its labels numbered as in training."""
-    settings = saved.settings
-    data = load(dataset or settings.dataset, target=target if dataset else settings.target)
-    known = {label: number for number, label in enumerate(saved.labels)}
-    for row, k in enumerate(data.y):
-        if data.labels[k] not in known:
-            raise InputError(f"{data.name}: row {row + 1} has label {data.labels[k]}, which the checkpoint's network does not know")
-    y = np.array([known.get(label, 0) for label in data.labels], np.int64)[data.y]
-    inputs, outputs = settings.network.layers[0], settings.network.layers[-1]
-    data.check(inputs, max(outputs, len(data.labels)))
-    x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
-    t = targets(y, outputs, saved.config.drive_max, off=0)
-    same = data.digest == saved.data_digest
-    train, test = data.split() if same else (np.arange(0), np.arange(len(y)))
-    return Prepared(x=x, t=t, y=y, train=train, test=test, scaler=saved.scaler, digest=data.digest, labels=saved.labels)

@@ -1,51 +1,86 @@
-"""Data sets: by name, from `.npz`, `.csv` and MNIST-format IDX files, checked and split.
+"""Data sets: by name, from tables of text, `.npz` and MNIST-format IDX files; looked at, checked and split.
 
-Errors are `InputError` and name the row (from 1, the header not counted) and the column of what is wrong.
+Errors are `InputError` and name the row (from 1, the header not counted) and the column of what is wrong. What is only doubtful is in
+`Dataset.warnings`, sentences for the user.
 """
 
-import csv
-import gzip
 import hashlib
-import zipfile
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from . import labels as label_column
+from .arrays import class_numbers, real_numbers
+from .columns import Column, UnusableError, find, learn, parse_names
 from .errors import InputError
+from .features import Features, check_missing
+from .labels import UNLABELLED
+from .sources import NAMES, TEXT_ENDINGS, Source, read
+from .tables import Table, Words, is_missing, some
+
+__all__ = ["NAMES", "TEXT_ENDINGS", "Dataset", "load", "split"]
 
 TEST_FRACTION = 0.2
 SPLIT_SEED = 0
-NAMES = ("digits", "iris", "wine", "breast-cancer")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Raw samples and their classes.
+    """Samples and their classes, checked when made.
 
     Parameters
     ----------
     name : str
         What the user called it.
-    x : ndarray
-        float64, (samples, features).
-    y : ndarray
-        int64, (samples,): class numbers.
-    labels : tuple of str
+    x : array
+        Real finite numbers, (samples, inputs); kept as float64.
+    y : array
+        Class numbers from 0, (samples,) or (samples, 1); kept as int64.
+    labels : sequence of str
         Names of the classes.
     image : bool
-        Whether the features are pixels of one range.
+        Whether the inputs are pixels of one range.
     train_size : int
         Samples of the training part where the data brings its own split (they come first), else 0.
+    features : Features, optional
+        How source columns became `x`; numbers without names if not given.
+    rows : array, optional
+        Number of each sample in the file, from 0; 0, 1, 2, ... if not given.
+    partial : bool
+        Whether samples may lack a label (`UNLABELLED`): data to classify.
+    warnings : tuple of str
+        What the user should know of the reading.
+
+    Raises
+    ------
+    InputError
+        If the arrays are not such.
     """
 
     name: str
     x: np.ndarray
     y: np.ndarray
-    labels: tuple[str, ...]
+    labels: Sequence[str]
     image: bool
     train_size: int = 0
+    features: Features = None  # type: ignore[assignment]  # made from x and labels below, where not given
+    rows: np.ndarray = None  # type: ignore[assignment]  # likewise
+    partial: bool = False
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.labels, str) or not all(isinstance(label, str) for label in self.labels):
+            raise InputError(f"{self.name}: labels must be a list of words, the names of the classes, not {self.labels!r}")
+        labels = tuple(str(label) for label in self.labels)
+        features = self.features or Features.plain(1, labels)
+        x = real_numbers(self.name, self.x, [] if self.features is None else input_names(features))
+        features = self.features or Features.plain(x.shape[1], labels)
+        rows = np.arange(len(x)) if self.rows is None else np.asarray(self.rows, np.int64)
+        y = class_numbers(self.name, self.y, len(x), len(labels), -1 if self.partial else 0)
+        for field, value in {"name": str(self.name), "labels": labels, "x": x, "y": y, "features": features, "rows": rows}.items():
+            object.__setattr__(self, field, value)
 
     @property
     def digest(self) -> str:
@@ -55,22 +90,32 @@ class Dataset:
         return content.hexdigest()
 
     def check(self, inputs: int, outputs: int) -> None:
-        """Refuse a network whose first or last layer does not fit the data.
+        """Refuse a network whose first or last layer does not fit the data, and data that has nothing to be learned.
 
         Raises
         ------
         InputError
-            If the inputs are not the features, or a label lies beyond the outputs.
+            If the inputs are not the features, a label lies beyond the outputs, or there is one class only.
         """
         if self.x.shape[1] != inputs:
             features = self.x.shape[1]
-            raise InputError(f"{self.name} has {features} features but the input layer has {inputs}: start --layers with {features}")
+            words = " (a text column has one for each of its words)" if self.features.one_hot.any() else ""
+            raise InputError(
+                f"{self.name} has {features} features{words} but the input layer has {inputs}: "
+                f"start --layers with {features}, or leave it out"
+            )
+        classes = np.unique(self.y)
+        if len(classes) < 2:
+            raise InputError(
+                f"{self.name} has one class only, {self.features.labels[classes[0]]}: there is nothing to learn; is another "
+                "column the label (--target)?"
+            )
         beyond = np.flatnonzero(self.y >= outputs)
         if beyond.size:
-            row, label = int(beyond[0]), self.labels[self.y[beyond[0]]]
+            row, label = int(self.rows[beyond[0]]), self.features.labels[self.y[beyond[0]]]
             raise InputError(
-                f"{self.name}: row {row + 1} has label {label}, class {self.y[row]}, but the output layer has classes 0 to {outputs - 1}: "
-                f"end --layers with at least {int(self.y.max()) + 1}"
+                f"{self.name}: row {row + 1} has label {label}, class {self.y[beyond[0]]}, but the output layer has classes 0 to "
+                f"{outputs - 1}: end --layers with at least {int(self.y.max()) + 1}"
             )
 
     def split(self) -> tuple[np.ndarray, np.ndarray]:
@@ -79,199 +124,200 @@ class Dataset:
         Raises
         ------
         InputError
-            If a class has fewer than two samples.
+            If no class has two samples.
         """
-        if self.train_size:
-            return np.arange(self.train_size), np.arange(self.train_size, len(self.x))
-        random = np.random.RandomState(SPLIT_SEED)
-        test = []
-        for k in np.unique(self.y):
-            members = np.flatnonzero(self.y == k)
-            if len(members) < 2:
-                raise InputError(
-                    f"{self.name}: class {self.labels[k]} has 1 sample, but training and test need one each: add samples of it"
-                )
+        return split(self.name, self.y, self.train_size)
+
+
+def split(name: str, y: np.ndarray, train_size: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the two parts (`Dataset.split`); the only sample of a class is for training."""
+    if train_size:
+        return np.arange(train_size), np.arange(train_size, len(y))
+    random = np.random.RandomState(SPLIT_SEED)
+    test = []
+    for k in np.unique(y):
+        members = np.flatnonzero(y == k)
+        if len(members) > 1:
             test.append(random.permutation(members)[: max(1, round(TEST_FRACTION * len(members)))])
-        chosen = np.sort(np.concatenate(test))
-        return np.setdiff1d(np.arange(len(self.x)), chosen), chosen
+    if not test:
+        raise InputError(f"{name} has no class with two samples, but training and test need one each: add samples")
+    chosen = np.sort(np.concatenate(test))
+    return np.setdiff1d(np.arange(len(y)), chosen), chosen
 
 
-def load(source: str, *, target: str | None = None) -> Dataset:
+def input_names(features: Features) -> list[str]:
+    """Return a name for each input: the column's, of text with the word."""
+    return [f"{c.name}={word}" if c.kind == "text" else c.name for c in features.columns for word in c.categories or ("",)]
+
+
+def load(
+    source: str | Path,
+    *,
+    target: str | None = None,
+    features: str | None = None,
+    drop: str | None = None,
+    missing: str | None = None,
+    learned: Features | None = None,
+) -> Dataset:
     """Load a data set.
 
     Parameters
     ----------
-    source : str
-        A name of `NAMES`, a `.npz` file with `X` and `y`, a `.csv` file with a header, an IDX images file (plain or gzip, the
-        labels file beside it), or a folder with the `train` and `t10k` IDX files.
+    source : str or Path
+        A name of `NAMES`; a table of text (`TEXT_ENDINGS`, plain or `.gz`); a `.npz` file with `X` and `y`, and perhaps `feature_names`
+        and `label_names`; an IDX images file (plain or gzip, the labels file beside it), or a folder of IDX files.
     target : str, optional
-        The label's column of a `.csv` file; the last one if not given.
+        The label's column of a table of text, by name or by number from 1.
+    features, drop : str, optional
+        Columns to use, columns to leave out: names or numbers joined by commas.
+    missing : str, optional
+        What to do about cells without a value: drop, mean or median.
+    learned : Features, optional
+        Those of a training run: columns and labels are then found and numbered as they were there, and labels may be missing.
 
     Raises
     ------
     InputError
-        If there is no such data, or it is damaged, empty or not numbers.
+        If there is no such data, or it is damaged, empty, or nothing to learn from.
     """
-    path = Path(source)
-    if target is not None and path.suffix != ".csv":
-        raise InputError(f"--target names a column of a .csv file, and {source} is not one")
-    if source in NAMES:
-        return _by_name(source)
-    if not path.exists():
-        raise InputError(f"There is no data set {source}: give one of {', '.join(NAMES)} or the path of a .npz, .csv or IDX file")
-    if path.is_dir():
-        return _idx_folder(path)
-    if path.stat().st_size == 0:
-        raise InputError(f"{source} is empty: it must hold at least a header and samples")
-    if path.suffix == ".npz":
-        return _npz(path)
-    if path.suffix == ".csv":
-        return _csv(path, target)
-    return _dataset(source, *_idx_pair(path), image=True)
+    check_missing(missing)
+    found = read(str(source), labelled=learned is None)
+    if target is not None and (found.y is not None or isinstance(found.table.cells, np.ndarray)):
+        raise InputError(f"--target names a column of a table of text such as a .csv file, and {source} is not one")
+    if learned is None:
+        return _training_data(found, target, features, drop, missing)
+    return _known_data(found, target, learned)
 
 
-def _by_name(name: str) -> Dataset:
-    from sklearn import datasets  # takes a second to import
+def _training_data(found: Source, target: str | None, features: str | None, drop: str | None, missing: str | None) -> Dataset:
+    """Learn the columns of a table and make the data set."""
+    table = found.table
+    dropped = [find(table, name, "--drop") for name in parse_names(drop or "")]
+    used = [find(table, name, "--features") for name in parse_names(features or "")]
+    rest = [k for k in range(len(table.columns)) if k not in dropped]
+    empty = [k for k in rest if isinstance(table.cells, list) and not table.cells[k].present]
+    at = None
+    if found.y is None:
+        if target is not None:
+            at = find(table, target, "--target")
+        else:
+            at = label_column.guess(table, [k for k in rest if k not in used and k not in empty] or rest)
+    if at in used or at in dropped:
+        raise InputError(f"{table.name}: column {table.columns[at or 0]} is the label: take it out of --features and --drop")
+    if empty and empty != [at]:
+        table.remarks.append(f"{table.name}: column {some([table.columns[k] for k in empty])} has no values and is left out")
+    places = [k for k in (used or rest) if k not in (*dropped, *empty, at)]
+    if not places:
+        raise InputError(f"{table.name} has no column left to learn from: give at least one feature")
+    columns = _learn_all(table, places)
+    known = Features(columns=tuple(columns), labels=(), named=table.named, missing=missing)
+    raw = known.raw(table, places)
+    words = found.y if found.y is not None else table.cells[at or 0]
+    assert isinstance(words, Words)
+    keep = _complete(table, columns, raw, words, missing)
+    raw, rows = raw[keep], table.rows[keep]
+    labels, y = label_column.number(table.name, words.take(keep), rows, found.labels)
+    known = Features(
+        columns=known.columns,
+        labels=labels,
+        label=None if at is None else table.columns[at],
+        dropped=tuple(name for k, name in enumerate(table.columns) if k not in places and k != at),
+        named=known.named,
+        missing=missing,
+    )
+    train_size = int(np.sum(keep < found.train_size))
+    if missing in ("mean", "median"):
+        known = known.fitted(raw[split(table.name, y, train_size)[0]])
+    return _dataset(found, known, raw, y, rows, train_size, partial=False)
 
-    bunch = getattr(datasets, f"load_{name.replace('-', '_')}")()
-    labels = tuple(str(k) for k in bunch.target_names)
-    return Dataset(name=name, x=bunch.data.astype(float), y=bunch.target.astype(np.int64), labels=labels, image=name == "digits")
 
-
-def _dataset(name: str, x: np.ndarray, y: np.ndarray, *, image: bool, columns: list[str] | None = None, train_size: int = 0) -> Dataset:
-    """Check raw arrays, number the classes and make the data set."""
-    if len(x) == 0 or x.ndim < 2 or x.shape[1] == 0:
-        raise InputError(f"{name} holds no samples: it must have at least two of each class")
-    if y.shape != (len(x),):
-        raise InputError(f"{name} has {len(x)} samples but labels of shape {y.shape}: give one label a sample")
-    if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
-        x = _numbers(name, x)
-    x = x.reshape(len(x), -1).astype(np.float64)
-    bad = np.argwhere(~np.isfinite(x))
-    if bad.size:
-        row, column = bad[0]
-        raise InputError(
-            f"{name}: row {row + 1}, column {columns[column] if columns else column + 1} is {x[row, column]}, not a finite number"
-        )
-    classes, labels = _classes(name, y)
-    return Dataset(name=name, x=x, y=classes, labels=labels, image=image, train_size=train_size)
-
-
-def _numbers(name: str, x: np.ndarray, columns: list[str] | None = None) -> np.ndarray:
-    """Convert an array of text to numbers, or name the first cell that is none."""
-    flat = x.reshape(len(x), -1)
-    out = np.empty(flat.shape)
-    for (row, column), text in np.ndenumerate(flat):
+def _learn_all(table: Table, places: list[int]) -> list[Column]:
+    """Learn all columns, and tell at once which of them cannot be used."""
+    columns, unusable = [], {}
+    for k in places:
         try:
-            out[row, column] = float(text)
-        except (TypeError, ValueError):
-            where = columns[column] if columns else column + 1
-            raise InputError(f"{name}: row {row + 1}, column {where} is '{text}', not a number") from None
-    return out
+            columns.append(learn(table, k))
+        except UnusableError as reason:
+            unusable[table.columns[k]] = str(reason)
+    if unusable:
+        told = "; ".join(f"{column} ({reason})" for column, reason in unusable.items())
+        raise InputError(
+            f"{table.name}: a network cannot learn from column{'s' * (len(unusable) > 1)} {told}: leave "
+            f"{'them' if len(unusable) > 1 else 'it'} out with --drop {','.join(unusable)}"
+        )
+    words = [f"{c.name} ({len(c.categories)} words)" for c in columns if c.kind == "text"]
+    switches = [c.name for c in columns if c.kind == "true-false"]
+    if words:
+        table.remarks.append(f"{table.name}: text becomes one input a word: {some(words, 12)}")
+    if switches:
+        table.remarks.append(f"{table.name}: true/false becomes the numbers 1 and 0: {some(switches, 12)}")
+    return columns
 
 
-def _classes(name: str, y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Number the classes: whole numbers stand for themselves, text labels are numbered in alphabetical order."""
-    text = np.array([str(v).strip() for v in y.tolist()])
-    missing = np.flatnonzero((text == "") | (text == "nan"))
-    if missing.size:
-        raise InputError(f"{name}: row {missing[0] + 1} has no label")
-    try:
-        numbers = text.astype(np.float64)
-    except ValueError:
-        labels, classes = np.unique(text, return_inverse=True)
-        return classes.astype(np.int64), tuple(str(k) for k in labels)
-    wrong = np.flatnonzero((numbers != np.floor(numbers)) | (numbers < 0) | (numbers > 65535))
-    if wrong.size:
-        raise InputError(f"{name}: row {wrong[0] + 1} has label {text[wrong[0]]}; labels are class numbers from 0, or text")
-    classes = numbers.astype(np.int64)
-    return classes, tuple(str(k) for k in range(int(classes.max()) + 1))
+def _complete(table: Table, columns: list[Column], raw: np.ndarray, words: Words, missing: str | None) -> np.ndarray:
+    """Return the rows to keep: those with a label, and with `drop` those with all values; tell what is missing."""
+    holes = np.isnan(raw)
+    unlabelled = np.array([is_missing(word) for word in words.words])[words.codes]
+    told = [f"{columns[k].name} ({holes[:, k].sum()})" for k in np.flatnonzero(holes.any(axis=0))]
+    if unlabelled.any() and missing is None:
+        row = int(np.flatnonzero(unlabelled)[0])
+        raise InputError(
+            f"{table.name}: row {table.rows[row] + 1} has no label, and {int(unlabelled.sum())} rows in all: mend them, or leave them out "
+            "with --missing drop"
+        )
+    if told and missing is None:
+        raise InputError(
+            f"{table.name} has cells without a value in column {some(told, 12)}, first in row "
+            f"{table.rows[np.argmax(holes.any(axis=1))] + 1}: --missing drop leaves out the "
+            f"{int(holes.any(axis=1).sum())} rows, mean or median fills the cells, --drop leaves out a column"
+        )
+    keep = ~unlabelled & ~holes.any(axis=1) if missing == "drop" else ~unlabelled
+    if not keep.any():
+        raise InputError(f"{table.name} has no row without a missing value: fill them with --missing median, or --drop {some(told)}")
+    if not keep.all():
+        table.remarks.append(f"{table.name}: {int((~keep).sum())} of {len(keep)} rows without a value or a label are left out")
+    if told and missing != "drop":
+        table.remarks.append(f"{table.name}: filled by {missing} of the training part, words by the most frequent: {some(told, 12)}")
+    return np.flatnonzero(keep)
 
 
-def _npz(path: Path) -> Dataset:
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as content:
-            missing = [k for k in ("X", "y") if k not in content]
-            if missing:
-                raise InputError(f"{path} has no array {missing[0]}: it must hold X (samples) and y (labels)")
-            x, y = content["X"], content["y"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a readable .npz file of plain arrays: save X and y with numpy.savez") from error
-    return _dataset(str(path), x, y, image=x.ndim > 2)
+def _known_data(found: Source, target: str | None, learned: Features) -> Dataset:
+    """Find the columns and labels of a training run in a table."""
+    table = found.table
+    places, at = learned.places(table, None if target is None else find(table, target, "--target"))
+    raw = learned.raw(table, places)
+    holes = np.isnan(raw) & np.array([column.fill is None for column in learned.columns])
+    keep = np.flatnonzero(~holes.any(axis=1))
+    if len(keep) < len(raw) and learned.missing != "drop":
+        row, k = np.argwhere(holes)[0]
+        raise InputError(
+            f"{table.name}: row {table.rows[row] + 1}, column {table.columns[places[k]]} has no value, and training had values everywhere: "
+            "give one, or train with --missing mean or median"
+        )
+    if len(keep) == 0:
+        raise InputError(f"{table.name} has no row with all values that the network needs")
+    if len(keep) < len(raw):
+        table.remarks.append(f"{table.name}: {len(raw) - len(keep)} of {len(raw)} rows without a value are left out")
+    raw, rows = raw[keep], table.rows[keep]
+    words = found.y if found.y is not None or at is None else table.cells[at]
+    y = np.full(len(keep), UNLABELLED)
+    if isinstance(words, Words):
+        y = label_column.known(table.name, words.take(keep), learned.labels, rows)
+    return _dataset(found, learned, raw, y, rows, int(np.sum(keep < found.train_size)), partial=True)
 
 
-def _csv(path: Path, target: str | None) -> Dataset:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [line for line in csv.reader(file) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a text file in CSV format: {error}") from error
-    if len(lines) < 2:
-        raise InputError(f"{path} holds no samples: it must have a header line and one line a sample")
-    header, rows = [name.strip() for name in lines[0]], lines[1:]
-    if len(header) < 2:
-        raise InputError(f"{path} has one column only: it must have at least one feature and the label, separated by commas")
-    if all(_is_number(cell) for cell in header[:-1]):
-        raise InputError(f"{path} has no header: its first line is numbers; put a line with the names of the columns first")
-    if target is not None and target not in header:
-        raise InputError(f"{path} has no column {target}: --target must be one of {', '.join(header)}")
-    for number, line in enumerate(rows):
-        if len(line) != len(header):
-            raise InputError(f"{path}: row {number + 1} has {len(line)} columns, but the header has {len(header)}")
-    at = header.index(target) if target is not None else len(header) - 1
-    table = np.array(rows, dtype=object)
-    columns = header[:at] + header[at + 1 :]
-    x = _numbers(str(path), np.delete(table, at, axis=1), columns)
-    return _dataset(str(path), x, table[:, at], image=False, columns=columns)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _idx(path: Path, dimensions: int) -> np.ndarray:
-    """Read an IDX file of bytes, plain or gzip."""
-    raw = path.read_bytes()
-    try:
-        data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is a damaged gzip file: {error}") from error
-    start = 4 + 4 * dimensions
-    if len(data) < start or data[:3] != b"\0\0\x08" or data[3] != dimensions:
-        raise InputError(f"{path} is no known data file: use .npz, .csv, or an IDX file of bytes with {dimensions} dimensions")
-    shape = tuple(int(n) for n in np.frombuffer(data[4:start], ">u4"))
-    if len(data) - start != int(np.prod(shape)):
-        raise InputError(f"{path} is damaged: its header says {int(np.prod(shape))} bytes of data, but it holds {len(data) - start}")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
-
-
-def _idx_pair(images: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read an images file and the labels file beside it."""
-    x = _idx(images, 3)
-    name = images.name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
-    for labels in (images.with_name(name), images.with_name(name + ".gz")):
-        if labels.exists() and labels != images:
-            return x, _idx(labels, 1)
-    raise InputError(f"{images} has no labels: put the file {name} (or {name}.gz) beside it")
-
-
-def _idx_folder(folder: Path) -> Dataset:
-    parts = []
-    for part in ("train", "t10k"):
-        found = sorted(folder.glob(f"{part}-images*"))
-        if not found:
-            raise InputError(f"{folder} has no file {part}-images-idx3-ubyte: a folder must hold the train and t10k IDX files")
-        x, y = _idx_pair(found[0])
-        if len(x) == 0 or len(x) != len(y):
-            raise InputError(f"{found[0]} has {len(x)} images but {len(y)} labels: give one label an image, and at least one")
-        parts.append((x, y))
-    (x, y), (x_test, y_test) = parts
-    if x.shape[1:] != x_test.shape[1:]:
-        raise InputError(f"{folder} has training images of {x.shape[1:]} pixels but test images of {x_test.shape[1:]}")
-    return _dataset(str(folder), np.concatenate([x, x_test]), np.concatenate([y, y_test]), image=True, train_size=len(x))
+def _dataset(
+    found: Source, features: Features, raw: np.ndarray, y: np.ndarray, rows: np.ndarray, train_size: int, *, partial: bool
+) -> Dataset:
+    return Dataset(
+        name=found.table.name,
+        x=features.inputs(raw),
+        y=y,
+        labels=features.labels,
+        image=found.image,
+        train_size=train_size,
+        features=features,
+        rows=rows,
+        partial=partial,
+        warnings=tuple(found.table.remarks),
+    )

@@ -7,13 +7,12 @@ import typer
 
 from firmware_py.compiler import SCHEDULES
 from firmware_py.device import PRESETS
-from firmware_py.isa import ACTIVATIONS
-from firmware_py.network import LOSSES
+from firmware_py.network import HIDDEN, LOSSES, OUTPUTS
 
 from .datasets import NAMES
-from .settings import ROUNDINGS, SOFTWARE, Settings
-
-_HIDDEN = [name for name in ACTIVATIONS if name != "linear"]
+from .datasets import Dataset as Data
+from .features import MISSING_CHOICES
+from .settings import HIDDEN_UNITS, ROUNDINGS, SOFTWARE, Settings
 
 
 def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:
@@ -23,12 +22,32 @@ def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> An
 NETWORK, ALGORITHM, BOARD, FILES = "Network", "Algorithm and device", "Board", "Files"
 
 Dataset = Annotated[
-    str, _option("--dataset", text=f"{', '.join(NAMES)}, or a .npz, .csv or IDX file, or a folder of IDX files.", panel=FILES)
+    str, _option("--dataset", text=f"{', '.join(NAMES)}, or a table (.csv, .tsv, ...), .npz, IDX file or folder of IDX files.", panel=FILES)
 ]
-Target = Annotated[str | None, _option("--target", text="Label column of a .csv file (the last one if not given).", panel=FILES)]
+Target = Annotated[
+    str | None,
+    _option("--target", text="Label column of a table, by name or number from 1 (if not given: it is guessed and said).", panel=FILES),
+]
+Features = Annotated[
+    str | None, _option("--features", text="Columns to use, by name or number, joined by commas (if not given: all).", panel=FILES)
+]
+Drop = Annotated[str | None, _option("--drop", text="Columns to leave out, by name or number, joined by commas.", panel=FILES)]
+Missing = Annotated[
+    str | None,
+    _option(
+        "--missing",
+        text="Cells without a value: drop their rows, or fill with mean or median of the training part.",
+        metavar="|".join(MISSING_CHOICES),
+        panel=FILES,
+    ),
+]
+DataLayers = Annotated[
+    str | None,
+    _option("--layers", text=f"Sizes: inputs, hidden, outputs (if not given: those of the data, {HIDDEN_UNITS} hidden).", panel=NETWORK),
+]
 Layers = Annotated[str, _option("--layers", text="Sizes: inputs, hidden, outputs.", panel=NETWORK)]
-Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(_HIDDEN)}.", panel=NETWORK)]
-Output = Annotated[str, _option("--output", text=f"Function of the last layer: {', '.join(ACTIVATIONS)}.", panel=NETWORK)]
+Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(HIDDEN)}.", panel=NETWORK)]
+Output = Annotated[str, _option("--output", text=f"Function of the last layer: {', '.join(OUTPUTS)}.", panel=NETWORK)]
 Loss = Annotated[str, _option("--loss", text=f"{', '.join(LOSSES)}.", panel=NETWORK)]
 Bias = Annotated[bool, _option("--bias/--no-bias", text="One more input line at the constant unit in each layer.", panel=NETWORK)]
 WeightScale = Annotated[
@@ -58,5 +77,12 @@ Plot = Annotated[Path | None, _option("--plot", text="Draw a picture (.png, .svg
 
 
 def settings_of(values: dict[str, Any]) -> Settings:
-    """Pick the settings of a run from a command's arguments."""
-    return Settings(**{name: values[name] for name in Settings.__dataclass_fields__ if name in values})
+    """Pick the settings of a run from a command's arguments; what is None has its default."""
+    return Settings(**{name: values[name] for name in Settings.__dataclass_fields__ if values.get(name) is not None})
+
+
+def settings_and_data(values: dict[str, Any]) -> tuple[Settings, Data]:
+    """Pick the settings and load the data; without `layers` the network is the one that fits the data."""
+    settings = settings_of(values)
+    data = settings.load()
+    return (settings.fitting(data) if values["layers"] is None else settings), data

@@ -5,6 +5,9 @@ from typing import Self
 
 import numpy as np
 
+LEAST_FOR_BOUNDS = 20
+"""With fewer samples nothing is known about which are far."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scaler:
@@ -23,16 +26,22 @@ class Scaler:
     floor: int
 
     @classmethod
-    def fit(cls, x: np.ndarray, *, image: bool) -> Self:
+    def fit(cls, x: np.ndarray, *, image: bool, one_hot: np.ndarray | None = None) -> Self:
         """Fit on training data of shape (samples, features): one range for all pixels of an image, each column of a table its own.
 
-        A constant feature becomes 0.
+        A constant feature becomes 0. Where `one_hot` (bool, one a feature), 0 stays 0 and 1 becomes the unit: a word that is not there
+        drives no line.
         """
-        low, high = x.min(axis=0), x.max(axis=0)
         if image:
-            low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
-        center, half = (low, high - low) if image else ((low + high) / 2, (high - low) / 2)
-        return cls(center=center, half=np.where(half > 0, half, 1.0), floor=0 if image else -1)
+            low, high = np.full(x.shape[1], x.min()), np.full(x.shape[1], x.max())
+            center, half = low, high - low
+        else:
+            low, high = bounds(x)
+            center, half = low / 2 + high / 2, high / 2 - low / 2
+        half = np.where(half > 0, half, 1.0)
+        if one_hot is not None:
+            center, half = np.where(one_hot, 0.0, center), np.where(one_hot, 1.0, half)
+        return cls(center=center, half=half, floor=0 if image else -1)
 
     def to_bytes(self, x: np.ndarray, unit: int) -> np.ndarray:
         """Return int8 drive words of shape (samples, features); `unit` is the largest, `Config.drive_max`."""
@@ -40,11 +49,28 @@ class Scaler:
         return (np.sign(scaled) * np.floor(np.abs(scaled) * unit + 0.5)).astype(np.int8)
 
 
+def bounds(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the range of each column that is worth drive words: float64 (features,), (features,).
+
+    It is that of all values, unless a few far ones would squeeze the others (all but one in a hundred at each end) into a tenth of it:
+    then it ends one such width beyond the others, and what lies farther clips.
+    """
+    low, high = x.min(axis=0), x.max(axis=0)
+    if len(x) < LEAST_FOR_BOUNDS:
+        return low, high
+    cut = max(1, len(x) // 100)
+    inner = np.partition(x, (cut, len(x) - 1 - cut), axis=0)
+    first, last = inner[cut], inner[len(x) - 1 - cut]
+    width = last - first
+    squeezed = (width > 0) & (width < (high - low) / 10)
+    return np.where(squeezed, np.maximum(low, first - width), low), np.where(squeezed, np.minimum(high, last + width), high)
+
+
 def targets(y: np.ndarray, outputs: int, unit: int, *, off: int) -> np.ndarray:
     """Return one-hot target bytes of shape (samples, outputs): `unit` for the class, `off` for the others."""
-    table = np.full((outputs, outputs), off, np.int8)
-    np.fill_diagonal(table, unit)
-    return table[y]
+    t = np.full((len(y), outputs), off, np.int8)
+    t[np.arange(len(y)), y] = unit
+    return t
 
 
 def records(x: np.ndarray, t: np.ndarray) -> np.ndarray:

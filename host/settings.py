@@ -1,7 +1,10 @@
 """What a training run is, apart from the board and the number of epochs."""
 
 import math
-from dataclasses import asdict, dataclass, fields
+import numbers
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -15,6 +18,8 @@ from firmware_py.network import Network
 
 from .datasets import Dataset, load
 from .errors import InputError, wrong_input
+from .features import Features, check_missing
+from .remarks import inspect
 from .scaling import Scaler, records, targets
 
 SOFTWARE = "software"
@@ -22,11 +27,15 @@ SOFTWARE = "software"
 ROUNDINGS = ("stochastic", "nearest")
 LEAST_PULSES = {"nearest": 0.5, "stochastic": 2.0**-16}
 """Fewer expected pulses than this always round to none."""
+HIDDEN_UNITS = 32
+"""Units of the hidden layer of a network that nobody described."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Network, algorithm, device and data of a run; a checkpoint keeps them.
+
+    Numbers of NumPy, paths, sizes as a list and names as a list become plain numbers and text.
 
     Raises
     ------
@@ -48,8 +57,17 @@ class Settings:
     seed: int = 1
     dataset: str = "digits"
     target: str | None = None
+    """The label's column."""
+    features: str | None = None
+    """Columns to use, joined by commas; all if None."""
+    drop: str | None = None
+    """Columns to leave out, joined by commas."""
+    missing: str | None = None
+    """What to do about cells without a value."""
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, _plain(f.name, f.type, getattr(self, f.name)))
         if self.schedule not in (*SCHEDULES, SOFTWARE):
             raise InputError(f"Unknown schedule {self.schedule}: choose one of {', '.join((*SCHEDULES, SOFTWARE))}")
         if self.rounding not in ROUNDINGS:
@@ -60,6 +78,7 @@ class Settings:
             raise InputError(f"The seed must be from 0 to {(1 << 32) - 1}, not {self.seed}")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise InputError(f"The learning rate must be a positive number, not {self.lr}")
+        check_missing(self.missing)
         network = self.network
         if self.schedule != SOFTWARE:
             self._check_lr(network)
@@ -114,17 +133,58 @@ class Settings:
         """Return the sample order of an epoch, counted from 0: RandomState's stream is frozen, so it never changes."""
         return np.random.RandomState((self.seed * 1_000_003 + epoch) & 0xFFFFFFFF).permutation(samples)
 
+    def load(self, learned: Features | None = None) -> Dataset:
+        """Load the data set; `learned` are the features of a checkpoint."""
+        return load(self.dataset, target=self.target, features=self.features, drop=self.drop, missing=self.missing, learned=learned)
+
+    def fitting(self, data: Dataset) -> Self:
+        """Return the same settings with a network that fits the data: one hidden layer of `HIDDEN_UNITS` units."""
+        return replace(self, layers=(data.x.shape[1], HIDDEN_UNITS, max(2, len(data.features.labels))))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the values by name."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build from values by name; unknown names raise InputError."""
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from values by name.
+
+        Raises
+        ------
+        InputError
+            If there is an unknown name, or a value of the wrong type or range.
+        """
+        if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
+            raise InputError(f"Settings must be values by name, not {values!r:.60}")
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise InputError(f"Unknown setting {', '.join(sorted(unknown))}")
         return cls(**values)
+
+
+def _plain(name: str, kind: Any, value: Any) -> Any:
+    """Return a setting's value as the plain type that its field has, or refuse it."""
+    if value is None and kind == str | None:
+        return None
+    if kind is bool and isinstance(value, bool | np.bool_):
+        return bool(value)
+    if kind is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    if kind in (str, str | None):
+        if isinstance(value, str):
+            return str(value)
+        if name == "dataset" and isinstance(value, os.PathLike):
+            return os.fspath(value)
+        if name == "layers" and isinstance(value, list | tuple | np.ndarray):
+            return "-".join(str(size) for size in np.asarray(value, object).tolist())
+        if name in ("features", "drop") and isinstance(value, list | tuple):
+            return ",".join(f'"{column}"' if "," in str(column) else str(column) for column in value)
+        if name == "target" and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            return str(int(value))
+    what = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "text")
+    raise InputError(f"The setting {name} must be {what}, not {value!r:.60}")
 
 
 @dataclass(frozen=True)
@@ -143,8 +203,10 @@ class Prepared:
         Fitted on the training part.
     digest : str
         Of the raw data.
-    labels : tuple of str
-        Names of the classes.
+    features : Features
+        What the inputs and classes are.
+    warnings : tuple of str
+        What the user should know of the data, in sentences.
     """
 
     x: np.ndarray
@@ -154,7 +216,8 @@ class Prepared:
     test: np.ndarray
     scaler: Scaler
     digest: str
-    labels: tuple[str, ...]
+    features: Features
+    warnings: tuple[str, ...] = ()
 
     @cached_property
     def records(self) -> np.ndarray:
@@ -163,12 +226,41 @@ class Prepared:
 
 
 def prepare(settings: Settings, unit: int, *, scaler: Scaler | None = None, dataset: Dataset | None = None) -> Prepared:
-    """Load, check, split and scale a run's data; `unit` is the largest drive word, `scaler` that of a checkpoint."""
-    data = dataset or load(settings.dataset, target=settings.target)
+    """Load, check, split and scale a run's data.
+
+    Parameters
+    ----------
+    settings : Settings
+    unit : int
+        The largest drive word.
+    scaler : Scaler, optional
+        That of a checkpoint.
+    dataset : Dataset, optional
+        The data, if already loaded.
+
+    Raises
+    ------
+    InputError
+        If the data is no such, or does not fit the network.
+    """
+    data = dataset or settings.load()
     network = settings.network
     data.check(network.layers[0], network.layers[-1])
     train, test = data.split()
-    scaler = scaler or Scaler.fit(data.x[train], image=data.image)
+    warnings = [*data.warnings, *inspect(data, train, test)]
+    if network.layers[-1] > len(data.features.labels):
+        warnings.append(f"The output layer has {network.layers[-1]} units, but {data.name} has {len(data.features.labels)} classes")
+    scaler = scaler or Scaler.fit(data.x[train], image=data.image, one_hot=data.features.one_hot)
     x = scaler.to_bytes(data.x, unit)
     t = targets(data.y, network.layers[-1], unit, off=-unit if network.output == "tanh" else 0)
-    return Prepared(x=x, t=t, y=data.y, train=train, test=test, scaler=scaler, digest=data.digest, labels=data.labels)
+    return Prepared(
+        x=x,
+        t=t,
+        y=data.y,
+        train=train,
+        test=test,
+        scaler=scaler,
+        digest=data.digest,
+        features=data.features,
+        warnings=tuple(warnings),
+    )

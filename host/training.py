@@ -152,7 +152,7 @@ class Trainer:
         checkpoint.check_config(self.board.config_digest)
         if checkpoint.program_digest != program_digest(self.program):
             raise InputError("The checkpoint's program is not what this version compiles: go on with the version that made it")
-        if checkpoint.data_digest != self.data.digest:
+        if (checkpoint.data_digest, checkpoint.features) != (self.data.digest, self.data.features):
             raise InputError(f"{self.settings.dataset} is not the data of the checkpoint: give the same data to --resume")
         position, samples = checkpoint.position, len(self.data.train)
         if position.place > samples or position.totals["STEPS"] != position.epoch * samples + position.place:
@@ -276,7 +276,7 @@ class Trainer:
             config_digest=self.board.config_digest,
             program_digest=program_digest(self.program),
             data_digest=self.data.digest,
-            labels=self.data.labels,
+            features=self.data.features,
             position=deepcopy(self.position),
             scaler=self.data.scaler,
             cells=self.board.read_cells(),
@@ -293,6 +293,7 @@ class Trainer:
         here = steps - self._begun_steps
         return {
             "settings": self.settings.to_dict(),
+            "warnings": list(self.data.warnings),
             "config_digest": self.board.config_digest,
             "build_digest": self.board.build_digest,
             "epochs": self.position.epoch,
@@ -335,6 +336,7 @@ def train_software(settings: Settings, data: Prepared, epochs: int, unit: int, w
     steps = epochs * len(data.train)
     return {
         "settings": {**settings.to_dict(), "schedule": SOFTWARE},
+        "warnings": list(data.warnings),
         "epochs": epochs,
         "test_accuracy": position.test_accuracy,
         "train_loss": position.train_loss,

@@ -23,6 +23,12 @@ stdout = Console(highlight=False)
 """Results that a person asked for."""
 
 
+def show_warnings(warnings: Sequence[str]) -> None:
+    """Say once, before the run, what the user should know of the data."""
+    for warning in warnings:
+        console.print(f"Note: {warning}", style="yellow", soft_wrap=True, markup=False)
+
+
 def spark(values: Sequence[float]) -> str:
     """Return a line of blocks as high as the values are within their range."""
     if not values:

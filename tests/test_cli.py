@@ -89,9 +89,10 @@ def test_infer_numbers_the_labels_of_other_data_as_in_training(backpulse, traine
     assert two["part"] == "all"
     _, out, _ = backpulse("infer", "--checkpoint", trained, "--part", "all", "--json", "-")
     assert two["predictions"] == json.loads(out)["predictions"][50:]
-    code, _, err = backpulse("infer", "--checkpoint", trained, "--dataset", "wine")
+    (tmp_path / "other.csv").write_text("a,b,c,d,kind\n1,2,3,4,rosa\n")
+    code, _, err = backpulse("infer", "--checkpoint", trained, "--dataset", "other.csv")
     assert code == 2
-    assert "row 1 has label class_0, which the checkpoint's network does not know" in err
+    assert "row 1 has label rosa, which the checkpoint's network does not know" in err
 
 
 def test_resume_adds_epochs(backpulse, trained):
@@ -194,7 +195,7 @@ NAN = "a,b,c,d,kind\n1,2,3,4,x\n1,nan,3,4,y\n"
         (["train", "--loss", "cross-entropy", "--output", "tanh"], "Cross-entropy needs the output function sigmoid"),
         (["train", "--weight-scale", "3"], "weight_scale must be one of 1, 2, 4"),
         (["train", "--tile", "big"], "A tile is rows x columns"),
-        (["train", "--dataset", "nan.csv", "--layers", "4-2"], "nan.csv: row 2, column b is nan"),
+        (["train", "--dataset", "nan.csv", "--layers", "4-2"], "nan.csv has cells without a value in column b (1), first in row 2"),
         (["train", "--dataset", "empty.csv"], "empty.csv is empty"),
         (["train", "--resume", "none.npz"], "There is no checkpoint none.npz"),
         (["train", "--resume", "nan.csv"], "damaged or no checkpoint"),

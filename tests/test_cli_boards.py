@@ -115,7 +115,7 @@ def test_a_board_of_another_abi_is_refused(backpulse, monkeypatch):
     monkeypatch.setattr(endpoint, "ABI_VERSION", 99)
     with served(small_board()) as url:
         code, error = backpulse("info", "--board", url)
-    assert (code, error) == (1, "Error: The board has ABI version 99, this program 1: use the program of the board's version")
+    assert (code, error) == (1, "Error: The board has ABI version 99, this program 2: use the program of the board's version")
 
 
 def test_a_silent_port_is_told(backpulse):

@@ -114,7 +114,7 @@ def test_partial_sums_that_could_overflow_are_refused() -> None:
         ("64-x-10", {}, "Layers must be numbers joined by dashes, as in 64-32-10, not '64-x-10'"),
         ("64", {}, "A network needs at least an input and an output size"),
         ("64-0-10", {}, "Layer sizes must be positive integers, not 0 in 64-0-10"),
-        ("64-1", {}, "The output layer must have at least 2 units, one a class, not 1"),
+        ("4-2", {"output": "relu"}, "An output unit of relu stops for good where it is flat; choose one of sigmoid"),
         ("4-2", {"activation": "step"}, "Unknown activation 'step'; choose one of sigmoid, tanh, relu"),
         ("4-2", {"loss": "hinge"}, "Unknown loss 'hinge'; choose one of squared, cross-entropy"),
         ("4-2", {"loss": "cross-entropy", "output": "tanh"}, "Cross-entropy needs the output function sigmoid, not tanh"),

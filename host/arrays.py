@@ -1,0 +1,61 @@
+"""What an array must be to be samples or classes: nothing is converted that would not keep its value."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .columns import EXACT
+from .errors import InputError
+
+
+def real_numbers(name: str, x: Any, columns: Sequence[str] = (), *, holes: bool = False) -> np.ndarray:
+    """Return an array as float64 of shape (samples, features), every number of it kept.
+
+    Raises
+    ------
+    InputError
+        If it holds complex numbers, text, NaN (unless `holes` may be there), infinite numbers or such as float64 cannot keep, or nothing.
+    """
+    x = np.asarray(x)
+    if x.dtype.kind == "c":
+        raise InputError(f"{name} holds complex numbers: give real features, such as the two parts or magnitude and phase as columns")
+    if x.dtype.kind not in "biuf":
+        raise InputError(f"{name} has features of type {x.dtype}: they must be numbers")
+    if x.ndim < 2 or 0 in x.shape:
+        raise InputError(f"{name} holds no samples: it must have at least two of each class, of shape (samples, features)")
+    x = x.reshape(len(x), -1)
+    with np.errstate(over="ignore"):  # what overflows is named below
+        numbers = x.astype(np.float64)
+    bad = ~np.isfinite(numbers) & ~(np.isnan(numbers) if holes else False)
+    if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
+        bad |= np.abs(numbers) > EXACT
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        value = x[row, column]
+        what = "beyond what float64 keeps exactly" if np.isfinite(value) else "not a finite number"
+        raise InputError(f"{name}: row {row + 1}, column {columns[column] if columns else column + 1} is {value!s}, {what}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        wide = np.flatnonzero(np.isinf(np.fmax.reduce(numbers, axis=0) - np.fmin.reduce(numbers, axis=0)))
+    if wide.size:
+        column = columns[wide[0]] if columns else wide[0] + 1
+        raise InputError(f"{name}: column {column} has a range beyond float64: scale its numbers down")
+    return numbers
+
+
+def class_numbers(name: str, y: Any, samples: int, classes: int, least: int) -> np.ndarray:
+    """Return class numbers as int64 (samples,), or refuse them."""
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.shape != (samples,):
+        raise InputError(f"{name} has {samples} samples but labels of shape {y.shape}: give one label a sample")
+    if y.dtype.kind not in "biuf":
+        raise InputError(f"{name} has classes of type {y.dtype}: they must be whole numbers from 0")
+    wrong = np.flatnonzero(~((y >= least) & (y < classes) & (y == np.floor(y))))
+    if wrong.size:
+        raise InputError(
+            f"{name}: row {wrong[0] + 1} has class {y[wrong[0]]}, but classes are whole numbers from 0 to {classes - 1}, one for each name "
+            "in labels"
+        )
+    return y.astype(np.int64)

@@ -1,0 +1,93 @@
+"""The command `infer`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from . import options as o
+from .checkpoint import Checkpoint
+from .cli_train import open_told
+from .datasets import Dataset, load
+from .errors import InputError
+from .labels import UNLABELLED
+from .output import check_json, write_json
+from .scaling import records
+from .urls import BAUD
+from .view import console, show_warnings, stdout
+
+
+def infer(
+    checkpoint: Annotated[Path, typer.Option(help="A training run's checkpoint.", metavar="FILE")],
+    board: o.BoardUrl = "golden://",
+    dataset: Annotated[
+        str | None, typer.Option(help="Data to classify, with or without labels; the run's own if not given.", rich_help_panel=o.FILES)
+    ] = None,
+    target: o.Target = None,
+    part: Annotated[str, typer.Option(help="Samples: all, train, test; auto is test for the run's own data, else all.")] = "auto",
+    baud: o.Baud = BAUD,
+    json: o.Json = None,
+) -> None:
+    """Classify data with the trained array of a checkpoint; columns are found by name."""
+    check_json(json)
+    saved = Checkpoint.load(checkpoint)
+    if part not in ("auto", "all", "train", "test"):
+        raise InputError(f"--part must be all, train, test or auto, not {part}")
+    data = load(dataset, target=target, learned=saved.features) if dataset else _own_data(saved)
+    chosen, indices = _part(data, part, own=data.digest == saved.data_digest)
+    show_warnings(data.warnings)
+    x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
+    with open_told(board, saved.config, baud) as opened:
+        saved.check_config(opened.config_digest)
+        program = saved.settings.compile(opened.config)
+        opened.load(program, scales=saved.scales.tolist(), tile_words=saved.tile.tolist())
+        opened.write_cells(saved.cells)
+        opened.write_spread(saved.spread)
+        opened.upload(records(x, np.zeros((len(x), saved.settings.network.layers[-1]), np.int8)))
+        predictions = opened.evaluate(program, indices, saved.settings.seed)
+        retries = opened.link.retries
+    labels, known = saved.features.labels, data.y[indices] != UNLABELLED
+    words = [labels[k] if k < len(labels) else None for k in predictions.tolist()]
+    accuracy = float(np.mean((predictions == data.y[indices])[known])) if known.any() else None
+    write_json(
+        json,
+        {
+            "board": board,
+            "config_digest": saved.config_digest,
+            "part": chosen,
+            "warnings": list(data.warnings),
+            "samples": data.rows[indices].tolist(),
+            "labels": list(labels),
+            "predictions": predictions.tolist(),
+            "predicted_labels": words,
+            "accuracy": accuracy,
+            "labelled": int(known.sum()),
+            "link_retries": retries,
+        },
+    )
+    if accuracy is None:
+        if json != "-":
+            stdout.print("\n".join(word or "(no class)" for word in words), markup=False, soft_wrap=True)
+        console.print(f"{len(indices)} samples classified ({chosen}); without labels there is no accuracy", style="bold green")
+    else:
+        of = f"{len(indices)} samples" if known.all() else f"the {int(known.sum())} with a label of {len(indices)} samples"
+        console.print(f"Accuracy {100 * accuracy:.2f} % of {of} ({chosen})", style="bold green")
+
+
+def _own_data(saved: Checkpoint) -> Dataset:
+    """Load the data of the run, read as it was then."""
+    data = saved.settings.load()
+    if (data.digest, data.features) != (saved.data_digest, saved.features):
+        raise InputError(f"{data.name} is not the data of the checkpoint any more: name the data to classify with --dataset")
+    return data
+
+
+def _part(data: Dataset, part: str, *, own: bool) -> tuple[str, np.ndarray]:
+    """Return the name and the samples of a part; only a run's own data has parts."""
+    part = ("test" if own else "all") if part == "auto" else part
+    if part == "all":
+        return part, np.arange(len(data.y))
+    if not own:
+        raise InputError(f"--part {part} is a part of the run's own data, which {data.name} is not: leave it out")
+    return part, data.split()[0 if part == "train" else 1]

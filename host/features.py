@@ -1,0 +1,260 @@
+"""How the columns of a data set become the inputs of a network: learned from the training data, kept in the checkpoint."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from .columns import KINDS, Column, decimal_comma, values
+from .errors import InputError
+from .tables import Table, some
+
+MISSING_CHOICES = ("drop", "mean", "median")
+MOST_CLASSES = 1 << 16
+"""Classes that a result word can name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What was learned about the columns of the training data.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        The source columns in the order of the inputs.
+    labels : tuple of str
+        Names of the classes.
+    label : str or None
+        Name of the label's column; None if the labels stood beside the table.
+    dropped : tuple of str
+        Columns that were there and are no inputs.
+    named : bool
+        Whether the data named its columns. If not, a name is the column's number in the file, from 1.
+    missing : str or None
+        What was asked for cells without a value: one of `MISSING_CHOICES`.
+    """
+
+    columns: tuple[Column, ...]
+    labels: tuple[str, ...]
+    label: str | None = None
+    dropped: tuple[str, ...] = ()
+    named: bool = False
+    missing: str | None = None
+
+    @classmethod
+    def plain(cls, inputs: int, labels: Sequence[str]) -> Self:
+        """Return those of numbers without names."""
+        return cls(columns=tuple(Column(name=str(k + 1)) for k in range(inputs)), labels=tuple(labels))
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def one_hot(self) -> np.ndarray:
+        """Which inputs are words of a text column: bool, (inputs,)."""
+        return np.repeat([c.kind == "text" for c in self.columns], [c.width for c in self.columns])
+
+    @property
+    def starts(self) -> np.ndarray:
+        """First input of each column: int64, (columns,)."""
+        return np.cumsum([0, *(column.width for column in self.columns)])[:-1]
+
+    def raw(self, table: Table, places: Sequence[int]) -> np.ndarray:
+        """Return the columns at places of a table: float64 (rows, columns), words as their numbers, NaN where there is no value."""
+        if isinstance(table.cells, np.ndarray) and all(column.kind == "number" for column in self.columns):
+            raw = table.cells if list(places) == list(range(table.cells.shape[1])) else table.cells[:, list(places)]
+        else:
+            raw = np.column_stack([values(table, at, column) for at, column in zip(places, self.columns, strict=True)])
+        bad = np.argwhere(np.isinf(raw))
+        if bad.size:
+            row, at = bad[0]
+            where = f"row {table.rows[row] + 1}, column {self.columns[at].name}"
+            raise InputError(f"{table.name}: {where} is {raw[row, at]}, not a finite number")
+        for at, column in zip(places, self.columns, strict=True):
+            if not isinstance(table.cells, np.ndarray) and column.kind == "number" and decimal_comma(table, table.cells[at]):
+                table.remarks.append(f"{table.name}: column {column.name} is read with decimal commas")
+        return raw
+
+    def fitted(self, raw: np.ndarray) -> Self:
+        """Return the same with what stands for missing cells: mean or median of the training rows, of words the most frequent.
+
+        The mean is the exactly rounded one (`math.fsum`), so that it has the same bits on every computer, as that of numpy and of
+        scikit-learn's imputer has not.
+        """
+        if self.missing not in ("mean", "median"):
+            return self
+        columns = []
+        for k, column in enumerate(self.columns):
+            there = raw[~np.isnan(raw[:, k]), k]
+            if len(there) == 0:
+                raise InputError(f"Column {column.name} has no value in the training part: leave it out with --drop {column.name}")
+            if column.kind == "number":
+                middle = np.sort(there)[[(len(there) - 1) // 2, len(there) // 2]]
+                fill = math.fsum(there) / len(there) if self.missing == "mean" else middle[0] / 2 + middle[1] / 2
+                columns.append(replace(column, fill=float(fill)))
+            else:
+                number = int(np.argmax(np.bincount(there.astype(np.int64))))
+                columns.append(replace(column, fill=column.categories[number] if column.kind == "text" else float(number)))
+        return replace(self, columns=tuple(columns))
+
+    def inputs(self, raw: np.ndarray) -> np.ndarray:
+        """Return the inputs of columns from `raw`: float64 (rows, inputs), missing cells filled (all of them must have a `fill`)."""
+        empty = np.isnan(raw)
+        if empty.any():
+            fills = [c.categories.index(str(c.fill)) if c.kind == "text" and c.fill is not None else c.fill for c in self.columns]
+            raw = np.where(empty, np.array(fills, np.float64), raw)
+        if all(column.kind != "text" for column in self.columns):
+            return raw
+        # One comparison makes a one-hot group; scikit-learn's encoder takes a second to import and names no row of an unknown word.
+        parts = (
+            (raw[:, k, None] == np.arange(column.width)).astype(np.float64) if column.kind == "text" else raw[:, k, None]
+            for k, column in enumerate(self.columns)
+        )
+        return np.concatenate(list(parts), axis=1)
+
+    def places(self, table: Table, target: int | None) -> tuple[list[int], int | None]:
+        """Find the columns of the training data in other data.
+
+        Parameters
+        ----------
+        table : Table
+            The other data; remarks on what is not certain go to it.
+        target : int, optional
+            Place of the label, if the user named it.
+
+        Returns
+        -------
+        places of the columns, place of the label or None
+
+        Raises
+        ------
+        InputError
+            If a column is missing, or without names their number does not fit.
+        """
+        if not (self.named and table.named):
+            return self._by_position(table, target)
+        missing = [column.name for column in self.columns if column.name not in table.columns]
+        if missing:
+            raise InputError(
+                f"{table.name} has no column {some(missing, 12)}, which the network was trained on: it has {some(list(table.columns), 12)}"
+            )
+        places = [table.columns.index(column.name) for column in self.columns]
+        if target is None and self.label in table.columns:
+            target = table.columns.index(self.label)
+        ignored = [name for k, name in enumerate(table.columns) if k not in places and k != target]
+        if ignored:
+            table.remarks.append(f"{table.name}: ignored {some(ignored, 12)}, which the network was not trained on")
+        return places, target
+
+    def _by_position(self, table: Table, target: int | None) -> tuple[list[int], int | None]:
+        """Match columns by their order: all of the training data's, all but the label, or the used ones only."""
+        count, used = len(table.columns), len(self.columns)
+        known = [column.name for column in self.columns] + list(self.dropped) + ([self.label] if self.label else [])
+        sure = False
+        if not self.named and target is None and count == len(known):
+            # A column's name is its place in the training file.
+            places = [int(column.name) - 1 for column in self.columns]
+            target = int(self.label) - 1 if self.label else None
+            sure = not table.named
+        else:
+            rest = [k for k in range(count) if k != target]
+            all_but_label = not self.named and self.label is not None and len(rest) == len(known) - 1
+            if all_but_label:
+                order = sorted(int(name) for name in known if name != self.label)
+                places = [rest[order.index(int(column.name))] for column in self.columns]
+            elif len(rest) == used + 1 and target is None and not isinstance(table.cells, np.ndarray):
+                places, target = rest[:-1], rest[-1]
+            elif len(rest) == used:
+                places = rest
+            else:
+                raise InputError(
+                    f"{table.name} has {count} columns, but the network was trained on {used} features"
+                    f"{' and a label' if self.label else ''}, and without names on both sides they go by position: give the same columns"
+                )
+        if not sure:
+            whose = f"{table.name} names no columns" if not table.named else "the training data named no columns"
+            label = f"column {table.columns[target]} as the label" if target is not None else "no label"
+            table.remarks.append(f"{whose}: features are matched by position, with {label}; the order must be that of the training")
+        return places, target
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        columns = []
+        for column in self.columns:
+            entry: dict[str, Any] = {"name": column.name, "kind": column.kind}
+            if column.kind == "text":
+                entry["categories"] = list(column.categories)
+            if column.fill is not None:
+                entry["fill"] = column.fill
+            columns.append(entry)
+        return {
+            "columns": columns,
+            "labels": list(self.labels),
+            "label": self.label,
+            "dropped": list(self.dropped),
+            "named": self.named,
+            "missing": self.missing,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Build from plain values.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing or not as `to_dict` writes it; the message names the field.
+        """
+        names = ("columns", "labels", "label", "dropped", "named", "missing")
+        if not isinstance(data, dict) or set(data) != set(names):
+            raise ValueError(f"features must have the fields {', '.join(names)}")
+        _check(isinstance(data["columns"], list) and data["columns"], "columns")
+        columns = tuple(_column(entry) for entry in data["columns"])
+        used = [column.name for column in columns]
+        labels, label, dropped = data["labels"], data["label"], data["dropped"]
+        _check(_words(labels) and 2 <= len(labels) <= MOST_CLASSES, "labels")
+        _check(label is None or (isinstance(label, str) and label not in used), "label")
+        _check(_words(dropped) and not set(dropped) & {*used, label}, "dropped")
+        _check(isinstance(data["named"], bool), "named")
+        _check(data["missing"] is None or data["missing"] in MISSING_CHOICES, "missing")
+        _check(len(set(used)) == len(used), "columns")
+        if not data["named"]:
+            everything = [*used, *dropped, *([label] if label else [])]
+            _check(sorted(everything) == sorted(str(k + 1) for k in range(len(everything))), "columns")
+        return cls(columns=columns, labels=tuple(labels), label=label, dropped=tuple(dropped), named=data["named"], missing=data["missing"])
+
+
+def check_missing(choice: str | None) -> None:
+    """Refuse a choice about missing cells that is none."""
+    if choice is not None and choice not in MISSING_CHOICES:
+        raise InputError(f"--missing must be one of {', '.join(MISSING_CHOICES)}, not {choice}")
+
+
+def _check(right: object, field: str) -> None:
+    if not right:
+        raise ValueError(f"features: {field} is not as it was written")
+
+
+def _words(value: Any) -> bool:
+    """Say whether a value is a list of different strings."""
+    return isinstance(value, list) and all(isinstance(word, str) for word in value) and len(set(value)) == len(value)
+
+
+def _column(entry: Any) -> Column:
+    """Build a column from plain values."""
+    _check(isinstance(entry, dict) and {"name", "kind"} <= set(entry) <= {"name", "kind", "categories", "fill"}, "columns")
+    name, kind, categories, fill = entry["name"], entry["kind"], entry.get("categories", []), entry.get("fill")
+    _check(isinstance(name, str) and name, "columns.name")
+    _check(isinstance(kind, str) and kind in KINDS, f"columns.kind of {name}")
+    _check(_words(categories) and bool(categories) == (kind == "text"), f"columns.categories of {name}")
+    if fill is not None and kind == "text":
+        _check(fill in categories, f"columns.fill of {name}")
+    elif fill is not None:
+        _check(type(fill) in (int, float) and math.isfinite(fill), f"columns.fill of {name}")
+        _check(kind == "number" or fill in (0, 1), f"columns.fill of {name}")
+        fill = float(fill)
+    return Column(name=name, kind=kind, categories=tuple(categories), fill=fill)

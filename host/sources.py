@@ -1,0 +1,137 @@
+"""Where samples come from: scikit-learn's sets by name, tables of text, `.npz` and MNIST-format IDX files."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .arrays import real_numbers
+from .errors import InputError
+from .idx import find_parts, is_idx, read_pair, unzip
+from .labels import from_array
+from .tables import Table, Words, read_table
+
+NAMES = ("digits", "iris", "wine", "breast-cancer")
+TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file holds.
+
+    Parameters
+    ----------
+    table : Table
+    y : Words, optional
+        The labels, if they are no column of the table.
+    labels : tuple of str
+        All classes in the order of their numbers, where the data has such a list.
+    image : bool
+        Whether the columns are pixels of one range.
+    train_size : int
+        Rows of the training part where the data brings its own split (they come first), else 0.
+    """
+
+    table: Table
+    y: Words | None = None
+    labels: tuple[str, ...] = ()
+    image: bool = False
+    train_size: int = 0
+
+
+def read(source: str, *, labelled: bool) -> Source:
+    """Read a data set by name or path; without labels too, unless it must have them.
+
+    Raises
+    ------
+    InputError
+        If there is no such data, or it is damaged or empty.
+    """
+    if source in NAMES:
+        return _by_name(source)
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"There is no data set {source}: give one of {', '.join(NAMES)} or the path of a .npz, .csv or IDX file")
+    if path.is_dir():
+        return _idx(source, find_parts(path), labelled)
+    raw = path.read_bytes()
+    if not raw:
+        raise InputError(f"{source} is empty: it must hold at least a header and samples")
+    raw = unzip(path, raw)
+    if is_idx(raw):
+        return _idx(source, [path], labelled)
+    endings = [ending.lower() for ending in path.suffixes]
+    if endings[-1:] == [".gz"]:
+        endings.pop()
+    if endings[-1:] == [".npz"]:
+        return _npz(path, labelled)
+    if endings and endings[-1] in TEXT_ENDINGS:
+        return Source(read_table(source, raw))
+    raise InputError(f"{source} is no known data file: use .npz, {', '.join(TEXT_ENDINGS)}, or an IDX file of bytes")
+
+
+def _numbers(name: str, x: np.ndarray, names: list[str] | None = None) -> Table:
+    """Return an array of samples as a table."""
+    numbers = real_numbers(name, x, names or [], holes=True)
+    columns = names or [str(k + 1) for k in range(numbers.shape[1])]
+    return Table(name=name, columns=tuple(columns), named=names is not None, cells=numbers, rows=np.arange(len(numbers)))
+
+
+def _by_name(name: str) -> Source:
+    from sklearn import datasets  # takes a second to import
+
+    bunch = getattr(datasets, f"load_{name.replace('-', '_')}")()
+    labels = tuple(str(label) for label in bunch.target_names)
+    return Source(_numbers(name, bunch.data), from_array(name, bunch.target, labels), labels, image=name == "digits")
+
+
+def _idx(source: str, images: list[Path], labelled: bool) -> Source:
+    parts = [read_pair(path, labelled=labelled) for path in images]
+    for path, (x, y) in zip(images, parts, strict=True):
+        if len(x) == 0 or (y is not None and len(x) != len(y)):
+            raise InputError(
+                f"{path} has {len(x)} images but {0 if y is None else len(y)} labels: give one label an image, and at least one"
+            )
+    shapes = [x.shape[1:] for x, _ in parts]
+    if shapes[0] != shapes[-1]:
+        raise InputError(f"{source} has training images of {shapes[0]} pixels but test images of {shapes[-1]}")
+    x = np.concatenate([x for x, _ in parts])
+    known = [y for _, y in parts if y is not None]
+    y = from_array(source, np.concatenate(known)) if len(known) == len(parts) else None
+    return Source(_numbers(source, x), y, image=True, train_size=len(parts[0][0]) if len(parts) > 1 else 0)
+
+
+def _npz(path: Path, labelled: bool) -> Source:
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as content:
+            arrays = {key: content[key] for key in ("X", "y", "feature_names", "label_names") if key in content}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a readable .npz file of plain arrays: save X and y with numpy.savez") from error
+    missing = [key for key in (("X", "y") if labelled else ("X",)) if key not in arrays]
+    if missing:
+        raise InputError(f"{path} has no array {missing[0]}: it must hold X (samples) and y (labels)")
+    x = arrays["X"]
+    names = _names(path, arrays, "feature_names", int(np.prod(x.shape[1:])))
+    labels = tuple(_names(path, arrays, "label_names", None) or ())
+    if "y" in arrays and len(arrays["y"]) != len(x):
+        raise InputError(f"{path} has {len(x)} samples but labels of shape {arrays['y'].shape}: give one label a sample")
+    y = from_array(str(path), arrays["y"], labels) if "y" in arrays else None
+    if x.dtype.kind in "US" and x.ndim == 2:
+        text = np.char.decode(x, "utf-8") if x.dtype.kind == "S" else x
+        columns = tuple(names or [str(k + 1) for k in range(x.shape[1])])
+        cells = [from_array(str(path), text[:, k]) for k in range(x.shape[1])]
+        table = Table(name=str(path), columns=columns, named=names is not None, cells=cells, rows=np.arange(len(x)))
+    else:
+        table = _numbers(str(path), x, names)
+    return Source(table, y, labels, image=x.ndim > 2)
+
+
+def _names(path: Path, arrays: dict[str, np.ndarray], key: str, count: int | None) -> list[str] | None:
+    """Return names that an .npz file may have, so many of them, if that is known."""
+    if key not in arrays:
+        return None
+    names = [str(name).strip() for name in arrays[key].reshape(-1)]
+    if (count is not None and len(names) != count) or len(set(names)) != len(names) or "" in names:
+        raise InputError(f"{path}: {key} must be {'' if count is None else f'{count} '}different names, none of them empty")
+    return names

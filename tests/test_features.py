@@ -1,0 +1,144 @@
+"""What is learned about columns travels as plain JSON and is checked on its way back; settings are converted or refused."""
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from host.columns import Column
+from host.errors import InputError
+from host.features import Features
+from host.settings import Settings
+
+FEATURES = Features(
+    columns=(
+        Column(name="a", fill=1.5),
+        Column(name="wet", kind="true-false", fill=0.0),
+        Column(name="tree", kind="text", categories=("elm", "oak"), fill="oak"),
+        Column(name="b"),
+    ),
+    labels=("no", "yes"),
+    label="kind",
+    dropped=("note",),
+    named=True,
+    missing="mean",
+)
+
+
+@pytest.mark.parametrize("features", [FEATURES, Features.plain(3, ["0", "1"]), replace(FEATURES, label=None, missing=None)])
+def test_features_come_back_from_json(features):
+    assert Features.from_dict(json.loads(json.dumps(features.to_dict()))) == features
+
+
+def test_inputs_of_features():
+    assert FEATURES.width == 5
+    assert FEATURES.one_hot.tolist() == [False, False, True, True, False]
+    assert FEATURES.starts.tolist() == [0, 1, 2, 4]
+    raw = np.array([[2, 1, 0, 7], [np.nan, np.nan, np.nan, 8]])
+    assert FEATURES.inputs(raw).tolist() == [[2, 1, 1, 0, 7], [1.5, 0, 0, 1, 8]]
+
+
+ALTERED = [
+    (["columns"], []),
+    (["columns"], {"a": 1}),
+    (["columns", 0], "a"),
+    (["columns", 0, "name"], 3),
+    (["columns", 0, "name"], ""),
+    (["columns", 0, "name"], "b"),
+    (["columns", 0, "kind"], "numbers"),
+    (["columns", 0, "kind"], ["number"]),
+    (["columns", 0, "kind"], "text"),
+    (["columns", 0, "fill"], "1.5"),
+    (["columns", 0, "fill"], float("nan")),
+    (["columns", 0, "fill"], True),
+    (["columns", 0, "more"], 1),
+    (["columns", 1, "fill"], 2),
+    (["columns", 2, "categories"], []),
+    (["columns", 2, "categories"], ["elm", "elm", "oak"]),
+    (["columns", 2, "categories"], [1, 2]),
+    (["columns", 2, "fill"], "yew"),
+    (["labels"], ["no"]),
+    (["labels"], ["no", "no"]),
+    (["labels"], ["no", 1]),
+    (["labels"], "no yes"),
+    (["label"], 4),
+    (["label"], "a"),
+    (["dropped"], ["a"]),
+    (["dropped"], None),
+    (["named"], 1),
+    (["missing"], "mode"),
+    (["missing"], []),
+    (["other"], 1),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), ALTERED)
+def test_altered_features_are_refused_by_name(path, value):
+    data = copy.deepcopy(FEATURES.to_dict())
+    place = data
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(ValueError, match=path[0] if path[0] != "other" else "features must have the fields"):
+        Features.from_dict(data)
+
+
+def test_names_that_are_no_places_are_refused():
+    with pytest.raises(ValueError, match="features: columns"):
+        Features.from_dict({**FEATURES.to_dict(), "named": False})
+
+
+@pytest.mark.parametrize("field", FEATURES.to_dict())
+def test_a_field_must_be_there(field):
+    data = FEATURES.to_dict()
+    del data[field]
+    with pytest.raises(ValueError, match="features must have the fields"):
+        Features.from_dict(data)
+
+
+def test_settings_take_what_means_the_same():
+    plain = Settings(layers="4-3", seed=3, lr=0.5, dataset="mine.csv", target="2", drop='a,"b, c"', bias=True)
+    same = Settings(
+        layers=(np.int64(4), 3),
+        seed=np.int32(3),
+        lr=np.float32(0.5),
+        dataset=Path("mine.csv"),
+        target=np.int64(2),
+        drop=["a", "b, c"],
+        bias=np.True_,
+    )
+    assert same == plain
+    assert json.loads(json.dumps(same.to_dict())) == plain.to_dict()
+    assert Settings(layers=np.array([4, 3])).layers == Settings(layers=[4, 3]).layers == "4-3"
+    assert Settings.from_dict({**plain.to_dict(), "lr": 1}).lr == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("seed", value) for value in (1.0, "1", True, None, [1])),
+        *(("lr", value) for value in ("0.5", None, True, [0.5], 1j, float("nan"))),
+        *(("bias", value) for value in (1, "yes", None)),
+        *(("weight_scale", value) for value in (4.0, "4", False)),
+        *(("layers", value) for value in (None, 4, {}, [4, "x"], [4, 3.5], [[4], [3]], "4-", [True, 3])),
+        *(("dataset", value) for value in (None, 3, b"mine")),
+        *(("target", value) for value in (1.5, [1], True)),
+        *(("features", value) for value in (3, {"a"})),
+        *((name, value) for name in ("schedule", "activation", "output", "loss", "rounding", "device") for value in (None, 1, ["relu"])),
+        ("missing", "mode"),
+        ("nonsense", 1),
+    ],
+)
+def test_settings_refuse_what_they_cannot_keep(name, value):
+    for make in (lambda: Settings.from_dict({name: value}), lambda: Settings(**{name: value})):
+        with pytest.raises((InputError, TypeError) if name == "nonsense" else InputError):
+            make()
+
+
+def test_settings_must_be_values_by_name():
+    for values in (None, [], "x", {1: 2}):
+        with pytest.raises(InputError, match="Settings must be values by name"):
+            Settings.from_dict(values)  # type: ignore[arg-type]
