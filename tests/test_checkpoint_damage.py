@@ -10,6 +10,7 @@ from host.archive import DIGEST_CHARS, sign
 from .checkpoints import small_run, verdict
 
 HANG_S = 5
+"""Seconds in which any file is judged, on a busy machine too."""
 FLIPS, FORGED, STEP = 500, 150, 97
 """Bits changed, the same with the digest made right, and the step from tail to tail, where not all are tried."""
 
