@@ -23,8 +23,8 @@ DIGEST_CHARS = 64
 """Last bytes of a file, which are also the ZIP's comment: the SHA-256 of all bytes before them, in lower-case hexadecimal."""
 MOST_FILE = 1 << 30
 """Largest file that is looked at; the cells and spread words of the largest configuration take 403 MB."""
-MOST_MANIFEST = 1 << 21
-"""Largest manifest: read as JSON it may take some forty times as much memory."""
+MOST_MANIFEST = 3 << 20
+"""Largest manifest: 65,536 classes of 40 letters, say. Read as JSON the worst of this size takes 80 MB."""
 OPTIONAL = "optional"
 """What a reader need not know: a manifest's field of this name, and arrays whose names begin with it."""
 

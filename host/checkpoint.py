@@ -32,8 +32,8 @@ HISTORY = ("test_accuracy", "train_loss", "train_accuracy")
 DIGESTS = ("config_digest", "program_digest", "data_digest")
 FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "features", "position", "floor", OPTIONAL, "arrays")
 """Fields of the manifest. One of any other name is needed to understand the file, and refused by programs that do not know it."""
-MOST_EPOCHS, MOST_COUNT, MOST_TEXT = 1 << 32, 1 << 63, 4096
-"""Limits of epochs, counters, and the characters of a setting."""
+MOST_EPOCHS, MOST_COUNT = 1 << 32, 1 << 63
+"""Limits of epochs and counters."""
 
 
 @dataclass
@@ -134,7 +134,7 @@ class Checkpoint:
         except DamagedError as error:
             raise InputError(f"The checkpoint {path} is damaged or no checkpoint ({error}): start again, or give another file") from error
         except ValueError as error:
-            raise InputError(f"The checkpoint {path} cannot be used: {error}") from error
+            raise InputError(f"The checkpoint {path} cannot be used: {error!s:.500}") from error
         raise InputError(f"{path} is no regular file: give the file that a run saved" if there else f"There is no checkpoint {path}")
 
     def _fields(self) -> dict[str, Any]:
@@ -192,7 +192,9 @@ class Checkpoint:
             raise ValueError("settings.schedule must be one that runs in the array, not software")
         _check_size(settings, config)
         self.position.check(self.epochs)
-        self._check_features()
+        features, inputs = Features.from_dict(self.features.to_dict()), settings.network.layers[0]
+        if features.width != inputs:
+            raise ValueError(f"features are {features.width} inputs, and settings.layers begins with {inputs}")
         for name in DIGESTS:
             if not (isinstance(text := getattr(self, name), str) and re.fullmatch("[0-9a-f]{64}", text)):
                 raise ValueError(f"{name} must be a SHA-256, 64 digits 0 to f, not {_short(text)}")
@@ -212,14 +214,6 @@ class Checkpoint:
         arrays = {name: _array(name, given[name], kind) for name, kind in kinds.items()}
         self._check_ranges(arrays)
         return arrays
-
-    def _check_features(self) -> None:
-        features = Features.from_dict(self.features.to_dict())
-        inputs, outputs = self.settings.network.layers[0], self.settings.network.layers[-1]
-        if features.width != inputs:
-            raise ValueError(f"features must make the {inputs} inputs of settings.layers, not {features.width}")
-        if len(features.labels) > outputs:
-            raise ValueError(f"features.labels must be at most the {outputs} outputs of settings.layers, not {len(features.labels)}")
 
     def _check_ranges(self, arrays: dict[str, np.ndarray]) -> None:
         low = -1 << (self.config.cell_bits - 1)
@@ -284,16 +278,13 @@ def _array(name: str, value: object, kind: Kind) -> np.ndarray:
 
 
 def _settings(value: object) -> Settings:
-    """Read the settings."""
+    """Read the settings, which must be as they were written: what `Settings` would convert is refused here."""
     values = _names("settings", value, [f.name for f in fields(Settings)])
-    for f in fields(Settings):
-        given, wanted = values[f.name], type(f.default)
-        fits = isinstance(given, (int, float) if wanted is float else wanted) and isinstance(given, bool) == (wanted is bool)
-        if wanted in (bool, int, float, str) and not fits:
-            raise ValueError(f"settings.{f.name} must be of type {wanted.__name__}, as {f.default!r}, not {_short(given)}")
-        if isinstance(given, str) and len(given) > MOST_TEXT:
-            raise ValueError(f"settings.{f.name} must have at most {MOST_TEXT} characters, not {len(given)}")
-    return Settings.from_dict(values)
+    settings = Settings.from_dict(values)
+    for name, plain in settings.to_dict().items():
+        if type(plain) is not type(values[name]):
+            raise ValueError(f"settings.{name} must be as {plain!r:.60}, not {_short(values[name])}")
+    return settings
 
 
 def _check_size(settings: Settings, config: Config) -> None:

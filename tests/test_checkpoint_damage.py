@@ -9,6 +9,8 @@ from host.archive import DIGEST_CHARS, sign
 
 from .checkpoints import small_run, verdict
 
+HANG_S = 5
+"""Seconds in which any file is judged, on a busy machine too."""
 FLIPS, FORGED, STEP = 500, 150, 97
 """Bits changed, the same with the digest made right, and the step from tail to tail, where not all are tried."""
 
@@ -69,7 +71,7 @@ def test_a_flip_whose_digest_is_made_right_gives_no_traceback_and_no_hang(run):
     bits = random.Random(2).sample(range(8 * (len(whole) - DIGEST_CHARS)), FORGED)
     refused, original, _, longest = judge(run, (sign(flipped(whole, bit)) for bit in bits))
     assert refused + original > 0.9 * FORGED
-    assert longest < 1
+    assert longest < HANG_S
 
 
 @pytest.mark.slow
@@ -90,5 +92,5 @@ def test_every_bit_and_every_tail(run):
             f"none longer than {1000 * longest:.0f} ms"
         )
         assert not changed or kind.endswith("made right")
-        assert longest < 2
+        assert longest < HANG_S
     print(f"  {time.monotonic() - begun:.0f} s")
