@@ -262,8 +262,8 @@ def _complete(table: Table, columns: list[Column], raw: np.ndarray, words: Words
     if unlabelled.any() and missing is None:
         row = int(np.flatnonzero(unlabelled)[0])
         raise InputError(
-            f"{table.name}: row {table.rows[row] + 1} has no label, and {int(unlabelled.sum())} rows in all: mend them, or leave them out "
-            "with --missing drop"
+            f"{table.name}: row {table.rows[row] + 1} has no label ({int(unlabelled.sum())} of {len(unlabelled)} rows): mend them, or "
+            "leave them out with --missing drop"
         )
     if told and missing is None:
         raise InputError(

@@ -46,10 +46,17 @@ def read(source: str, *, labelled: bool) -> Source:
     Raises
     ------
     InputError
-        If there is no such data, or it is damaged or empty.
+        If there is no such data, or it is damaged or empty, or cannot be read.
     """
     if source in NAMES:
         return _by_name(source)
+    try:
+        return _by_path(source, labelled)
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {(error.strerror or str(error)).lower()}") from error
+
+
+def _by_path(source: str, labelled: bool) -> Source:
     path = Path(source)
     if not path.exists():
         raise InputError(f"There is no data set {source}: give one of {', '.join(NAMES)} or the path of a .npz, .csv or IDX file")

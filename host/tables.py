@@ -69,8 +69,9 @@ class Words:
 
     def take(self, rows: np.ndarray) -> "Words":
         """Return some of the rows; words that are in none of them are left out."""
-        used, codes = np.unique(self.codes[rows], return_inverse=True)
-        return Words(codes.astype(np.int64), [self.words[k] for k in used])
+        codes = self.codes[rows]
+        there = np.bincount(codes, minlength=len(self.words)) > 0
+        return Words((np.cumsum(there) - 1)[codes], [word for word, is_there in zip(self.words, there, strict=True) if is_there])
 
     @property
     def counts(self) -> np.ndarray:
@@ -210,9 +211,11 @@ def _read(name: str, raw: bytes) -> Table:
 def _comments(text: str) -> tuple[list[str], str]:
     """Part the # lines before the table from the table."""
     lines = text.splitlines(keepends=True)
+    if lines and re.fullmatch(r"sep=.\s*", lines[0]):  # a line for spreadsheets; the lines themselves say as much
+        del lines[0]
     count = next((n for n, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), len(lines))
     comments = [line.lstrip().lstrip("#").strip() for line in lines[:count] if line.strip()]
-    return comments, "".join(lines[count:]) if count else text
+    return comments, "".join(lines[count:])
 
 
 def _quote(sample: list[str]) -> str:
@@ -277,8 +280,9 @@ def _check_widths(name: str, text: str, separator: str, quote: str, width: int) 
         return None
     wrong = np.flatnonzero(rest != widths[0])
     if wrong.size:
+        count = int(rest[wrong[0]])
         raise InputError(
-            f"{name}: row {wrong[0] + 1} has {rest[wrong[0]]} columns, but the first line has {widths[0]}: mend the row "
+            f"{name}: row {wrong[0] + 1} has {count} column{'s' * (count != 1)}, but the first line has {widths[0]}: mend the row "
             "(a cell with a separator in it needs quotation marks)"
         )
     return None
@@ -324,7 +328,7 @@ def _commented_names(comments: list[str], separator: str, width: int) -> tuple[l
 
 def _unique(name: str, names: list[str]) -> tuple[str, ...]:
     """Return names, the number of a column where it has none; refuse two columns of one name."""
-    full = [text or str(k + 1) for k, text in enumerate(names)]
+    full = [" ".join(text.split()) or str(k + 1) for k, text in enumerate(names)]
     twice = [text for text, count in Counter(full).items() if count > 1]
     if twice:
         places = [k + 1 for k, text in enumerate(full) if text == twice[0]]

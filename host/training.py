@@ -309,6 +309,7 @@ class Trainer:
         return {
             "settings": self.settings.to_dict(),
             "warnings": self.warnings,
+            "labels": list(self.data.features.labels),
             "config_digest": self.board.config_digest,
             "build_digest": self.board.build_digest,
             "epochs": self.position.epoch,
@@ -352,6 +353,7 @@ def train_software(settings: Settings, data: Prepared, epochs: int, unit: int, w
     return {
         "settings": {**settings.to_dict(), "schedule": SOFTWARE},
         "warnings": list(data.warnings),
+        "labels": list(data.features.labels),
         "epochs": epochs,
         "test_accuracy": position.test_accuracy,
         "train_loss": position.train_loss,

@@ -1,6 +1,9 @@
 """The commands on a stranger's tables: what is said reaches terminal and JSON, names travel with the checkpoint."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,6 +99,11 @@ def test_resume_reads_the_same_data(trained, tmp_path):
     assert (code, "is not the data of the checkpoint any more" in err) == (2, True)
     code, _, err = command("train", "--resume", "c.npz", "--epochs", 22, "--missing", "mean")
     assert (code, "--missing mean is not the checkpoint's median" in err) == (2, True)
+
+
+def test_the_command_starts_without_readers_of_tables():
+    code = "import sys, host.cli; sys.exit(bool({'sklearn', 'pandas'} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
 
 
 def test_compare_and_software_say_it_too(trained):

@@ -97,7 +97,7 @@ def test_npz_knows_images_from_tables(tmp_path, images):
         ("a,b,label\n1,2,x\n,4,y\n", r"without a value in column a \(1\)"),
         ("a,b,label\n1,2,x\nfoo,4,y\n", "row 2, column a is 'foo', not a number"),
         ("a,b,label\n1,2,x\n3,4\n", "row 2 has 2 columns, but the first line has 3"),
-        ("a,b,label\n1,2,x\n3,4,\n5,6,y\n", "row 2 has no label, and 1 rows in all"),
+        ("a,b,label\n1,2,x\n3,4,\n5,6,y\n", r"row 2 has no label \(1 of 3 rows\)"),
         ("a,b,label\n1,2,0\n3,4,-1\n", "row 2 has label -1"),
         ("a,b,label\n1,2,0\n3,4,1.5\n", r"label cannot be the label \(it holds measured numbers such as 1.5\)"),
     ],
