@@ -11,24 +11,8 @@ import numpy as np
 import pytest
 
 import gateware
-from host.cli import main
 
 SMALL = ["--dataset", "iris", "--layers", "4-5-3", "--tile", "16x8"]
-
-
-@pytest.fixture
-def backpulse(monkeypatch, capsys, tmp_path):
-    """Return a function that runs a command in a folder of its own and returns (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["backpulse", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")
