@@ -60,6 +60,18 @@ def test_infer_gives_the_accuracy_of_training(backpulse, trained):
     assert result["predictions"] == training["predictions"]
 
 
+def test_infer_brings_outputs(backpulse, trained):
+    code, out, _ = backpulse("infer", "--checkpoint", trained, "--outputs", "--json", "-")
+    result = json.loads(out)
+    outputs = np.array(result["outputs"])
+    assert code == 0
+    assert outputs.shape == (30, 3)
+    assert outputs.argmax(axis=1).tolist() == result["predictions"]
+    assert 0 <= outputs.min() < outputs.max() <= 127 / 128
+    code, _, err = backpulse("infer", "--checkpoint", trained, "--outputs")
+    assert (code, "--outputs are for the JSON" in err) == (2, True)
+
+
 def test_infer_numbers_the_labels_of_other_data_as_in_training(backpulse, trained, tmp_path):
     from sklearn.datasets import load_iris
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,17 @@ def test_a_network_too_large_for_a_real_board_says_which_limit_and_by_how_much(b
     assert "Network 64-32-10 needs" in error
     assert "tiles of 16 x 8 and this board has 1," in error
     assert "too few; choose smaller layers" in error
+
+
+def test_a_board_without_a_ring_of_outputs_brings_the_same_ones_and_says_so(backpulse, trained, tmp_path):
+    seen = []
+    for depth in (64, 0):
+        with served(replace(small_board(), output_depth=depth)) as url:
+            code, last = backpulse("infer", "--checkpoint", trained, "--board", url, "--outputs", "--json", "out.json")
+        assert code == 0, last
+        seen.append(json.loads((tmp_path / "out.json").read_text()))
+    assert seen[0]["outputs"] == seen[1]["outputs"]
+    assert [sum("sample by sample" in text for text in one["warnings"]) for one in seen] == [0, 1]
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(backpulse, trained):
