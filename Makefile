@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test lint bench table boards budgets gatesim formal clean
+.PHONY: help demo test lint bench table boards budgets gatesim formal checkpoints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one; ARGS=--quick: synthesis only)"
 	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model (some minutes)"
 	@echo "make formal  prove the properties of docs/proofs.md (some minutes; ARGS=--quick: the quick ones)"
+	@echo "make checkpoints  flip every bit of a small run's checkpoint, and cut it everywhere (some minutes)"
 	@echo "make clean   remove builds and the environment"
 
 demo: .venv/installed-sim
@@ -46,6 +47,9 @@ gatesim: .venv/installed-dev
 
 formal: .venv/installed-build
 	$(BIN)/python -m formal $(ARGS)
+
+checkpoints: .venv/installed-dev
+	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_checkpoint_damage.py tests/test_checkpoint_fields.py $(ARGS)
 
 clean:
 	rm -rf .venv build out *.egg-info

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from firmware_py.compiler import SCHEDULES
+from firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES
 from host.settings import SOFTWARE, Settings, prepare
 from host.training import Trainer, train_software
 from host.urls import board_config, open_board
 
 PAGE = Path(__file__).parents[1] / "docs" / "learning.md"
+BEGIN, END = "<!-- schedules: begin -->", "<!-- schedules: end -->"
+"""Around the section that `make schedules` writes and this leaves alone."""
 SEEDS = range(1, 6)
 EPOCHS = 20
 EARLY = 5
@@ -91,8 +93,15 @@ def auto_range(progress: Progress) -> tuple[str, str]:
     return table(["weight_scale", "with", "without", "points"], rows), software
 
 
+def with_section(page: str, text: str) -> str:
+    """Return the page with another text between the marks of the other writer's section."""
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n{text.strip()}\n{END}{rest.split(END)[1]}"
+
+
 def main() -> None:
     """Run everything and write the page."""
+    section = PAGE.read_text().split(BEGIN)[1].split(END)[0]
     with Progress() as progress:
         ideal, ideal_runs = schedules("ideal", (0.25, 0.5), progress)
         ecram, ecram_runs = schedules("ecram", (0.25, 0.5, 1.0), progress)
@@ -101,10 +110,9 @@ def main() -> None:
         (ideal_runs[name, lr][:, -1].mean() - ideal_runs[SOFTWARE, lr][:, -1].mean(), name, lr) for name in SCHEDULES for lr in (0.25, 0.5)
     )
     gap = ecram_runs["progressive-corrected", 1.0][:, -1].mean() - ecram_runs["progressive", 1.0][:, -1].mean()
-    PAGE.write_text(
-        f"""# What the array learns
+    page = f"""# What the array learns
 
-Written by `make table` (`benchmarks/table.py`); do not edit. Test accuracy in percent, mean and standard deviation over {len(SEEDS)} seeds,
+Written by `make table` (`benchmarks/table.py`) and `make schedules` (`benchmarks/schedules.py`); do not edit. Test accuracy in percent, mean and standard deviation over {len(SEEDS)} seeds,
 on the golden model, whose bits are those of the RTL. Digits, 64-32-10, sigmoid, squared error, stochastic rounding, weight_scale 4.
 `software` is float64 backpropagation with the same initial weights, order and inputs.
 
@@ -129,7 +137,7 @@ off by eta ‖d‖² a, and the correction takes that off again.
 
 ## Auto-range
 
-{DEEP}, tanh hidden layers, lr 0.02, {EARLY} epochs, `progressive`, ideal device: error vectors driven shifted so that they fill the drive,
+{DEEP}, tanh hidden layers, lr 0.02, {EARLY} epochs, `{DEFAULT_SCHEDULE}`, ideal device: error vectors driven shifted so that they fill the drive,
 or as they are.
 
 {ranges}
@@ -137,8 +145,11 @@ or as they are.
 `software` reaches {software}. What auto-range saves grows with weight_scale, because the sense word of an error read is worth
 weight_scale / 128. At 4 errors are still well above that, and above the drive's 1/128: without auto-range the network already
 learns as well as in float64, and there is nothing left to gain.
+
+{BEGIN}
+{END}
 """
-    )
+    PAGE.write_text(with_section(page, section))
 
 
 if __name__ == "__main__":

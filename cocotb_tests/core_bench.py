@@ -9,7 +9,7 @@ from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.machine_image import golden, image, visible
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Source, cycles, start
-from firmware_py.compiler import Program, compile_network
+from firmware_py.compiler import DEFAULT_SCHEDULE, Program, compile_network
 from firmware_py.config import Config
 from firmware_py.isa import Function, Instruction, Op
 from firmware_py.machine import GoldenMachine
@@ -30,7 +30,7 @@ def compiled(run: dict) -> Program:
     return compile_network(
         network,
         CONFIG,
-        run.get("schedule", "progressive"),
+        run.get("schedule", DEFAULT_SCHEDULE),
         stochastic=run.get("stochastic", True),
         orientations=orientations and tuple(orientations),
     )
@@ -113,6 +113,8 @@ async def trains(dut):
         for address in visible(program):
             if address >> WINDOW_SHIFT == Window.RESULTS:
                 twin.memory.results.view("<u4")[address & OFFSET] = await tb.bus.read(address)
+            if address >> WINDOW_SHIFT == Window.OUTPUTS:
+                twin.memory.outputs.view("<u4")[address & OFFSET] = await tb.bus.read(address)
             if address >> WINDOW_SHIFT == Window.VECTOR_MEMORY:
                 twin.write(address, await tb.bus.read(address))
         await tb.begin()
@@ -144,7 +146,7 @@ async def stops(dut):
         twin.memory.counters[Counter.RESULTS] = 0
         await tb.begin()
         await tb.train([2, 5], twin)
-        await tb.compare(program, twin, f"after {what}", leave=(Window.RESULTS, Window.VECTOR_MEMORY))
+        await tb.compare(program, twin, f"after {what}", leave=(Window.RESULTS, Window.OUTPUTS, Window.VECTOR_MEMORY))
         await tb.strobe("halt")
         await tb.until(State.IDLE)
 

@@ -1,4 +1,4 @@
-"""Bench of the counters and of the result ring against plain Python numbers."""
+"""Bench of the counters and of a ring against plain Python numbers."""
 
 import random
 
@@ -8,11 +8,9 @@ from cocotb.triggers import FallingEdge
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import cycles, pattern, start
-from firmware_py.config import Config
 from firmware_py.registers import Counter
 
 PARAMETERS = parameters()
-CONFIG = Config.from_words(PARAMETERS["config"])
 BLOCK = PARAMETERS["block"]
 
 
@@ -45,37 +43,47 @@ async def counts(dut):
 
 @cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "ring")
 async def keeps(dut):
-    """The last results stand at their index modulo the depth, also while new ones come; what is outside or written is an error."""
+    """The last words stand at their number modulo the depth, also while new ones come; what is outside or written is an error."""
     rng, idle = random.Random(5), pattern(PARAMETERS["pause"], 6)
-    depth = CONFIG.result_depth
+    depth = PARAMETERS["depth"]
     host = HostPortDriver(dut)
-    dut.en.value = 0
-    results: list[int] = []
+    dut.en.value, dut.clear.value = 0, 0
+    words: list[int] = []
     await start(dut)
 
     async def write(count: int) -> None:
         for _ in range(count):
             while idle():
                 await FallingEdge(dut.clk)
-            results.append(rng.getrandbits(8))
-            dut.index.value, dut.result.value, dut.en.value = len(results) - 1, results[-1], 1
+            words.append(rng.getrandbits(16))
+            dut.word.value, dut.en.value = words[-1], 1
             await FallingEdge(dut.clk)
             dut.en.value = 0
+
+    async def compare() -> None:
+        for address in range(depth // 2):
+            pair = await host.read(address)
+            for half in range(2):
+                at = 2 * address + half
+                n = at + (len(words) - 1 - at) // depth * depth
+                assert pair >> 16 * half & 0xFFFF == words[n], f"word {n}"
 
     for count in (depth, 3, depth // 2 + 1):
         await write(count)
         await cycles(dut, 1)
-        for address in range(depth // 4):
-            word = await host.read(address)
-            for byte in range(4):
-                at = 4 * address + byte
-                n = at + (len(results) - 1 - at) // depth * depth
-                assert word >> 8 * byte & 255 == results[n], f"result {n}"
-    first = len(results)
+        await compare()
+    first = len(words)
     task = cocotb.start_soon(write(depth // 2))
-    settled = (first + depth // 2 + 3) // 4 % (depth // 4)  # a word that is not being written
+    settled = (first + depth // 2 + 1) // 2 % (depth // 2)  # a pair that is not being written
     old = await host.read(settled)
     await task
     assert await host.read(settled) == old
-    for address, value in ((depth // 4, None), (0, 1)):
+    dut.clear.value = 1
+    await FallingEdge(dut.clk)
+    dut.clear.value = 0
+    words.clear()
+    await write(depth + 1)
+    await cycles(dut, 1)
+    await compare()
+    for address, value in ((depth // 2, None), (0, 1)):
         assert (await host.access(address, value))[1], f"address {address} is no error"

@@ -6,7 +6,7 @@ import cocotb
 
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
-from firmware_py.activation import activate, fprime, table_array
+from firmware_py.activation import TABLE_STEP_LOG2, TABLE_WORDS, activate, fprime, table_array
 from firmware_py.config import Config
 from firmware_py.formats import rshift, sat
 from firmware_py.isa import ACTIVATIONS, Function
@@ -26,6 +26,19 @@ def words(rng: random.Random, bits: int, count: int) -> list[int]:
     return corners + [rng.choice((-1, 1)) * rng.getrandbits(rng.randint(1, bits)) for _ in range(count)]
 
 
+def steps(function: Function) -> list[int]:
+    """Return the pre-activations on both sides of every step of a function's table, and all of a clipped ReLU between its ends."""
+    if function == Function.RELU:
+        gain = CONFIG.vector_frac - CONFIG.pre_frac
+        top = CONFIG.unit >> gain if gain >= 0 else CONFIG.unit << -gain
+        return list(range(-16, top + 17))
+    if function not in (Function.SIGMOID, Function.TANH):
+        return []
+    width = 1 << CONFIG.pre_frac - TABLE_STEP_LOG2 + (function == Function.SIGMOID)
+    edges = [k * width + width // 2 - below for k in range(TABLE_WORDS) for below in (0, 1)]
+    return [sign * edge for edge in edges for sign in (1, -1)]
+
+
 def outputs(rng: random.Random, function: Function) -> list[int]:
     """Return words that may be outputs of a function's kind."""
     low, high = {
@@ -34,7 +47,9 @@ def outputs(rng: random.Random, function: Function) -> list[int]:
         Function.HADAMARD_RELU: (0, CONFIG.unit),
         Function.HADAMARD_LINEAR: (-CONFIG.vector_max, CONFIG.vector_max),
     }[function]
-    return [low, high, 0, 1] + [rng.randint(low, high) for _ in range(200)]
+    if PAUSE == "never" and function != Function.HADAMARD_LINEAR:
+        return list(range(low, high + 1))
+    return [low, high, 0, 1, high - 1] + [rng.randint(low, high) for _ in range(200)]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms", skip=PARAMETERS["block"] != "derivative")
@@ -52,7 +67,7 @@ async def derivatives(dut):
         source.send({"word": v, "second": 0, "last": i == len(values) - 1} for i, v in enumerate(values))
         await sink.wait(len(values))
         expected = [
-            {"word": v, "fprime": fprime(int(function), v, CONFIG.vector_frac), "last": int(i == len(values) - 1)}
+            {"word": v, "fprime": fprime(int(function), v, CONFIG.vector_frac, CONFIG.unit), "last": int(i == len(values) - 1)}
             for i, v in enumerate(values)
         ]
         sink.expect(expected)
@@ -95,7 +110,8 @@ async def finishes(dut):
     for function in Function:
         base = rng.randint(0, 1000)
         dut.function.value, dut.w_base.value = int(function), base
-        values = [(w, rng.randint(0, CONFIG.one)) for w in words(rng, CONFIG.acc_bits - 1, 300)]
+        some = words(rng, CONFIG.acc_bits - 1, 300) + (steps(function) if PAUSE == "never" else [])
+        values = [(w, rng.randint(0, CONFIG.one)) for w in some]
         source.send({"word": w, "fprime": d, "last": i == len(values) - 1} for i, (w, d) in enumerate(values))
         await source.drain()
         await cycles(dut, 4)

@@ -49,7 +49,7 @@ class TB:
                     if counter in (*ONCE, Counter.LOSS):
                         add = add if cycle == when else 0
                     if counter is Counter.RESULTS and add:
-                        dut.result.value = at = rng.getrandbits(8)
+                        dut.result.value = at = rng.getrandbits(16)
                         self.ring[self.totals[counter] % CONFIG.result_depth] = at
                         self.written.add(self.totals[counter] % CONFIG.result_depth)
                     getattr(dut, f"add_{counter.name.lower()}").value = add
@@ -63,10 +63,10 @@ class TB:
             assert await self.host.read(counter) == total, counter.name
         for i, word in enumerate(self.scales):
             assert await self.host.read(SCALES + i) == word, f"scale register {i}"
-        for address in {n // 4 for n in self.written}:
+        for address in {n // 2 for n in self.written}:
             word = await self.results.read(address)
-            for n in range(4 * address, 4 * address + 4):
-                assert n not in self.written or word >> 8 * (n % 4) & 255 == self.ring[n], f"result {n}"
+            for n in range(2 * address, 2 * address + 2):
+                assert n not in self.written or word >> 16 * (n % 2) & 0xFFFF == self.ring[n], f"result {n}"
 
     async def norm(self, index: int, mantissa: int) -> None:
         """Write a scale register as NORM2 does."""
@@ -120,5 +120,5 @@ async def keeps_books(dut):
             await FallingEdge(dut.clk)
             dut.clear_results.value = 0
             await tb.compare()
-    assert (await tb.results.access(CONFIG.result_depth // 4))[1], "beyond the ring is an error"
+    assert (await tb.results.access(CONFIG.result_depth // 2))[1], "beyond the ring is an error"
     assert (await tb.results.access(0, 1))[1], "writing to the ring is an error"

@@ -82,7 +82,7 @@ def image(program: Program, *, preset: str = "ideal", count: int = 8, lr: float 
 
 
 def visible(program: Program) -> Iterator[int]:
-    """Yield the addresses of all that training changes: counters, scales, random states, vectors, results, cells."""
+    """Yield the addresses of all that training changes: counters, scales, random states, vectors, results, outputs, cells."""
     config = program.config
     yield from range(REG["COUNTER"].address, REG["COUNTER"].address + len(Counter))
     yield from range(REG["SCALE"].address, REG["SCALE"].address + 3)
@@ -92,7 +92,8 @@ def visible(program: Program) -> Iterator[int]:
         lanes = 2 if stream == 2 else config.tile_cols
         yield from range(Window.RANDOM.base + (stream << STREAM_SHIFT), Window.RANDOM.base + (stream << STREAM_SHIFT) + lanes)
     yield from range(Window.VECTOR_MEMORY.base, Window.VECTOR_MEMORY.base + program.vector_words_used)
-    yield from range(Window.RESULTS.base, Window.RESULTS.base + config.result_depth // 4)
+    yield from range(Window.RESULTS.base, Window.RESULTS.base + config.result_depth // 2)
+    yield from range(Window.OUTPUTS.base, Window.OUTPUTS.base + config.output_depth // 2)
     for row in range(config.rows):
         yield from range(Window.CELLS.base + (row << CELL_ROW_SHIFT), Window.CELLS.base + (row << CELL_ROW_SHIFT) + config.tile_cols)
 

@@ -13,10 +13,21 @@ from gateware.top import Machine
 from gateware.virtual_board import Simulator
 from rtl.resting import resting_domain
 
-SIZES = {"store_words": 64, "order_depth": 16, "result_depth": 16, "program_words": 64, "regions": 16, "vectors": 32, "vector_words": 128}
+SIZES = {
+    "store_words": 64,
+    "order_depth": 16,
+    "result_depth": 16,
+    "output_depth": 32,
+    "program_words": 64,
+    "regions": 16,
+    "vectors": 32,
+    "vector_words": 128,
+}
 SMALL = replace(DEFAULT, tile_rows=8, tile_cols=5, tiles=6, page_bytes=32, **SIZES)
 LEAN = replace(IDEAL, tile_rows=12, tile_cols=4, tiles=2, page_bytes=32, **SIZES)
-SMALLEST = replace(IDEAL, tile_rows=16, tile_cols=4, tiles=4, page_bytes=32, cell_bits=11, cell_frac=10, lean=1, **SIZES)
+SMALLEST = replace(
+    IDEAL, tile_rows=16, tile_cols=4, tiles=4, page_bytes=32, cell_bits=11, cell_frac=10, lean=1, **(SIZES | {"output_depth": 0})
+)
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
 RUNS = [
     *({"schedule": schedule, "device": "ecram", "lr": lr} for schedule, lr in zip(SCHEDULES, (0.5, 2.0, 0.25, 1.0), strict=True)),

@@ -1,17 +1,14 @@
-"""Counters and the result ring; broken ones must be noticed."""
-
-from dataclasses import replace
+"""Counters and rings; broken ones must be noticed."""
 
 import pytest
-from amaranth.hdl import Signal
+from amaranth.hdl import EnableInserter, Signal
 
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
-from firmware_py.config import DEFAULT
 from firmware_py.registers import Counter
-from rtl.counters import Counters, ResultRing
+from rtl.counters import Counters, Ring
 
-CONFIG = replace(DEFAULT, result_depth=32)
+DEPTH = 32
 WIDTHS = dict.fromkeys(Counter, 1) | {Counter.LOSS: 32, Counter.PULSES_UP: 10, Counter.PULSES_DOWN: 10, Counter.PULSES_CLIPPED: 6}
 
 
@@ -36,7 +33,7 @@ class Stops(Counters):
         return m
 
 
-class Answers(ResultRing):
+class Answers(Ring):
     """Has no errors: answers where there is nothing, and to writes."""
 
     def elaborate(self, platform):
@@ -48,13 +45,13 @@ class Answers(ResultRing):
 
 def _run(component, run, block, pause):
     widths = [WIDTHS[counter] for counter in Counter]
-    run(component, "counters_bench", config=CONFIG.to_words(), block=block, widths=widths, pause=pause)
+    run(component, "counters_bench", depth=DEPTH, block=block, widths=widths, pause=pause)
 
 
 @pytest.mark.parametrize("pause", PATTERNS[:3])
 @pytest.mark.parametrize("block", ["counters", "ring"])
 def test_golden(block, pause):
-    _run(Counters(WIDTHS) if block == "counters" else ResultRing(CONFIG), run_cocotb, block, pause)
+    _run(Counters(WIDTHS) if block == "counters" else Ring(DEPTH), run_cocotb, block, pause)
 
 
 @pytest.mark.parametrize("variant", [KeepsResults, Stops])
@@ -62,5 +59,14 @@ def test_broken_counters(variant):
     _run(variant(WIDTHS), expect_failure, "counters", "never")
 
 
-def test_broken_ring():
-    _run(Answers(CONFIG), expect_failure, "ring", "never")
+class RunsOn(Ring):
+    """Does not start anew."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        return EnableInserter({"sync": ~self.clear})(m)
+
+
+@pytest.mark.parametrize("variant", [Answers, RunsOn])
+def test_broken_ring(variant):
+    _run(variant(DEPTH), expect_failure, "ring", "never")

@@ -21,7 +21,7 @@ CONFIGS = {
     "4 lanes": replace(DEFAULT, tile_rows=8, tile_cols=4),
     "5 lanes": replace(DEFAULT, tile_rows=16, tile_cols=5, tiles=3),
     "1 lane": replace(DEFAULT, tile_rows=3, tile_cols=1),
-    "lean": replace(IDEAL, tile_rows=16, tile_cols=4, cell_bits=11, cell_frac=10, lean=1),
+    "lean": replace(IDEAL, tile_rows=16, tile_cols=4, cell_bits=11, cell_frac=10, lean=1, output_depth=0),
     "9 lanes": replace(DEFAULT, tile_rows=5, tile_cols=9, vector_bits=14, vector_frac=10, pulse_max=6),
 }
 

@@ -15,7 +15,7 @@ from gateware.session import Executor, Session
 from gateware.small_link import SmallLink
 
 DEPTH = 1024
-LEAN = replace(IDEAL, tile_rows=8, tile_cols=4, cell_bits=15, lean=1, order_depth=DEPTH)
+LEAN = replace(IDEAL, tile_rows=8, tile_cols=4, cell_bits=15, lean=1, output_depth=0, order_depth=DEPTH)
 SMALL_FRAMES = 40
 
 

@@ -59,12 +59,12 @@ def activate(function, y, table, pre_frac, vector_frac, unit, vector_max):
 
 
 @inlined
-def fprime(function, a, frac):
-    """Return the derivative at output `a` for a HADAMARD function, Q.frac. int64."""
+def fprime(function, a, frac, unit):
+    """Return the derivative at output `a` for a HADAMARD function, Q.frac; a clipped ReLU is flat at both ends. int64."""
     if function == _H_SIGMOID:
         return rshift(a * ((1 << frac) - a), frac)
     if function == _H_TANH:
         return rshift((1 << (2 * frac)) - a * a, frac)
     if function == _H_RELU:
-        return (1 << frac) if a > 0 else 0
+        return (1 << frac) if 0 < a < unit else 0
     return 1 << frac

@@ -12,6 +12,8 @@ from .timing import fetch_cycles, instruction_cycles
 
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
 """Schedules that run in the array (docs: DESIGN, The algorithm)."""
+DEFAULT_SCHEDULE = "progressive-exact"
+"""The schedule that learns as software does at any width, depth and rate, and holds one error vector more than the leanest."""
 
 PULSE_SCALE, ETA_SCALE, NORM_SCALE = 0, 1, 2
 """Scale registers: eta / dw_min, eta, and eta times a squared norm."""
@@ -343,7 +345,7 @@ def _build(
 def compile_network(
     network: Network,
     config: Config,
-    schedule: str = "progressive",
+    schedule: str = DEFAULT_SCHEDULE,
     *,
     stochastic: bool = True,
     auto_range: bool = True,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """Version of the register map, the instruction words and their meaning."""
 
 
@@ -87,7 +87,9 @@ class Config:
     order_depth: int = _field(1024, 16, 65536, meaning=False)
     """Samples that can be granted ahead."""
     result_depth: int = _field(512, 16, 65536, meaning=False)
-    """Predictions that the result ring keeps, a multiple of 4."""
+    """Predictions that the result ring keeps."""
+    output_depth: int = _field(4096, 0, 65536, meaning=False)
+    """Output words that the output ring keeps, 0 for no such ring."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -100,13 +102,15 @@ class Config:
         if self.lean:
             if self.device is not DeviceKind.IDEAL or self.read_noise or self.tile_cols != LEAN_COLS:
                 raise ValueError(f"Configuration field lean must be 0 but for {LEAN_COLS} columns of the ideal device without read noise")
+            if self.output_depth:
+                raise ValueError(f"Configuration field output_depth must be 0 if lean, not {self.output_depth}")
             if self.cell_bits != self.cell_frac + 1:
                 raise ValueError(f"Configuration field cell_bits must be cell_frac + 1 if lean, not {self.cell_bits}")
         elif self.cell_bits < 12:
             raise ValueError(f"Configuration field cell_bits must be at least 12 unless lean, not {self.cell_bits}")
-        for name in ("order_depth", "result_depth", "vector_words", "page_bytes"):
+        for name in ("order_depth", "result_depth", "output_depth", "vector_words", "page_bytes"):
             value = getattr(self, name)
-            if value & (value - 1):
+            if value & (value - 1) or value == 1:  # rings are read two words at a time
                 raise ValueError(f"Configuration field {name} must be a power of two, not {value}")
         if self.vector_frac < self.drive_frac:
             raise ValueError("Configuration field vector_frac must be at least drive_bits - 1")

@@ -13,7 +13,7 @@ from .device import shared_words
 from .formats import bit_length, rshift, sat, shift
 from .isa import SCALE_LOG2_MAX, Function, Op
 from .jit import inlined, jit
-from .memory import ACTIVE, BANK, FAULT, HALT, PAGE, PC, STATE, STRIDE
+from .memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
 from .registers import LOSS_FRAC, Counter, Fault, State, TileParameter
 from .streams import advance
 from .timing import fetch_cycles, instruction_cycles
@@ -146,7 +146,7 @@ def _activate(words, n, function, table, f):
 def _times_fprime(words, outputs, n, function, f):
     """Multiply errors by the derivative at their outputs, in place; return how many were clamped."""
     for i in range(n):
-        words[i] = rshift(words[i] * fprime(function, outputs[i], f.vector_frac), f.vector_frac)
+        words[i] = rshift(words[i] * fprime(function, outputs[i], f.vector_frac, f.unit), f.vector_frac)
     return _saturate(words, n, f.vector_max)
 
 
@@ -251,11 +251,21 @@ def _err(m, f, target, output, to, function):
     counters[_LOSS] += _norm(errors, n, f)
     best = _largest(outputs, n)
     counters[_HITS] += best == _largest(targets, n)
-    m.results[counters[_RESULTS] % m.results.shape[0]] = best & 255
+    m.results[counters[_RESULTS] % m.results.shape[0]] = best
     counters[_RESULTS] = (counters[_RESULTS] + 1) & _MASK32
+    if m.outputs.shape[0]:
+        _keep_outputs(m, outputs, n)
     if function != _NONE:
         counters[_SATURATED] += _times_fprime(errors, outputs, n, function, f)
     _scatter(m, f, to, 0, n, errors, True)
+
+
+@inlined
+def _keep_outputs(m, outputs, n):
+    """Write the outputs of a sample to their ring."""
+    for i in range(n):
+        m.outputs[m.control[OUTPUT]] = outputs[i]
+        m.control[OUTPUT] = (m.control[OUTPUT] + 1) & (m.outputs.shape[0] - 1)
 
 
 @inlined

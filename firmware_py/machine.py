@@ -9,7 +9,7 @@ from .device import parameter_bits
 from .framing import BusError
 from .golden import execute
 from .isa import INSTRUCTION_BITS
-from .memory import ACTIVE, BANK, FAULT, HALT, PC, STATE, STRIDE, new_memory, number_format
+from .memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, new_memory, number_format
 from .registers import CELL_ROW_SHIFT, MAGIC, REGISTERS, STREAM_SHIFT, WINDOW_SHIFT, Counter, Fault, State, Stream, TileParameter, Window
 
 _MASK32 = 0xFFFFFFFF
@@ -57,7 +57,7 @@ class GoldenMachine:
         control = self.memory.control
         self._order.clear()
         self.memory.counters[Counter.RESULTS] = 0
-        control[PC], control[ACTIVE], control[HALT], control[FAULT] = self._entry, 0, 0, 0
+        control[PC], control[ACTIVE], control[HALT], control[FAULT], control[OUTPUT] = self._entry, 0, 0, 0, 0
         if self.config.lean:
             control[PC] = min(self._entry, self.config.program_words)
         control[STATE] = State.TRAINING
@@ -141,6 +141,8 @@ class GoldenMachine:
                 return self._array(m.store.view("<u4"), offset, value)
             case Window.RESULTS:
                 return self._array(m.results.view("<u4"), offset, value, writable=False)
+            case Window.OUTPUTS:
+                return self._array(m.outputs.view("<u4"), offset, value, writable=False)
             case Window.CELLS | Window.SPREAD:
                 return self._cell(window, offset, value)
             case Window.RANDOM:

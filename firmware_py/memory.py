@@ -30,12 +30,13 @@ class Memory(NamedTuple):
     vectors: np.ndarray  # int64 (vector_words)
     pages: np.ndarray  # int64 (2, page_bytes), signed bytes
     store: np.ndarray  # uint8 (4 store_words)
-    results: np.ndarray  # uint8 (result_depth)
+    results: np.ndarray  # uint16 (result_depth)
+    outputs: np.ndarray  # int16 (output_depth)
     scales: np.ndarray  # int64 (SCALE_REGISTERS, 2): mantissa, exponent
     counters: np.ndarray  # int64 (len(Counter))
     activations: np.ndarray  # int64 (512)
     legal: np.ndarray  # bool (16, 16): operation, function
-    control: np.ndarray  # int64: pc, active, state, fault, page, bank, stride, halt
+    control: np.ndarray  # int64: the places below
     line: np.ndarray  # int64 scratch of the longest vector, like the three below
     words: np.ndarray  # int64
     factors: np.ndarray  # int64
@@ -46,8 +47,8 @@ class Memory(NamedTuple):
     logged: np.ndarray  # int64 (1) entries of the log in use
 
 
-PC, ACTIVE, STATE, FAULT, PAGE, BANK, STRIDE, HALT = range(8)
-"""Places in Memory.control."""
+PC, ACTIVE, STATE, FAULT, PAGE, BANK, STRIDE, HALT, OUTPUT = range(9)
+"""Places in Memory.control; OUTPUT is the place of the output ring that is written next."""
 
 
 class Format(NamedTuple):
@@ -107,12 +108,13 @@ def new_memory(config: Config) -> Memory:
         vectors=zeros(config.vector_words),
         pages=zeros(2, config.page_bytes),
         store=np.zeros(4 * config.store_words, np.uint8),
-        results=np.zeros(config.result_depth, np.uint8),
+        results=np.zeros(config.result_depth, np.uint16),
+        outputs=np.zeros(config.output_depth, np.int16),
         scales=zeros(SCALE_REGISTERS, 2),
         counters=zeros(len(Counter)),
         activations=table_array(config),
         legal=legal,
-        control=zeros(8),
+        control=zeros(OUTPUT + 1),
         line=zeros(_LONGEST),
         words=zeros(_LONGEST),
         factors=zeros(_LONGEST),

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .isa import ACTIVATIONS, SCALE_LOG2_MAX
+from .isa import SCALE_LOG2_MAX
 from .streams import draws
 
+HIDDEN = ("sigmoid", "tanh", "relu")
+"""Functions of hidden layers."""
+OUTPUTS = ("sigmoid", "tanh", "linear")
+"""Functions of the last layer."""
 LOSSES = ("squared", "cross-entropy")
 """Losses: squared error, and cross-entropy with one logistic per output."""
 
@@ -26,7 +30,7 @@ class Network:
     activation: str = "sigmoid"
     """Function of the hidden layers: sigmoid, tanh, relu (clipped at the unit)."""
     output: str = "sigmoid"
-    """Function of the last layer: sigmoid, tanh, relu or linear."""
+    """Function of the last layer: sigmoid, tanh or linear."""
     loss: str = "squared"
     """squared, or cross-entropy (output sigmoid only)."""
     bias: bool = True
@@ -41,13 +45,12 @@ class Network:
         for size in self.layers:
             if not isinstance(size, int) or size < 1:
                 raise ValueError(f"Layer sizes must be positive integers, not {size!r} in {self.text}")
-        if self.layers[-1] < 2:
-            raise ValueError("The output layer must have at least 2 units, one a class, not 1")
-        hidden = [name for name in ACTIVATIONS if name != "linear"]
-        if self.activation not in hidden:
-            raise ValueError(f"Unknown activation {self.activation!r}; choose one of {', '.join(hidden)}")
-        if self.output not in ACTIVATIONS:
-            raise ValueError(f"Unknown output function {self.output!r}; choose one of {', '.join(ACTIVATIONS)}")
+        if self.activation not in HIDDEN:
+            raise ValueError(f"Unknown activation {self.activation!r}; choose one of {', '.join(HIDDEN)}")
+        if self.output == "relu":
+            raise ValueError(f"An output unit of relu stops for good where it is flat; choose one of {', '.join(OUTPUTS)}")
+        if self.output not in OUTPUTS:
+            raise ValueError(f"Unknown output function {self.output!r}; choose one of {', '.join(OUTPUTS)}")
         if self.loss not in LOSSES:
             raise ValueError(f"Unknown loss {self.loss!r}; choose one of {', '.join(LOSSES)}")
         if self.loss == "cross-entropy" and self.output != "sigmoid":

@@ -27,6 +27,7 @@ class Window(IntEnum):
     VECTOR_MEMORY = 4
     STORE = 5
     RESULTS = 6
+    OUTPUTS = 7
     CELLS = 8
     SPREAD = 9
     RANDOM = 10
@@ -38,7 +39,7 @@ class Window(IntEnum):
         return self << WINDOW_SHIFT
 
 
-ANYTIME = frozenset({Window.REGISTERS, Window.STORE, Window.RESULTS})
+ANYTIME = frozenset({Window.REGISTERS, Window.STORE, Window.RESULTS, Window.OUTPUTS})
 """Windows that may be used while a sample is in work; the others answer BUSY then."""
 
 CELL_ROW_SHIFT = 8

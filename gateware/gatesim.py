@@ -31,6 +31,7 @@ GATES = replace(
     store_words=256,
     order_depth=64,
     result_depth=64,
+    output_depth=0,
 )
 """The machine whose netlist is simulated: two lanes of the ideal device, enough for XOR."""
 

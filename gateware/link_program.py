@@ -183,10 +183,16 @@ def _words(p: Assembler) -> None:
     p.load(ADDRESS[3])
     p.immediate(Op.AND, 0xFF << (WINDOW_SHIFT - 24))
     p.store(GATE)
+    # Neighbours are told together: what is left after their first is below their number.
     before = 0
     for window in sorted(ANYTIME):
-        p.equal(window - before << 4, "free")
-        before = window
+        if window - 1 not in ANYTIME:
+            count = next(n for n in range(1, 16) if window + n not in ANYTIME)
+            if window > before:
+                p.immediate(Op.SUB, window - before << WINDOW_SHIFT - 24)
+            p.immediate(Op.SUB, count << WINDOW_SHIFT - 24)
+            p.jump("free", When.NO_CARRY)
+            before = window + count
     p.port(Op.LD, Port.STATE)
     p.equal(State.TRAINING, "busy")
     p.label("free")

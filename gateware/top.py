@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from firmware_py.config import Config
 from firmware_py.registers import WINDOW_SHIFT, Window
 from firmware_py.registers import State as Seen
-from rtl.core import HOST_WINDOWS, Core
+from rtl.core import Core, host_windows
 from rtl.emulated_tile import EmulatedTile
 from rtl.lean_tile import LeanTile
 from rtl.ports import HostPort
@@ -82,12 +82,12 @@ class Machine(wiring.Component):
         m.submodules.store = store = self._store(c)
         m.submodules.bank = bank = self._bank
         own = {Window.REGISTERS: WINDOW_SHIFT, Window.STORE: len(store.host.addr)}
-        m.submodules.decoder = decoder = Decoder({**own, **HOST_WINDOWS})
+        m.submodules.decoder = decoder = Decoder({**own, **host_windows(c)})
 
         connect(m, flipped(self.bus), decoder.bus)
         connect(m, decoder.registers, bank.bus)
         connect(m, decoder.store, store.host)
-        for window in HOST_WINDOWS:
+        for window in host_windows(c):
             name = window.name.lower()
             connect(m, getattr(decoder, name), getattr(core, name))
         connect(m, bank.ledger, core.ledger)

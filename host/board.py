@@ -27,6 +27,7 @@ from firmware_py.streams import seed_lane, seed_states
 
 from .errors import HostError
 from .link import Link
+from .readers import OutputReader, RingReader
 
 AHEAD_S = 0.5
 """Training that a board may be granted ahead of its measured rate."""
@@ -240,29 +241,51 @@ class Board:
         StoppedError
             If `report` asked to stop: the samples done are counted, the others forgotten.
         """
-        self._run(program.train_entry, 0, order, self.totals, report, None)
+        self._run(program, program.train_entry, 0, order, self.totals, report, None)
 
     def evaluate(self, program: Program, indices: np.ndarray, seed: int, report: "Report | None" = None) -> np.ndarray:
         """Return the predicted class of each sample (int64); training is not changed, and equal cells give equal answers.
 
         The read noise of evaluation starts from `seed` each time.
         """
+        ring = RingReader(self.link, Window.RESULTS, self.config.result_depth, np.dtype("<u2"))
+        return self._evaluate(program, indices, seed, report, ring)[:, 0].astype(np.int64)
+
+    def evaluate_outputs(self, program: Program, indices: np.ndarray, seed: int, report: "Report | None" = None) -> np.ndarray:
+        """Return the output vector of each sample: int16 vector words of shape (samples, outputs), `evaluate`'s class the first largest.
+
+        Without a ring that holds a sample's outputs (`keeps_outputs`) each sample costs a round trip.
+        """
+        outputs = program.network.layers[-1]
+        if self.keeps_outputs(outputs):
+            reader = RingReader(self.link, Window.OUTPUTS, self.config.output_depth, np.dtype("<i2"), outputs)
+        else:
+            reader = OutputReader(self.link, program)
+        return self._evaluate(program, indices, seed, report, reader)
+
+    def keeps_outputs(self, outputs: int) -> bool:
+        """Say whether the board's output ring holds vectors of this length."""
+        return self.config.output_depth >= outputs
+
+    def _evaluate(
+        self, program: Program, indices: np.ndarray, seed: int, report: "Report | None", reader: RingReader | OutputReader
+    ) -> np.ndarray:
         self.stop()
         if self.config.read_noise:
             bank = Window.RANDOM.base + (Stream.READ << STREAM_SHIFT) + EVALUATION
             self.link.write_words(bank, [seed_lane(seed, Stream.READ, EVALUATION)])
-        predictions: list[int] = []
-        self._run(program.evaluate_entry, EVALUATION, indices, dict.fromkeys(Counter, 0), report, predictions)
-        return np.array(predictions, np.int64)
+        self._run(program, program.evaluate_entry, EVALUATION, indices, dict.fromkeys(Counter, 0), report, reader)
+        return reader.values
 
     def _run(
         self,
+        program: Program,
         entry: int,
         bank: int,
         order: np.ndarray,
         totals: dict[Counter, int],
         report: "Report | None",
-        predictions: list[int] | None,
+        reader: RingReader | OutputReader | None,
     ) -> None:
         if self._samples is None:
             raise RuntimeError("upload samples before a run")
@@ -272,9 +295,11 @@ class Board:
         self.link.start()
         self._last[Counter.RESULTS] = 0
         before = dict(totals)
-        limit = self.config.order_depth if self._resident else min(self.config.order_depth, self._slots)
-        if predictions is not None:
-            limit = min(limit, self.config.result_depth - 4)
+        limit = min(self.config.order_depth, losses_counted(program))
+        if not self._resident:
+            limit = min(limit, self._slots)
+        if reader:
+            limit = min(limit, reader.limit)
         begun, granted, done, rate, next_report = time.monotonic(), 0, 0, 0.0, 0.0
         while done < len(order):
             ahead = min(limit, max(FIRST_AHEAD, int(rate * AHEAD_S)))
@@ -284,8 +309,8 @@ class Board:
             state, fault, at, _ = self.status()
             self._count(totals)
             done = totals[Counter.STEPS] - before[Counter.STEPS]
-            if predictions is not None:
-                self._collect(predictions, done)
+            if reader:
+                reader.collect(done)
             if state is State.FAULT:
                 raise HostError(f"The board stopped with fault {_fault(fault)} at program address {at}, after {done} samples of this run")
             now = time.monotonic()
@@ -303,16 +328,6 @@ class Board:
                 time.sleep(min(POLL_S, spare / rate) if rate else POLL_S / 10)
         self.stop()
 
-    def _collect(self, predictions: list[int], done: int) -> None:
-        """Fetch the results up to `done` from the ring."""
-        depth = self.config.result_depth
-        while len(predictions) < done:
-            start = len(predictions) % depth
-            count = min(done - len(predictions), depth - start)
-            first, last = start // 4, (start + count - 1) // 4
-            words = self.link.read_words(Window.RESULTS.base + first, last - first + 1)
-            predictions.extend(np.array(words, "<u4").tobytes()[start - 4 * first : start - 4 * first + count])
-
     def stop(self) -> None:
         """Halt at the next sample boundary and wait for it.
 
@@ -328,6 +343,15 @@ class Board:
                 self.link.abort()
                 raise HostError(f"The board did not stop within {HALT_TIMEOUT_S:.0f} s and was aborted: go on from the last checkpoint")
             time.sleep(0.001)
+
+
+def losses_counted(program: Program) -> int:
+    """Return how many samples may pass between two looks at LOSS, which wraps, if all outputs are as wrong as they can be."""
+    config, network = program.config, program.network
+    # A linear output may be as far off as a word can say, the others by two units.
+    error = config.vector_max if network.output == "linear" else 2 * config.one
+    largest = network.layers[-1] * error * error >> 2 * config.vector_frac - LOSS_FRAC
+    return max(1, ((1 << 32) - 1) // max(1, largest))
 
 
 Report = Callable[[Progress], bool]

@@ -1,29 +1,39 @@
-"""Checkpoints: everything that a run needs to go on with the same bits, in a `.npz` without pickle.
+"""Checkpoints: everything that a run needs to go on with the same bits, in one file that is checked before it is used.
 
-Taken at sample boundaries only, where the vectors of the machine are dead.
+Taken at sample boundaries only, where the vectors of the machine are dead. The format is told in docs/checkpoints.md.
 """
 
-import json
-import os
-import zipfile
-import zlib
+import hashlib
+import math
+import re
+import reprlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from firmware_py.compiler import Program
 from firmware_py.config import Config
 from firmware_py.isa import SCALE_REGISTERS
 from firmware_py.registers import TILE_WORDS, Counter, Stream
 from firmware_py.streams import seed_states
 
-from .errors import InputError
+from . import storage
+from .archive import OPTIONAL, Archive, DamagedError, Kind, encode
+from .errors import HostError, InputError
 from .features import Features
 from .scaling import Scaler
-from .settings import Settings
+from .settings import SOFTWARE, Settings
 
-VERSION = 1
+FORMAT, VERSION = "backpulse checkpoint", 2
+HISTORY = ("test_accuracy", "train_loss", "train_accuracy")
+"""Lists of a `Position`, one number an epoch."""
+DIGESTS = ("config_digest", "program_digest", "data_digest")
+FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "features", "position", "floor", OPTIONAL, "arrays")
+"""Fields of the manifest. One of any other name is needed to understand the file, and refused by programs that do not know it."""
+MOST_EPOCHS, MOST_COUNT = 1 << 32, 1 << 63
+"""Limits of epochs and counters."""
 
 
 @dataclass
@@ -40,10 +50,36 @@ class Position:
     epoch_start: dict[str, int] = field(default_factory=lambda: {c.name: 0 for c in Counter})
     """`totals` at the start of the present epoch."""
 
+    def check(self, epochs: int) -> None:
+        """Raise ValueError, naming the field, unless this is where a run of so many epochs can be."""
+        _check_whole("epochs", epochs, 1, MOST_EPOCHS)
+        _check_whole("position.epoch", self.epoch, 0, epochs)
+        _check_whole("position.place", self.place, 0, MOST_COUNT)
+        for name in ("totals", "epoch_start"):
+            counters = _names(f"position.{name}", getattr(self, name), [c.name for c in Counter])
+            for counter, value in counters.items():
+                _check_whole(f"position.{name}.{counter}", value, 0, MOST_COUNT if name == "totals" else self.totals[counter])
+        before, steps = self.epoch_start["STEPS"], self.totals["STEPS"]
+        _check_whole("position.totals.HITS", self.totals["HITS"], 0, steps)
+        samples = before // self.epoch if self.epoch else self.place
+        if steps - before != self.place or self.place > samples or before != self.epoch * samples:
+            raise ValueError(f"position.epoch {self.epoch} and place {self.place} are not where {before} + {steps - before} samples end")
+        for name in HISTORY:
+            values, most = getattr(self, name), math.inf if name == "train_loss" else 1.0
+            if len(values) != self.epoch:
+                raise ValueError(f"{name} must have {self.epoch} numbers, one an epoch, not {len(values)}")
+            for number, value in enumerate(values):
+                if not (isinstance(value, float) and math.isfinite(value) and 0 <= value <= most):
+                    raise ValueError(f"{name} must be from 0 to {most}, not {_short(value)} (epoch {number + 1})")
+
 
 @dataclass(kw_only=True)
 class Checkpoint:
-    """A run at rest."""
+    """A run at rest.
+
+    `cells` (integers), and `spread` (bytes, all zero where the configuration has no spread words), are of shape (rows of all tiles,
+    columns); `tile` holds the words of the TILE window, `scales` those of the scale registers, `random` each stream's states.
+    """
 
     settings: Settings
     epochs: int
@@ -60,77 +96,141 @@ class Checkpoint:
     scales: np.ndarray
     random: dict[Stream, np.ndarray]
 
-    def save(self, path: Path) -> None:
-        """Write the file, replacing an older one only when the new one is whole.
+    def save(self, path: str | Path) -> None:
+        """Write the file, replacing an older one only when the new one is whole and on the disk.
 
         Raises
         ------
         InputError
-            If the file cannot be written.
+            If the path leads to something that is no regular file.
+        StorageError
+            If the file cannot be written; an older one is as it was.
+        HostError
+            If it could not be loaded again, because a value is beyond its range.
         """
-        head: dict[str, Any] = {"version": VERSION, "settings": self.settings.to_dict(), "position": vars(self.position)}
-        head |= {name: getattr(self, name) for name in ("epochs", "config_digest", "program_digest", "data_digest")}
-        head["features"] = self.features.to_dict()
-        head |= {"config": self.config.to_words(), "floor": self.scaler.floor}
-        arrays = {name: getattr(self, name) for name in ("cells", "spread", "tile", "scales")}
-        arrays |= {f"random_{stream.name.lower()}": np.asarray(states, np.uint32) for stream, states in self.random.items()}
-        arrays |= {"center": self.scaler.center, "half": self.scaler.half, "head": np.array(json.dumps(head))}
-        partial = path.with_name(path.name + ".part")
         try:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            raise InputError(f"The checkpoint {path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+            data = encode(self._fields(), self._check())
+        except ValueError as error:
+            raise HostError(f"The checkpoint {path} is not saved, since it could not be loaded again: {error}") from error
+        storage.replace(Path(path), data)
 
     @classmethod
-    def load(cls, path: Path | str) -> "Checkpoint":
+    def load(cls, path: str | Path) -> "Checkpoint":
         """Read a file.
 
         Raises
         ------
         InputError
-            If there is none, it is damaged, or of another version.
+            If there is none, it is damaged, of another version, or a value is beyond its range; the message names the value.
         """
         path = Path(path)
-        if not path.is_file():
-            raise InputError(f"There is no checkpoint {path}")
         try:
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            head = json.loads(str(arrays["head"]))
-            if head["version"] != VERSION:
-                raise InputError(f"The checkpoint {path} has version {head['version']}, but this program reads {VERSION}")
-            position = Position(**{f.name: head["position"][f.name] for f in fields(Position)})
-            checkpoint = cls(
-                settings=Settings.from_dict(head["settings"]),
-                features=Features.from_dict(head["features"]),
-                config=Config.from_words(head["config"]),
-                position=position,
-                scaler=Scaler(center=arrays["center"], half=arrays["half"], floor=head["floor"]),
-                random={s: arrays[f"random_{s.name.lower()}"] for s in Stream if f"random_{s.name.lower()}" in arrays},
-                **{name: head[name] for name in ("epochs", "config_digest", "program_digest", "data_digest")},
-                **{name: arrays[name] for name in ("cells", "spread", "tile", "scales")},
-            )
-            checkpoint._check_shapes()
-            return checkpoint
-        except InputError:
-            raise
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-            raise InputError(f"The checkpoint {path} is damaged or no checkpoint: start again, or give another file") from error
+            there = path.exists()
+            if path.is_file():
+                with Archive(path) as archive:
+                    return cls._from(archive)
+        except OSError as error:
+            raise InputError(f"The checkpoint {path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+        except DamagedError as error:
+            raise InputError(f"The checkpoint {path} is damaged or no checkpoint ({error}): start again, or give another file") from error
+        except ValueError as error:
+            raise InputError(f"The checkpoint {path} cannot be used: {error!s:.500}") from error
+        raise InputError(f"{path} is no regular file: give the file that a run saved" if there else f"There is no checkpoint {path}")
 
-    def _check_shapes(self) -> None:
-        """Raise ValueError if an array is not as large as the configuration says."""
-        plane = (self.config.rows, self.config.tile_cols)
-        wanted = {"cells": plane, "spread": plane, "tile": (TILE_WORDS,), "scales": (SCALE_REGISTERS,)}
-        for name, shape in wanted.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} must have the shape {shape}")
-        for stream, states in seed_states(self.config, 0).items():
-            if self.random[stream].shape != (len(states),):
-                raise ValueError(f"stream {stream.name} must have {len(states)} lanes")
+    def _fields(self) -> dict[str, Any]:
+        """Return the manifest but for its arrays."""
+        position = {name: value for name, value in vars(self.position).items() if name not in HISTORY}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "settings": self.settings.to_dict(),
+            "epochs": self.epochs,
+            "config": {f.name: int(getattr(self.config, f.name)) for f in fields(Config)},
+            **{name: getattr(self, name) for name in DIGESTS},
+            "features": self.features.to_dict(),
+            "position": position,
+            "floor": self.scaler.floor,
+            OPTIONAL: {},
+        }
+
+    @classmethod
+    def _from(cls, archive: Archive) -> "Checkpoint":
+        values = archive.manifest
+        if values.get("format") != FORMAT:
+            raise ValueError(f"format must be {FORMAT!r}, not {_short(values.get('format'))}")
+        if values.get("version") != VERSION:
+            raise ValueError(f"it has version {_short(values.get('version'))}, and this program reads version {VERSION}")
+        _names("the manifest", values, FIELDS)
+        _names(OPTIONAL, values[OPTIONAL])
+        settings = _settings(values["settings"])
+        config = Config(**_names("config", values["config"], [f.name for f in fields(Config)]))
+        _check_size(settings, config)
+        position = Position(**{**vars(Position()), **_names("position", values["position"], ("epoch", "place", "totals", "epoch_start"))})
+        _check_whole("position.epoch", position.epoch, 0, MOST_EPOCHS)
+        arrays = archive.arrays(_kinds(settings, config, position.epoch))
+        for name in HISTORY:
+            setattr(position, name, arrays[name].tolist())
+        same: dict[str, Any] = {name: values[name] for name in ("epochs", *DIGESTS)}
+        same |= {name: arrays[name] for name in ("cells", "tile", "scales")}
+        checkpoint = cls(
+            settings=settings,
+            config=config,
+            features=Features.from_dict(values["features"]),
+            position=position,
+            scaler=Scaler(center=arrays["center"], half=arrays["half"], floor=values["floor"]),
+            spread=arrays["spread"] if config.spread else np.zeros(arrays["cells"].shape, np.uint8),
+            random={stream: arrays[_random(stream)] for stream in seed_states(config, 0)},
+            **same,
+        )
+        checkpoint._check()
+        return checkpoint
+
+    def _check(self) -> dict[str, np.ndarray]:
+        """Return the arrays as the file has them; raise ValueError, naming the field, unless all is within its range and fits together."""
+        settings, config = self.settings, self.config
+        if settings.schedule == SOFTWARE:
+            raise ValueError("settings.schedule must be one that runs in the array, not software")
+        _check_size(settings, config)
+        self.position.check(self.epochs)
+        features, inputs = Features.from_dict(self.features.to_dict()), settings.network.layers[0]
+        if features.width != inputs:
+            raise ValueError(f"features are {features.width} inputs, and settings.layers begins with {inputs}")
+        for name in DIGESTS:
+            if not (isinstance(text := getattr(self, name), str) and re.fullmatch("[0-9a-f]{64}", text)):
+                raise ValueError(f"{name} must be a SHA-256, 64 digits 0 to f, not {_short(text)}")
+        if self.config_digest != config.digest.hex():
+            raise ValueError("config_digest is not that of config: go on with the version that made it")
+        if self.program_digest != program_digest(settings.compile(config)):
+            raise ValueError("program_digest is not that of what this version compiles: go on with the version that made it")
+        _check_whole("floor", self.scaler.floor, -1, 0)
+        given = {name: getattr(self, name) for name in ("cells", "spread", "tile", "scales")}
+        given |= {_random(stream): states for stream, states in self.random.items()}
+        given |= {"center": self.scaler.center, "half": self.scaler.half} | {name: getattr(self.position, name) for name in HISTORY}
+        if not config.spread and np.any(given.pop("spread")):
+            raise ValueError("spread must be zero throughout, as the configuration has no spread words")
+        kinds = _kinds(settings, config, self.position.epoch)
+        if set(given) != set(kinds):
+            raise ValueError(f"the arrays must be {', '.join(kinds)}, not {', '.join(given)}")
+        arrays = {name: _array(name, given[name], kind) for name, kind in kinds.items()}
+        self._check_ranges(arrays)
+        return arrays
+
+    def _check_ranges(self, arrays: dict[str, np.ndarray]) -> None:
+        low = -1 << (self.config.cell_bits - 1)
+        wrong = {
+            f"cells must be from {low} to {-low - 1}": ("cells", (arrays["cells"] < low) | (arrays["cells"] > -low - 1)),
+            "center must be finite": ("center", ~np.isfinite(arrays["center"])),
+            "half must be finite and above 0": ("half", ~(np.isfinite(arrays["half"]) & (arrays["half"] > 0))),
+        }
+        for name in map(_random, self.random):
+            wrong[f"{name} must not be 0, where a random stream stays for ever"] = (name, arrays[name] == 0)
+        # Both follow from the settings; they are in the file for programs that do not know how.
+        for name, words in (("tile", self.settings.device_model.tile_words(self.config)), ("scales", self.settings.scale_words())):
+            wrong[f"{name} must be the words that the settings give in this version"] = (name, arrays[name] != words)
+        for rule, (name, places) in wrong.items():
+            if places.any():
+                at = np.argwhere(places)[0]
+                raise ValueError(f"{rule}, not {arrays[name][tuple(at)]} (at {', '.join(map(str, at))}, counted from 0)")
 
     def check_config(self, config_digest: str) -> None:
         """Refuse a board that would not go on with the same bits."""
@@ -139,3 +239,76 @@ class Checkpoint:
                 f"The checkpoint was made on another configuration (digest {self.config_digest[:12]}) than this board's "
                 f"({config_digest[:12]}): choose the board and --tile it was made with"
             )
+
+
+def program_digest(program: Program) -> str:
+    """Return the SHA-256 of a program's words and tables."""
+    words = [i.encode() for i in program.instructions]
+    words += [w for r in program.regions for w in r.to_words()] + [v.to_word() for v in program.vectors]
+    return hashlib.sha256(np.array(words, "<u8").tobytes()).hexdigest()
+
+
+def _random(stream: Stream) -> str:
+    return f"random_{stream.name.lower()}"
+
+
+def _kinds(settings: Settings, config: Config, epochs: int) -> dict[str, Kind]:
+    """Return type and shape of each array of the file."""
+    plane, inputs = (config.rows, config.tile_cols), (settings.network.layers[0],)
+    kinds: dict[str, Kind] = {"cells": ("<i2", plane)}
+    if config.spread:
+        kinds["spread"] = ("|u1", plane)
+    kinds |= {"tile": ("<i4", (TILE_WORDS,)), "scales": ("<u4", (SCALE_REGISTERS,))}
+    kinds |= {_random(stream): ("<u4", (len(states),)) for stream, states in seed_states(config, 0).items()}
+    return kinds | {"center": ("<f8", inputs), "half": ("<f8", inputs)} | dict.fromkeys(HISTORY, ("<f8", (epochs,)))
+
+
+def _array(name: str, value: object, kind: Kind) -> np.ndarray:
+    """Return an array of a kind, with the same numbers."""
+    dtype, shape = np.dtype(kind[0]), kind[1]
+    given = np.asarray(value)
+    if given.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, not {given.shape}")
+    if given.dtype.kind not in ("iu" if dtype.kind in "iu" else "iuf"):
+        raise ValueError(f"{name} must be {'whole ' * (dtype.kind in 'iu')}numbers, not of type {given.dtype}")
+    array = given.astype(dtype, copy=False)
+    if given.dtype.kind in "iu" and (wrong := given[array != given]).size:
+        raise ValueError(f"{name} must be numbers that {dtype} holds, not {wrong[0]}")
+    return array
+
+
+def _settings(value: object) -> Settings:
+    """Read the settings, which must be as they were written: what `Settings` would convert is refused here."""
+    values = _names("settings", value, [f.name for f in fields(Settings)])
+    settings = Settings.from_dict(values)
+    for name, plain in settings.to_dict().items():
+        if type(plain) is not type(values[name]):
+            raise ValueError(f"settings.{name} must be as {plain!r:.60}, not {_short(values[name])}")
+    return settings
+
+
+def _check_size(settings: Settings, config: Config) -> None:
+    """Raise ValueError if a network is beyond what could ever fit: to place its layers would take for ever."""
+    network = settings.network
+    weights = sum(network.inputs(layer) * network.layers[layer] for layer in range(1, network.depth + 1))
+    if weights > config.rows * config.tile_cols or 2 * network.depth > config.vectors:
+        raise ValueError(f"settings.layers has {weights} weights, and config has {config.rows * config.tile_cols} cells")
+
+
+def _check_whole(name: str, value: object, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{name} must be a whole number from {low} to {high}, not {_short(value)}")
+
+
+def _names(name: str, value: object, names: "tuple[str, ...] | list[str] | None" = None) -> dict[str, Any]:
+    """Return a value if it is an object, with these names if any are given."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be an object of names and values, not {_short(value)}")
+    for this in sorted({*value} ^ {*names}) if names is not None else ():
+        raise ValueError(f"{name} has {'' if this in value else 'no '}field {_short(this)}: read it with the version that made it")
+    return value
+
+
+def _short(value: object) -> str:
+    """Return what a sentence says of a wrong value."""
+    return reprlib.repr(value)

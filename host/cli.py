@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from firmware_py.compiler import DEFAULT_SCHEDULE
 from firmware_py.config import Config
 from firmware_py.device import PRESETS
 from firmware_py.registers import Counter
@@ -45,7 +46,7 @@ for command in (boards, build, flash, fit):
 @app.command()
 def program(
     layers: o.Layers = "64-32-10",
-    schedule: o.Schedule = "progressive",
+    schedule: o.Schedule = DEFAULT_SCHEDULE,
     activation: o.Activation = "sigmoid",
     output: o.Output = "sigmoid",
     loss: o.Loss = "squared",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from firmware_py.compiler import DEFAULT_SCHEDULE
 from firmware_py.network import Network
 
 from . import options as o
@@ -104,7 +105,7 @@ def flash(
 def fit(
     board: BoardName,
     layers: o.Layers = "64-32-10",
-    schedule: o.Schedule = "progressive",
+    schedule: o.Schedule = DEFAULT_SCHEDULE,
     activation: o.Activation = "sigmoid",
     output: o.Output = "sigmoid",
     loss: o.Loss = "squared",

@@ -27,11 +27,14 @@ def infer(
     ] = None,
     target: o.Target = None,
     part: Annotated[str, typer.Option(help="Samples: all, train, test; auto is test for the run's own data, else all.")] = "auto",
+    outputs: Annotated[bool, typer.Option("--outputs", help="Put the outputs of the network for each sample into the JSON.")] = False,
     baud: o.Baud = BAUD,
     json: o.Json = None,
 ) -> None:
     """Classify data with the trained array of a checkpoint; columns are found by name."""
     check_json(json)
+    if outputs and json is None:
+        raise InputError("--outputs are for the JSON: give --json FILE, or --json - for standard output")
     saved = Checkpoint.load(checkpoint)
     if part not in ("auto", "all", "train", "test"):
         raise InputError(f"--part must be all, train, test or auto, not {part}")
@@ -47,7 +50,11 @@ def infer(
         opened.write_cells(saved.cells)
         opened.write_spread(saved.spread)
         opened.upload(records(x, np.zeros((len(x), saved.settings.network.layers[-1]), np.int8)))
-        predictions = opened.evaluate(program, indices, saved.settings.seed)
+        if outputs and not opened.keeps_outputs(program.network.layers[-1]):
+            warnings.append("The board has no ring that holds the outputs of a sample: they are read sample by sample, which takes longer")
+            show_warnings(warnings[-1:])
+        vectors = opened.evaluate_outputs(program, indices, saved.settings.seed) if outputs else None
+        predictions = opened.evaluate(program, indices, saved.settings.seed) if vectors is None else vectors.argmax(axis=1)
         retries = opened.link.retries
     labels, known = saved.features.labels, data.y[indices] != UNLABELLED
     words = [labels[k] if k < len(labels) else None for k in predictions.tolist()]
@@ -63,6 +70,7 @@ def infer(
             "labels": list(labels),
             "predictions": predictions.tolist(),
             "predicted_labels": words,
+            "outputs": None if vectors is None else (vectors / saved.config.one).tolist(),
             "accuracy": accuracy,
             "labelled": int(known.sum()),
             "link_retries": retries,

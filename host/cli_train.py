@@ -6,15 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
+from firmware_py.compiler import DEFAULT_SCHEDULE
 from firmware_py.config import DEFAULT, Config
 
 from . import options as o
 from .board import Board
 from .checkpoint import Checkpoint
 from .datasets import Dataset
-from .errors import HostError, InputError
-from .output import RunLog, check_folder, check_json, write_json
+from .errors import HostError, InputError, StorageError
+from .output import RunLog, check_json, write_json
 from .settings import SOFTWARE, Settings, prepare
+from .storage import check_replaceable
 from .training import Trainer, stop_on_interrupt, train_software
 from .urls import BAUD, board_config, is_virtual, open_board
 from .view import TrainView, console, show_warnings
@@ -50,7 +52,7 @@ def train(
     loss: o.Loss = "squared",
     bias: o.Bias = True,
     weight_scale: o.WeightScale = 4,
-    schedule: o.Schedule = "progressive",
+    schedule: o.Schedule = DEFAULT_SCHEDULE,
     lr: o.Rate = 0.5,
     epochs: o.Epochs = 5,
     seed: o.Seed = 1,
@@ -73,13 +75,14 @@ def train(
 ) -> None:
     """Train a network in the array, one sample at a time."""
     check_json(json)
-    if checkpoint:
-        check_folder(checkpoint)
+    save_to = checkpoint or resume
     if plot:
         from .plots import check_path  # matplotlib takes its time
 
         check_path(plot)
     saved = Checkpoint.load(resume) if resume else None
+    if save_to:
+        check_replaceable(save_to)
     if saved:
         settings, epochs = _resumed(ctx, saved, dataset, epochs)
         data = settings.load()
@@ -96,7 +99,7 @@ def train(
     show_warnings(data.warnings)
     if is_virtual(board):
         settings.compile(config)
-    save_to = checkpoint or resume
+    unsaved: StorageError | None = None
     with ExitStack() as stack:
         log = RunLog(pulse_log) if pulse_log else None
         if log:
@@ -107,11 +110,14 @@ def train(
         view = stack.enter_context(TrainView(title))
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)
         start = trainer.checkpoint() if log and board != "golden://" else None
-        complete = trainer.run(save_to)
+        try:
+            if not trainer.run(save_to) and not save_to:
+                trainer.checkpoint().save(DEFAULT_CHECKPOINT)
+        except StorageError as error:
+            unsaved = error
+        complete = trainer.complete
         view.__exit__(None, None, None)
         result: dict[str, Any] = {"board": board, "complete": complete, **trainer.result()}
-        if not complete:
-            trainer.checkpoint().save(save_to or DEFAULT_CHECKPOINT)
         if log and start:
             _replay(start, trainer, log, result)
         software = train_software(settings, trainer.data, trainer.position.epoch, opened.config.drive_max) if reference else None
@@ -123,6 +129,8 @@ def train(
             plot_training(plot, result, program=trainer.program, before=trainer.initial, after=opened.read_cells(), reference=software)
     write_json(json, result)
     _summary(result)
+    if unsaved:
+        raise unsaved
     if not complete:
         place = f"epoch {trainer.position.epoch + 1}, sample {trainer.position.place}"
         raise HostError(f"Stopped at {place}: go on with --resume {save_to or DEFAULT_CHECKPOINT}")

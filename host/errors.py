@@ -16,6 +16,17 @@ class InputError(HostError, ValueError):
     exit_code = 2
 
 
+class StorageError(HostError):
+    """A result that could not be stored, as on a full disk: the run itself is sound (exit code 3)."""
+
+    exit_code = 3
+
+    @classmethod
+    def of(cls, what: str, error: OSError) -> "StorageError":
+        """Return the sentence of an operating system's error."""
+        return cls(f"{what} cannot be written: {(error.strerror or str(error)).lower()}")
+
+
 @contextmanager
 def wrong_input(prefix: str = "") -> Iterator[None]:
     """Turn a ValueError of the body, a validation sentence of the lower layers, into an InputError."""

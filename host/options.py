@@ -7,15 +7,12 @@ import typer
 
 from firmware_py.compiler import SCHEDULES
 from firmware_py.device import PRESETS
-from firmware_py.isa import ACTIVATIONS
-from firmware_py.network import LOSSES
+from firmware_py.network import HIDDEN, LOSSES, OUTPUTS
 
 from .datasets import NAMES
 from .datasets import Dataset as Data
 from .features import MISSING_CHOICES
-from .settings import HIDDEN, ROUNDINGS, SOFTWARE, Settings
-
-_HIDDEN = [name for name in ACTIVATIONS if name != "linear"]
+from .settings import HIDDEN_UNITS, ROUNDINGS, SOFTWARE, Settings
 
 
 def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:
@@ -46,11 +43,11 @@ Missing = Annotated[
 ]
 DataLayers = Annotated[
     str | None,
-    _option("--layers", text=f"Sizes: inputs, hidden, outputs (if not given: those of the data, {HIDDEN} hidden).", panel=NETWORK),
+    _option("--layers", text=f"Sizes: inputs, hidden, outputs (if not given: those of the data, {HIDDEN_UNITS} hidden).", panel=NETWORK),
 ]
 Layers = Annotated[str, _option("--layers", text="Sizes: inputs, hidden, outputs.", panel=NETWORK)]
-Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(_HIDDEN)}.", panel=NETWORK)]
-Output = Annotated[str, _option("--output", text=f"Function of the last layer: {', '.join(ACTIVATIONS)}.", panel=NETWORK)]
+Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(HIDDEN)}.", panel=NETWORK)]
+Output = Annotated[str, _option("--output", text=f"Function of the last layer: {', '.join(OUTPUTS)}.", panel=NETWORK)]
 Loss = Annotated[str, _option("--loss", text=f"{', '.join(LOSSES)}.", panel=NETWORK)]
 Bias = Annotated[bool, _option("--bias/--no-bias", text="One more input line at the constant unit in each layer.", panel=NETWORK)]
 WeightScale = Annotated[

@@ -9,7 +9,7 @@ import numpy as np
 
 from firmware_py.pulse_log import COLUMNS, PulseLog, check_suffix
 
-from .errors import InputError, wrong_input
+from .errors import InputError, StorageError, wrong_input
 
 
 def check_folder(path: Path) -> None:
@@ -38,7 +38,7 @@ def write_json(target: str | None, result: dict[str, Any]) -> None:
     try:
         Path(target).write_text(text)
     except OSError as error:
-        raise InputError(f"The file {target} cannot be written: {(error.strerror or str(error)).lower()}") from error
+        raise StorageError.of(f"The file {target}", error) from error
 
 
 def check_json(target: str | None) -> None:
@@ -81,4 +81,4 @@ class RunLog:
         try:
             self._log.save(self._path)
         except OSError as error:
-            raise InputError(f"The pulse log {self._path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+            raise StorageError.of(f"The pulse log {self._path}", error) from error

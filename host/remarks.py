@@ -30,9 +30,10 @@ def inspect(data: Dataset, train: np.ndarray, test: np.ndarray) -> list[str]:
 def beyond_training(data: Dataset, scaler: Scaler) -> list[str]:
     """Return a remark on each column of numbers that often lies beyond the range that training saw, as in another unit."""
     found = []
-    low, high = scaler.center + scaler.floor * scaler.half, scaler.center + scaler.half
-    margin = OUTSIDE * (high - low)
-    outside = (data.x < low - margin) | (data.x > high + margin)
+    with np.errstate(over="ignore"):  # that of a constant column is as wide as numbers go
+        low, high = scaler.center + scaler.floor * scaler.half, scaler.center + scaler.half
+        margin = OUTSIDE * (high - low)
+        outside = (data.x < low - margin) | (data.x > high + margin)
     for column, at in zip(data.features.columns, data.features.starts, strict=True):
         count = int(outside[:, at].sum())
         if column.kind == "number" and count > OUTSIDE * len(data.x):

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from firmware_py.compiler import SCHEDULES, Program, compile_network
+from firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES, Program, compile_network
 from firmware_py.config import Config
 from firmware_py.device import PRESETS, Device
 from firmware_py.isa import SCALE_REGISTERS, Scale
@@ -28,7 +28,7 @@ SOFTWARE = "software"
 ROUNDINGS = ("stochastic", "nearest")
 LEAST_PULSES = {"nearest": 0.5, "stochastic": 2.0**-16}
 """Fewer expected pulses than this always round to none."""
-HIDDEN = 32
+HIDDEN_UNITS = 32
 """Units of the hidden layer of a network that nobody described."""
 
 
@@ -50,7 +50,7 @@ class Settings:
     loss: str = "squared"
     bias: bool = True
     weight_scale: int = 4
-    schedule: str = "progressive"
+    schedule: str = DEFAULT_SCHEDULE
     lr: float = 0.5
     rounding: str = "stochastic"
     auto_range: bool = True
@@ -139,8 +139,8 @@ class Settings:
         return load(self.dataset, target=self.target, features=self.features, drop=self.drop, missing=self.missing, learned=learned)
 
     def fitting(self, data: Dataset) -> Self:
-        """Return the same settings with a network that fits the data: one hidden layer of `HIDDEN` units."""
-        return replace(self, layers=(data.x.shape[1], HIDDEN, max(2, len(data.features.labels))))
+        """Return the same settings with a network that fits the data: one hidden layer of `HIDDEN_UNITS` units."""
+        return replace(self, layers=(data.x.shape[1], HIDDEN_UNITS, max(2, len(data.features.labels))))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values by name."""

@@ -73,14 +73,14 @@ def _forward(weights, sizes, functions, bias, unit, x, a):
 
 
 @allocating
-def _slope(function, a):
+def _slope(function, a, unit):
     """Return the derivative of an activation from its value, as the machine defines it."""
     if function == _SIGMOID:
         return a * (1.0 - a)
     if function == _TANH:
         return 1.0 - a * a
     if function == _RELU:
-        return 1.0 if a > 0 else 0.0
+        return 1.0 if 0.0 < a < unit else 0.0
     return 1.0
 
 
@@ -95,7 +95,7 @@ def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy):
             d[j] = t[sample, j] - a[source + j]
             loss += 0.5 * d[j] * d[j]
             if not cross_entropy:
-                d[j] *= _slope(functions[-1], a[source + j])
+                d[j] *= _slope(functions[-1], a[source + j], unit)
         w = len(weights)
         for layer in range(len(sizes) - 2, -1, -1):
             n_in = sizes[layer] + bias
@@ -110,7 +110,7 @@ def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy):
                     weights[row + i] += lr * d[j] * a[source + i]
             if layer > 0:
                 for i in range(sizes[layer]):
-                    d[i] = e[i] * _slope(functions[layer - 1], a[source + i])
+                    d[i] = e[i] * _slope(functions[layer - 1], a[source + i], unit)
     return loss / max(1, len(x))
 
 

@@ -1,6 +1,6 @@
 """Training and evaluation runs on a board: what `backpulse train` does, without a terminal."""
 
-import hashlib
+import operator
 import signal
 import threading
 import time
@@ -20,11 +20,13 @@ from firmware_py.registers import LOSS_FRAC, Counter
 from firmware_py.streams import seed_states
 
 from .board import Board, Progress, StoppedError
-from .checkpoint import Checkpoint, Position
-from .errors import InputError, wrong_input
+from .checkpoint import Checkpoint, Position, program_digest
+from .departure import DRIFTING, EARLY_SAMPLES, remark
+from .errors import InputError, StorageError, wrong_input
 from .output import RunLog
 from .settings import SOFTWARE, Prepared, Settings, prepare
 from .software import Software
+from .storage import check_replaceable
 
 SAMPLE_ONE = 128
 """A sample byte of this would be 1.0."""
@@ -35,11 +37,13 @@ class Event:
     """What a run tells its watcher."""
 
     phase: str
-    """upload, train, test or epoch (one is complete)."""
+    """upload, train, test, epoch (one is complete) or remark."""
     epoch: int
     epochs: int
     position: Position
     progress: Progress | None = None
+    remark: str = ""
+    """What to tell the user, in a sentence, of the phase remark."""
 
 
 Watcher = Callable[[Event], None]
@@ -87,13 +91,6 @@ def initial_cells(program: Program, settings: Settings) -> np.ndarray:
     return cells
 
 
-def program_digest(program: Program) -> str:
-    """Return the SHA-256 of a program's words and tables."""
-    words = [i.encode() for i in program.instructions]
-    words += [w for r in program.regions for w in r.to_words()] + [v.to_word() for v in program.vectors]
-    return hashlib.sha256(np.array(words, "<u8").tobytes()).hexdigest()
-
-
 class Trainer:
     """A training run on a board.
 
@@ -132,11 +129,16 @@ class Trainer:
         stop: Stop | None = None,
         log: RunLog | None = None,
     ) -> None:
-        self.board, self.settings, self.epochs = board, settings, epochs
+        try:
+            self.epochs = operator.index(epochs)
+        except TypeError:
+            raise InputError(f"The number of epochs must be a whole number, not {epochs!r}") from None
+        self.board, self.settings = board, settings
         self.log = log
         self.watch, self.stop = watch or (lambda event: None), stop or Stop()
         self.position = deepcopy(checkpoint.position) if checkpoint else Position()
         self.data = data or prepare(settings, board.config.drive_max, scaler=checkpoint.scaler if checkpoint else None)
+        self.warnings = list(self.data.warnings)
         self.predictions = np.zeros(0, np.int64)
         self.train_seconds = 0.0
         self._begun_steps = self.position.totals["STEPS"]
@@ -154,6 +156,14 @@ class Trainer:
             raise InputError("The checkpoint's program is not what this version compiles: go on with the version that made it")
         if (checkpoint.data_digest, checkpoint.features) != (self.data.digest, self.data.features):
             raise InputError(f"{self.settings.dataset} is not the data of the checkpoint: give the same data to --resume")
+        position, samples = checkpoint.position, len(self.data.train)
+        if position.place > samples or position.totals["STEPS"] != position.epoch * samples + position.place:
+            raise InputError(
+                f"The checkpoint's position, epoch {position.epoch} and place {position.place} after {position.totals['STEPS']} steps, "
+                f"is none of a run with {samples} training samples: start again, or give another file"
+            )
+        if self.epochs < position.epoch:
+            raise InputError(f"The checkpoint has {position.epoch} epochs done: epochs must be at least as many, not {self.epochs}")
 
     def _load(self, checkpoint: Checkpoint | None) -> None:
         board, settings = self.board, self.settings
@@ -172,8 +182,8 @@ class Trainer:
         board.totals = {c: self.position.totals[c.name] for c in Counter}
         board.upload(self.data.records, lambda done, total: self._tell("upload", Progress(done, total, 0, 0.0, 0.0)))
 
-    def _tell(self, phase: str, progress: Progress | None = None) -> None:
-        self.watch(Event(phase, self.position.epoch, self.epochs, self.position, progress))
+    def _tell(self, phase: str, progress: Progress | None = None, remark: str = "") -> None:
+        self.watch(Event(phase, self.position.epoch, self.epochs, self.position, progress, remark))
 
     def _report(self, phase: str) -> Callable[[Progress], bool]:
         def report(progress: Progress) -> bool:
@@ -182,18 +192,45 @@ class Trainer:
 
         return report
 
-    def run(self, checkpoint_file: Path | None = None) -> bool:
+    def run(self, checkpoint_file: str | Path | None = None) -> bool:
         """Train to the last epoch; say whether it came that far (False: the user stopped it, at a sample boundary).
 
-        A checkpoint is saved after each epoch and when stopped, if a file is given.
+        A checkpoint is saved after each epoch and when stopped, if a file is given. Where that fails, as on a full disk, the run goes
+        on and tries again after the next epoch; the watcher is told.
+
+        Raises
+        ------
+        InputError
+            If the file could not be replaced; nothing is trained then.
+        StorageError
+            If the last checkpoint could not be saved, after the run: the results are all there.
         """
-        while self.position.epoch < self.epochs:
+        if checkpoint_file:
+            check_replaceable(Path(checkpoint_file))
+        unsaved: StorageError | None = None
+        complete = True
+        while complete and not self.complete:
             complete = self._epoch()
             if checkpoint_file:
-                self.checkpoint().save(checkpoint_file)
-            if not complete:
-                return False
-        return True
+                unsaved = self._save(checkpoint_file, again=unsaved is not None, last=self.complete or not complete)
+        if unsaved:
+            raise StorageError(f"{unsaved}. It is as it was last saved, if at all: make room, and go on from it with --resume") from unsaved
+        return complete
+
+    @property
+    def complete(self) -> bool:
+        """Whether all epochs are done."""
+        return self.position.epoch >= self.epochs
+
+    def _save(self, file: str | Path, *, again: bool, last: bool) -> StorageError | None:
+        """Save a checkpoint, or return why it could not be; say so if it is not the same `again`, and the run goes on."""
+        try:
+            self.checkpoint().save(file)
+        except StorageError as error:
+            if not (again or last):
+                self._tell("remark", remark=f"{error}. The run goes on, and tries again after each epoch")
+            return error
+        return None
 
     def train_part(self, samples: int) -> None:
         """Train on the next `samples` of the present epoch.
@@ -219,6 +256,8 @@ class Trainer:
         """Do the rest of the present epoch, with its test."""
         position, samples = self.position, len(self.data.train)
         try:
+            if self.settings.schedule == DRIFTING and not position.epoch:
+                self._look_early(min(EARLY_SAMPLES, samples))
             if position.place < samples:
                 self.train_part(samples - position.place)
             self.predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
@@ -231,6 +270,17 @@ class Trainer:
         position.epoch, position.place, position.epoch_start = position.epoch + 1, 0, dict(position.totals)
         self._tell("epoch")
         return True
+
+    def _look_early(self, samples: int) -> None:
+        """Train on the first samples of the run, unless that is done, and say whether their loss bodes a departure."""
+        position = self.position
+        if position.place >= samples:
+            return
+        self.train_part(samples - position.place)
+        text = remark(self.settings, position.totals["LOSS"] / (2 << LOSS_FRAC) / samples)
+        if text:
+            self.warnings.append(text)
+            self._tell("remark", remark=text)
 
     def checkpoint(self) -> Checkpoint:
         """Return the run at rest."""
@@ -258,7 +308,7 @@ class Trainer:
         here = steps - self._begun_steps
         return {
             "settings": self.settings.to_dict(),
-            "warnings": list(self.data.warnings),
+            "warnings": self.warnings,
             "labels": list(self.data.features.labels),
             "config_digest": self.board.config_digest,
             "build_digest": self.board.build_digest,

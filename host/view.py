@@ -24,7 +24,7 @@ stdout = Console(highlight=False)
 
 
 def show_warnings(warnings: Sequence[str]) -> None:
-    """Say once, before the run, what the user should know of the data."""
+    """Say what the user should know of the data or the run."""
     for warning in warnings:
         console.print(f"Note: {warning}", style="yellow", soft_wrap=True, markup=False)
 
@@ -68,7 +68,9 @@ class TrainView:
         """Show an event."""
         if event.phase == "train" and event.progress:
             self._rate = event.progress.rate
-        if self._live:
+        if event.remark:
+            show_warnings([event.remark])
+        elif self._live:
             self._live.update(self._picture(event))
         elif event.phase == "epoch":
             p = event.position

@@ -78,8 +78,8 @@ class Derivative(wiring.Component):
         with m.If(self.clear):
             m.d.sync += [valid1.eq(0), self.o.valid.eq(0)]
 
-        off = Signal()  # clipped ReLU at or below zero
-        m.d.comb += off.eq((self.function == Function.HADAMARD_RELU) & (self.o.p.word <= 0))
+        off = Signal()  # clipped ReLU where it is flat
+        m.d.comb += off.eq((self.function == Function.HADAMARD_RELU) & ((self.o.p.word <= 0) | (self.o.p.word >= c.unit)))
         wide = Mux(is_sigmoid, product, (1 << 2 * c.vector_frac) - product)
         m.d.comb += self.o.p.fprime.eq(Mux(is_sigmoid | is_tanh, rshift(wide, c.vector_frac), Mux(off, 0, c.one)))
         return m

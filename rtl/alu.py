@@ -93,6 +93,8 @@ class Alu(wiring.Component):
         Mantissa that NORM2 writes; NORM2 ends in this cycle.
     loss, loss_en, hit, result, result_en
         What a sample adds to the counters: its squared error, whether it was a hit, and the index of its largest output.
+    output, output_en
+        The outputs of ERR, one after the other.
     """
 
     def __init__(self, config: Config) -> None:
@@ -114,8 +116,10 @@ class Alu(wiring.Component):
                 "loss": Out(32),
                 "loss_en": Out(1),
                 "hit": Out(1),
-                "result": Out(8),
+                "result": Out(16),
                 "result_en": Out(1),
+                "output": Out(signed(config.vector_bits)),
+                "output_en": Out(1),
             }
         )
 
@@ -204,7 +208,7 @@ class Alu(wiring.Component):
         index, best, wanted = Signal(16), Signal(16), Signal(16)
         best_a, best_t = Signal(signed(c.acc_bits)), Signal(signed(c.acc_bits))
         judge = Signal()
-        m.d.sync += judge.eq(fire & err & plain.last)
+        m.d.sync += [judge.eq(fire & err & plain.last), self.output.eq(derived.word), self.output_en.eq(fire & err)]
         with m.If(fire & err):
             m.d.sync += index.eq(Mux(plain.last, 0, index + 1))
             with m.If((index == 0) | (derived.word > best_a)):
@@ -215,5 +219,5 @@ class Alu(wiring.Component):
 
         with m.If(self.clear):
             m.d.sync += [s.eq(0) for s in (self.o.valid, b1.valid, b2.valid, b3.valid, square1, square, complete, total)]
-            m.d.sync += [s.eq(0) for s in (scaling, scaled, judge, index)]
+            m.d.sync += [s.eq(0) for s in (scaling, scaled, judge, index, self.output_en)]
         return m

@@ -10,12 +10,12 @@ from firmware_py.registers import WINDOW_SHIFT, Counter, Window
 from firmware_py.registers import State as Seen
 from firmware_py.timing import FETCH_BITS
 
-from .counters import Books
+from .counters import Books, Ring
 from .fetch import PC_BITS, Fetch
 from .lean_fetch import LeanFetch
 from .lean_magnitudes import LeanMagnitudes
 from .lean_units import LeanUnits
-from .ledger import LEDGER_BITS, ROUND, Ledger
+from .ledger import LEDGER_BITS, RING_BITS, ROUND, Ledger
 from .ports import HostPort, StorePort
 from .resting import resting_domain
 from .samples import Samples
@@ -25,17 +25,20 @@ from .units import Units
 from .vectors import Magnitudes, ReadPort, VectorMemory
 from .windows import WINDOWS, TileWindows
 
-__all__ = ["HOST_WINDOWS", "Core"]
+__all__ = ["Core", "host_windows"]
 
-HOST_WINDOWS = {
-    Window.PROGRAM: 14,
-    Window.REGIONS: 15,
-    Window.VECTORS: 7,
-    Window.VECTOR_MEMORY: 17,
-    Window.RESULTS: 14,
-    **dict.fromkeys(WINDOWS, WINDOW_SHIFT),
-}
-"""Windows that the core answers, with the width of their offsets."""
+
+def host_windows(config: Config) -> dict[Window, int]:
+    """Return the windows that a core answers, with the width of their offsets."""
+    return {
+        Window.PROGRAM: 14,
+        Window.REGIONS: 15,
+        Window.VECTORS: 7,
+        Window.VECTOR_MEMORY: 17,
+        Window.RESULTS: RING_BITS,
+        **({Window.OUTPUTS: RING_BITS} if config.output_depth else {}),
+        **dict.fromkeys(WINDOWS, WINDOW_SHIFT),
+    }
 
 
 class Core(wiring.Component):
@@ -56,8 +59,8 @@ class Core(wiring.Component):
         Indices of granted samples, how many are granted and not begun, and how many more can be.
     state, fault, busy
         What it sees; `busy` while there is work.
-    program, regions, vectors, vector_memory, results, cells, spread, random, tile
-        Its windows. All but RESULTS only while no sample is in work.
+    program, regions, vectors, vector_memory, results, outputs, cells, spread, random, tile
+        Its windows. All but RESULTS and OUTPUTS only while no sample is in work; OUTPUTS only where the configuration has that ring.
     ledger
         Its way to counters and scale registers, at any time.
     store
@@ -84,7 +87,7 @@ class Core(wiring.Component):
                 "state": Out(Seen),
                 "fault": Out(32),
                 "busy": Out(1),
-                **{window.name.lower(): In(HostPort(bits)) for window, bits in HOST_WINDOWS.items()},
+                **{window.name.lower(): In(HostPort(bits)) for window, bits in host_windows(config).items()},
                 "ledger": In(HostPort(LEDGER_BITS)),
                 "store": Out(StorePort(config)),
                 "array": In(TileSignature(config)),
@@ -116,6 +119,11 @@ class Core(wiring.Component):
         # With each begin, FETCH_BITS more cycles: two instructions may begin within a round.
         bursts = dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), ROUND + (4 << FETCH_BITS))
         m.submodules.ledger = ledger = Ledger(c, widths, bursts) if c.lean else Books(c, widths)
+
+        if c.output_depth:
+            m.submodules.outputs = outputs = Ring(c.output_depth)
+            connect(m, flipped(self.outputs), outputs.host)
+            m.d.comb += [outputs.clear.eq(sequencer.started), outputs.word.eq(units.output), outputs.en.eq(units.output_en)]
 
         # The host.
         for name, inner in (

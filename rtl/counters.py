@@ -11,10 +11,10 @@ from firmware_py.config import Config
 from firmware_py.registers import Counter
 
 from .alu import Scales
-from .ledger import ledger_members
+from .ledger import RING_BITS, ledger_members
 from .ports import HostPort, answer
 
-__all__ = ["Books", "Counters", "ResultRing"]
+__all__ = ["Books", "Counters", "Ring"]
 
 
 class Counters(wiring.Component):
@@ -40,32 +40,35 @@ class Counters(wiring.Component):
         return m
 
 
-class ResultRing(wiring.Component):
-    """The last predictions, one byte each, read by the host as words of four, at any time; result n is at n modulo the depth.
+class Ring(wiring.Component):
+    """The last words of 16 bits, read by the host two at a time, at any time; word n since `clear` is at n modulo the depth.
 
     Parameters
     ----------
-    config
-        Depth of the ring.
+    depth
+        Words of the ring, a power of two.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        super().__init__({"index": In(32), "result": In(8), "en": In(1), "host": In(HostPort(14))})
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        super().__init__({"clear": In(1), "word": In(16), "en": In(1), "host": In(HostPort(RING_BITS))})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        depth = self._config.result_depth // 4
-        m.submodules.ring = ring = Memory(shape=data.ArrayLayout(8, 4), depth=depth, init=[])
+        m.submodules.ring = ring = Memory(shape=data.ArrayLayout(16, 2), depth=self._depth // 2, init=[])
         w, r = ring.write_port(granularity=1), ring.read_port()
-        inside = self.host.addr < depth
+        place = Signal(range(self._depth))
+        with m.If(self.clear):
+            m.d.sync += place.eq(0)
+        with m.Elif(self.en):
+            m.d.sync += place.eq(place + 1)
         m.d.comb += [
-            w.addr.eq(self.index[2:]),
-            *(byte.eq(self.result) for byte in w.data),
-            w.en.eq(self.en << self.index[:2]),
+            w.addr.eq(place[1:]),
+            *(half.eq(self.word) for half in w.data),
+            w.en.eq(self.en << place[0]),
             r.addr.eq(self.host.addr),
         ]
-        answer(m, self.host, r.data, ~inside | self.host.write)
+        answer(m, self.host, r.data, (self.host.addr >= self._depth // 2) | self.host.write)
         return m
 
 
@@ -89,7 +92,7 @@ class Books(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.counters = counters = Counters(self._widths)
-        m.submodules.ring = ring = ResultRing(self._config)
+        m.submodules.ring = ring = Ring(self._config.result_depth)
         m.submodules.scales = scales = Scales()
         wiring.connect(m, wiring.flipped(self.results), ring.host)
         host, to_scale, ack, word = self.host, self.host.addr[-1], Signal(), Signal(32)
@@ -97,8 +100,8 @@ class Books(wiring.Component):
         m.d.comb += [
             *(getattr(counters, name).eq(getattr(self, name)) for name in self.signature.members if name.startswith("add_")),
             counters.clear_results.eq(self.clear_results),
-            ring.index.eq(counters.values[Counter.RESULTS]),
-            ring.result.eq(self.result),
+            ring.clear.eq(self.clear_results),
+            ring.word.eq(self.result),
             ring.en.eq(self.add_results),
             *(getattr(scales, name).eq(getattr(self, name)) for name in ("index", "n_index", "n_mantissa", "n_en")),
             *(getattr(self, name).eq(getattr(scales, name)) for name in ("mantissa", "exponent")),

@@ -108,7 +108,7 @@ class LeanArithmetic(wiring.Component):
                 "loss": Out(32),
                 "loss_en": Out(1),
                 "hit": Out(1),
-                "result": Out(8),
+                "result": Out(16),
                 "result_en": Out(1),
                 "over": Out(1),
                 "saturated": Out(1),

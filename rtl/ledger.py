@@ -16,11 +16,13 @@ from firmware_py.registers import Counter
 from .alu import NORM_EXPONENT
 from .ports import HostPort
 
-__all__ = ["LEDGER_BITS", "ONCE", "ROUND", "Ledger", "ledger_members", "ring_at"]
+__all__ = ["LEDGER_BITS", "ONCE", "RING_BITS", "ROUND", "Ledger", "ledger_members", "ring_at"]
 
 LEDGER_BITS = 5
 """Bits of a place in the ledger: counters, then from 16 on scale registers."""
 SCALES = 1 << (LEDGER_BITS - 1)
+RING_BITS = 15
+"""Bits of the host's address of a ring: two words of it at a time, of 65536 at most."""
 ROUND = 48
 """Cycles within which each counter's turn comes again: two or three for each of them, and what others take of the memory."""
 ONCE = (Counter.STEPS, Counter.HITS, Counter.RESULTS)
@@ -43,7 +45,7 @@ def ledger_members(widths: Mapping[Counter, int]) -> dict[str, wiring.Member]:
     return {
         **{f"add_{counter.name.lower()}": In(width) for counter, width in widths.items()},
         "clear_results": In(1),
-        "result": In(8),
+        "result": In(16),
         "look": In(1),
         "index": In(scale),
         "mantissa": Out(16),
@@ -52,17 +54,17 @@ def ledger_members(widths: Mapping[Counter, int]) -> dict[str, wiring.Member]:
         "n_mantissa": In(16),
         "n_en": In(1),
         "host": In(HostPort(LEDGER_BITS)),
-        "results": In(HostPort(14)),
+        "results": In(HostPort(RING_BITS)),
     }
 
 
 def ring_at(config: Config) -> int:
-    """Return where the ring of results begins in a ledger's memory of half words: behind all else, at a power of two."""
-    return max(4 * SCALES, 1 << (config.result_depth // 2 - 1).bit_length())
+    """Return where the ring of results begins in a ledger's memory of half words: behind all else, at a multiple of its depth."""
+    return max(4 * SCALES, config.result_depth)
 
 
 class Ledger(wiring.Component):
-    """Counters of 32 bits, wrapping; a ring of results, one byte each; scale registers.
+    """Counters of 32 bits, wrapping; a ring of results; scale registers.
 
     What a counter is given is gathered beside the memory and added to it when its turn comes, within `ROUND` cycles; LOSS within as many
     too. The host's access to a counter waits for that turn and takes `ROUND` cycles at most; it sees all that was given before.
@@ -99,7 +101,7 @@ class Ledger(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        depth = self._config.result_depth // 2
+        depth = self._config.result_depth
         base = ring_at(self._config)
         m.submodules.books = memory = Memory(shape=16, depth=base + depth, init=[])
         w, r = memory.write_port(granularity=8), memory.read_port()
@@ -230,7 +232,7 @@ class Ledger(wiring.Component):
                 w.en.eq(3),
             ]
         with m.If(self.add_results):
-            m.d.comb += [w.addr.eq(base | newest[1:]), w.data.eq(self.result.replicate(2)), w.en.eq(1 << newest[0])]
+            m.d.comb += [w.addr.eq(base | newest), w.data.eq(self.result), w.en.eq(3)]
         return m
 
     def _next(self, m: Module, state, at, turn) -> None:

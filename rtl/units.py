@@ -44,6 +44,8 @@ class UnitsSignature(wiring.Signature):
         Mantissa that NORM2 writes; NORM2 ends in this cycle.
     loss, loss_en, hit, result, result_en, up, down, clipped, over, saturated
         To the counters.
+    output, output_en
+        To the output ring; never on a lean machine, which has none.
     host
         The rounding states.
     """
@@ -75,8 +77,10 @@ class UnitsSignature(wiring.Signature):
                 "loss": Out(32),
                 "loss_en": Out(1),
                 "hit": Out(1),
-                "result": Out(8),
+                "result": Out(16),
                 "result_en": Out(1),
+                "output": Out(signed(config.vector_bits)),
+                "output_en": Out(1),
                 "up": Out(range(most + 1)),
                 "down": Out(range(most + 1)),
                 "clipped": Out(range(config.tile_cols + 1)),
@@ -220,6 +224,7 @@ class Units(wiring.Component):
             self.over.eq(receiver.over),
             self.saturated.eq(finish.saturated + driver.saturated),
             *(getattr(self, name).eq(getattr(alu, name)) for name in ("norm", "norm_en", "loss", "loss_en", "hit", "result", "result_en")),
+            *(getattr(self, name).eq(getattr(alu, name)) for name in ("output", "output_en")),
             *(getattr(self, name).eq(getattr(planner, name)) for name in ("up", "down", "clipped")),
         ]
         return m

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from firmware_py.compiler import ETA_SCALE, PULSE_SCALE, Program, compile_network, tiles_needed
+from firmware_py.compiler import DEFAULT_SCHEDULE, ETA_SCALE, PULSE_SCALE, Program, compile_network, tiles_needed
 from firmware_py.config import DEFAULT, Config, DeviceKind
 from firmware_py.device import PRESETS, Device, quantise_cells
 from firmware_py.isa import Scale
@@ -126,7 +126,7 @@ def samples_for(network: Network, count: int, seed: int) -> np.ndarray:
 
 def loaded(
     network: Network,
-    schedule: str = "progressive",
+    schedule: str = DEFAULT_SCHEDULE,
     *,
     device: Device = PRESETS["ideal"],
     config: Config = DEFAULT,

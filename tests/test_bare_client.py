@@ -73,7 +73,7 @@ def test_it_shows_the_board_and_its_inference(board):
         result = run(board.url)
         assert (result.returncode, result.stderr) == (0, "")
         lines = result.stdout.splitlines()
-        assert lines[0] == "magic BKPL, ABI 1"
+        assert lines[0] == "magic BKPL, ABI 2"
         assert {"  tile_rows 32", "  tile_cols 16", f"  tiles {CONFIG.tiles}", "  result_depth 512"} <= set(lines)
         assert f"configuration digest {CONFIG.digest.hex()}" in lines
         assert [line.partition(",")[0] for line in lines if line.startswith("sample")] == [

@@ -5,14 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from firmware_py.compiler import compile_network
+from firmware_py.device import PRESETS
 from firmware_py.framing import Opcode
+from firmware_py.isa import Scale
+from firmware_py.network import Network
 from firmware_py.registers import REG, Counter, State, Window
 from host.errors import HostError, InputError
 from host.faults import FaultyPort
 from host.link import LineLostError
+from host.scaling import records
 from host.settings import Settings
 from host.training import Trainer
 from host.urls import board_config, open_board
+
+from .machines import initial_cells
 
 SETTINGS = Settings(layers="4-5-3", dataset="iris", lr=0.5)
 SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "steps", "cycles", "pulses_up", "pulses_down", "pulses_clipped")
@@ -122,6 +129,71 @@ def test_evaluation_changes_no_training_state():
         assert {k: v[:1] for k, v in before[1].items()} == {k: v[:1] for k, v in after[1].items()}
         assert before[2] == after[2]
         assert np.array_equal(first, board.evaluate(trainer.program, trainer.data.test, 1))
+
+
+def evaluated(settings=SETTINGS, **changes):
+    """Train for an epoch; return classes, outputs and whether the ring held them."""
+    with open_board("golden://", config=config(settings, **changes)) as board:
+        trainer = Trainer(board, settings, 1)
+        trainer.run()
+        everything = np.arange(len(trainer.data.y))
+        classes = board.evaluate(trainer.program, everything, 1)
+        outputs = board.evaluate_outputs(trainer.program, everything, 1)
+        return classes, outputs, board.keeps_outputs(outputs.shape[1])
+
+
+def test_outputs_come_from_the_ring_or_one_by_one():
+    classes, outputs, kept = evaluated()
+    assert kept
+    assert outputs.shape == (150, 3)
+    assert outputs.dtype == np.int16
+    assert (outputs.argmax(axis=1) == classes).all()
+    assert 0 <= outputs.min() < outputs.max() <= 4064
+    for depth, ring in ((16, True), (4, True), (2, False), (0, False)):
+        again, same, kept = evaluated(output_depth=depth)
+        assert kept is ring
+        assert np.array_equal(again, classes)
+        assert np.array_equal(same, outputs)
+
+
+def test_signed_outputs():
+    settings = replace(SETTINGS, output="linear", lr=0.05)
+    (_, ring, _), (_, one_by_one, _) = evaluated(settings), evaluated(settings, output_depth=0)
+    assert ring.min() < 0
+    assert np.array_equal(ring, one_by_one)
+
+
+def test_a_network_of_one_output_learns_a_line():
+    network, device = Network(layers=(4, 1), output="linear"), PRESETS["ideal"]
+    machine = board_config(network, device, tile="16x8")
+    program = compile_network(network, machine)
+    scales = [Scale.from_float(lr).to_word() for lr in (0.05 / device.dw_min, 0.05)]
+    x = np.random.RandomState(1).randint(-127, 128, (200, 4)).astype(np.int8)
+    t = (x[:, :1] // 2 - x[:, 1:2] // 4).astype(np.int8)
+    everything = np.arange(200)
+    with open_board("golden://", config=machine) as board:
+        board.load(program, scales=scales, tile_words=device.tile_words(machine))
+        board.write_cells(initial_cells(program, device, 1))
+        board.upload(records(x, t))
+        for _ in range(10):
+            board.train(program, everything)
+        outputs = board.evaluate_outputs(program, everything, 1)
+        assert (board.evaluate(program, everything, 1) == 0).all()
+    assert outputs.shape == (200, 1)
+    assert np.abs(outputs / 4096 - t / 128).max() < 0.03
+
+
+def test_the_loss_of_many_wrong_outputs_does_not_wrap():
+    network, device = Network(layers=(2, 40), output="linear"), PRESETS["ideal"]
+    machine = board_config(network, device)
+    seen = []
+    with open_board("golden://", config=machine) as board:
+        program = compile_network(network, machine)
+        board.load(program, scales=[0, 0], tile_words=device.tile_words(machine))
+        board.write_cells(np.full((machine.rows, machine.tile_cols), -(1 << 14)))
+        board.upload(records(np.full((1, 2), 127, np.int8), np.full((1, 40), 127, np.int8)))
+        board.evaluate(program, np.zeros(3000, int), 1, lambda progress: bool(seen.append(progress)))
+    assert (seen[-1].done, seen[-1].loss) == (3000, pytest.approx(0.5 * 40 * 8**2, rel=1e-3))
 
 
 def test_wrong_boards():

@@ -1,10 +1,13 @@
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from host.checkpoint import Checkpoint
+from host.archive import MANIFEST
+from host.checkpoint import VERSION, Checkpoint
 from host.errors import InputError
 from host.settings import Settings
 from host.training import Stop, Trainer
@@ -75,14 +78,18 @@ def saved(tmp_path):
 
 def test_no_pickle_and_plain_arrays(saved):
     with np.load(saved, allow_pickle=False) as file:
-        assert all(file[name].dtype != object for name in file.files)
-        assert json.loads(str(file["head"]))["version"] == 1
+        manifest = json.loads(file[MANIFEST])
+        assert manifest["version"] == VERSION
+        assert file.files == [MANIFEST, *manifest["arrays"]]
+        for name, entry in manifest["arrays"].items():
+            assert (file[name].dtype.str, list(file[name].shape)) == (entry["dtype"], entry["shape"])
+            assert file[name].dtype != object
 
 
-def test_damaged_files(saved, tmp_path):
+def test_files_that_are_none(saved, tmp_path):
     whole = saved.read_bytes()
     bad = tmp_path / "bad.npz"
-    for content in (b"", b"nonsense", whole[: len(whole) // 2], whole[:200] + bytes(50) + whole[250:]):
+    for content in (b"", b"nonsense", bytes(300), whole[: len(whole) // 2], whole[:200] + bytes(50) + whole[250:]):
         bad.write_bytes(content)
         with pytest.raises(InputError, match="damaged or no checkpoint"):
             Checkpoint.load(bad)
@@ -90,22 +97,21 @@ def test_damaged_files(saved, tmp_path):
         Checkpoint.load(tmp_path / "none.npz")
 
 
-@pytest.mark.parametrize("missing", ["head", "cells", "random_rounding", "center"])
-def test_incomplete_files(saved, missing):
+def test_what_numpy_wrote_anew_is_none(saved):
+    """The digest is of the bytes: a file that numpy read and wrote is another."""
     with np.load(saved) as file:
-        arrays = {name: file[name] for name in file.files if name != missing}
+        arrays = {name: file[name] for name in file.files if name != MANIFEST}
     np.savez(saved, **arrays)
-    with pytest.raises(InputError, match="damaged or no checkpoint"):
+    with pytest.raises(InputError, match="damaged or no checkpoint \\(it does not begin as one\\)"):
         Checkpoint.load(saved)
 
 
-def test_another_version_is_told(saved):
-    with np.load(saved) as file:
-        arrays = {name: file[name] for name in file.files}
-    head = {**json.loads(str(arrays["head"])), "version": 99}
-    np.savez(saved, **{**arrays, "head": np.array(json.dumps(head))})
-    with pytest.raises(InputError, match="has version 99"):
-        Checkpoint.load(saved)
+def test_version_1_is_told(tmp_path):
+    """Its first members, as numpy wrote them."""
+    arrays = {"cells": np.zeros((8, 4), np.int16), "spread": np.zeros((8, 4), np.uint8), "head": np.array(json.dumps({"version": 1}))}
+    np.savez_compressed(tmp_path / "old.npz", **arrays)
+    with pytest.raises(InputError, match="version 1, which this program does not read: go on with the one that made it, or start again"):
+        Checkpoint.load(tmp_path / "old.npz")
 
 
 def test_another_configuration_or_data_is_refused(saved):
@@ -121,3 +127,21 @@ def test_another_configuration_or_data_is_refused(saved):
     other = replace(checkpoint, program_digest="0")
     with open_board("golden://", config=config()) as board, pytest.raises(InputError, match="not what this version compiles"):
         Trainer(board, SETTINGS, 2, checkpoint=other)
+
+
+def test_the_example_of_the_docs_reads_a_checkpoint(saved, monkeypatch, capsys):
+    page = (Path(__file__).parent.parent / "docs" / "checkpoints.md").read_text()
+    example = page.partition("<!-- example -->")[2].partition("```python\n")[2].partition("```")[0]
+    monkeypatch.setattr(sys, "argv", ["example", str(saved)])
+    exec(compile(example, "docs/checkpoints.md", "exec"), {})
+    assert capsys.readouterr().out == "4-5-3 (16, 8) 1\n"
+    saved.write_bytes(saved.read_bytes()[:-1])
+    with pytest.raises(SystemExit, match="is damaged"):
+        exec(compile(example, "docs/checkpoints.md", "exec"), {})
+
+
+def test_the_docs_name_every_field_and_array(saved):
+    page = (Path(__file__).parent.parent / "docs" / "checkpoints.md").read_text()
+    with np.load(saved) as file:
+        for name in (*json.loads(file[MANIFEST]), *file.files):
+            assert f"`{name}`" in page

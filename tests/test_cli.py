@@ -11,24 +11,8 @@ import numpy as np
 import pytest
 
 import gateware
-from host.cli import main
 
 SMALL = ["--dataset", "iris", "--layers", "4-5-3", "--tile", "16x8"]
-
-
-@pytest.fixture
-def backpulse(monkeypatch, capsys, tmp_path):
-    """Return a function that runs a command in a folder of its own and returns (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["backpulse", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +58,18 @@ def test_infer_gives_the_accuracy_of_training(backpulse, trained):
     assert result["part"] == "test"
     assert result["accuracy"] == training["test_accuracy"][-1]
     assert result["predictions"] == training["predictions"]
+
+
+def test_infer_brings_outputs(backpulse, trained):
+    code, out, _ = backpulse("infer", "--checkpoint", trained, "--outputs", "--json", "-")
+    result = json.loads(out)
+    outputs = np.array(result["outputs"])
+    assert code == 0
+    assert outputs.shape == (30, 3)
+    assert outputs.argmax(axis=1).tolist() == result["predictions"]
+    assert 0 <= outputs.min() < outputs.max() <= 127 / 128
+    code, _, err = backpulse("infer", "--checkpoint", trained, "--outputs")
+    assert (code, "--outputs are for the JSON" in err) == (2, True)
 
 
 def test_infer_numbers_the_labels_of_other_data_as_in_training(backpulse, trained, tmp_path):
@@ -156,7 +152,7 @@ def test_program_prints_the_page(backpulse):
     for word in ("READ   W1, x", "ERR    t, a2 > d2", "PULSE  W2, a1, d2", "Error vectors held across a pulse: 2"):
         assert word in out
     code, out, _ = backpulse("program", "--json", "-")
-    assert json.loads(out)["error_vectors_held"] == 1
+    assert json.loads(out)["error_vectors_held"] == 2
 
 
 def test_info(backpulse):

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .test_cli import backpulse  # noqa: F401  # a fixture
-
 SITES = ("bog", "fen", "wood")
 FIELDS = ["--missing", "median", "--epochs", "20", "--tile", "16x8"]
 
@@ -27,7 +25,7 @@ def rows(count, *, label=True, reverse=False):
 
 
 @pytest.fixture
-def trained(backpulse, tmp_path):  # noqa: F811
+def trained(backpulse, tmp_path):
     """Train on a table; return the command and the result."""
     (tmp_path / "sites.csv").write_text(rows(90))
     code, out, err = backpulse("train", "--dataset", "sites.csv", "--target", "site", *FIELDS, "--checkpoint", "c.npz", "--json", "-")

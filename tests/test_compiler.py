@@ -46,14 +46,14 @@ def test_schedules_hold_what_the_design_says(layers: str, config: object) -> Non
 
 
 def test_the_step_of_the_design_page() -> None:
-    program = compile_network(Network.parse("64-32-10"), DEFAULT, "progressive")
+    program = compile_network(Network.parse("64-32-10"), DEFAULT)
     steps = [" ".join(program.text(i).split()) for i in program.instructions[: program.evaluate_start]]
     assert steps == [
         "READ W1, x > a1, sigmoid",
         "READ W2, a1 > a2, sigmoid",
         "ERR t, a2 > d2, hadamard sigmoid",
-        "PULSE W2, a1, d2, s0, stochastic",
         "READT W2', d2 > d1, auto-range, hadamard sigmoid a1",
+        "PULSE W2, a1, d2, s0, stochastic",
         "PULSE W1, x, d1, s0, stochastic",
         "NEXT 0",
     ]
@@ -114,7 +114,7 @@ def test_partial_sums_that_could_overflow_are_refused() -> None:
         ("64-x-10", {}, "Layers must be numbers joined by dashes, as in 64-32-10, not '64-x-10'"),
         ("64", {}, "A network needs at least an input and an output size"),
         ("64-0-10", {}, "Layer sizes must be positive integers, not 0 in 64-0-10"),
-        ("64-1", {}, "The output layer must have at least 2 units, one a class, not 1"),
+        ("4-2", {"output": "relu"}, "An output unit of relu stops for good where it is flat; choose one of sigmoid"),
         ("4-2", {"activation": "step"}, "Unknown activation 'step'; choose one of sigmoid, tanh, relu"),
         ("4-2", {"loss": "hinge"}, "Unknown loss 'hinge'; choose one of squared, cross-entropy"),
         ("4-2", {"loss": "cross-entropy", "output": "tanh"}, "Cross-entropy needs the output function sigmoid, not tanh"),

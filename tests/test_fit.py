@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("amaranth_boards")
 
+from firmware_py.compiler import DEFAULT_SCHEDULE
 from firmware_py.config import Config
 from firmware_py.network import Network
 from gateware.boards import BOARDS
@@ -36,20 +37,20 @@ def test_two_reports_a_family_are_not_fitted_to():
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_board_fits_what_it_is_for(name):
     for layers in BOARDS[name].fits:
-        assert fit(BOARDS[name], Network.parse(layers), "progressive")["reason"] is None
+        assert fit(BOARDS[name], Network.parse(layers), DEFAULT_SCHEDULE)["reason"] is None
 
 
 def test_a_machine_larger_than_its_part_does_not_fit(monkeypatch):
     monkeypatch.setattr("gateware.fit.brams", lambda *_, **__: 31)
-    reason = fit(BOARDS["icebreaker"], Network.parse("64-32-10"), "progressive")["reason"]
+    reason = fit(BOARDS["icebreaker"], Network.parse("64-32-10"), DEFAULT_SCHEDULE)["reason"]
     assert reason is not None
     assert "the machine itself takes" in reason
 
 
 def test_a_verdict_takes_less_than_a_second():
-    fit(BOARDS["ulx3s-85f"], Network.parse("4-5-3"), "progressive")  # compiles the cycle model
+    fit(BOARDS["ulx3s-85f"], Network.parse("4-5-3"), DEFAULT_SCHEDULE)  # compiles the cycle model
     started = time.monotonic()
-    verdict = fit(BOARDS["ulx3s-85f"], Network.parse("784-128-10"), "progressive")
+    verdict = fit(BOARDS["ulx3s-85f"], Network.parse("784-128-10"), DEFAULT_SCHEDULE)
     assert time.monotonic() - started < 1
     assert verdict["fits"]
     assert verdict["cycles_per_step"] > 1000

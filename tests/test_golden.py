@@ -335,7 +335,15 @@ def test_a_fault_says_where() -> None:
 
 def test_addresses_that_are_not_there() -> None:
     machine = GoldenMachine(SMALL)
-    for address in (3, 127, Window.PROGRAM.base + 512, Window.CELLS.base | 16, Window.CELLS.base | 256 << 8, Window.TILE.base + 9, 7 << 28):
+    for address in (
+        3,
+        127,
+        Window.PROGRAM.base + 512,
+        Window.CELLS.base | 16,
+        Window.CELLS.base | 256 << 8,
+        Window.TILE.base + 9,
+        12 << 28,
+    ):
         with pytest.raises(BusError):
             machine.read(address)
     for address in (0, REG["STATE"].address, REG["COUNTER"].address, Window.RESULTS.base):

@@ -159,7 +159,7 @@ def test_another_program_is_one_sentence():
 
 def test_another_abi_is_one_sentence(monkeypatch):
     monkeypatch.setattr(endpoint_module, "ABI_VERSION", 99)
-    with pytest.raises(WrongAbiError, match="The board has ABI version 99, this program 1"):
+    with pytest.raises(WrongAbiError, match="The board has ABI version 99, this program 2"):
         connect()
 
 

@@ -90,9 +90,69 @@ def test_activations_follow_the_float_function(name: str, function: object) -> N
 @pytest.mark.parametrize(("name", "slope"), [("sigmoid", lambda a: a * (1 - a)), ("tanh", lambda a: 1 - a * a)])
 def test_fprime(name: str, slope: object) -> None:
     for a in range(-4064 if name == "tanh" else 0, 4065, 13):
-        assert fprime(int(hadamard(name)), a, 12) == pytest.approx(4096 * slope(a / 4096), abs=0.5001)  # type: ignore[operator]
-    assert fprime(int(hadamard("relu")), 1, 12) == 4096
-    assert fprime(int(hadamard("relu")), 0, 12) == 0
+        assert fprime(int(hadamard(name)), a, 12, 4064) == pytest.approx(4096 * slope(a / 4096), abs=0.5001)  # type: ignore[operator]
+
+
+def slopes(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return all pre-activations in order, the machine's derivative at each, and the finite differences of its own forward pass."""
+    c, table = DEFAULT, table_array(DEFAULT)
+    y = np.arange(-c.vector_max, c.vector_max + 1)
+    out = np.array([activate(int(ACTIVATIONS[name]), int(v), table, c.pre_frac, c.vector_frac, c.unit, c.vector_max)[0] for v in y])
+    said = np.array([fprime(int(hadamard(name)), int(a), c.vector_frac, c.unit) for a in out]) / c.one
+    # Much wider than a step of the table, so that its stairs average out; exact where the function is a straight line.
+    reach = 256 if name in ("sigmoid", "tanh") else 1
+    inside = slice(reach, -reach)
+    measured = (out[2 * reach :] - out[: -2 * reach]) / c.one / (2 * reach / (1 << c.pre_frac))
+    return y[inside], said[inside], measured
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_derivative_of_a_curve_is_the_finite_difference(name: str) -> None:
+    y, said, measured = slopes(name)
+    # A curve's derivative is read off its output, which stops at the unit: beyond, what the curve has there remains, and no more.
+    unit = DEFAULT.unit / DEFAULT.one
+    rest = unit * (1 - unit) if name == "sigmoid" else 1 - unit * unit
+    # A half-unit difference of the function: its bend, and one step of the table.
+    bend = 0.008 if name == "sigmoid" else 0.022
+    assert np.abs(said - measured).max() <= bend
+    flat = np.abs(y) > (5.2 if name == "sigmoid" else 3.1) * (1 << DEFAULT.pre_frac)
+    assert np.abs(said - measured)[flat].max() <= rest + 0.5 / DEFAULT.one
+    assert said.max() == pytest.approx(0.25 if name == "sigmoid" else 1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["relu", "linear"])
+def test_derivative_of_a_line_is_the_finite_difference_up_to_its_ends(name: str) -> None:
+    c = DEFAULT
+    y, said, measured = slopes(name)
+    # At a corner the difference has one foot on each side. LINEAR clips where words end, which is counted and no part of the function.
+    low, high = (0, c.unit >> 2) if name == "relu" else (-(c.vector_max >> 2), c.vector_max >> 2)
+    off_corner = (np.abs(y - low) > 1) & (np.abs(y - high) > 1)
+    inside = (y > low) & (y < high)
+    within = inside if name == "linear" else np.full(len(y), True)
+    assert (said == measured)[off_corner & within].all()
+    assert said[inside].min() == 1.0
+    if name == "relu":
+        assert said[~inside].max() == 0.0, "at both ends a pulse could move nothing"
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross-entropy"])
+def test_error_is_the_finite_difference_of_the_loss(loss: str) -> None:
+    """ERR's error, times f' for the squared loss, is what the loss of the machine's own logistic outputs falls by as z grows."""
+    c, table = DEFAULT, table_array(DEFAULT)
+
+    def output(y: int) -> int:
+        return activate(int(ACTIVATIONS["sigmoid"]), y, table, c.pre_frac, c.vector_frac, c.unit, c.vector_max)[0]
+
+    def value(t: float, a: float) -> float:
+        return 0.5 * (t - a) ** 2 if loss == "squared" else -(t * math.log(a) + (1 - t) * math.log(1 - a))
+
+    for t in (0, c.unit // 3, c.unit):
+        for y in range(-3 << c.pre_frac, 3 << c.pre_frac, 97):
+            below, above = output(y - 128), output(y + 128)
+            fall = -(value(t / c.one, above / c.one) - value(t / c.one, below / c.one)) / (256 / (1 << c.pre_frac))
+            a = output(y)
+            slope = fprime(int(hadamard("sigmoid")), a, c.vector_frac, c.unit) / c.one if loss == "squared" else 1.0
+            assert (t - a) / c.one * slope == pytest.approx(fall, abs=0.02), f"target {t}, z {y}"
 
 
 @given(st.integers(0, (1 << INSTRUCTION_BITS) - 1))

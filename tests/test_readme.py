@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from firmware_py.compiler import compile_network
+from firmware_py.compiler import DEFAULT_SCHEDULE, compile_network
 from firmware_py.config import IDEAL
 from firmware_py.network import Network
 
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_the_listing_is_the_compilers():
-    listing = compile_network(Network.parse("64-32-10"), IDEAL, "progressive").listing()
+    listing = compile_network(Network.parse("64-32-10"), IDEAL, DEFAULT_SCHEDULE).listing()
     assert listing in (ROOT / "README.md").read_text()
 
 

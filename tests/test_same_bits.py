@@ -62,10 +62,13 @@ def run(board: Board, program: Program, device: Device, *, lr: float, seed: int,
     board.train(program, order)
     totals = {c.name: board.totals[c] for c in Counter}
     predictions = board.evaluate(program, order[: samples // 2], seed)
+    outputs = board.evaluate_outputs(program, order[: samples // 2], seed)
+    assert np.array_equal(outputs.argmax(axis=1), predictions)
     cells = board.read_cells()
     return {
         "counters": totals,
         "predictions": predictions.tolist(),
+        "outputs": outputs.tolist(),
         "digest": conductance_digest(cells),
         "random": {stream.name: states for stream, states in board.read_random().items()},
         "after": {c.name: board.totals[c] for c in Counter},
@@ -109,7 +112,7 @@ def test_schedules_roundings_devices(boards: dict[str, Pair], schedule: str, sto
         ("tanh", "sigmoid", "cross-entropy"),
         ("relu", "sigmoid", "squared"),
         ("relu", "linear", "squared"),
-        ("sigmoid", "relu", "squared"),
+        ("relu", "tanh", "squared"),
     ],
 )
 def test_functions_and_losses(boards: dict[str, Pair], activation: str, output: str, loss: str) -> None:

@@ -14,7 +14,7 @@ def numpy_step(weights, network, x, t, lr):
     act = {
         "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda a: a * (1 - a)),
         "tanh": (np.tanh, lambda a: 1 - a * a),
-        "relu": (lambda z: np.clip(z, 0, UNIT), lambda a: (a > 0).astype(float)),
+        "relu": (lambda z: np.clip(z, 0, UNIT), lambda a: ((a > 0) & (a < UNIT)).astype(float)),
         "linear": (lambda z: z, np.ones_like),
     }
     a = [x]

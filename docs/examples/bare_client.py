@@ -27,7 +27,7 @@ FIELDS = [
     *("tile_rows", "tile_cols", "tiles", "device", "spread", "read_noise"),
     *("vector_bits", "vector_frac", "pre_frac", "acc_bits", "drive_bits", "sense_bits", "sense_scale_log2", "cell_bits", "cell_frac"),
     *("pulse_max", "lean", "program_words", "regions", "vectors", "vector_words", "page_bytes", "store_words"),
-    *("order_depth", "result_depth"),
+    *("order_depth", "result_depth", "output_depth"),
 ]
 FORMATS = (16, 12, 10, 24, 8, 10, 2, 16, 14)  # vector_bits to cell_frac, as machine.md has them
 
@@ -112,8 +112,8 @@ def identify(board):
     """Print who answers, and stop if it is not what this script is written for."""
     magic = board.read(MAGIC)[0].to_bytes(4, "little")
     print(f"magic {magic.decode(errors='replace')}, ABI {board.abi}")
-    if magic != b"BKPL" or board.abi != 1:
-        raise BoardError("this is no Backpulse board of ABI 1")
+    if magic != b"BKPL" or board.abi != 2:
+        raise BoardError("this is no Backpulse board of ABI 2")
     config = board.read(CONFIG, len(FIELDS))
     for field, value in zip(FIELDS, config, strict=True):
         print(f"  {field} {value}")
@@ -174,7 +174,7 @@ def infer(board, index):
         raise BoardError(f"the board stopped with fault {board.read(FAULT)[0]:#x}")
     want = expected(SAMPLES[index])
     got = [struct.unpack("<i", struct.pack("<I", word))[0] / 4096 for word in board.read(VECTOR_MEMORY, len(want))]
-    prediction = board.read(RESULTS + index // 4)[0].to_bytes(4, "little")[index % 4]
+    prediction = board.read(RESULTS + index // 2)[0] >> 16 * (index % 2) & 0xFFFF
     print(f"sample {index}: class {prediction}, output {rounded(got)}, expected {rounded(want)}")
     if any(abs(g - w) > TOLERANCE for g, w in zip(got, want, strict=True)) or prediction != want.index(max(want)):
         raise BoardError(f"sample {index} is not what floating point gives within {TOLERANCE:.4f}")

@@ -1,0 +1,144 @@
+"""The grid of schedules behind docs/learning.md: every run on the golden model (`make schedules`, resumable).
+
+Each finished run is one JSON line of RESULTS; started again, only what is missing is done. The means go to docs/schedules.json, and
+from there to the page (`benchmarks/schedules_page.py`).
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from firmware_py.compiler import DEFAULT_SCHEDULE
+from firmware_py.config import ABI_VERSION, Config
+from firmware_py.machine import GoldenMachine
+from firmware_py.registers import LOSS_FRAC
+from host.board import Board
+from host.departure import DRIFTING, EARLY_SAMPLES
+from host.link import Link
+from host.ports import GoldenPort
+from host.settings import SOFTWARE, Settings, prepare
+from host.training import Event, Trainer, train_software
+from host.urls import board_config
+
+RESULTS = Path(__file__).parents[1] / "build" / f"schedules-abi{ABI_VERSION}.jsonl"
+"""Runs of another version of the machine are other runs."""
+EPOCHS = 10
+WORKERS = 2
+SCHEDULES = (SOFTWARE, DEFAULT_SCHEDULE, DRIFTING)
+WIDTHS, DEPTHS, SEEDS = (32, 64, 128, 256), (1, 2, 3, 4), (1, 2, 3, 4, 5)
+RATES = {"sigmoid": (0.25, 0.5, 1.0), "tanh": (0.02, 0.05, 0.1), "relu": (0.02, 0.05, 0.1)}
+FEW_SEEDS = (6, 7, 8)
+"""Of the points beside the grid."""
+KEY = ("dataset", "loss", "layers", "activation", "lr", "seed", "schedule")
+"""What tells a run from the others."""
+COUNTERS = ("STEPS", "PULSES_UP", "PULSES_DOWN", "PULSES_CLIPPED", "SENSE_CLIPPED", "VECTOR_SATURATED")
+
+
+class NearBoard(Board):
+    """A golden board whose cells are copied in memory: over the link those of a wide network take as long as three epochs."""
+
+    def __init__(self, config: Config) -> None:
+        machine = GoldenMachine(config)
+        port = GoldenPort(machine)
+        super().__init__(Link(port), port.close)
+        self._cells = machine.memory.cells
+
+    def read_cells(self) -> np.ndarray:
+        """Return all cells: int16 of shape (rows of all tiles, columns)."""
+        return self._cells.astype(np.int16)
+
+    def write_cells(self, cells: np.ndarray) -> None:
+        """Write all cells."""
+        self._cells[:] = cells
+
+
+def text(width: int, depth: int) -> str:
+    """Return the layers of the digits' network with `depth` hidden layers of one width."""
+    return "-".join(map(str, (64, *[width] * depth, 10)))
+
+
+def points(widths: Iterable[int], rates: dict[str, tuple[float, ...]]) -> Iterator[Settings]:
+    """Yield the points of a grid, as the Settings of one of their runs."""
+    for width, depth, (activation, some) in product(widths, DEPTHS, rates.items()):
+        for lr in some:
+            yield Settings(layers=text(width, depth), activation=activation, lr=lr)
+
+
+def grid() -> list[Settings]:
+    """Return every run."""
+    runs = [replace(p, seed=seed, schedule=name) for p in points(WIDTHS, RATES) for seed in SEEDS for name in SCHEDULES]
+    runs += [replace(p, seed=seed, schedule=name) for p in beside() for seed in FEW_SEEDS for name in (SOFTWARE, DRIFTING)]
+    return runs
+
+
+def key(settings: Settings) -> str:
+    """Return what tells a run from the others, as one text."""
+    return json.dumps([getattr(settings, name) for name in KEY])
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Train once and return what a line keeps: accuracy and loss of each epoch; of an array, counters, digest and full cells too."""
+    config = board_config(settings.network, settings.device_model)
+    data = prepare(settings, config.drive_max)
+    line: dict[str, Any] = {name: getattr(settings, name) for name in KEY}
+    if settings.schedule == SOFTWARE:
+        result = train_software(settings, data, EPOCHS, config.drive_max)
+        return line | {name: result[name] for name in ("test_accuracy", "train_loss")}
+    counters: dict[str, list[int]] = {name: [] for name in COUNTERS}
+
+    def watch(event: Event) -> None:
+        if event.phase == "epoch":
+            for name, totals in counters.items():
+                totals.append(event.position.totals[name])
+
+    early = min(EARLY_SAMPLES, len(data.train))
+    with NearBoard(config) as board:
+        trainer = Trainer(board, settings, EPOCHS, data=data, watch=watch)
+        trainer.train_part(early)
+        loss = trainer.position.totals["LOSS"] / (2 << LOSS_FRAC) / early
+        trainer.run()
+        result, cells = trainer.result(), board.read_cells()
+    bound = round(settings.device_model.bound_up * (1 << config.cell_frac))
+    weights = sum(n * settings.network.inputs(layer) for layer, n in enumerate(settings.network.layers[1:], 1))
+    return line | {
+        **{name: result[name] for name in ("test_accuracy", "train_loss", "conductance_digest")},
+        "early_loss": loss,
+        "counters": counters,
+        "full_cells": np.count_nonzero(np.abs(cells.astype(int)) >= bound) / weights,
+    }
+
+
+def finished(file: Path) -> dict[str, dict[str, Any]]:
+    """Return the runs of a file by key; a line that was cut off is left out."""
+    runs = {}
+    for line in file.read_text().splitlines() if file.exists() else ():
+        try:
+            one = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        runs[json.dumps([one[name] for name in KEY])] = one
+    return runs
+
+
+def run_all(wanted: list[Settings], file: Path, *, workers: int = WORKERS) -> dict[str, dict[str, Any]]:
+    """Do the runs that a file lacks, the small networks first, and return all that are wanted by key."""
+    done = finished(file)
+    missing = sorted((s for s in wanted if key(s) not in done), key=lambda s: sum(np.multiply(s.network.layers[1:], s.network.layers[:-1])))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress, ProcessPoolExecutor(workers, initializer=os.nice, initargs=(5,)) as pool, file.open("a") as lines:
+        if file.stat().st_size and not file.read_bytes().endswith(b"\n"):
+            lines.write("\n")
+        for future in progress.track(as_completed([pool.submit(run, s) for s in missing]), total=len(missing)):
+            lines.write(json.dumps(future.result()) + "\n")
+            lines.flush()
+    done = finished(file)
+    return {key(s): done[key(s)] for s in wanted}
