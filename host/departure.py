@@ -53,7 +53,7 @@ def remark(settings: Settings, loss: float) -> str | None:
     if settings.schedule != DRIFTING or found <= limit:
         return None
     return (
-        f"{DRIFTING} is likely to learn less than software here, for its error drifts: {network.text}, {network.activation}, lr {settings.lr:g} "
-        f"and an early loss of {loss:.2f} make a drift of {found:.2g}, and beyond {limit:g} it departs; progressive-exact and deferred send the "
-        "exact error back, and a smaller --lr drifts less"
+        f"{DRIFTING} is likely to learn less than software here: {network.text} with {network.activation} at lr {settings.lr:g} and a loss "
+        f"of {loss:.2f} at the start has a drift of {found:.1f} in the error that it sends back, and beyond {limit:g} it departs; "
+        "progressive-exact and deferred send the exact error back, and a smaller --lr drifts less"
     )
