@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from firmware_py.compiler import DEFAULT_SCHEDULE
 from firmware_py.network import Network
-from host.departure import DRIFTING, EARLY_SAMPLES, LIMITS, drift
+from host.departure import DRIFTING, EARLY_SAMPLES, RULES, drift
 from host.plots import ACCENT, CYCLE, GRID, INK, SOFT, STYLE
 from host.settings import SOFTWARE
 
@@ -28,8 +28,10 @@ NEAR, FAR = 1.5, 5.0
 """Points below software that the default schedule may be at 90 % of the grid, and nowhere."""
 STAYS, DEPARTS = 1.0, 3.0
 """Points below software up to which `progressive` needs no remark, and beyond which it needs one."""
-LEARNS = 50.0
-"""Accuracy in percent below which software has not begun to learn, and nothing can be said of a departure."""
+LEARNS, UNSTEADY = 50.0, 2.0
+"""Software's least accuracy, and largest deviation over the seeds, in percent, at points where a departure can be spoken of."""
+FITTED = ("grid", "steep")
+"""Parts that the rule is fitted on."""
 
 Point = dict[str, Any]
 
@@ -77,11 +79,13 @@ def drift_of(point: Point) -> float:
     return drift(network, point["lr"], point[DRIFTING]["early_loss"])
 
 
-def judged(points: Iterable[Point], activation: str, part: str) -> Iterator[tuple[float, float]]:
-    """Yield (drift, points below software) of the points of a part at which software learns."""
-    for p in points:
-        if p["activation"] == activation and p["part"] == part and p[SOFTWARE]["mean"] > LEARNS:
-            yield drift_of(p), below(p, DRIFTING)
+def judged(points: Iterable[Point], activation: str, parts: Iterable[str]) -> list[tuple[float, float]]:
+    """Return (drift, points below software), by rising drift, of the points of some parts at which software learns steadily."""
+    return sorted(
+        (drift_of(p), below(p, DRIFTING))
+        for p in points
+        if p["activation"] == activation and p["part"] in parts and p[SOFTWARE]["mean"] > LEARNS and p[SOFTWARE]["std"] < UNSTEADY
+    )
 
 
 def wrong(pairs: Iterable[tuple[float, float]], limit: float) -> int:
@@ -90,8 +94,8 @@ def wrong(pairs: Iterable[tuple[float, float]], limit: float) -> int:
 
 
 def fit(points: list[Point], activation: str) -> float:
-    """Return the limit of the drift that is wrong at the fewest points of the grid; of equal ones the middle, as a ratio."""
-    pairs = sorted(judged(points, activation, "grid"))
+    """Return the limit of the drift that is wrong at the fewest of the fitted points; of equal ones the middle, as a ratio."""
+    pairs = judged(points, activation, FITTED)
     edges = [(low * high) ** 0.5 for (low, _), (high, _) in pairwise(pairs)]
     fewest = min(wrong(pairs, edge) for edge in edges)
     best = [edge for edge in edges if wrong(pairs, edge) == fewest]
@@ -101,7 +105,7 @@ def fit(points: list[Point], activation: str) -> float:
 def picture(points: list[Point], path: Path) -> None:
     """Draw how far the two schedules are below software: a panel a schedule, function and rate, its cells width by hidden layers."""
     grid = {(p["activation"], p["lr"], p["layers"]): p for p in points if p["part"] == "grid"}
-    functions = sorted({a for a, _, _ in grid}, key=list(LIMITS).index)
+    functions = sorted({a for a, _, _ in grid}, key=list(RULES).index)
     with rc_context(STYLE):
         figure = Figure(figsize=(13, 7.6), layout="constrained")
         figure.suptitle("Points below software, mean of epochs 8 to 10", fontsize=14, fontweight="bold", x=0.01, ha="left")
@@ -152,11 +156,11 @@ def drift_picture(points: list[Point], path: Path) -> None:
         titles = {"grid": "The grid, on which the limits were fitted", "beside": "Points beside it"}
         for axes, part in zip(panels, titles, strict=True):
             axes.set_title(titles[part])
-            for (activation, limit), color in zip(LIMITS.items(), CYCLE, strict=False):
+            for (activation, rule), color in zip(RULES.items(), CYCLE, strict=False):
                 pairs = np.array(list(judged(points, activation, part)))
                 if len(pairs):
                     axes.scatter(pairs[:, 0], pairs[:, 1], s=16, color=color, label=activation)
-                axes.axvline(limit, color=color, linewidth=1.2, linestyle="--")
+                axes.axvline(rule.limit, color=color, linewidth=1.2, linestyle="--")
             axes.axhspan(STAYS, DEPARTS, color=GRID, zorder=0)
             axes.set_xscale("log")
             axes.set_yscale("symlog", linthresh=5)
@@ -202,13 +206,13 @@ def verdicts(points: list[Point]) -> str:
     """Return the table of what the sentence does: a row a function and part, with the points where it is wrong."""
 
     def rows() -> Iterator[list[str]]:
-        for activation, limit in LIMITS.items():
+        for activation, rule in RULES.items():
             for part in ("grid", "beside"):
                 pairs = list(judged(points, activation, part))
                 departing = [d for d, b in pairs if b > DEPARTS]
                 staying = [d for d, b in pairs if b < STAYS]
-                said = sum(d > limit for d in departing), sum(d > limit for d in staying)
-                yield [f"{activation}, limit {limit:g}", part, f"{said[0]} of {len(departing)}", f"{said[1]} of {len(staying)}"]
+                said = sum(d > rule.limit for d in departing), sum(d > rule.limit for d in staying)
+                yield [f"{activation}, limit {rule.limit:g}", part, f"{said[0]} of {len(departing)}", f"{said[1]} of {len(staying)}"]
 
     return table(["function", "points", f"said where it departs by more than {DEPARTS:g}", f"said where it stays within {STAYS:g}"], rows())
 
@@ -230,7 +234,7 @@ def section(points: list[Point], same: list[bool]) -> str:
     seeds = points[0][SOFTWARE]["seeds"]
     total = sum(p["part"] == "grid" for p in points)
     slow = sum(p["part"] == "grid" and p[SOFTWARE]["mean"] <= LEARNS for p in points)
-    tables = "\n\n".join(results(points, activation) for activation in LIMITS)
+    tables = "\n\n".join(results(points, activation) for activation in RULES)
     return f"""
 ## Schedules by width, depth and rate
 

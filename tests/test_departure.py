@@ -9,7 +9,7 @@ from benchmarks.schedules import key, run, run_all
 from benchmarks.schedules_page import DEPARTS, SOFTWARE, STAYS, SUMMARY, below, fit, steady
 from firmware_py.compiler import DEFAULT_SCHEDULE
 from firmware_py.network import Network
-from host.departure import DRIFTING, LIMITS, drift, remark
+from host.departure import DRIFTING, RULES, drift, remark
 from host.settings import Settings
 from host.training import Event, Trainer
 from host.urls import board_config, open_board
@@ -60,9 +60,9 @@ def test_drift_grows_with_rate_loss_width_and_depth():
     assert drift(Network.parse("9-3"), 0.5, 0.4) == 0
 
 
-@pytest.mark.parametrize("activation", LIMITS)
+@pytest.mark.parametrize("activation", RULES)
 def test_the_limits_are_those_of_the_fit(activation):
-    assert LIMITS[activation] == pytest.approx(fit(POINTS, activation), rel=0.05)
+    assert RULES[activation].limit == pytest.approx(fit(POINTS, activation), rel=0.05)
 
 
 def test_it_is_said_where_the_schedule_departs_and_nowhere_near():
