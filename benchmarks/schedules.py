@@ -79,9 +79,13 @@ def steep() -> Iterator[Settings]:
 
 
 def beside() -> Iterator[Settings]:
-    """Yield the points that the rule of host/departure.py is tried on: other widths and rates, layers of unequal width, loss, data."""
+    """Yield the points that the rule of host/departure.py is tried on: other widths and rates."""
     yield from points((48, 96, 192), {"sigmoid": (0.35, 0.7), "tanh": (0.03, 0.07), "relu": (0.03, 0.07)})
     yield from points((48, 96), {"tanh": (0.15, 0.3), "relu": (0.15, 0.3)})
+
+
+def elsewhere() -> Iterator[Settings]:
+    """Yield points of another kind, to see how far the rule carries: layers of unequal width, cross-entropy, other data."""
     for layers, lr in product(("64-128-32-10", "64-32-128-10", "64-256-64-10", "64-64-256-10", "64-64-16-10"), RATES["sigmoid"]):
         yield Settings(layers=layers, lr=lr)
     for layers, lr in product(("64-32-10", "64-96-10", "64-32-32-10", "64-96-96-10"), (0.02, 0.05, 0.1, 0.2)):
@@ -92,7 +96,7 @@ def beside() -> Iterator[Settings]:
 
 
 def parts() -> dict[str, list[Settings]]:
-    """Return the runs of the grid, of the steep points and of those beside, by the part's name."""
+    """Return the runs of the grid, of the steep points, of those beside and elsewhere, by the part's name."""
 
     def runs(some: Iterable[Settings], seeds: tuple[int, ...], names: tuple[str, ...]) -> list[Settings]:
         return [replace(p, seed=seed, schedule=name) for p in some for seed in seeds for name in names]
@@ -102,6 +106,7 @@ def parts() -> dict[str, list[Settings]]:
         "grid": runs(points(WIDTHS, RATES), SEEDS, SCHEDULES),
         "steep": runs(steep(), SEEDS[:3], pair),
         "beside": runs(beside(), (6, 7, 8), pair),
+        "elsewhere": runs(elsewhere(), (6, 7, 8), pair),
     }
 
 
