@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test lint bench table boards budgets gatesim formal checkpoints clean
+.PHONY: help demo test lint bench table schedules boards budgets gatesim formal checkpoints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make lint    style and types"
 	@echo "make bench   speed of golden model, virtual board and RTL"
 	@echo "make table   the table of learning results in docs"
+	@echo "make schedules  the grid of schedules by width, depth and rate in docs (an hour of two cores; goes on where it was stopped)"
 	@echo "make boards  train the digits on the virtual board of each board's configuration, for the table in docs"
 	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one; ARGS=--quick: synthesis only)"
 	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model (some minutes)"
@@ -34,6 +35,9 @@ bench: .venv/installed-sim
 
 table: .venv/installed-sim
 	$(BIN)/python -m benchmarks.table $(ARGS)
+
+schedules: .venv/installed-sim
+	$(BIN)/python -m benchmarks.schedules
 
 boards: .venv/installed-sim
 	$(BIN)/python -m benchmarks.boards

@@ -9,7 +9,8 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from host.settings import SOFTWARE, Settings, prepare
 from host.training import Event, Trainer, train_software
 from host.urls import board_config
 
+from .schedules_page import summarise, write
+
 RESULTS = Path(__file__).parents[1] / "build" / f"schedules-abi{ABI_VERSION}.jsonl"
 """Runs of another version of the machine are other runs."""
 EPOCHS = 10
@@ -35,8 +38,6 @@ WORKERS = 2
 SCHEDULES = (SOFTWARE, DEFAULT_SCHEDULE, DRIFTING)
 WIDTHS, DEPTHS, SEEDS = (32, 64, 128, 256), (1, 2, 3, 4), (1, 2, 3, 4, 5)
 RATES = {"sigmoid": (0.25, 0.5, 1.0), "tanh": (0.02, 0.05, 0.1), "relu": (0.02, 0.05, 0.1)}
-FEW_SEEDS = (6, 7, 8)
-"""Of the points beside the grid."""
 KEY = ("dataset", "loss", "layers", "activation", "lr", "seed", "schedule")
 """What tells a run from the others."""
 COUNTERS = ("STEPS", "PULSES_UP", "PULSES_DOWN", "PULSES_CLIPPED", "SENSE_CLIPPED", "VECTOR_SATURATED")
@@ -72,11 +73,48 @@ def points(widths: Iterable[int], rates: dict[str, tuple[float, ...]]) -> Iterat
             yield Settings(layers=text(width, depth), activation=activation, lr=lr)
 
 
-def grid() -> list[Settings]:
-    """Return every run."""
-    runs = [replace(p, seed=seed, schedule=name) for p in points(WIDTHS, RATES) for seed in SEEDS for name in SCHEDULES]
-    runs += [replace(p, seed=seed, schedule=name) for p in beside() for seed in FEW_SEEDS for name in (SOFTWARE, DRIFTING)]
-    return runs
+def steep() -> Iterator[Settings]:
+    """Yield points beyond the grid's rates, where tanh and relu depart too: the rule is fitted on the grid and on them."""
+    yield from points((32, 128), {"tanh": (0.2, 0.4, 0.8), "relu": (0.2, 0.4, 0.8)})
+
+
+def beside() -> Iterator[Settings]:
+    """Yield the points that the rule of host/departure.py is tried on: other widths and rates."""
+    yield from points((48, 96, 192), {"sigmoid": (0.35, 0.7), "tanh": (0.03, 0.07), "relu": (0.03, 0.07)})
+    yield from points((48, 96), {"tanh": (0.15, 0.3), "relu": (0.15, 0.3)})
+
+
+def elsewhere() -> Iterator[Settings]:
+    """Yield points of another kind, to see how far the rule carries: layers of unequal width, cross-entropy, other data."""
+    for layers, lr in product(("64-128-32-10", "64-32-128-10", "64-256-64-10", "64-64-256-10", "64-64-16-10"), RATES["sigmoid"]):
+        yield Settings(layers=layers, lr=lr)
+    for layers, lr in product(("64-32-10", "64-96-10", "64-32-32-10", "64-96-96-10"), (0.02, 0.05, 0.1, 0.2)):
+        yield Settings(layers=layers, loss="cross-entropy", lr=lr)
+    others = (("breast-cancer", "30-{}-2"), ("wine", "13-{}-3"))
+    for (dataset, layers), hidden, lr in product(others, ("64", "128", "32-32", "64-64"), (0.5, 1.0)):
+        yield Settings(dataset=dataset, layers=layers.format(hidden), lr=lr)
+
+
+def parts() -> dict[str, list[Settings]]:
+    """Return the runs of the grid, of the steep points, of those beside and elsewhere, by the part's name."""
+
+    def runs(some: Iterable[Settings], seeds: tuple[int, ...], names: tuple[str, ...]) -> list[Settings]:
+        return [replace(p, seed=seed, schedule=name) for p in some for seed in seeds for name in names]
+
+    pair = (SOFTWARE, DRIFTING)
+    return {
+        "grid": runs(points(WIDTHS, RATES), SEEDS, SCHEDULES),
+        "steep": runs(steep(), SEEDS[:3], pair),
+        "beside": runs(beside(), (6, 7, 8), pair),
+        "elsewhere": runs(elsewhere(), (6, 7, 8), pair),
+    }
+
+
+def twins() -> list[Settings]:
+    """Return `deferred` runs at one point of each size of the grid, to be compared with the default schedule's."""
+    sizes = len(WIDTHS) * len(DEPTHS)
+    every = list(points(WIDTHS, RATES))
+    return [replace(every[len(every) // sizes * n + n % (len(every) // sizes)], schedule="deferred") for n in range(sizes)]
 
 
 def key(settings: Settings) -> str:
@@ -134,7 +172,9 @@ def run_all(wanted: list[Settings], file: Path, *, workers: int = WORKERS) -> di
     missing = sorted((s for s in wanted if key(s) not in done), key=lambda s: sum(np.multiply(s.network.layers[1:], s.network.layers[:-1])))
     file.parent.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress, ProcessPoolExecutor(workers, initializer=os.nice, initargs=(5,)) as pool, file.open("a") as lines:
+    # Spawned, not forked: the progress bar has a thread.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=os.nice, initargs=(5,))
+    with Progress(*columns) as progress, pool, file.open("a") as lines:
         if file.stat().st_size and not file.read_bytes().endswith(b"\n"):
             lines.write("\n")
         for future in progress.track(as_completed([pool.submit(run, s) for s in missing]), total=len(missing)):
@@ -142,3 +182,15 @@ def run_all(wanted: list[Settings], file: Path, *, workers: int = WORKERS) -> di
             lines.flush()
     done = finished(file)
     return {key(s): done[key(s)] for s in wanted}
+
+
+def main() -> None:
+    """Do what is missing, and write summary, pictures and section."""
+    found = run_all([*chain.from_iterable(parts().values()), *twins()], RESULTS)
+    digests = [[found[key(replace(s, schedule=name))]["conductance_digest"] for name in ("deferred", DEFAULT_SCHEDULE)] for s in twins()]
+    summary = [point for name, runs in parts().items() for point in summarise(name, (found[key(s)] for s in runs))]
+    write(summary, [first == second for first, second in digests])
+
+
+if __name__ == "__main__":
+    main()

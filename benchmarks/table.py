@@ -112,8 +112,9 @@ def main() -> None:
     gap = ecram_runs["progressive-corrected", 1.0][:, -1].mean() - ecram_runs["progressive", 1.0][:, -1].mean()
     page = f"""# What the array learns
 
-Written by `make table` (`benchmarks/table.py`) and `make schedules` (`benchmarks/schedules.py`); do not edit. Test accuracy in percent, mean and standard deviation over {len(SEEDS)} seeds,
-on the golden model, whose bits are those of the RTL. Digits, 64-32-10, sigmoid, squared error, stochastic rounding, weight_scale 4.
+Written by `make table` (`benchmarks/table.py`) and `make schedules` (`benchmarks/schedules.py`); do not edit. Test accuracy in percent,
+mean and standard deviation over {len(SEEDS)} seeds, on the golden model, whose bits are those of the RTL. Digits, 64-32-10, sigmoid,
+squared error, stochastic rounding, weight_scale 4.
 `software` is float64 backpropagation with the same initial weights, order and inputs.
 
 ## Schedules, ideal device (1000 states)
@@ -137,8 +138,8 @@ off by eta ‖d‖² a, and the correction takes that off again.
 
 ## Auto-range
 
-{DEEP}, tanh hidden layers, lr 0.02, {EARLY} epochs, `{DEFAULT_SCHEDULE}`, ideal device: error vectors driven shifted so that they fill the drive,
-or as they are.
+{DEEP}, tanh hidden layers, lr 0.02, {EARLY} epochs, `{DEFAULT_SCHEDULE}`, ideal device: error vectors driven shifted so that
+they fill the drive, or as they are.
 
 {ranges}
 
