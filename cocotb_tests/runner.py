@@ -29,6 +29,8 @@ SEED = 20240229
 BUILD = Path(__file__).parent.parent / "build" / "cocotb"
 _VARIABLE = "BACKPULSE_BENCH"
 _DETECTED = {"AssertionError", "SimTimeoutError"}
+_ASSERTING = ("*_bench.py", "streams.py", "host_port.py")
+"""Files whose assertions cocotb rewrites, so that a failure shows the values: in numba's it takes seconds a process."""
 
 
 class BenchError(AssertionError):
@@ -105,7 +107,7 @@ def run_cocotb(
             seed=seed,
             waves=waves,
             results_xml=str(results),
-            extra_env={_VARIABLE: json.dumps(params), "PYTHONWARNINGS": "error"},
+            extra_env={_VARIABLE: json.dumps(params), "PYTHONWARNINGS": "error", "COCOTB_REWRITE_ASSERTION_FILES": " ".join(_ASSERTING)},
         )
     except (SystemExit, RuntimeError) as stop:
         if not results.exists():
