@@ -51,6 +51,17 @@ def test_every_schedule_trains(backpulse, schedule):
     assert len(json.loads(out)["test_accuracy"]) == 1
 
 
+def test_progressive_says_where_it_is_likely_to_depart(backpulse):
+    wide = ["train", "--dataset", "iris", "--layers", "4-32-32-32-3", "--lr", 1, "--epochs", 2, "--json", "-"]
+    words = "is likely to learn less than software"
+    code, out, err = backpulse(*wide, "--schedule", "progressive")
+    assert code == 0
+    assert err.count(words) == 1
+    assert [words in one for one in json.loads(out)["warnings"]].count(True) == 1
+    _, out, err = backpulse(*wide)
+    assert words not in out + err
+
+
 def test_infer_gives_the_accuracy_of_training(backpulse, trained):
     code, out, _ = backpulse("infer", "--checkpoint", trained, "--json", "-")
     result, training = json.loads(out), json.loads(trained.with_suffix(".json").read_text())
