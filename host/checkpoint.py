@@ -4,6 +4,7 @@ Taken at sample boundaries only, where the vectors of the machine are dead. The 
 """
 
 import hashlib
+import json
 import math
 import re
 import reprlib
@@ -20,8 +21,8 @@ from firmware_py.registers import TILE_WORDS, Counter, Stream
 from firmware_py.streams import seed_states
 
 from . import storage
-from .archive import OPTIONAL, Archive, DamagedError, Kind, encode
-from .errors import HostError, InputError
+from .archive import MOST_MANIFEST, OPTIONAL, Archive, DamagedError, Kind, encode
+from .errors import InputError, StorageError
 from .features import Features
 from .scaling import Scaler
 from .settings import SOFTWARE, Settings
@@ -34,6 +35,8 @@ FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "featur
 """Fields of the manifest. One of any other name is needed to understand the file, and refused by programs that do not know it."""
 MOST_EPOCHS, MOST_COUNT = 1 << 32, 1 << 63
 """Limits of epochs and counters."""
+OTHER_FIELDS = 1 << 16
+"""Bytes that the manifest may take beside `features`."""
 
 
 @dataclass
@@ -104,14 +107,12 @@ class Checkpoint:
         InputError
             If the path leads to something that is no regular file.
         StorageError
-            If the file cannot be written; an older one is as it was.
-        HostError
-            If it could not be loaded again, because a value is beyond its range.
+            If the file cannot be written, or could not be loaded again because a value is beyond its range; an older one is as it was.
         """
         try:
             data = encode(self._fields(), self._check())
         except ValueError as error:
-            raise HostError(f"The checkpoint {path} is not saved, since it could not be loaded again: {error}") from error
+            raise StorageError(f"The checkpoint {path} is not saved, since it could not be loaded again: {error}") from error
         storage.replace(Path(path), data)
 
     @classmethod
@@ -239,6 +240,22 @@ class Checkpoint:
                 f"The checkpoint was made on another configuration (digest {self.config_digest[:12]}) than this board's "
                 f"({config_digest[:12]}): choose the board and --tile it was made with"
             )
+
+
+def check_names(data: str, features: Features) -> None:
+    """Refuse, before a long run, names of columns and classes that no checkpoint has room for.
+
+    Raises
+    ------
+    InputError
+        If there are too many.
+    """
+    size, most = len(json.dumps(features.to_dict())), MOST_MANIFEST - OTHER_FIELDS
+    if size > most:
+        raise InputError(
+            f"{data}: the names of its columns and classes take {size:,} bytes, and a checkpoint has room for {most:,}: make a table "
+            "of the columns that are used, or train without --checkpoint"
+        )
 
 
 def program_digest(program: Program) -> str:

@@ -20,7 +20,7 @@ from firmware_py.registers import LOSS_FRAC, Counter
 from firmware_py.streams import seed_states
 
 from .board import Board, Progress, StoppedError
-from .checkpoint import Checkpoint, Position, program_digest
+from .checkpoint import Checkpoint, Position, check_names, program_digest
 from .departure import DRIFTING, EARLY_SAMPLES, remark
 from .errors import InputError, StorageError, wrong_input
 from .output import RunLog
@@ -207,6 +207,7 @@ class Trainer:
         """
         if checkpoint_file:
             check_replaceable(Path(checkpoint_file))
+            check_names(self.settings.dataset, self.data.features)
         unsaved: StorageError | None = None
         complete = True
         while complete and not self.complete:

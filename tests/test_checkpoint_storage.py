@@ -6,6 +6,7 @@ import os
 import resource
 import stat
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -218,3 +219,13 @@ def test_a_file_system_that_cannot_sync_a_folder_will_do(trainer, tmp_path, monk
     monkeypatch.setattr(os, "fsync", fsync)
     trainer(1).run(tmp_path / "run.npz")
     assert Checkpoint.load(tmp_path / "run.npz").position.epoch == 1
+
+
+def test_names_that_no_checkpoint_has_room_for_are_told_before_the_run(trainer, tmp_path):
+    run = trainer(1)
+    names = tuple(f"{k:0100}" for k in range(40_000))
+    run.data = replace(run.data, features=replace(run.data.features, dropped=names))
+    with pytest.raises(InputError, match=r"names .* take 4,160,\d{3} bytes, and a checkpoint has room for 3,080,192"):
+        run.run(tmp_path / "run.npz")
+    assert run.position.totals["STEPS"] == 0
+    assert not list(tmp_path.iterdir())
