@@ -181,7 +181,7 @@ def load(
         If there is no such data, or it is damaged, empty, or nothing to learn from.
     """
     check_missing(missing)
-    found = read(str(source), labelled=learned is None)
+    found = read(str(source), learned)
     if target is not None and (found.y is not None or isinstance(found.table.cells, np.ndarray)):
         raise InputError(f"--target names a column of a table of text such as a .csv file, and {source} is not one")
     if learned is None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .columns import drop_option
 from .datasets import Dataset
 from .labels import alike
 from .scaling import Scaler, bounds
@@ -83,8 +84,8 @@ def _columns(data: Dataset, train: np.ndarray) -> list[str]:
     for k in numbers:
         if _counts_rows(columns[k].name, data.x[:, starts[k]]):
             found.append(
-                f"column {columns[k].name} numbers the rows or names them, and is trained on as a measurement; --drop {columns[k].name} "
-                "leaves it out"
+                f"column {columns[k].name} numbers the rows or names them, and is trained on as a measurement; "
+                f"{drop_option([columns[k].name])} leaves it out"
             )
     first, last = bounds(x)
     clipped = _far(data.x)

@@ -8,9 +8,11 @@ import numpy as np
 
 from .arrays import real_numbers
 from .errors import InputError
+from .features import Features
 from .idx import find_parts, is_idx, read_pair, unzip
 from .labels import from_array
-from .tables import Table, Words, read_table
+from .tables import Table, Words
+from .text_tables import read_table
 
 NAMES = ("digits", "iris", "wine", "breast-cancer")
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
@@ -40,8 +42,8 @@ class Source:
     train_size: int = 0
 
 
-def read(source: str, *, labelled: bool) -> Source:
-    """Read a data set by name or path; without labels too, unless it must have them.
+def read(source: str, learned: Features | None = None) -> Source:
+    """Read a data set by name or path; what a network was trained on is looked for in other data, which needs no labels.
 
     Raises
     ------
@@ -51,13 +53,13 @@ def read(source: str, *, labelled: bool) -> Source:
     if source in NAMES:
         return _by_name(source)
     try:
-        return _by_path(source, labelled)
+        return _by_path(source, learned)
     except OSError as error:
         raise InputError(f"{source} cannot be read: {(error.strerror or str(error)).lower()}") from error
 
 
-def _by_path(source: str, labelled: bool) -> Source:
-    path = Path(source)
+def _by_path(source: str, learned: Features | None) -> Source:
+    path, labelled = Path(source), learned is None
     if not path.exists():
         raise InputError(f"There is no data set {source}: give one of {', '.join(NAMES)} or the path of a .npz, .csv or IDX file")
     if path.is_dir():
@@ -74,7 +76,8 @@ def _by_path(source: str, labelled: bool) -> Source:
     if endings[-1:] == [".npz"]:
         return _npz(path, labelled)
     if endings and endings[-1] in TEXT_ENDINGS:
-        return Source(read_table(source, raw))
+        known = None if learned is None else [column.name for column in learned.columns if learned.named]
+        return Source(read_table(source, raw, known))
     raise InputError(f"{source} is no known data file: use .npz, {', '.join(TEXT_ENDINGS)}, or an IDX file of bytes")
 
 

@@ -41,8 +41,31 @@ SAID = {
     "label guessed": (table(A, B, WORDS, header="a,b,tree"), {}, ["a", "b"], "tree is taken as the label (the last column); --target"),
     "no header": (table(A, B, WORDS), {}, ["1", "2"], "has no header: columns are called by their number, 1 to 3"),
     "header of numbers": (table(A, B, WORDS, header="0,1,y"), {}, ["0", "1"], "y is taken as the label"),
+    "header of numbers alone": (
+        table(A, B, KIND, header="0,1,2"),
+        {},
+        ["0", "1"],
+        "the first line (0, 1, 2) is taken as the names of the columns, not as a row",
+    ),
+    "one number in the header": (
+        table(PLACES, A, WORDS, header="place,2020,tree"),
+        {},
+        ["place", "2020"],
+        "the first line (place, 2020, tree) is taken as the names",
+    ),
+    "index and header of numbers": (table(range(ROWS), A, B, WORDS, header=",0,1,tree"), {}, ["unnamed 1", "0", "1"], "unnamed 1 numbers"),
+    "index and numbers alone": (table(range(ROWS), A, B, KIND, header=",0,1,2"), {}, ["unnamed 1", "0", "1"], "unnamed 1 numbers"),
+    "a name that is a label": (table(A, B, np.where(KIND, "y", "n"), header="a,b,y"), {}, ["a", "b"], "the first line (a, b, y) is taken"),
+    "bars in cells": (
+        table(np.where(KIND, "oak|elm", "fir|elm"), A, WORDS, header="wood,a,tree"),
+        {},
+        ["wood", "a"],
+        "one input a word: wood",
+    ),
+    "called #": (table(range(ROWS), A, WORDS, header="#,a,tree"), {}, ["#", "a"], "column # numbers the rows"),
+    "colours": (table(np.where(KIND, "#ff0000", "#00ff00"), A, WORDS), {}, ["1", "2"], "one input a word: 1 (2 words)"),
     "all words": (table(PLACES, WORDS, header="place,tree"), {}, ["place"], "one input a word: place (3 words)"),
-    "row numbers": (table(range(ROWS), A, WORDS, header=",a,tree"), {}, ["1", "a"], "column 1 numbers the rows"),
+    "row numbers": (table(range(ROWS), A, WORDS, header=",a,tree"), {}, ["unnamed 1", "a"], "column unnamed 1 numbers the rows"),
     "identifiers": (table(range(700, 740), A, WORDS, header="id,a,tree"), {}, ["id", "a"], "column id numbers the rows or names them"),
     "constant column": (table(A, [3] * ROWS, WORDS, header="a,b,tree"), {}, ["a", "b"], "column b has one value only"),
     "twice the same": (table(A, B, A, WORDS, header="a,b,c,tree"), {}, ["a", "b", "c"], "column c is a copy of column a"),
@@ -68,7 +91,7 @@ SAID = {
     "two classes, one rare": (table(A, B, ["oak"] * 38 + ["elm"] * 2, header="a,b,tree"), {}, ["a", "b"], "95.0 % of the samples are of"),
     "single sample": (table(A, B, changed(WORDS, 7, "yew"), header="a,b,tree"), {}, ["a", "b"], "class yew has one sample only"),
     "true and false": (table(A, np.where(B > 5, "yes", "No"), WORDS, header="a,b,tree"), {}, ["a", "b"], "the numbers 1 and 0: b"),
-    "empty column": (table(A, B, WORDS, [""] * ROWS, header="a,b,tree,"), {}, ["a", "b"], "column 4 has no values and is left out"),
+    "empty column": (table(A, B, WORDS, [""] * ROWS, header="a,b,tree,"), {}, ["a", "b"], "column unnamed 4 has no values and is left out"),
     "lost values": (table(changed(A, 2, "?"), B, WORDS, header="a,b,tree"), {"missing": "drop"}, ["a", "b"], "1 of 40 rows"),
     "filled values": (table(changed(A, 2, ""), B, WORDS, header="a,b,tree"), {"missing": "mean"}, ["a", "b"], "filled by mean"),
     "number for a name": (table(A, B, WORDS, header="0,1,tree"), {"drop": "1"}, ["0"], "--drop 1 is the column named 1, column 2 of"),
@@ -82,7 +105,7 @@ def test_it_is_read_right_and_said(tmp_path, way):
     assert said in warnings
     assert [column.name for column in data.features.columns] == names
     assert len(data.x) == ROWS - (way == "lost values")
-    assert {"oak", "elm"} <= set(data.features.labels)
+    assert set(data.features.labels) >= {"oak", "elm"} or data.features.labels in (("0", "1"), ("n", "y"))
     known = {"a": A, "b": B, "1": A if way == "no header" else None, "2": B if way == "no header" else A, "0": A}
     for k, column in enumerate(data.features.columns):
         values = known.get(column.name)
@@ -118,6 +141,16 @@ REFUSED = {
     "row too long": (table(A, B, WORDS, header="a,b,tree") + "1,5,2,oak\n", "row 41 has 4 columns, but the first line has 3"),
     "quotation not closed": (table(A, B, WORDS, header="a,b,tree") + '1,"2,oak\n', "row 41 has 2 columns"),
     "one name twice": (table(A, B, WORDS, header="a,a,tree"), "columns 1 and 2 are both called a"),
+    "a title": (
+        "Results of run 5\n" + table(A, B, WORDS, header="a,b,tree"),
+        r"the first line \(Results of run 5\) has 1 column, but the rows have 3: .* remove it or mark it with #",
+    ),
+    "comments with another mark": (
+        "% made\n% by hand\n" + table(A, B, WORDS, header="a,b,tree"),
+        r"the first line \(% made\) has 1 column",
+    ),
+    "a name too many": (table(A, B, WORDS, header="id,a,b,tree"), r"the first line \(id, a, b, tree\) has 4 columns, but the rows have 3"),
+    "a name too few": (table(A, B, WORDS, header="a,tree"), r"the first line \(a, tree\) has 2 columns, but the rows have 3: name every"),
     "one column": (table(WORDS, header="tree"), "has one column only"),
 }
 
@@ -208,3 +241,36 @@ def test_without_names_position_counts(tmp_path):
         data = load(path, learned=known)
         np.testing.assert_array_equal(data.x, np.column_stack([A, B]))
         assert said in "\n".join(data.warnings)
+
+
+ROW = 13.25
+"""Of the first row of a table without a header."""
+FIRST_ROWS = {
+    "1,2,3": table([1, *(B * 8).astype(int)], [2, *(A * 8).astype(int)], [3, *KIND + 2]),
+    "dash": table([ROW, *A], ["-", *B], ["oak", *WORDS]),
+    "missing": table([ROW, *A], ["?", *B], ["oak", *WORDS]),
+    "missing, growing": table([ROW, *A], ["NA", *B], [99, *B], ["oak", *WORDS]),
+    "dash alone": table(["-", *A], ["-", *B], [ROW, *B], [1, *KIND]),
+}
+
+
+@pytest.mark.parametrize("way", FIRST_ROWS)
+def test_a_first_row_is_no_header(tmp_path, way):
+    data, warnings = read(tmp_path, FIRST_ROWS[way], missing="median")
+    assert len(data.x) == ROWS + 1
+    assert "has no header" in warnings
+
+
+@pytest.mark.parametrize("word", ["None", "inf", "high"])
+def test_a_word_in_the_first_row_is_named(tmp_path, word):
+    with pytest.raises(InputError, match=f"row 1, column 2 is '{word}', not a number"):
+        read(tmp_path, table([ROW, *A], [word, *B], ["oak", *WORDS]))
+
+
+def test_the_training_says_whether_numbers_are_names(tmp_path):
+    path = tmp_path / "later.csv"
+    path.write_text("0,1,2\n3,4,1\n")
+    named = read(tmp_path, table(A, B, KIND, header="0,1,2"))[0].features
+    assert load(path, learned=named).x.tolist() == [[3, 4]]
+    nameless = read(tmp_path, table(A, B, KIND + 1))[0].features
+    assert load(path, learned=nameless).x.tolist() == [[0, 1], [3, 4]]
