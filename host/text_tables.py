@@ -237,7 +237,7 @@ def _header(columns: list[Words], known: Sequence[str] | None) -> tuple[bool, bo
     if not texts:
         names = first[1:] if first[0] == "" else first
         counted = [str(k) for k in range(len(names))], [str(k + 1) for k in range(len(names))]
-        return known is None and names in counted and np.sum(~again[numbers]) > 2, True
+        return known is None and names in counted and int(np.sum(~again[numbers])) > 2, True
     if not numbers:
         there = ([w for w, n in zip(below[k].words, below[k].counts, strict=True) if n and not is_missing(w)] for k in texts)
         above = any(bool(words) and all(map(is_number, words)) for words in there)

@@ -21,8 +21,8 @@ FEATURES = Features(
         Column(name="b"),
     ),
     labels=("no", "yes"),
+    source=("kind", "b", "a", "note", "wet", "tree"),
     label="kind",
-    dropped=("note",),
     named=True,
     missing="mean",
 )
@@ -66,8 +66,12 @@ ALTERED = [
     (["labels"], "no yes"),
     (["label"], 4),
     (["label"], "a"),
-    (["dropped"], ["a"]),
-    (["dropped"], None),
+    (["label"], "other"),
+    (["source"], ["kind", "b", "a", "note", "wet"]),
+    (["source"], ["kind", "b", "a", "note", "wet", "tree", "a"]),
+    (["source"], ["kind", "b", "a", 4, "wet", "tree"]),
+    (["source"], "kind b a"),
+    (["source"], None),
     (["named"], 1),
     (["missing"], "mode"),
     (["missing"], []),
@@ -87,7 +91,7 @@ def test_altered_features_are_refused_by_name(path, value):
 
 
 def test_names_that_are_no_places_are_refused():
-    with pytest.raises(ValueError, match="features: columns"):
+    with pytest.raises(ValueError, match="features: source"):
         Features.from_dict({**FEATURES.to_dict(), "named": False})
 
 

@@ -158,7 +158,7 @@ def test_arrays_with_names(tmp_path):
     with pytest.raises(InputError, match="has no column u, which the network was trained on: it has v, w"):
         load(tmp_path / "c.npz", learned=data.features)
     np.savez(tmp_path / "c.npz", X=x[:, :1])
-    with pytest.raises(InputError, match="has 1 columns, but the network was trained on 2 features"):
+    with pytest.raises(InputError, match="has 1 column, but the network was trained on 2 features"):
         load(tmp_path / "c.npz", learned=data.features)
     np.savez(tmp_path / "d.npz", X=np.where(x == 4, np.nan, x), y=y)
     with pytest.raises(InputError, match=r"without a value in column 1 \(1\), first in row 3"):

@@ -229,7 +229,7 @@ def test_words_are_those_of_the_training(tmp_path):
 
 def test_without_names_position_counts(tmp_path):
     known = read(tmp_path, table(A, PLACES, B, WORDS), drop="2")[0].features
-    assert (known.label, known.dropped) == ("4", ("2",))
+    assert (known.label, known.source) == ("4", ("1", "2", "3", "4"))
     path = tmp_path / "later.csv"
     for content, said in [
         (table(A, PLACES, B, WORDS), "has no header"),
@@ -274,3 +274,54 @@ def test_the_training_says_whether_numbers_are_names(tmp_path):
     assert load(path, learned=named).x.tolist() == [[3, 4]]
     nameless = read(tmp_path, table(A, B, KIND + 1))[0].features
     assert load(path, learned=nameless).x.tolist() == [[0, 1], [3, 4]]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_label_stays_where_it_was(tmp_path, named):
+    """A later file without names has its label first, as the training had, not last."""
+    sizes, known = KIND + 1, np.array(["oak", "elm"])[KIND]
+    learned = read(tmp_path, table(known, B, A, sizes, header="tree,b,a,size" if named else None), target="1", drop="2")[0].features
+    path = tmp_path / "later.csv"
+    for content, labelled, options, said in [
+        (table(known, B, A, sizes), True, {}, "column 1 as the label; columns 3, 4 are taken as" if named else "has no header"),
+        (table(B, A, sizes), False, {}, "no label; columns 2, 3 are taken as"),
+        (table(A, sizes), False, {}, "no label; columns 1, 2 are taken as"),
+        (table(A, sizes, known), True, {"target": "3"}, "column 3 as the label; columns 1, 2 are taken as"),
+        (
+            table(B, A, sizes, known),
+            True,
+            {"target": "4"},
+            "column 4 as the label; columns 2, 3 are taken as" if named else "has no header",
+        ),
+    ]:
+        path.write_text(content)
+        data = load(path, learned=learned, **options)
+        np.testing.assert_array_equal(data.x, np.column_stack([A, sizes]))
+        np.testing.assert_array_equal(data.y, np.where(known == "elm", 0, 1) if labelled else -1)
+        assert said in "\n".join(data.warnings)
+    path.write_text(table(A, B, A, B, A, known))
+    with pytest.raises(InputError, match="has 6 columns, but the network was trained on 2 features and a label"):
+        load(path, learned=learned)
+
+
+def test_a_label_is_not_guessed_in_later_data(tmp_path):
+    path = tmp_path / "later.csv"
+    path.write_text("5.1,3.5,1.4,0.2,setosa\n7,3.2,4.7,1.4,versicolor\n")
+    learned = load("iris").features
+    with pytest.raises(
+        InputError, match=r"has 5 columns, but the network was trained on 4 features, .* name that of the label with --target"
+    ):
+        load(path, learned=learned)
+    assert load(path, learned=learned, target="5").y.tolist() == [0, 1]
+
+
+def test_later_cells_are_filled_and_said(tmp_path):
+    learned = read(tmp_path, table(changed(A, 2, ""), B, WORDS, header="a,b,tree"), missing="median")[0].features
+    path = tmp_path / "later.csv"
+    path.write_text("b,a\n1,\n5,\n,4\n2,3\n")
+    assert (
+        f"{path}: filled by median of the training part, words by the most frequent: a (2), b (1)" in load(path, learned=learned).warnings
+    )
+    path.write_text("B,A\n1,2\n")
+    with pytest.raises(InputError, match=r"has no column a, b, which .*: it has B, A .capitals count: write the names as in training"):
+        load(path, learned=learned)
