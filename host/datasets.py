@@ -104,6 +104,8 @@ class Dataset:
                 f"{self.name} has {features} features{words} but the input layer has {inputs}: "
                 f"start --layers with {features}, or leave it out"
             )
+        if (self.x == self.x[0]).all():
+            raise InputError(f"{self.name} has the same numbers in all samples: there is nothing to learn")
         classes = np.unique(self.y)
         if len(classes) < 2:
             raise InputError(

@@ -30,7 +30,7 @@ def some(names: list[str], most: int = 6) -> str:
 
 def count(number: int, noun: str) -> str:
     """Return a number with its noun: 1 row, 2 rows."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Ways in which a table of numbers is misread: each is read right and said, or refused in a sentence; none gives a number silently."""
 
+import re
+
 import numpy as np
 import pytest
 
-from host.datasets import load
+from host.datasets import Dataset, load
 from host.errors import InputError
 from host.settings import Settings, prepare
 
@@ -74,7 +76,7 @@ SAID = {
         table(changed(A, 3, -9999), B, WORDS, header="a,b,tree"),
         {},
         ["a", "b"],
-        "column a has 1 values far from the others (from -9999 to",
+        "column a has 1 value far from the others (from -9999 to",
     ),
     "decimal commas": (
         table([f"{v:.3f}".replace(".", ",") for v in A], B, WORDS, header="a;b;tree", separator=";"),
@@ -241,6 +243,76 @@ def test_without_names_position_counts(tmp_path):
         data = load(path, learned=known)
         np.testing.assert_array_equal(data.x, np.column_stack([A, B]))
         assert said in "\n".join(data.warnings)
+
+
+def remarks(x, image=False):
+    """Return what is said of arrays, apart from the size of their test part."""
+    data = Dataset(name="mine", x=x, y=np.arange(len(x)) % 2, labels=["a", "b"], image=image)
+    return [remark for remark in prepare(Settings().fitting(data), 127, dataset=data).warnings if "says little" not in remark]
+
+
+MANY = 200
+MEASURED = np.random.RandomState(2).rand(MANY)
+LOOKED_AT = {
+    "-999 in a tenth": (
+        np.where(np.arange(MANY) % 10, MEASURED, -999),
+        "has -999 in 20 rows, far from all other values: .* give --missing",
+    ),
+    "9999 in two rows": (np.where(np.arange(MANY) % 100, 50 * MEASURED, 9999), "has 9999 in 2 rows, far from"),
+    "0 for none": (np.where(np.arange(MANY) % 3, 1990 + np.floor(30 * MEASURED), 0), "has 0 in 67 rows, far from"),
+    "of all sizes": (10 ** (9 * MEASURED), "few drive words tell them apart: column 1 "),
+    "shuffled numbers": (np.random.RandomState(3).permutation(MANY), "numbers the rows"),
+    "reversed numbers": (np.arange(MANY)[::-1], "numbers the rows"),
+    "numbers with gaps": (np.arange(MANY) + np.arange(MANY) // 7, "numbers the rows"),
+}
+SOUND = {
+    "measured": MEASURED,
+    "whole numbers": np.floor(60 * MEASURED),
+    "different whole numbers": np.random.RandomState(4).permutation(10 * MANY)[:MANY],
+    "few values": np.arange(MANY) % 3,
+    "two values": np.where(np.arange(MANY) % 10, 1, 1000),
+    "long tail": np.floor(-8 * np.log(MEASURED)),
+}
+
+
+@pytest.mark.parametrize("way", LOOKED_AT)
+def test_a_column_is_looked_at(way):
+    said = remarks(np.column_stack([LOOKED_AT[way][0], MEASURED]))
+    assert len(said) == 1
+    assert re.search(LOOKED_AT[way][1], said[0])
+
+
+@pytest.mark.parametrize("way", SOUND)
+def test_nothing_is_said_of_a_sound_column(way):
+    assert remarks(np.column_stack([SOUND[way], MEASURED[::-1]])) == []
+
+
+@pytest.mark.parametrize("name", ["PassengerId", "CustomerID", "Unnamed: 0", "row_no", ""])
+def test_a_column_called_a_number_is_told(tmp_path, name):
+    codes = 100 * RANDOM.permutation(ROWS) + 7
+    said = read(tmp_path, table(codes, A, WORDS, header=f"{name},a,tree"))[1]
+    assert f"column {name or 'unnamed 1'} numbers the rows or names them" in said
+    assert "numbers the rows" not in read(tmp_path, table(codes, A, WORDS, header="Idaho,a,tree"))[1]
+
+
+def test_numbers_of_rows_are_seen_though_rows_are_left_out(tmp_path):
+    content = table(range(5, 5 + ROWS), changed(A, 7, ""), WORDS, header="n,a,tree")
+    assert "column n numbers the rows" in read(tmp_path, content, missing="drop")[1]
+
+
+def test_images_are_looked_at():
+    x = RANDOM.rand(60, 5, 5)
+    assert remarks(x, image=True) == []
+    x[:, 0, 0] = 0
+    assert remarks(x, image=True) == []
+    far = x.copy()
+    far[3, 1, 1] = 1e6
+    assert "nearly all samples are from 0 to " in remarks(far, image=True)[0]
+    x[:, 3, 3] = 1e6
+    assert "nearly all pixels are from 0 to " in remarks(x, image=True)[0]
+    for shape in ((60, 5, 5), (60, 3)):
+        with pytest.raises(InputError, match="mine has the same numbers in all samples: there is nothing to learn"):
+            remarks(np.ones(shape), image=len(shape) > 2)
 
 
 ROW = 13.25
