@@ -124,7 +124,7 @@ def test_settings_take_what_means_the_same():
     ("name", "value"),
     [
         *(("seed", value) for value in (1.0, "1", True, None, [1])),
-        *(("lr", value) for value in ("0.5", None, True, [0.5], 1j, float("nan"))),
+        *(("lr", value) for value in ("0.5", None, True, [0.5], 1j, float("nan"), 10**400)),
         *(("bias", value) for value in (1, "yes", None)),
         *(("weight_scale", value) for value in (4.0, "4", False)),
         *(("layers", value) for value in (None, 4, {}, [4, "x"], [4, 3.5], [[4], [3]], "4-", [True, 3])),

@@ -307,9 +307,9 @@ def test_images_are_looked_at():
     assert remarks(x, image=True) == []
     far = x.copy()
     far[3, 1, 1] = 1e6
-    assert "nearly all samples are from 0 to " in remarks(far, image=True)[0]
+    assert "nearly all samples are from " in remarks(far, image=True)[0]
     x[:, 3, 3] = 1e6
-    assert "nearly all pixels are from 0 to " in remarks(x, image=True)[0]
+    assert "nearly all pixels are from " in remarks(x, image=True)[0]
     for shape in ((60, 5, 5), (60, 3)):
         with pytest.raises(InputError, match="mine has the same numbers in all samples: there is nothing to learn"):
             remarks(np.ones(shape), image=len(shape) > 2)
