@@ -9,6 +9,16 @@ from .columns import EXACT
 from .errors import InputError
 
 
+def plain_array(name: str, value: Any) -> np.ndarray:
+    """Return an array of what may be a list, or refuse what is no array or has masked cells."""
+    if np.ma.is_masked(value):
+        raise InputError(f"{name} has masked cells, which have no value: fill them, or leave their samples out")
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise InputError(f"{name} has rows that are not of one length: give arrays of numbers") from None
+
+
 def real_numbers(name: str, x: Any, columns: Sequence[str] = (), *, holes: bool = False) -> np.ndarray:
     """Return an array as float64 of shape (samples, features), every number of it kept.
 
@@ -17,7 +27,7 @@ def real_numbers(name: str, x: Any, columns: Sequence[str] = (), *, holes: bool 
     InputError
         If it holds complex numbers, text, NaN (unless `holes` may be there), infinite numbers or such as float64 cannot keep, or nothing.
     """
-    x = np.asarray(x)
+    x = plain_array(name, x)
     if x.dtype.kind == "c":
         raise InputError(f"{name} holds complex numbers: give real features, such as the two parts or magnitude and phase as columns")
     if x.dtype.kind not in "biuf":
@@ -45,7 +55,7 @@ def real_numbers(name: str, x: Any, columns: Sequence[str] = (), *, holes: bool 
 
 def class_numbers(name: str, y: Any, samples: int, classes: int, least: int) -> np.ndarray:
     """Return class numbers as int64 (samples,), or refuse them."""
-    y = np.asarray(y)
+    y = plain_array(name, y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.shape != (samples,):

@@ -6,7 +6,7 @@ Errors are `InputError` and name the row (from 1, the header not counted) and th
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +104,8 @@ class Dataset:
                 f"{self.name} has {features} features{words} but the input layer has {inputs}: "
                 f"start --layers with {features}, or leave it out"
             )
+        if (self.x == self.x[0]).all():
+            raise InputError(f"{self.name} has the same numbers in all samples: there is nothing to learn")
         classes = np.unique(self.y)
         if len(classes) < 2:
             raise InputError(
@@ -181,7 +183,7 @@ def load(
         If there is no such data, or it is damaged, empty, or nothing to learn from.
     """
     check_missing(missing)
-    found = read(str(source), labelled=learned is None)
+    found = read(str(source), learned)
     if target is not None and (found.y is not None or isinstance(found.table.cells, np.ndarray)):
         raise InputError(f"--target names a column of a table of text such as a .csv file, and {source} is not one")
     if learned is None:
@@ -193,7 +195,7 @@ def _training_data(found: Source, target: str | None, features: str | None, drop
     """Learn the columns of a table and make the data set."""
     table = found.table
     dropped = [find(table, name, "--drop") for name in parse_names(drop or "")]
-    used = list(dict.fromkeys(find(table, name, "--features") for name in parse_names(features or "")))
+    used = sorted({find(table, name, "--features") for name in parse_names(features or "")})
     rest = [k for k in range(len(table.columns)) if k not in dropped]
     empty = [k for k in rest if isinstance(table.cells, list) and not table.cells[k].present]
     at = None
@@ -210,21 +212,15 @@ def _training_data(found: Source, target: str | None, features: str | None, drop
     if not places:
         raise InputError(f"{table.name} has no column left to learn from: give at least one feature")
     columns = _learn_all(table, places)
-    known = Features(columns=tuple(columns), labels=(), named=table.named, missing=missing)
+    label = None if at is None else table.columns[at]
+    known = Features(columns=tuple(columns), labels=(), source=table.columns, label=label, named=table.named, missing=missing)
     raw = known.raw(table, places)
     words = found.y if found.y is not None else table.cells[at or 0]
     assert isinstance(words, Words)
     keep = _complete(table, columns, raw, words, missing)
     raw, rows = raw[keep], table.rows[keep]
     labels, y = label_column.number(table.name, words.take(keep), rows, found.labels)
-    known = Features(
-        columns=known.columns,
-        labels=labels,
-        label=None if at is None else table.columns[at],
-        dropped=tuple(name for k, name in enumerate(table.columns) if k not in places and k != at),
-        named=known.named,
-        missing=missing,
-    )
+    known = replace(known, labels=labels)
     train_size = int(np.sum(keep < found.train_size))
     if missing in ("mean", "median"):
         known = known.fitted(raw[split(table.name, y, train_size)[0]])
@@ -277,8 +273,13 @@ def _complete(table: Table, columns: list[Column], raw: np.ndarray, words: Words
     if not keep.all():
         table.remarks.append(f"{table.name}: {int((~keep).sum())} of {len(keep)} rows without a value or a label are left out")
     if told and missing != "drop":
-        table.remarks.append(f"{table.name}: filled by {missing} of the training part, words by the most frequent: {some(told, 12)}")
+        table.remarks.append(_filled(table, missing, told))
     return np.flatnonzero(keep)
+
+
+def _filled(table: Table, missing: str | None, told: list[str]) -> str:
+    """Return the remark on cells that got a value; `told` are the columns with their counts."""
+    return f"{table.name}: filled by {missing} of the training part, words by the most frequent: {some(told, 12)}"
 
 
 def _known_data(found: Source, target: str | None, learned: Features) -> Dataset:
@@ -286,7 +287,9 @@ def _known_data(found: Source, target: str | None, learned: Features) -> Dataset
     table = found.table
     places, at = learned.places(table, None if target is None else find(table, target, "--target"))
     raw = learned.raw(table, places)
-    holes = np.isnan(raw) & np.array([column.fill is None for column in learned.columns])
+    empty = np.isnan(raw)
+    filled = [f"{column.name} ({n})" for column, n in zip(learned.columns, empty.sum(axis=0), strict=True) if n and column.fill is not None]
+    holes = empty & np.array([column.fill is None for column in learned.columns])
     keep = np.flatnonzero(~holes.any(axis=1))
     if len(keep) < len(raw) and learned.missing != "drop":
         row, k = np.argwhere(holes)[0]
@@ -298,6 +301,8 @@ def _known_data(found: Source, target: str | None, learned: Features) -> Dataset
         raise InputError(f"{table.name} has no row with all values that the network needs")
     if len(keep) < len(raw):
         table.remarks.append(f"{table.name}: {len(raw) - len(keep)} of {len(raw)} rows without a value are left out")
+    if filled:
+        table.remarks.append(_filled(table, learned.missing, filled))
     raw, rows = raw[keep], table.rows[keep]
     words = found.y if found.y is not None or at is None else table.cells[at]
     y = np.full(len(keep), UNLABELLED)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .columns import KINDS, Column, decimal_comma, drop_option, values
 from .errors import InputError
-from .tables import Table, some
+from .tables import Table, count, some
 
 MISSING_CHOICES = ("drop", "mean", "median")
 MOST_CLASSES = 1 << 16
@@ -28,8 +28,8 @@ class Features:
         Names of the classes.
     label : str or None
         Name of the label's column; None if the labels stood beside the table.
-    dropped : tuple of str
-        Columns that were there and are no inputs.
+    source : tuple of str
+        All columns of the data in their order, the label and what was left out among them.
     named : bool
         Whether the data named its columns. If not, a name is the column's number in the file, from 1.
     missing : str or None
@@ -38,15 +38,16 @@ class Features:
 
     columns: tuple[Column, ...]
     labels: tuple[str, ...]
+    source: tuple[str, ...]
     label: str | None = None
-    dropped: tuple[str, ...] = ()
     named: bool = False
     missing: str | None = None
 
     @classmethod
     def plain(cls, inputs: int, labels: Sequence[str]) -> Self:
         """Return those of numbers without names."""
-        return cls(columns=tuple(Column(name=str(k + 1)) for k in range(inputs)), labels=tuple(labels))
+        names = tuple(str(k + 1) for k in range(inputs))
+        return cls(columns=tuple(Column(name=name) for name in names), labels=tuple(labels), source=names)
 
     @property
     def width(self) -> int:
@@ -139,8 +140,10 @@ class Features:
             return self._by_position(table, target)
         missing = [column.name for column in self.columns if column.name not in table.columns]
         if missing:
+            spelt = {name.lower() for name in missing} & {name.lower() for name in table.columns}
             raise InputError(
                 f"{table.name} has no column {some(missing, 12)}, which the network was trained on: it has {some(list(table.columns), 12)}"
+                f"{' (capitals count: write the names as in training)' if spelt else ''}"
             )
         places = [table.columns.index(column.name) for column in self.columns]
         if target is None and self.label in table.columns:
@@ -152,33 +155,24 @@ class Features:
 
     def _by_position(self, table: Table, target: int | None) -> tuple[list[int], int | None]:
         """Match columns by their order: all of the training data's, all but the label, or the used ones only."""
-        count, used = len(table.columns), len(self.columns)
-        known = [column.name for column in self.columns] + list(self.dropped) + ([self.label] if self.label else [])
-        sure = False
-        if not self.named and target is None and count == len(known):
-            # A column's name is its place in the training file.
-            places = [int(column.name) - 1 for column in self.columns]
-            target = int(self.label) - 1 if self.label else None
-            sure = not table.named
-        else:
-            rest = [k for k in range(count) if k != target]
-            all_but_label = not self.named and self.label is not None and len(rest) == len(known) - 1
-            if all_but_label:
-                order = sorted(int(name) for name in known if name != self.label)
-                places = [rest[order.index(int(column.name))] for column in self.columns]
-            elif len(rest) == used + 1 and target is None and not isinstance(table.cells, np.ndarray):
-                places, target = rest[:-1], rest[-1]
-            elif len(rest) == used:
-                places = rest
-            else:
-                raise InputError(
-                    f"{table.name} has {count} columns, but the network was trained on {used} features"
-                    f"{' and a label' if self.label else ''}, and without names on both sides they go by position: give the same columns"
-                )
-        if not sure:
+        width, used = len(table.columns), [column.name for column in self.columns]
+        if target is None and width == len(self.source) and self.label is not None:
+            target = self.source.index(self.label)
+        rest = [k for k in range(width) if k != target]
+        orders = [[name for name in self.source if name != self.label], [name for name in self.source if name in used]]
+        order = next((names for names in orders if len(names) == len(rest)), None)
+        if order is None:
+            raise InputError(
+                f"{table.name} has {count(width, 'column')}, but the network was trained on {count(len(used), 'feature')}"
+                f"{' and a label' if self.label else ''}, and without names on both sides they go by position: give the same columns"
+                f"{', or name that of the label with --target' if target is None and width == len(used) + 1 else ''}"
+            )
+        places = [rest[order.index(name)] for name in used]
+        if self.named or table.named or width != len(self.source):
             whose = f"{table.name} names no columns" if not table.named else "the training data named no columns"
             label = f"column {table.columns[target]} as the label" if target is not None else "no label"
-            table.remarks.append(f"{whose}: features are matched by position, with {label}; the order must be that of the training")
+            at = some([table.columns[k] for k in places])
+            table.remarks.append(f"{whose}: features are matched by position, with {label}; columns {at} are taken as {some(used)}")
         return places, target
 
     def to_dict(self) -> dict[str, Any]:
@@ -194,8 +188,8 @@ class Features:
         return {
             "columns": columns,
             "labels": list(self.labels),
+            "source": list(self.source),
             "label": self.label,
-            "dropped": list(self.dropped),
             "named": self.named,
             "missing": self.missing,
         }
@@ -209,23 +203,21 @@ class Features:
         ValueError
             If a field is missing or not as `to_dict` writes it; the message names the field.
         """
-        names = ("columns", "labels", "label", "dropped", "named", "missing")
+        names = ("columns", "labels", "source", "label", "named", "missing")
         if not isinstance(data, dict) or set(data) != set(names):
             raise ValueError(f"features must have the fields {', '.join(names)}")
         _check(isinstance(data["columns"], list) and data["columns"], "columns")
         columns = tuple(_column(entry) for entry in data["columns"])
-        used = [column.name for column in columns]
-        labels, label, dropped = data["labels"], data["label"], data["dropped"]
+        used = {column.name for column in columns}
+        labels, source, label = data["labels"], data["source"], data["label"]
+        _check(len(used) == len(columns), "columns")
         _check(_words(labels) and 2 <= len(labels) <= MOST_CLASSES, "labels")
-        _check(label is None or (isinstance(label, str) and label not in used), "label")
-        _check(_words(dropped) and not set(dropped) & {*used, label}, "dropped")
         _check(isinstance(data["named"], bool), "named")
+        _check(_words(source) and used <= set(source), "source")
+        _check(data["named"] or source == [str(k + 1) for k in range(len(source))], "source")
+        _check(label is None or (isinstance(label, str) and label in source and label not in used), "label")
         _check(data["missing"] is None or data["missing"] in MISSING_CHOICES, "missing")
-        _check(len(set(used)) == len(used), "columns")
-        if not data["named"]:
-            everything = [*used, *dropped, *([label] if label else [])]
-            _check(sorted(everything) == sorted(str(k + 1) for k in range(len(everything))), "columns")
-        return cls(columns=columns, labels=tuple(labels), label=label, dropped=tuple(dropped), named=data["named"], missing=data["missing"])
+        return cls(**{**data, "columns": columns, "labels": tuple(labels), "source": tuple(source)})
 
 
 def check_missing(choice: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections import Counter
 
 import numpy as np
 
@@ -87,9 +88,7 @@ def from_array(name: str, y: np.ndarray, names: tuple[str, ...] = ()) -> Words:
         raise InputError(f"{name} has labels of shape {y.shape}: give one label a sample")
     if y.dtype.kind not in "biufUS":
         raise InputError(f"{name} has labels of type {y.dtype}: they must be whole numbers from 0, or text")
-    found, codes = np.unique(y, return_inverse=True)
-    if y.dtype.kind == "S":
-        found = np.char.decode(found, "utf-8", "replace")
+    found, codes = np.unique(text(name, y), return_inverse=True)
     if names:
         if y.dtype.kind not in "iu" or (len(y) and (found.min() < 0 or found.max() >= len(names))):
             raise InputError(f"{name} has names for {len(names)} classes, so y must hold numbers from 0 to {len(names) - 1}")
@@ -98,9 +97,26 @@ def from_array(name: str, y: np.ndarray, names: tuple[str, ...] = ()) -> Words:
         words = ["" if np.isnan(v) else str(int(v)) if np.isfinite(v) and v == int(v) else str(v) for v in found.tolist()]
     else:
         words = [str(v).strip() for v in found.tolist()]
-    places: dict[str, int] = {}
-    place = np.array([places.setdefault(word, len(places)) for word in words], np.int64)
-    return Words(place[codes.reshape(-1)], list(places))
+    twice = next((word for word, times in Counter(words).items() if times > 1), None)
+    if twice is not None:
+        raise InputError(f"{name} has labels that differ from '{twice}' in blanks only: write each class in one way")
+    return Words(codes.reshape(-1).astype(np.int64), words)
+
+
+def text(name: str, array: np.ndarray) -> np.ndarray:
+    """Return an array with bytes as the text that they are, and anything else as it is.
+
+    Raises
+    ------
+    InputError
+        If they are no UTF-8.
+    """
+    if array.dtype.kind != "S":
+        return array
+    try:
+        return np.char.decode(array, "utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} holds the bytes {error.object!r}, which are no UTF-8 text: save text as numpy's str") from None
 
 
 def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = ()) -> tuple[tuple[str, ...], np.ndarray]:

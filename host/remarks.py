@@ -1,11 +1,14 @@
 """What looks wrong in data that can be trained on: sentences for the user, said once before training."""
 
+import re
+
 import numpy as np
 
+from .columns import drop_option
 from .datasets import Dataset
 from .labels import alike
-from .scaling import Scaler, bounds
-from .tables import some
+from .scaling import LEAST_FOR_BOUNDS, Scaler, bounds
+from .tables import count, some
 
 SMALL_TEST = 10
 """Test samples below which one of them is worth more than the differences that one looks for."""
@@ -15,6 +18,15 @@ MANY_NUMBERED = 20
 """Classes with numbers for names from which they may be a measured quantity."""
 OUTSIDE = 0.1
 """Share of the range, and of the rows, from which values beyond the range of the training are no chance."""
+FAR = 3
+"""Widths of the other values from which one that comes again is too far from them to be measured."""
+SQUEEZED = 1 / 20
+"""Share of the range below which the inner half of the values has too few drive words, here `FEW_WORDS` at most."""
+FEW_WORDS = 12
+SURE = 10
+"""Rows from which whole numbers without a gap, in any order, are no chance."""
+GAPS = 1.25
+"""Width of the range of such numbers, in rows."""
 GLANCE = 1000
 """Rows that tell at a glance that a column has more values than there are classes."""
 
@@ -22,8 +34,7 @@ GLANCE = 1000
 def inspect(data: Dataset, train: np.ndarray, test: np.ndarray) -> list[str]:
     """Return remarks on a data set and its two parts (sample indices)."""
     found = [*_classes(data), *_parts(data, train, test)]
-    if not data.image:
-        found += [*_columns(data, train), *_copies(data)]
+    found += _pixels(data) if data.image else [*_columns(data, train), *_copies(data)]
     return [f"{data.name}: {remark}" for remark in found]
 
 
@@ -35,11 +46,11 @@ def beyond_training(data: Dataset, scaler: Scaler) -> list[str]:
         margin = OUTSIDE * (high - low)
         outside = (data.x < low - margin) | (data.x > high + margin)
     for column, at in zip(data.features.columns, data.features.starts, strict=True):
-        count = int(outside[:, at].sum())
-        if column.kind == "number" and count > OUTSIDE * len(data.x):
+        rows = int(outside[:, at].sum())
+        if column.kind == "number" and rows > OUTSIDE * len(data.x):
             found.append(
-                f"{data.name}: column {column.name} is beyond the range of the training ({low[at]:g} to {high[at]:g}) in {count} of "
-                f"{len(data.x)} rows, and clipped: is it in another unit?"
+                f"{data.name}: column {column.name} is beyond the range of the training ({low[at]:g} to {high[at]:g}) in {rows} of "
+                f"{count(len(data.x), 'row')}, and clipped: is it in another unit?"
             )
     return found if not data.image else found[:1]
 
@@ -65,7 +76,7 @@ def _classes(data: Dataset) -> list[str]:
 
 def _parts(data: Dataset, train: np.ndarray, test: np.ndarray) -> list[str]:
     if len(test) < SMALL_TEST and len(train):
-        return [f"the test part has {len(test)} sample{'s' * (len(test) != 1)}: its accuracy says little"]
+        return [f"the test part has {count(len(test), 'sample')}: its accuracy says little"]
     return []
 
 
@@ -81,40 +92,79 @@ def _columns(data: Dataset, train: np.ndarray) -> list[str]:
     if constant:
         found.append(f"column {some(constant)} has one value only and says nothing; --drop leaves it out")
     for k in numbers:
-        if _counts_rows(columns[k].name, data.x[:, starts[k]]):
+        if _counts_rows(columns[k].name, data.x[:, starts[k]], data.rows):
             found.append(
-                f"column {columns[k].name} numbers the rows or names them, and is trained on as a measurement; --drop {columns[k].name} "
-                "leaves it out"
+                f"column {columns[k].name} numbers the rows or names them, and is trained on as a measurement; "
+                f"{drop_option([columns[k].name])} leaves it out"
             )
     first, last = bounds(x)
-    clipped = _far(data.x)
+    ordered, squeezed = np.sort(data.x, axis=0), []
+    least, most = bounds(data.x)
+    far = np.sum((ordered < least) | (ordered > most), axis=0)
     for k in numbers:
-        at = starts[k]
-        if clipped[:, at].any():
-            all_low, all_high = data.x[:, at].min(), data.x[:, at].max()
+        at, name = starts[k], columns[k].name
+        values = ordered[:, at]
+        mark = _mark(values)
+        if mark is not None:
             found.append(
-                f"column {columns[k].name} has {clipped[:, at].sum()} values far from the others (from {all_low:g} to {all_high:g}), "
-                f"which are clipped to {first[at]:g} .. {last[at]:g}: is one a mark for a missing value?"
+                f"column {name} has {mark:g} in {np.sum(values == mark)} rows, far from all other values: if it marks a missing value, "
+                "empty these cells and give --missing"
             )
+        elif far[at]:
+            found.append(
+                f"column {name} has {count(far[at], 'value')} far from the others (from {values[0]:g} to {values[-1]:g}), clipped to "
+                f"{first[at]:g} .. {last[at]:g}: is one a mark for a missing value?"
+            )
+        else:
+            inner = values[len(values) // 4 : 3 * len(values) // 4 + 1]
+            width = inner[-1] - inner[0]
+            if width < SQUEEZED * (last[at] - first[at]) and 1 + np.count_nonzero(np.diff(inner)) > FEW_WORDS:
+                squeezed.append(f"{name} ({inner[0]:g} to {inner[-1]:g} of {first[at]:g} to {last[at]:g})")
+    if squeezed:
+        found.append(
+            f"half of the values are in a small part of the range, so that few drive words tell them apart: column {some(squeezed)}; "
+            "logarithms may say more"
+        )
     for one, twins in _twins(data).items():
         found.append(f"column {some(twins)} is a copy of column {one}; --drop leaves it out")
     return found
 
 
-def _far(x: np.ndarray) -> np.ndarray:
-    """Return which values are so far from the others that scaling clips them: bool of the shape of `x`."""
-    first, last = bounds(x)
-    return (x < first) | (x > last)
+def _mark(ordered: np.ndarray) -> float | None:
+    """Return the least or the greatest value of an ordered column if it comes again and is far from all others, as -999 is."""
+    for value, again in ((ordered[0], ordered[1:2]), (ordered[-1], ordered[-2:-1])):
+        others = ordered[ordered != value] if value == again else ordered[:0]
+        if len(others) and np.min(np.abs(others - value)) > FAR * (others[-1] - others[0]) > 0:
+            return float(value)
+    return None
 
 
-def _counts_rows(name: str, x: np.ndarray) -> bool:
-    """Say whether a column counts 0, 1, 2, ..., or is called an identifier and has another whole number in nearly every row."""
-    if len(x) < 3 or not (x == np.floor(x)).all():
+def _pixels(data: Dataset) -> list[str]:
+    """Look at the common range of all pixels: whether a few samples, or a few pixels of all samples, make it wide."""
+    low, high = data.x.min(), data.x.max()
+    for axis, what in ((1, "samples"), (0, "pixels")):
+        least, most = np.sort(data.x.min(axis=axis)), np.sort(data.x.max(axis=axis))
+        cut = max(1, len(least) // 100)
+        if len(least) >= LEAST_FOR_BOUNDS and most[-1 - cut] - least[cut] < (high - low) / 10:
+            return [
+                f"nearly all {what} are from {least[cut]:g} to {most[-1 - cut]:g}, but the common range is from {low:g} to {high:g}, so "
+                "that few drive words tell them apart: mend the far values"
+            ]
+    return []
+
+
+def _counts_rows(name: str, x: np.ndarray, rows: np.ndarray) -> bool:
+    """Say whether a column has a whole number of its own for nearly every row, and is a count of them or called an identifier."""
+    different = len(np.unique(x))
+    if len(x) < 3 or different < 0.9 * len(x) or not (x == np.floor(x)).all():
         return False
-    if (np.diff(x) == 1).all():
+    if any((np.diff(x) == step).all() for step in (np.diff(rows), -np.diff(rows))):
         return True
-    called = name.lower().replace("_", " ").replace("-", " ").split()
-    return bool({"id", "index", "no", "nr", "number", "row"} & set(called)) and len(np.unique(x)) > 0.9 * len(x)
+    total = rows.max() + 1  # rows of the file: some may be left out here
+    if SURE <= different == len(x) and np.ptp(x) < GAPS * total and total <= 2 * len(x):
+        return True
+    called = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    return bool({"id", "index", "no", "nr", "number", "row", "unnamed"} & {word.lower() for word in called})
 
 
 def _twins(data: Dataset) -> dict[str, list[str]]:

@@ -172,7 +172,10 @@ def _plain(name: str, kind: Any, value: Any) -> Any:
     if kind is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return int(value)
     if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(f"The setting {name} is beyond the range of float64") from None
     if kind in (str, str | None):
         if isinstance(value, str) and (value or kind is str):
             return str(value)

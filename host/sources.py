@@ -1,6 +1,8 @@
 """Where samples come from: scikit-learn's sets by name, tables of text, `.npz` and MNIST-format IDX files."""
 
+import lzma
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +10,15 @@ import numpy as np
 
 from .arrays import real_numbers
 from .errors import InputError
+from .features import Features
 from .idx import find_parts, is_idx, read_pair, unzip
-from .labels import from_array
-from .tables import Table, Words, read_table
+from .labels import from_array, text
+from .tables import Table, Words
+from .text_tables import read_table
 
 NAMES = ("digits", "iris", "wine", "breast-cancer")
+DAMAGED = (OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What numpy and zipfile raise at a file that is damaged, encrypted, compressed in an unknown way, or a single array."""
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
 
 
@@ -40,8 +46,8 @@ class Source:
     train_size: int = 0
 
 
-def read(source: str, *, labelled: bool) -> Source:
-    """Read a data set by name or path; without labels too, unless it must have them.
+def read(source: str, learned: Features | None = None) -> Source:
+    """Read a data set by name or path; what a network was trained on is looked for in other data, which needs no labels.
 
     Raises
     ------
@@ -51,13 +57,13 @@ def read(source: str, *, labelled: bool) -> Source:
     if source in NAMES:
         return _by_name(source)
     try:
-        return _by_path(source, labelled)
+        return _by_path(source, learned)
     except OSError as error:
         raise InputError(f"{source} cannot be read: {(error.strerror or str(error)).lower()}") from error
 
 
-def _by_path(source: str, labelled: bool) -> Source:
-    path = Path(source)
+def _by_path(source: str, learned: Features | None) -> Source:
+    path, labelled = Path(source), learned is None
     if not path.exists():
         raise InputError(f"There is no data set {source}: give one of {', '.join(NAMES)} or the path of a .npz, .csv or IDX file")
     if path.is_dir():
@@ -74,7 +80,8 @@ def _by_path(source: str, labelled: bool) -> Source:
     if endings[-1:] == [".npz"]:
         return _npz(path, labelled)
     if endings and endings[-1] in TEXT_ENDINGS:
-        return Source(read_table(source, raw))
+        known = None if learned is None else [column.name for column in learned.columns if learned.named]
+        return Source(read_table(source, raw, known))
     raise InputError(f"{source} is no known data file: use .npz, {', '.join(TEXT_ENDINGS)}, or an IDX file of bytes")
 
 
@@ -110,35 +117,40 @@ def _idx(source: str, images: list[Path], labelled: bool) -> Source:
 
 
 def _npz(path: Path, labelled: bool) -> Source:
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as content:
-            arrays = {key: content[key] for key in ("X", "y", "feature_names", "label_names") if key in content}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a readable .npz file of plain arrays: save X and y with numpy.savez") from error
+    name, arrays = str(path), _arrays(path)
     missing = [key for key in (("X", "y") if labelled else ("X",)) if key not in arrays]
     if missing:
         raise InputError(f"{path} has no array {missing[0]}: it must hold X (samples) and y (labels)")
-    x = arrays["X"]
+    x, y = text(name, arrays["X"]), arrays.get("y")
+    if x.ndim < 2:
+        raise InputError(f"{path} holds no samples: X must be of shape (samples, features), not {x.shape}")
+    if y is not None and y.shape[:1] != x.shape[:1]:
+        raise InputError(f"{path} has {len(x)} samples but labels of shape {y.shape}: give one label a sample")
     names = _names(path, arrays, "feature_names", int(np.prod(x.shape[1:])))
     labels = tuple(_names(path, arrays, "label_names", None) or ())
-    if "y" in arrays and len(arrays["y"]) != len(x):
-        raise InputError(f"{path} has {len(x)} samples but labels of shape {arrays['y'].shape}: give one label a sample")
-    y = from_array(str(path), arrays["y"], labels) if "y" in arrays else None
-    if x.dtype.kind in "US" and x.ndim == 2:
-        text = np.char.decode(x, "utf-8") if x.dtype.kind == "S" else x
+    if x.dtype.kind == "U" and x.ndim == 2:
         columns = tuple(names or [str(k + 1) for k in range(x.shape[1])])
-        cells = [from_array(str(path), text[:, k]) for k in range(x.shape[1])]
-        table = Table(name=str(path), columns=columns, named=names is not None, cells=cells, rows=np.arange(len(x)))
+        cells = [Words.of(column.astype(object)) for column in x.T]
+        table = Table(name=name, columns=columns, named=names is not None, cells=cells, rows=np.arange(len(x)))
     else:
-        table = _numbers(str(path), x, names)
-    return Source(table, y, labels, image=x.ndim > 2)
+        table = _numbers(name, x, names)
+    return Source(table, None if y is None else from_array(name, y, labels), labels, image=x.ndim > 2)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return those arrays of an .npz file that it may have here."""
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as content:
+            return {key: content[key] for key in ("X", "y", "feature_names", "label_names") if key in content}
+    except DAMAGED as error:
+        raise InputError(f"{path} is not a readable .npz file of plain arrays: save X and y with numpy.savez") from error
 
 
 def _names(path: Path, arrays: dict[str, np.ndarray], key: str, count: int | None) -> list[str] | None:
     """Return names that an .npz file may have, so many of them, if that is known."""
     if key not in arrays:
         return None
-    names = [str(name).strip() for name in arrays[key].reshape(-1)]
+    names = [str(name).strip() for name in text(f"{path}: {key}", arrays[key]).reshape(-1)]
     if (count is not None and len(names) != count) or len(set(names)) != len(names) or "" in names:
         raise InputError(f"{path}: {key} must be {'' if count is None else f'{count} '}different names, none of them empty")
     return names

@@ -34,7 +34,6 @@ RIGHT = {
     ("settings", "auto_range"): (True,),
     ("settings", "missing"): (None,),
     ("features", "label"): (None,),
-    ("features", "dropped"): ([],),
     ("features", "named"): (True,),
     ("features", "missing"): (None,),
     ("optional",): ({}, {"no": 1}),

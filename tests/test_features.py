@@ -21,8 +21,8 @@ FEATURES = Features(
         Column(name="b"),
     ),
     labels=("no", "yes"),
+    source=("kind", "b", "a", "note", "wet", "tree"),
     label="kind",
-    dropped=("note",),
     named=True,
     missing="mean",
 )
@@ -66,8 +66,12 @@ ALTERED = [
     (["labels"], "no yes"),
     (["label"], 4),
     (["label"], "a"),
-    (["dropped"], ["a"]),
-    (["dropped"], None),
+    (["label"], "other"),
+    (["source"], ["kind", "b", "a", "note", "wet"]),
+    (["source"], ["kind", "b", "a", "note", "wet", "tree", "a"]),
+    (["source"], ["kind", "b", "a", 4, "wet", "tree"]),
+    (["source"], "kind b a"),
+    (["source"], None),
     (["named"], 1),
     (["missing"], "mode"),
     (["missing"], []),
@@ -87,7 +91,7 @@ def test_altered_features_are_refused_by_name(path, value):
 
 
 def test_names_that_are_no_places_are_refused():
-    with pytest.raises(ValueError, match="features: columns"):
+    with pytest.raises(ValueError, match="features: source"):
         Features.from_dict({**FEATURES.to_dict(), "named": False})
 
 
@@ -120,7 +124,7 @@ def test_settings_take_what_means_the_same():
     ("name", "value"),
     [
         *(("seed", value) for value in (1.0, "1", True, None, [1])),
-        *(("lr", value) for value in ("0.5", None, True, [0.5], 1j, float("nan"))),
+        *(("lr", value) for value in ("0.5", None, True, [0.5], 1j, float("nan"), 10**400)),
         *(("bias", value) for value in (1, "yes", None)),
         *(("weight_scale", value) for value in (4.0, "4", False)),
         *(("layers", value) for value in (None, 4, {}, [4, "x"], [4, 3.5], [[4], [3]], "4-", [True, 3])),

@@ -158,7 +158,7 @@ def test_arrays_with_names(tmp_path):
     with pytest.raises(InputError, match="has no column u, which the network was trained on: it has v, w"):
         load(tmp_path / "c.npz", learned=data.features)
     np.savez(tmp_path / "c.npz", X=x[:, :1])
-    with pytest.raises(InputError, match="has 1 columns, but the network was trained on 2 features"):
+    with pytest.raises(InputError, match="has 1 column, but the network was trained on 2 features"):
         load(tmp_path / "c.npz", learned=data.features)
     np.savez(tmp_path / "d.npz", X=np.where(x == 4, np.nan, x), y=y)
     with pytest.raises(InputError, match=r"without a value in column 1 \(1\), first in row 3"):
@@ -200,6 +200,8 @@ WRONG = {
     "negative labels": (GOOD, Y - 1, "row 1 has (label|class) -1"),
     "labels too few": (GOOD, Y[:5], "has 6 samples but labels of shape"),
     "labels too wide": (GOOD, np.eye(3)[Y], "labels of shape"),
+    "no samples at all": (np.float64(3), Y, "holds no samples"),
+    "one label": (GOOD, np.int64(1), "labels of shape"),
 }
 
 
@@ -211,6 +213,71 @@ def test_what_cannot_be_kept_is_refused_at_every_door(tmp_path, what):
     np.savez(tmp_path / "x.npz", X=x, y=y)
     with pytest.raises(InputError, match=sentence):
         load(tmp_path / "x.npz")
+
+
+BYTES = {
+    "labels": ({"y": np.array([b"M\xe4", b"M\xfc", b"x"] * 2)}, r"holds the bytes b'M\\xe4', which are no UTF-8"),
+    "words": ({"X": np.array([[b"M\xe4"], [b"x"]] * 3)}, "which are no UTF-8"),
+    "names of features": ({"feature_names": [b"u", b"\xff"]}, "feature_names holds the bytes"),
+    "names of labels": ({"label_names": [b"u", b"\xff", b"w"]}, "label_names holds the bytes"),
+    "blanks": ({"y": np.array(["a", "a ", "b"] * 2)}, "has labels that differ from 'a' in blanks only"),
+    "blanks in bytes": ({"y": np.array([b"a", b" a", b"b"] * 2)}, "has labels that differ from 'a' in blanks only"),
+}
+
+
+@pytest.mark.parametrize("what", BYTES)
+def test_bytes_are_text_or_refused(tmp_path, what):
+    arrays, sentence = BYTES[what]
+    np.savez(tmp_path / "x.npz", **{"X": GOOD, "y": Y, **arrays})
+    with pytest.raises(InputError, match=sentence):
+        load(tmp_path / "x.npz")
+
+
+def test_bytes_that_are_text(tmp_path):
+    path = tmp_path / "x.npz"
+    names = {"feature_names": [b"u", "\u00e4".encode()], "label_names": [b"no", b"maybe", b"yes"]}
+    np.savez(path, X=GOOD, y=Y, **names)
+    data = load(path)
+    assert ([column.name for column in data.features.columns], data.labels) == (["u", "\u00e4"], ("no", "maybe", "yes"))
+    np.savez(path, X=np.array([[b"oak "], [b"elm"], [b"oak"]] * 2), y=Y)
+    assert load(path).features.columns[0].categories == ("elm", "oak")
+
+
+def damaged(path, kind):
+    """Write an .npz file that cannot be read."""
+    np.savez_compressed(path, X=GOOD, y=Y)
+    raw = bytearray(path.read_bytes())
+    if kind == "deflate":
+        raw[60:90] = bytes(30)
+    if kind == "compression":
+        raw[8] = raw[raw.index(b"PK\1\2") + 10] = 77
+    if kind == "encrypted":
+        raw[6] |= 1
+        raw[raw.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(raw)
+    if kind == "one array":
+        with path.open("wb") as file:
+            np.save(file, GOOD)
+
+
+@pytest.mark.parametrize("kind", ["deflate", "compression", "encrypted", "one array"])
+def test_a_damaged_archive_is_told(tmp_path, kind):
+    damaged(tmp_path / "x.npz", kind)
+    with pytest.raises(InputError, match=r"is not a readable \.npz file of plain arrays"):
+        load(tmp_path / "x.npz")
+
+
+def test_what_is_no_array_is_refused():
+    hidden = np.ma.masked_equal(GOOD, 5.0)
+    for x, y, sentence in [
+        ([[1, 2], [3]], [0, 1], "has rows that are not of one length"),
+        (GOOD, [[0], [1, 2]], "has rows that are not of one length"),
+        (hidden, Y, "mine has masked cells, which have no value"),
+        (GOOD, np.ma.masked_equal(Y, 2), "mine has masked cells"),
+    ]:
+        with pytest.raises(InputError, match=sentence):
+            Dataset(name="mine", x=x, y=y, labels=["a", "b", "c"], image=False)
+    assert np.array_equal(Dataset(name="mine", x=np.ma.array(GOOD), y=Y, labels=["a", "b", "c"], image=False).x, GOOD)
 
 
 def test_arrays_that_mean_the_same_are_converted():
