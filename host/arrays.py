@@ -7,6 +7,7 @@ import numpy as np
 
 from .columns import EXACT
 from .errors import InputError
+from .tables import count
 
 
 def plain_array(name: str, value: Any) -> np.ndarray:
@@ -59,7 +60,7 @@ def class_numbers(name: str, y: Any, samples: int, classes: int, least: int) -> 
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.shape != (samples,):
-        raise InputError(f"{name} has {samples} samples but labels of shape {y.shape}: give one label a sample")
+        raise InputError(f"{name} has {count(samples, 'sample')} but labels of shape {y.shape}: give one label a sample")
     if y.dtype.kind not in "biuf":
         raise InputError(f"{name} has classes of type {y.dtype}: they must be whole numbers from 0")
     wrong = np.flatnonzero(~((y >= least) & (y < classes) & (y == np.floor(y))))

@@ -241,6 +241,11 @@ class Checkpoint:
                 f"({config_digest[:12]}): choose the board and --tile it was made with"
             )
 
+    def check_data(self, name: str, digest: str, features: Features) -> None:
+        """Refuse data that is not that of the run."""
+        if (digest, features) != (self.data_digest, self.features):
+            raise InputError(f"{name} is not the data of the checkpoint: give the same data to --resume")
+
 
 def check_names(data: str, features: Features) -> None:
     """Refuse, before a long run, names of columns and classes that no checkpoint has room for.

@@ -15,6 +15,7 @@ from .labels import UNLABELLED
 from .output import check_json, write_json
 from .remarks import beyond_training
 from .scaling import records
+from .tables import count
 from .urls import BAUD
 from .view import console, show_warnings, stdout
 
@@ -76,13 +77,14 @@ def infer(
             "link_retries": retries,
         },
     )
+    of = count(len(indices), "sample")
     if accuracy is None:
         if json != "-":
             stdout.print("\n".join(word or "(no class)" for word in words), markup=False, soft_wrap=True)
-        console.print(f"{len(indices)} samples classified ({chosen}); without labels there is no accuracy", style="bold green")
+        console.print(f"{of} classified ({chosen}); without labels there is no accuracy", style="bold green")
     else:
-        of = f"{len(indices)} samples" if known.all() else f"the {int(known.sum())} with a label of {len(indices)} samples"
-        console.print(f"Accuracy {100 * accuracy:.2f} % of {of} ({chosen})", style="bold green")
+        known_of = of if known.all() else f"the {int(known.sum())} with a label of {of}"
+        console.print(f"Accuracy {100 * accuracy:.2f} % of {known_of} ({chosen})", style="bold green")
 
 
 def _own_data(saved: Checkpoint) -> Dataset:

@@ -86,6 +86,7 @@ def train(
     if saved:
         settings, epochs = _resumed(ctx, saved, dataset, epochs)
         data = settings.load()
+        saved.check_data(settings.dataset, data.digest, data.features)
     else:
         settings, data = o.settings_and_data(locals())
     if settings.schedule == SOFTWARE:
@@ -159,7 +160,8 @@ def _resumed(ctx: typer.Context, saved: Checkpoint, dataset: str, epochs: int) -
     for name in explicit & set(values) - {"dataset", "target"}:
         if ctx.params[name] != values[name]:
             option = "--" + name.replace("_", "-")
-            raise InputError(f"{option} {ctx.params[name]} is not the checkpoint's {values[name]}: leave it out, or start a new run")
+            saved_as = f"is not the checkpoint's {values[name]}" if values[name] is not None else "is new, and the checkpoint has none"
+            raise InputError(f"{option} {ctx.params[name]} {saved_as}: leave it out, or start a new run")
     values |= {name: ctx.params[name] for name in explicit & {"dataset", "target"}}
     epochs = epochs if "epochs" in explicit else saved.epochs
     if epochs <= saved.position.epoch:

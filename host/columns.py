@@ -1,6 +1,7 @@
 """What the columns of a table are: numbers, true/false, words of few kinds, or nothing that a network can learn from."""
 
 import csv
+import io
 import re
 import shlex
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ EXACT = 1 << 53
 
 _COMMA = re.compile(r"[+-]?\d+(,\d+)*([eE][+-]?\d+)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _DATE = re.compile(
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?|\d{1,2}:\d{2}(:\d{2}.*)?"
     r"|\d{1,2}[- ][A-Za-z]{3,9}[-, ]+\d{2,4}|[A-Za-z]{3,9} \d{1,2},? \d{4}",
@@ -64,14 +66,30 @@ class UnusableError(Exception):
     """A column that no network can learn from; the message says why in a few words."""
 
 
-def parse_names(text: str) -> list[str]:
-    """Part names joined by commas; a name with a comma in it is quoted."""
-    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
+def parse_names(text: str | None, option: str) -> list[str]:
+    """Part names joined by commas; a name with a comma in it is quoted.
+
+    Raises
+    ------
+    InputError
+        If there is an empty one among them.
+    """
+    if text is None:
+        return []
+    try:
+        names = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [])]
+    except csv.Error:
+        names = []
+    if not names or "" in names:
+        raise InputError(f"{option} {text!r:.60} names an empty column: give names or numbers from 1, joined by commas")
+    return names
 
 
 def join_names(names: Sequence[str]) -> str:
     """Join names so that `parse_names` parts them again."""
-    return ",".join(f'"{name}"' if "," in name else name for name in names)
+    joined = io.StringIO()
+    csv.writer(joined, lineterminator="").writerow(names)
+    return joined.getvalue()
 
 
 def drop_option(names: Sequence[str]) -> str:
@@ -87,7 +105,10 @@ def find(table: Table, name: str, option: str) -> int:
             table.remarks.append(f"{option} {name} is the column named {name}, column {at + 1} of {table.name}")
         return at
     if name.isdecimal() and 1 <= int(name) <= len(table.columns):
-        return int(name) - 1
+        at = int(name) - 1
+        if table.named and any(map(is_number, table.columns)):
+            table.remarks.append(f"{option} {name} is column {name} of {table.name}, which is named {table.columns[at]}")
+        return at
     allowed = some(list(table.columns), 20) if table.named else f"the numbers 1 to {len(table.columns)}"
     raise InputError(f"{table.name} has no column {name}: {option} must be one of {allowed}")
 
@@ -111,6 +132,12 @@ def learn(table: Table, at: int) -> Column:
         return Column(name=name)
     if numbers and all(_COMMA.fullmatch(word) or is_number(word) for word in numbers):
         if decimal_comma(table, words):
+            if not any(decimal_comma(table, other) and not _thousands(other) for other in table.cells):
+                word = next(word for word in numbers if "," in word)
+                raise InputError(
+                    f"{table.name}: column {name} has numbers such as {word}, which may be {word.replace(',', '.')} or "
+                    f"{word.replace(',', '')}: write them without commas"
+                )
             return Column(name=name)
         raise UnusableError(f"numbers with commas such as '{next(w for w in numbers if ',' in w)}'; write 1234.5")
     if any({word.lower() for word in present} <= set(pair) for pair in SWITCHES.items()):
@@ -140,6 +167,11 @@ def decimal_comma(table: Table, words: Words) -> bool:
     """Say whether a column's numbers have a decimal comma; where commas part the columns none has."""
     present = _but_dashes(words)
     return table.separator != "," and any("," in word for word in present) and all(_DECIMAL_COMMA.fullmatch(word) for word in present)
+
+
+def _thousands(words: Words) -> bool:
+    """Say whether all commas of a column's numbers may part thousands as well."""
+    return all(_THOUSANDS.fullmatch(word) for word in words.present if "," in word)
 
 
 def _unit(present: list[str]) -> bool:

@@ -18,7 +18,7 @@ from .errors import InputError
 from .features import Features, check_missing
 from .labels import UNLABELLED
 from .sources import NAMES, TEXT_ENDINGS, Source, read
-from .tables import Table, Words, is_missing, some
+from .tables import Table, Words, count, is_missing, some
 
 __all__ = ["NAMES", "TEXT_ENDINGS", "Dataset", "load", "split"]
 
@@ -101,7 +101,7 @@ class Dataset:
             features = self.x.shape[1]
             words = " (a text column has one for each of its words)" if self.features.one_hot.any() else ""
             raise InputError(
-                f"{self.name} has {features} features{words} but the input layer has {inputs}: "
+                f"{self.name} has {count(features, 'feature')}{words} but the input layer has {inputs}: "
                 f"start --layers with {features}, or leave it out"
             )
         if (self.x == self.x[0]).all():
@@ -194,8 +194,8 @@ def load(
 def _training_data(found: Source, target: str | None, features: str | None, drop: str | None, missing: str | None) -> Dataset:
     """Learn the columns of a table and make the data set."""
     table = found.table
-    dropped = [find(table, name, "--drop") for name in parse_names(drop or "")]
-    used = sorted({find(table, name, "--features") for name in parse_names(features or "")})
+    dropped = [find(table, name, "--drop") for name in parse_names(drop, "--drop")]
+    used = sorted({find(table, name, "--features") for name in parse_names(features, "--features")})
     rest = [k for k in range(len(table.columns)) if k not in dropped]
     empty = [k for k in rest if isinstance(table.cells, list) and not table.cells[k].present]
     at = None
@@ -241,7 +241,7 @@ def _learn_all(table: Table, places: list[int]) -> list[Column]:
             f"{table.name}: a network cannot learn from column{'s' * (len(unusable) > 1)} {told}: leave "
             f"{'them' if len(unusable) > 1 else 'it'} out with {drop_option(list(unusable))}"
         )
-    words = [f"{c.name} ({len(c.categories)} words)" for c in columns if c.kind == "text"]
+    words = [f"{c.name} ({count(len(c.categories), 'word')})" for c in columns if c.kind == "text"]
     switches = [c.name for c in columns if c.kind == "true-false"]
     if words:
         table.remarks.append(f"{table.name}: text becomes one input a word: {some(words, 12)}")
@@ -258,20 +258,21 @@ def _complete(table: Table, columns: list[Column], raw: np.ndarray, words: Words
     if unlabelled.any() and missing is None:
         row = int(np.flatnonzero(unlabelled)[0])
         raise InputError(
-            f"{table.name}: row {table.rows[row] + 1} has no label ({int(unlabelled.sum())} of {len(unlabelled)} rows): mend them, or "
-            "leave them out with --missing drop"
+            f"{table.name}: row {table.rows[row] + 1} has no label "
+            f"({int(unlabelled.sum())} of {count(len(unlabelled), 'row')}): mend them, "
+            "or leave them out with --missing drop"
         )
     if told and missing is None:
         raise InputError(
             f"{table.name} has cells without a value in column {some(told, 12)}, first in row "
             f"{table.rows[np.argmax(holes.any(axis=1))] + 1}: --missing drop leaves out the "
-            f"{int(holes.any(axis=1).sum())} rows, mean or median fills the cells, --drop leaves out a column"
+            f"{count(int(holes.any(axis=1).sum()), 'row')}, mean or median fills the cells, --drop leaves out a column"
         )
     keep = ~unlabelled & ~holes.any(axis=1) if missing == "drop" else ~unlabelled
     if not keep.any():
         raise InputError(f"{table.name} has no row without a missing value: fill them with --missing median, or --drop {some(told)}")
     if not keep.all():
-        table.remarks.append(f"{table.name}: {int((~keep).sum())} of {len(keep)} rows without a value or a label are left out")
+        table.remarks.append(f"{table.name}: {int((~keep).sum())} of {count(len(keep), 'row')} without a value or a label left out")
     if told and missing != "drop":
         table.remarks.append(_filled(table, missing, told))
     return np.flatnonzero(keep)
@@ -300,7 +301,7 @@ def _known_data(found: Source, target: str | None, learned: Features) -> Dataset
     if len(keep) == 0:
         raise InputError(f"{table.name} has no row with all values that the network needs")
     if len(keep) < len(raw):
-        table.remarks.append(f"{table.name}: {len(raw) - len(keep)} of {len(raw)} rows without a value are left out")
+        table.remarks.append(f"{table.name}: {len(raw) - len(keep)} of {count(len(raw), 'row')} without a value left out")
     if filled:
         table.remarks.append(_filled(table, learned.missing, filled))
     raw, rows = raw[keep], table.rows[keep]

@@ -8,7 +8,7 @@ import numpy as np
 
 from .errors import InputError
 from .features import MOST_CLASSES
-from .tables import Table, Words, is_missing, is_number, some
+from .tables import Table, Words, count, is_missing, is_number, some
 
 UNLABELLED = -1
 """The class of a sample without label."""
@@ -91,7 +91,7 @@ def from_array(name: str, y: np.ndarray, names: tuple[str, ...] = ()) -> Words:
     found, codes = np.unique(text(name, y), return_inverse=True)
     if names:
         if y.dtype.kind not in "iu" or (len(y) and (found.min() < 0 or found.max() >= len(names))):
-            raise InputError(f"{name} has names for {len(names)} classes, so y must hold numbers from 0 to {len(names) - 1}")
+            raise InputError(f"{name} has {count(len(names), 'class name')}, so y must hold numbers from 0 to {len(names) - 1}")
         words = [names[k] for k in found]
     elif y.dtype.kind == "f":
         words = ["" if np.isnan(v) else str(int(v)) if np.isfinite(v) and v == int(v) else str(v) for v in found.tolist()]

@@ -1,5 +1,6 @@
 """The options that several commands share."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,7 +83,11 @@ def settings_of(values: dict[str, Any]) -> Settings:
 
 
 def settings_and_data(values: dict[str, Any]) -> tuple[Settings, Data]:
-    """Pick the settings and load the data; without `layers` the network is the one that fits the data."""
+    """Pick the settings and load the data; without `layers` the network is the one that fits the data, which is said."""
     settings = settings_of(values)
     data = settings.load()
-    return (settings.fitting(data) if values["layers"] is None else settings), data
+    if values["layers"] is not None:
+        return settings, data
+    settings = settings.fitting(data)
+    said = f"{data.name}: the network is {settings.layers}, inputs, {HIDDEN_UNITS} hidden units and classes; --layers gives another"
+    return settings, replace(data, warnings=(*data.warnings, said))

@@ -16,7 +16,7 @@ from firmware_py.device import PRESETS, Device
 from firmware_py.isa import SCALE_REGISTERS, Scale
 from firmware_py.network import Network
 
-from .columns import join_names
+from .columns import join_names, parse_names
 from .datasets import Dataset, load
 from .errors import InputError, wrong_input
 from .features import Features, check_missing
@@ -80,6 +80,8 @@ class Settings:
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise InputError(f"The learning rate must be a positive number, not {self.lr}")
         check_missing(self.missing)
+        for option in ("features", "drop"):
+            parse_names(getattr(self, option), f"--{option}")
         network = self.network
         if self.schedule != SOFTWARE:
             self._check_lr(network)

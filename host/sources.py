@@ -13,7 +13,7 @@ from .errors import InputError
 from .features import Features
 from .idx import find_parts, is_idx, read_pair, unzip
 from .labels import from_array, text
-from .tables import Table, Words
+from .tables import Table, Words, count
 from .text_tables import read_table
 
 NAMES = ("digits", "iris", "wine", "breast-cancer")
@@ -105,7 +105,8 @@ def _idx(source: str, images: list[Path], labelled: bool) -> Source:
     for path, (x, y) in zip(images, parts, strict=True):
         if len(x) == 0 or (y is not None and len(x) != len(y)):
             raise InputError(
-                f"{path} has {len(x)} images but {0 if y is None else len(y)} labels: give one label an image, and at least one"
+                f"{path} has {count(len(x), 'image')} but "
+                f"{count(0 if y is None else len(y), 'label')}: give one label an image, and at least one"
             )
     shapes = [x.shape[1:] for x, _ in parts]
     if shapes[0] != shapes[-1]:
@@ -125,7 +126,7 @@ def _npz(path: Path, labelled: bool) -> Source:
     if x.ndim < 2:
         raise InputError(f"{path} holds no samples: X must be of shape (samples, features), not {x.shape}")
     if y is not None and y.shape[:1] != x.shape[:1]:
-        raise InputError(f"{path} has {len(x)} samples but labels of shape {y.shape}: give one label a sample")
+        raise InputError(f"{path} has {count(len(x), 'sample')} but labels of shape {y.shape}: give one label a sample")
     names = _names(path, arrays, "feature_names", int(np.prod(x.shape[1:])))
     labels = tuple(_names(path, arrays, "label_names", None) or ())
     if x.dtype.kind == "U" and x.ndim == 2:

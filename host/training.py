@@ -154,8 +154,7 @@ class Trainer:
         checkpoint.check_config(self.board.config_digest)
         if checkpoint.program_digest != program_digest(self.program):
             raise InputError("The checkpoint's program is not what this version compiles: go on with the version that made it")
-        if (checkpoint.data_digest, checkpoint.features) != (self.data.digest, self.data.features):
-            raise InputError(f"{self.settings.dataset} is not the data of the checkpoint: give the same data to --resume")
+        checkpoint.check_data(self.settings.dataset, self.data.digest, self.data.features)
         position, samples = checkpoint.position, len(self.data.train)
         if position.place > samples or position.totals["STEPS"] != position.epoch * samples + position.place:
             raise InputError(

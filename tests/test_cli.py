@@ -90,14 +90,14 @@ def test_infer_numbers_the_labels_of_other_data_as_in_training(backpulse, traine
     rows = [[*x, iris.target_names[k]] for x, k in zip(iris.data, iris.target, strict=True) if k > 0]
     with (tmp_path / "two.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["a", "b", "c", "d", "kind"], *rows])
-    code, out, _ = backpulse("infer", "--checkpoint", trained, "--dataset", "two.csv", "--json", "-")
+    code, out, _ = backpulse("infer", "--checkpoint", trained, "--dataset", "two.csv", "--target", "kind", "--json", "-")
     two = json.loads(out)
     assert code == 0
     assert two["part"] == "all"
     _, out, _ = backpulse("infer", "--checkpoint", trained, "--part", "all", "--json", "-")
     assert two["predictions"] == json.loads(out)["predictions"][50:]
     (tmp_path / "other.csv").write_text("a,b,c,d,kind\n1,2,3,4,rosa\n")
-    code, _, err = backpulse("infer", "--checkpoint", trained, "--dataset", "other.csv")
+    code, _, err = backpulse("infer", "--checkpoint", trained, "--dataset", "other.csv", "--target", "kind")
     assert code == 2
     assert "row 1 has label rosa, which the checkpoint's network does not know" in err
 

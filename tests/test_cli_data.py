@@ -38,6 +38,7 @@ def test_what_is_said_reaches_terminal_and_json(trained):
     assert result["settings"]["layers"] == "5-32-3"
     assert result["test_accuracy"][-1] > 0.85
     assert any("text becomes one input a word: deep (3 words)" in warning for warning in result["warnings"])
+    assert any("the network is 5-32-3, inputs, 32 hidden units and classes" in warning for warning in result["warnings"])
     assert any("filled by median of the training part" in warning for warning in result["warnings"])
     for warning in result["warnings"]:
         assert err.count(f"Note: {warning}") == 1
@@ -97,6 +98,11 @@ def test_resume_reads_the_same_data(trained, tmp_path):
     assert (code, "is not the data of the checkpoint any more" in err) == (2, True)
     code, _, err = command("train", "--resume", "c.npz", "--epochs", 22, "--missing", "mean")
     assert (code, "--missing mean is not the checkpoint's median" in err) == (2, True)
+    code, _, err = command("train", "--resume", "c.npz", "--epochs", 22, "--drop", "acid")
+    assert (code, "--drop acid is new, and the checkpoint has none: leave it out" in err) == (2, True)
+    (tmp_path / "other.csv").write_text(rows(90).replace("mossy", "mossy,wet").replace("yes", "yes,1").replace("no\n", "no,2\n"))
+    code, _, err = command("train", "--resume", "c.npz", "--epochs", 22, "--dataset", "other.csv")
+    assert (code, "other.csv is not the data of the checkpoint: give the same data" in err) == (2, True)
 
 
 def test_the_command_starts_without_readers_of_tables():

@@ -5,8 +5,10 @@ import gzip
 import numpy as np
 import pytest
 
+from host.columns import join_names, parse_names
 from host.datasets import Dataset, load
 from host.errors import InputError
+from host.settings import Settings
 
 from .test_datasets import write_idx
 
@@ -71,6 +73,42 @@ def test_columns_are_chosen_by_name_and_number(tmp_path):
     ]:
         with pytest.raises(InputError, match=sentence):
             load(path, target="1", **choice)
+
+
+def test_a_number_among_names_that_are_numbers_is_said(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("0,1,2,3,y\n1,2,3,4,u\n5,6,7,8,v\n2,4,6,8,u\n1,3,5,7,v\n")
+    data = load(path, drop="4")
+    assert [column.name for column in data.features.columns] == ["0", "1", "2"]
+    assert f"--drop 4 is column 4 of {path}, which is named 3" in data.warnings
+    assert f"--drop 3 is the column named 3, column 4 of {path}" in load(path, drop="3").warnings
+
+
+@pytest.mark.parametrize("names", [",", "", '""', "a,,b", "a,", " "])
+def test_empty_names_are_refused(tmp_path, names):
+    path = tmp_path / "plain.csv"
+    path.write_text(PLAIN)
+    for option in ("features", "drop"):
+        for ask in (lambda o: load(path, **o), lambda o: Settings(**o)):
+            with pytest.raises(InputError, match=f"(--{option} .* names an empty column|The setting {option} must be text)"):
+                ask({option: names})
+        with pytest.raises(InputError, match=f"--{option} .* names an empty column"):
+            Settings(**{option: ["a", ""]})
+
+
+def test_names_of_any_letters_are_parted_again():
+    names = ["a", "b, long", 'say "c"', '"d"', "e'f"]
+    assert parse_names(join_names(names), "--drop") == names
+
+
+def test_commas_that_may_be_of_thousands_are_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    lines = ["1,234;0,5;u", "12,345;1,5;v", "7;2;u", "3,100;1,5;v"]
+    path.write_text("p;q;kind\n" + "\n".join(lines))
+    assert load(path).x[:, 0].tolist() == [1.234, 12.345, 7, 3.1]
+    path.write_text("p;kind\n" + "\n".join(line.split(";")[0] + ";" + line.split(";")[2] for line in lines))
+    with pytest.raises(InputError, match=r"column p has numbers such as 1,234, which may be 1\.234 or 1234: write them without commas"):
+        load(path)
 
 
 def test_missing_cells_are_filled_from_the_training_part_only(tmp_path):
@@ -171,7 +209,7 @@ def test_arrays_with_names(tmp_path):
         with pytest.raises(InputError, match="feature_names must be 2 different names"):
             load(path)
     np.savez(path, X=x, y=y, label_names=["only"])
-    with pytest.raises(InputError, match="has names for 1 classes, so y must hold numbers from 0 to 0"):
+    with pytest.raises(InputError, match="has 1 class name, so y must hold numbers from 0 to 0"):
         load(path)
 
 

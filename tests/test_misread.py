@@ -79,7 +79,7 @@ SAID = {
         "column a has 1 value far from the others (from -9999 to",
     ),
     "decimal commas": (
-        table([f"{v:.3f}".replace(".", ",") for v in A], B, WORDS, header="a;b;tree", separator=";"),
+        table([f"{v:.4f}".replace(".", ",") for v in A], B, WORDS, header="a;b;tree", separator=";"),
         {},
         ["a", "b"],
         "column a is read with decimal commas",
