@@ -79,9 +79,14 @@ def steep() -> Iterator[Settings]:
 
 
 def beside() -> Iterator[Settings]:
-    """Yield the points that the rule of host/departure.py is tried on: other widths and rates."""
+    """Yield points of other widths and rates, which the rule is fitted on too."""
     yield from points((48, 96, 192), {"sigmoid": (0.35, 0.7), "tanh": (0.03, 0.07), "relu": (0.03, 0.07)})
     yield from points((48, 96), {"tanh": (0.15, 0.3), "relu": (0.15, 0.3)})
+
+
+def fresh() -> Iterator[Settings]:
+    """Yield points that were run when the rule's form was settled, and that it is tried on: widths and rates that occur nowhere else."""
+    yield from points((40, 80, 160), {"sigmoid": (0.3, 0.6), "tanh": (0.08, 0.25), "relu": (0.04, 0.12)})
 
 
 def elsewhere() -> Iterator[Settings]:
@@ -96,7 +101,7 @@ def elsewhere() -> Iterator[Settings]:
 
 
 def parts() -> dict[str, list[Settings]]:
-    """Return the runs of the grid, of the steep points, of those beside and elsewhere, by the part's name."""
+    """Return the runs of the grid and of the points around it, by the part's name."""
 
     def runs(some: Iterable[Settings], seeds: tuple[int, ...], names: tuple[str, ...]) -> list[Settings]:
         return [replace(p, seed=seed, schedule=name) for p in some for seed in seeds for name in names]
@@ -106,6 +111,7 @@ def parts() -> dict[str, list[Settings]]:
         "grid": runs(points(WIDTHS, RATES), SEEDS, SCHEDULES),
         "steep": runs(steep(), SEEDS[:3], pair),
         "beside": runs(beside(), (6, 7, 8), pair),
+        "fresh": runs(fresh(), (9, 10, 11), pair),
         "elsewhere": runs(elsewhere(), (6, 7, 8), pair),
     }
 

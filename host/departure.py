@@ -32,7 +32,7 @@ EARLY_SAMPLES = 256
 """Samples at the start of a run whose loss is the measured one; a smaller training part is taken whole."""
 OUTPUT_SLOPES = {"sigmoid": 0.25, "tanh": 1.0, "linear": 1.0}
 """Steepest slope of the outputs' function."""
-RULES = {"sigmoid": Rule(0.25, 1.0, 4.7), "tanh": Rule(0.5, 0.5, 0.46), "relu": Rule(0.5, 0.5, 0.21)}
+RULES = {"sigmoid": Rule(0.25, 1.0, 5.5), "tanh": Rule(0.5, 0.5, 0.47), "relu": Rule(0.5, 0.5, 0.22)}
 """By the function of the hidden layers."""
 
 

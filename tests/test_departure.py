@@ -71,10 +71,10 @@ def test_the_limits_are_those_of_the_fit(activation):
 
 
 def test_it_is_said_where_the_schedule_departs_and_not_where_it_stays_near():
-    """On the points of other widths and rates, which took no part in the fit."""
+    """On the fresh points, which took no part in the fit."""
     departing, staying = [], []
     for p in POINTS:
-        if p["part"] == "beside" and p[SOFTWARE]["mean"] > LEARNS:
+        if p["part"] == "fresh" and p[SOFTWARE]["mean"] > LEARNS:
             settings = Settings(layers=p["layers"], activation=p["activation"], lr=p["lr"], schedule=DRIFTING)
             one = remark(settings, p[DRIFTING]["early_loss"]) is not None
             if below(p, DRIFTING) > DEPARTS:
@@ -84,7 +84,7 @@ def test_it_is_said_where_the_schedule_departs_and_not_where_it_stays_near():
     assert len(departing) >= 15
     assert len(departing) + len(staying) >= 40
     assert all(departing)
-    assert sum(staying) <= 2
+    assert sum(staying) <= 1  # 64-160x4-10, relu, lr 0.04
 
 
 @pytest.mark.parametrize("taker", [train, program, backpulse_fit, Settings, compile_network])
