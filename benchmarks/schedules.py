@@ -84,9 +84,20 @@ def beside() -> Iterator[Settings]:
     yield from points((48, 96), {"tanh": (0.15, 0.3), "relu": (0.15, 0.3)})
 
 
-def fresh() -> Iterator[Settings]:
-    """Yield points that were run when the rule's form was settled, and that it is tried on: widths and rates that occur nowhere else."""
+def further() -> Iterator[Settings]:
+    """Yield points of still other widths and rates: earlier forms of the rule were tried on them, the present one is fitted to them."""
     yield from points((40, 80, 160), {"sigmoid": (0.3, 0.6), "tanh": (0.08, 0.25), "relu": (0.04, 0.12)})
+
+
+def tried() -> Iterator[Settings]:
+    """Yield more of them."""
+    yield from points((56, 112), {"tanh": (0.06, 0.12, 0.5)})
+
+
+def fresh() -> Iterator[Settings]:
+    """Yield points that were run when the rule was settled, and that it is tried on: widths and rates that occur nowhere else."""
+    yield from points((56, 112), {"sigmoid": (0.2, 0.4, 0.8), "relu": (0.06, 0.16, 0.25)})
+    yield from points((72, 144), {"tanh": (0.09, 0.18, 0.35)})
 
 
 def elsewhere() -> Iterator[Settings]:
@@ -111,7 +122,8 @@ def parts() -> dict[str, list[Settings]]:
         "grid": runs(points(WIDTHS, RATES), SEEDS, SCHEDULES),
         "steep": runs(steep(), SEEDS[:3], pair),
         "beside": runs(beside(), (6, 7, 8), pair),
-        "fresh": runs(fresh(), (9, 10, 11), pair),
+        "further": [*runs(further(), (9, 10, 11), pair), *runs(tried(), (12, 13, 14), pair)],
+        "fresh": runs(fresh(), (12, 13, 14), pair),
         "elsewhere": runs(elsewhere(), (6, 7, 8), pair),
     }
 

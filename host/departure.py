@@ -4,7 +4,7 @@ It pulses a layer and then reads the error back through it. What arrives is e + 
 input a. `drift` is its size relative to that part of the error which tells samples apart, but for a constant, which the limits carry:
 |d|^2 is 2 loss s^2, with the slope s of the outputs; each hidden layer passes on of the error what its slope f lets through. Sigmoid
 units all drive at about 1/2, so that the drifts of a layer's units add up; those of tanh and relu change from sample to sample, and
-their sum grows as a root.
+their sum grows as a root. What of tanh and relu is passed on, and which root, was fitted.
 """
 
 from math import prod
@@ -19,7 +19,7 @@ class Rule(NamedTuple):
     """How the drift goes with a function of the hidden layers, and from where on it counts."""
 
     slope: float
-    """What a hidden layer passes on: sigmoid's steepest slope; for tanh and relu, where units saturate or are off, one half."""
+    """What a hidden layer passes on: sigmoid's steepest slope; less than 1 for tanh and relu, where units saturate or are off."""
     power: float
     """Of the width."""
     limit: float
@@ -32,7 +32,7 @@ EARLY_SAMPLES = 256
 """Samples at the start of a run whose loss is the measured one; a smaller training part is taken whole."""
 OUTPUT_SLOPES = {"sigmoid": 0.25, "tanh": 1.0, "linear": 1.0}
 """Steepest slope of the outputs' function."""
-RULES = {"sigmoid": Rule(0.25, 1.0, 5.5), "tanh": Rule(0.5, 0.5, 0.47), "relu": Rule(0.5, 0.5, 0.22)}
+RULES = {"sigmoid": Rule(0.25, 1.0, 5.2), "tanh": Rule(0.65, 0.5, 0.31), "relu": Rule(0.6, 0.25, 0.058)}
 """By the function of the hidden layers."""
 
 

@@ -61,7 +61,7 @@ def test_drift_grows_with_rate_loss_width_and_depth():
     assert drift(network, 1.0, 0.2) == drift(network, 0.5, 0.4)
     assert drift(Network.parse("9-64-16-3"), 0.5, 0.4) == pytest.approx(drift(network, 0.5, 0.4))
     assert drift(Network.parse("9-32-32-3", loss="cross-entropy"), 0.5, 0.4) == pytest.approx(16 * drift(network, 0.5, 0.4))
-    assert drift(Network.parse("9-32-32-3", activation="tanh"), 0.5, 0.4) == pytest.approx(0.5 * 0.8 / 16 * 32**0.5 * 2)
+    assert drift(Network.parse("9-32-32-3", activation="tanh"), 0.5, 0.4) == pytest.approx(0.5 * 0.8 / 16 * 32**0.5 / 0.65)
     assert drift(Network.parse("9-3"), 0.5, 0.4) == 0
 
 
@@ -79,12 +79,12 @@ def test_it_is_said_where_the_schedule_departs_and_not_where_it_stays_near():
             one = remark(settings, p[DRIFTING]["early_loss"]) is not None
             if below(p, DRIFTING) > DEPARTS:
                 departing.append(one)
-            elif below(p, DRIFTING) < STAYS:
+            elif abs(below(p, DRIFTING)) < STAYS:
                 staying.append(one)
     assert len(departing) >= 15
     assert len(departing) + len(staying) >= 40
     assert all(departing)
-    assert sum(staying) <= 1  # 64-160x4-10, relu, lr 0.04
+    assert not any(staying)
 
 
 @pytest.mark.parametrize("taker", [train, program, backpulse_fit, Settings, compile_network])
