@@ -111,8 +111,8 @@ def picture(points: list[Point], path: Path) -> None:
     with rc_context(STYLE):
         figure = Figure(figsize=(13, 7.6), layout="constrained")
         figure.suptitle("Points below software, mean of epochs 8 to 10", fontsize=14, fontweight="bold", x=0.01, ha="left")
-        figure.get_layout_engine().set(wspace=0.04)  # type: ignore[union-attr]
-        sides = list(figure.subfigures(1, 2))  # type: ignore[arg-type]
+        figure.get_layout_engine().set(wspace=0.04)  # type: ignore[union-attr]  # there is one: the layout is constrained
+        sides = list(figure.subfigures(1, 2))  # type: ignore[arg-type]  # an array, as there are two
         for side, schedule in zip(sides, (DEFAULT_SCHEDULE, DRIFTING), strict=True):
             side.suptitle(schedule, fontsize=12, color=ACCENT, fontweight="bold")
             panels = side.subplots(len(functions), 3, sharex=True, sharey=True)

@@ -21,7 +21,6 @@ from firmware_py.device import PRESETS
 from firmware_py.endpoint import Endpoint
 from firmware_py.machine import GoldenMachine
 from firmware_py.network import Network
-from host.cli import main
 from host.urls import board_config
 
 from .test_same_bits import CONFIGS
@@ -32,17 +31,13 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
 
 
 @pytest.fixture
-def backpulse(monkeypatch, capsys, tmp_path):
+def backpulse(backpulse):
     """Return a function that runs a command in a folder of its own and returns (exit code, the one line of its error)."""
-    monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["backpulse", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        errors = capsys.readouterr().err
+        code, _, errors = backpulse(*arguments)
         assert "Traceback" not in errors
-        return ended.value.code or 0, (errors.strip().splitlines() or [""])[-1]
+        return code, (errors.strip().splitlines() or [""])[-1]
 
     return run
 
