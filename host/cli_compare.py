@@ -13,7 +13,7 @@ from firmware_py.compiler import SCHEDULES
 from . import options as o
 from .datasets import Dataset
 from .errors import InputError
-from .output import check_json, write_json
+from .output import check_distinct, check_json, write_json
 from .settings import SOFTWARE, Settings, prepare
 from .training import Trainer, stop_on_interrupt, train_software
 from .urls import board_config, open_board
@@ -45,6 +45,7 @@ def compare(
 ) -> None:
     """Train with several schedules and learning rates on the golden model, and show mean and spread over seeds."""
     check_json(json)
+    check_distinct({"--dataset": dataset}, {"--json": json, "--plot": plot})
     if plot:
         from .plots import check_path
 
@@ -59,9 +60,9 @@ def compare(
     ]
     results, warnings = _run_all(runs, loaded, epochs, tile)
     rows = _rows(runs, results)
-    write_json(json, {"epochs": epochs, "seeds": seeds, "warnings": warnings, "summary": rows, "runs": results})
     if json != "-":
         _show(rows, epochs, seeds)
+    write_json(json, {"epochs": epochs, "seeds": seeds, "warnings": warnings, "summary": rows, "runs": results})
     if plot:
         from .plots import plot_comparison
 

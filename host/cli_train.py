@@ -14,7 +14,7 @@ from .board import Board
 from .checkpoint import Checkpoint
 from .datasets import Dataset
 from .errors import HostError, InputError, StorageError
-from .output import RunLog, check_json, write_json
+from .output import RunLog, check_distinct, check_json, write_json
 from .settings import SOFTWARE, Settings, prepare
 from .storage import check_replaceable
 from .training import Trainer, stop_on_interrupt, train_software
@@ -80,6 +80,10 @@ def train(
         from .plots import check_path  # matplotlib takes its time
 
         check_path(plot)
+    check_distinct(
+        {"--dataset": dataset, "--resume": resume if save_to != resume else None},
+        {"--checkpoint": save_to, "--json": json, "--plot": plot, "--pulse-log": pulse_log},
+    )
     saved = Checkpoint.load(resume) if resume else None
     if save_to:
         check_replaceable(save_to)
@@ -100,7 +104,7 @@ def train(
     show_warnings(data.warnings)
     if is_virtual(board):
         settings.compile(config)
-    unsaved: StorageError | None = None
+    unsaved: list[StorageError] = []
     with ExitStack() as stack:
         log = RunLog(pulse_log) if pulse_log else None
         if log:
@@ -115,7 +119,7 @@ def train(
             if not trainer.run(save_to) and not save_to:
                 trainer.checkpoint().save(DEFAULT_CHECKPOINT)
         except StorageError as error:
-            unsaved = error
+            unsaved.append(error)
         complete = trainer.complete
         view.__exit__(None, None, None)
         result: dict[str, Any] = {"board": board, "complete": complete, **trainer.result()}
@@ -124,14 +128,21 @@ def train(
         software = train_software(settings, trainer.data, trainer.position.epoch, opened.config.drive_max) if reference else None
         if software:
             result["reference"] = {key: software[key] for key in ("test_accuracy", "train_loss", "steps_per_second")}
-        if plot:
-            from .plots import plot_training
+        # Each result for itself, the picture last: what cannot be written takes no other with it.
+        _summary(result)
+        try:
+            write_json(json, result)
+        except StorageError as error:
+            unsaved.append(error)
+        try:
+            if plot:
+                from .plots import plot_training
 
-            plot_training(plot, result, program=trainer.program, before=trainer.initial, after=opened.read_cells(), reference=software)
-    write_json(json, result)
-    _summary(result)
+                plot_training(plot, result, program=trainer.program, before=trainer.initial, after=opened.read_cells(), reference=software)
+        except StorageError as error:
+            unsaved.append(error)
     if unsaved:
-        raise unsaved
+        raise unsaved[0]
     if not complete:
         place = f"epoch {trainer.position.epoch + 1}, sample {trainer.position.place}"
         raise HostError(f"Stopped at {place}: go on with --resume {save_to or DEFAULT_CHECKPOINT}")

@@ -1,6 +1,7 @@
 """Writing results: JSON and the pulse log."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,29 @@ def check_folder(path: Path) -> None:
         raise InputError(f"{path} is a folder: give the name of a file")
     if not path.absolute().parent.is_dir():
         raise InputError(f"There is no folder {path.parent} for {path.name}: make it first")
+
+
+def check_distinct(read: dict[str, Path | str | None], written: dict[str, Path | str | None]) -> None:
+    """Refuse, before a run, to write over a file that is read, and two results to one file.
+
+    Parameters
+    ----------
+    read, written : dict
+        Files by the option that names them; None, and - for standard output, are no files.
+
+    Raises
+    ------
+    InputError
+        If two options name one file.
+    """
+    seen = {os.path.realpath(path): option for option, path in read.items() if path is not None and os.path.isfile(path)}
+    for option, path in written.items():
+        if path is None or str(path) == "-" or (os.path.exists(path) and not os.path.isfile(path)):
+            continue
+        real = os.path.realpath(path)
+        if real in seen:
+            raise InputError(f"{option} {path} would write over the file of {seen[real]}: give it a name of its own")
+        seen[real] = option
 
 
 def write_json(target: str | None, result: dict[str, Any]) -> None:

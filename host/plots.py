@@ -14,7 +14,8 @@ from matplotlib.ticker import MaxNLocator
 
 from firmware_py.compiler import Program
 
-from .errors import InputError
+from .errors import InputError, StorageError
+from .output import check_folder
 
 INK, SOFT, GRID = "#22313f", "#7b8a97", "#e3e8ec"
 ACCENT, REFERENCE, BEFORE = "#0b7a75", "#d1603d", "#b9c4cc"
@@ -54,8 +55,14 @@ def check_path(path: Path) -> None:
     """
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise InputError(f"--plot must name a .png, .svg or .pdf file, not {path}")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"There is no folder {path.parent} for {path.name}: make it first")
+    check_folder(path)
+
+
+def _save(figure: Figure, path: Path, dpi: int) -> None:
+    try:
+        figure.savefig(path, dpi=dpi)
+    except OSError as error:
+        raise StorageError.of(f"The picture {path}", error) from error
 
 
 def plot_training(
@@ -99,7 +106,7 @@ def plot_training(
             image = _array(axes, title, cells / unit, program, vivid)
         bottom.colorbar(image, ax=[before_axes, after_axes], fraction=0.03, pad=0.01, aspect=30, label="device units", extend="both")
         _histogram(last, before / unit, after / unit, program, bound)
-        figure.savefig(path, dpi=120)
+        _save(figure, path, dpi=120)
 
 
 def _curve(axes: Axes, title: str, result: dict[str, Any], reference: dict[str, Any] | None, key: str, factor: float) -> None:
@@ -195,4 +202,4 @@ def plot_comparison(path: Path, title: str, curves: Sequence[tuple[str, np.ndarr
             axes.plot(epochs, mean, styles[number // len(CYCLE) % len(styles)], color=color, label=f"{name}:  {mean[-1]:.1f} %")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="lower right")
-        figure.savefig(path, dpi=120)
+        _save(figure, path, dpi=120)

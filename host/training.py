@@ -214,7 +214,7 @@ class Trainer:
             if checkpoint_file:
                 unsaved = self._save(checkpoint_file, again=unsaved is not None, last=self.complete or not complete)
         if unsaved:
-            raise StorageError(f"{unsaved}. It is as it was last saved, if at all: make room, and go on from it with --resume") from unsaved
+            raise StorageError(f"{unsaved}. The file is as it was last saved, if it was; from there --resume goes on") from unsaved
         return complete
 
     @property

@@ -173,7 +173,9 @@ def test_the_command_ends_with_a_code_of_its_own_and_its_results(train, monkeypa
     assert err.count("The run goes on, and tries again after each epoch") == 1
     assert "epoch 3/3" in err
     assert "Test accuracy" in err
-    assert err.splitlines()[-1].startswith("Error: The checkpoint run.npz cannot be written: no space left on device. It is as it was last")
+    assert err.splitlines()[-1].startswith(
+        "Error: The checkpoint run.npz cannot be written: no space left on device. The file is as it was last"
+    )
     assert json.loads((tmp_path / "run.json").read_text())["complete"]
     assert Checkpoint.load(tmp_path / "run.npz").position.epoch == 1
     assert sorted(os.listdir(tmp_path)) == ["run.json", "run.npz"]
@@ -224,8 +226,38 @@ def test_a_file_system_that_cannot_sync_a_folder_will_do(trainer, tmp_path, monk
 def test_names_that_no_checkpoint_has_room_for_are_told_before_the_run(trainer, tmp_path):
     run = trainer(1)
     names = tuple(f"{k:0100}" for k in range(40_000))
-    run.data = replace(run.data, features=replace(run.data.features, dropped=names))
+    run.data = replace(run.data, features=replace(run.data.features, source=names))
     with pytest.raises(InputError, match=r"names .* take 4,160,\d{3} bytes, and a checkpoint has room for 3,080,192"):
         run.run(tmp_path / "run.npz")
     assert run.position.totals["STEPS"] == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_a_result_that_cannot_be_written_takes_no_other_along(train, tmp_path):
+    """Here /proc stands for a disk that takes no file."""
+    files = {"--checkpoint": "c.npz", "--json": "r.json", "--plot": "p.png", "--pulse-log": "l.csv"}
+    for failing, name in files.items():
+        folder = tmp_path / failing.strip("-")
+        folder.mkdir()
+        paths = {option: f"/proc/{file}" if option == failing else folder / file for option, file in files.items()}
+        code, errors = train("--dataset", "iris", "--layers", "4-3", "--epochs", 1, *(word for pair in paths.items() for word in pair))
+        assert code == 3, errors
+        assert f"/proc/{name} cannot be written" in errors
+        assert "Test accuracy" in errors
+        assert {p.name for p in folder.iterdir()} == {file for option, file in files.items() if option != failing}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--dataset", "mine.csv", "--checkpoint", "mine.csv"], "--checkpoint mine.csv would write over the file of --dataset"),
+        (["--checkpoint", "same.npz", "--json", "./same.npz"], "--json ./same.npz would write over the file of --checkpoint"),
+        (["--plot", "a.png", "--json", "a.png"], "--plot a.png would write over the file of --json"),
+    ],
+)
+def test_no_result_is_written_over_what_is_read_or_another_one(train, tmp_path, options, sentence):
+    (tmp_path / "mine.csv").write_text("a,kind\n1,x\n2,y\n" * 9)
+    before = (tmp_path / "mine.csv").read_bytes()
+    code, errors = train(*options)
+    assert (code, sentence in errors) == (2, True), errors
+    assert (tmp_path / "mine.csv").read_bytes() == before
