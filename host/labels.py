@@ -119,7 +119,7 @@ def text(name: str, array: np.ndarray) -> np.ndarray:
         raise InputError(f"{name} holds the bytes {error.object!r}, which are no UTF-8 text: save text as numpy's str") from None
 
 
-def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = ()) -> tuple[tuple[str, ...], np.ndarray]:
+def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = (), *, inside: bool) -> tuple[tuple[str, ...], np.ndarray]:
     """Number the classes: as `names` does, else numbers in their order and words in alphabetical order, called as the data has them.
 
     Parameters
@@ -131,6 +131,8 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
         Number of each row in the file, from 0.
     names : tuple of str
         All classes, if the data has such a list.
+    inside : bool
+        Whether the labels are a column of a table, so that another one may be named.
 
     Returns
     -------
@@ -144,6 +146,7 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
         If a number is no class number, if one is written in two ways, or if the labels are not classes.
     """
     present = column.present
+    another = "name another column with --target, or " if inside else ""
     if names:
         labels = list(names)
     elif all(map(is_number, present)):
@@ -151,8 +154,8 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
             if not float(word).is_integer() or float(word) < 0:
                 row = rows[np.flatnonzero(column.codes == column.words.index(word))[0]]
                 raise InputError(
-                    f"{name}: row {row + 1} has label {word}; labels are whole numbers from 0, or words: number the classes, or "
-                    "name another column with --target (measured numbers cannot be learned as classes)"
+                    f"{name}: row {row + 1} has label {word}; labels are whole numbers from 0, or words: {another}number the classes "
+                    "(measured numbers cannot be learned as classes)"
                 )
         labels = sorted(present, key=float)
         for one, other in itertools.pairwise(labels):
@@ -166,15 +169,27 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
     if _too_many(len(labels), samples):
         raise InputError(
             f"{name} has {len(labels)} different labels in {samples} rows, so they are measured numbers, names or identifiers, no "
-            "classes: name another column with --target, or sort them into few classes"
+            f"classes: {another}sort them into few classes"
         )
     numbers = {word: k for k, word in enumerate(labels)}
     y = np.array([numbers.get(word, UNLABELLED) for word in column.words], np.int64)[column.codes]
     return tuple(labels), y
 
 
-def known(name: str, column: Words, labels: tuple[str, ...], rows: np.ndarray) -> np.ndarray:
+def known(name: str, column: Words, labels: tuple[str, ...], rows: np.ndarray, where: str | None = None) -> np.ndarray:
     """Number labels as in training: int64 (rows,), `UNLABELLED` where there is none.
+
+    Parameters
+    ----------
+    name : str
+        Of the data, for messages.
+    column : Words
+    labels : tuple of str
+        The classes of the training.
+    rows : ndarray
+        Number of each row in the file, from 0.
+    where : str, optional
+        Which column of a table is taken as the label, and why.
 
     Raises
     ------
@@ -190,9 +205,9 @@ def known(name: str, column: Words, labels: tuple[str, ...], rows: np.ndarray) -
         found = numbers.get(word, by_value.get(float(word)) if is_number(word) else None)
         if found is None:
             row = rows[np.flatnonzero(column.codes == k)[0]]
+            way = f"{where}: leave that column out, or name another with --target" if where else "leave the labels out"
             raise InputError(
-                f"{name}: row {row + 1} has label {word}, which the checkpoint's network does not know (but {some(list(labels), 12)}): "
-                "leave the labels out, or name their column with --target"
+                f"{name}: row {row + 1} has label {word}, which the checkpoint's network does not know (but {some(list(labels), 12)}); {way}"
             )
         classes[k] = found
     return classes[column.codes].astype(np.int64)

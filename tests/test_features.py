@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from host.columns import Column
+from host.datasets import load
 from host.errors import InputError
 from host.features import Features
 from host.settings import Settings
@@ -147,3 +148,62 @@ def test_settings_must_be_values_by_name():
     for values in (None, [], "x", {1: 2}):
         with pytest.raises(InputError, match="Settings must be values by name"):
             Settings.from_dict(values)  # type: ignore[arg-type]
+
+
+FLOWERS = "a,b,kind\n" + "".join(f"{k / 4},{k % 7 / 2},{('elm', 'oak')[k % 2]}\n" for k in range(20))
+
+
+def learned_from(tmp_path, text):
+    """Return the features of a table."""
+    (tmp_path / "train.csv").write_text(text)
+    return load(tmp_path / "train.csv").features
+
+
+@pytest.mark.parametrize("cells", [np.ones((3, 4)), np.full((3, 4), "1"), None])
+def test_a_label_is_no_column_of_arrays(tmp_path, cells):
+    learned = learned_from(tmp_path, "".join(f"{k / 4},{k % 7 / 2},{k % 5 / 3},{('elm', 'oak')[k % 2]}\n" for k in range(20)))
+    path = tmp_path / "later.npz" if cells is not None else "iris"
+    if cells is not None:
+        np.savez(path, X=cells)
+    with pytest.raises(InputError, match=r"has 4 columns, but the network was trained on 3 features and a label, .*same features$"):
+        load(path, learned=learned)
+    with pytest.raises(InputError, match="--target names a column of a table of text"):
+        load(path, learned=learned, target="4")
+
+
+def test_a_name_of_the_label_among_arrays_is_ignored_and_said(tmp_path):
+    np.savez(tmp_path / "later.npz", X=np.ones((2, 3)), feature_names=["kind", "b", "a"])
+    data = load(tmp_path / "later.npz", learned=learned_from(tmp_path, FLOWERS))
+    assert data.y.tolist() == [-1, -1]
+    assert "ignored kind, which the network was not trained on" in data.warnings[0]
+
+
+def test_target_is_offered_for_columns_only(tmp_path):
+    y = np.arange(40) % 2
+    for labels, sentence in [(y + 0.5, "number the classes"), (y * 0, "nothing to learn"), (np.arange(40), "sort them into few classes")]:
+        for offered in (True, False):
+            if offered:
+                path = tmp_path / "t.csv"
+                path.write_text("a,kind\n" + "".join(f"{k / 7},{label}\n" for k, label in enumerate(labels)))
+            else:
+                path = tmp_path / "t.npz"
+                np.savez(path, X=np.arange(40.0)[:, None], y=labels)
+            with pytest.raises(InputError, match=sentence) as error:
+                load(path, target="2" if offered else None).check(1, 2)
+            assert ("--target" in str(error.value)) == offered
+
+
+def test_a_wrong_label_names_the_column_taken_as_the_label(tmp_path):
+    learned = learned_from(tmp_path, FLOWERS)
+    path = tmp_path / "later.csv"
+    for text, target, where in [
+        ("1,2,3\n", None, "column 3 is taken as the label by its place: leave that column out, or name another with --target"),
+        ("a,b,kind\n1,2,3\n", None, "column kind is taken as the label by its name: leave"),
+        ("a,b,c\n1,2,3\n", "c", "column c is taken as the label: leave"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(InputError, match=f"row 1 has label 3, which .* elm, oak.; {where}"):
+            load(path, learned=learned, target=target)
+    np.savez(tmp_path / "later.npz", X=np.ones((2, 2)), y=[3, 3])
+    with pytest.raises(InputError, match="leave the labels out$"):
+        load(tmp_path / "later.npz", learned=learned)
