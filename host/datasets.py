@@ -217,6 +217,7 @@ def _training_data(found: Source, target: str | None, features: str | None, drop
     raw = known.raw(table, places)
     words = found.y if found.y is not None else table.cells[at or 0]
     assert isinstance(words, Words)
+    words = words if found.labels else label_column.without_dashes(words)
     keep = _complete(table, columns, raw, words, missing)
     raw, rows = raw[keep], table.rows[keep]
     labels, y = label_column.number(table.name, words.take(keep), rows, found.labels, inside=found.label_inside)

@@ -6,9 +6,10 @@ from collections import Counter
 
 import numpy as np
 
+from .columns import EXACT
 from .errors import InputError
 from .features import MOST_CLASSES
-from .tables import Table, Words, count, is_missing, is_number, some
+from .tables import DASH, Table, Words, count, is_missing, is_number, some
 
 UNLABELLED = -1
 """The class of a sample without label."""
@@ -45,8 +46,23 @@ def guess(table: Table, candidates: list[int]) -> int:
     return at
 
 
+def without_dashes(column: Words) -> Words:
+    """Return a column with dashes among numbers as what they are there: missing values."""
+    values = [word for word in column.present if word != DASH]
+    if not values or not all(map(is_number, values)):
+        return column
+    return Words(column.codes, ["" if word == DASH else word for word in column.words])
+
+
+def _exact(word: str) -> float:
+    """Return the value of a number, a whole one beyond what float64 keeps as it is."""
+    value = float(word)
+    return int(word) if EXACT <= abs(value) < np.inf and word.lstrip("+-").isdecimal() else value
+
+
 def _implausible(column: Words) -> str | None:
     """Say why a column cannot be a label, or None."""
+    column = without_dashes(column)
     present, rows = column.present, int(sum(n for w, n in zip(column.words, column.counts, strict=True) if not is_missing(w)))
     if len(present) < 2:
         return "it has one value only" if present else "it has no values"
@@ -157,9 +173,9 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
                     f"{name}: row {row + 1} has label {word}; labels are whole numbers from 0, or words: {another}number the classes "
                     "(measured numbers cannot be learned as classes)"
                 )
-        labels = sorted(present, key=float)
+        labels = sorted(present, key=_exact)
         for one, other in itertools.pairwise(labels):
-            if float(one) == float(other):
+            if _exact(one) == _exact(other):
                 raise InputError(f"{name}: the labels {one} and {other} are one number: write each class in one way")
     else:
         labels = sorted(present)
@@ -197,17 +213,18 @@ def known(name: str, column: Words, labels: tuple[str, ...], rows: np.ndarray, w
         If a label is none of the network's.
     """
     numbers = {label: k for k, label in enumerate(labels)}
-    by_value = {float(label): k for k, label in enumerate(labels) if is_number(label)}
+    by_value = {_exact(label): k for k, label in enumerate(labels) if is_number(label)}
     classes = np.full(len(column.words), UNLABELLED)
     for k, word in enumerate(column.words):
-        if is_missing(word) and word not in numbers:
+        if (is_missing(word) or (word == DASH and len(by_value) == len(labels))) and word not in numbers:
             continue
-        found = numbers.get(word, by_value.get(float(word)) if is_number(word) else None)
+        found = numbers.get(word, by_value.get(_exact(word)) if is_number(word) else None)
         if found is None:
             row = rows[np.flatnonzero(column.codes == k)[0]]
             way = f"{where}: leave that column out, or name another with --target" if where else "leave the labels out"
             raise InputError(
-                f"{name}: row {row + 1} has label {word}, which the checkpoint's network does not know (but {some(list(labels), 12)}); {way}"
+                f"{name}: row {row + 1} has label {word}, which the checkpoint's network does not know "
+                f"(but {some(list(labels), 12)}); {way}"
             )
         classes[k] = found
     return classes[column.codes].astype(np.int64)

@@ -8,7 +8,7 @@ from .columns import drop_option
 from .datasets import Dataset
 from .labels import alike
 from .scaling import LEAST_FOR_BOUNDS, Scaler, bounds
-from .tables import count, some
+from .tables import count, is_number, some
 
 SMALL_TEST = 10
 """Test samples below which one of them is worth more than the differences that one looks for."""
@@ -66,6 +66,12 @@ def _classes(data: Dataset) -> list[str]:
         most = int(counts.argmax())
         share = 100 * counts[most] / len(data.y)
         found.append(f"{share:.1f} % of the samples are of class {labels[most]}: a network that always says so looks good, too")
+    strays = [label for label in labels if not is_number(label)]
+    if 0 < len(strays) <= len(labels) - len(strays) > 1:
+        found.append(
+            f"labels that are words among numbers, each a class of its own: {some(strays)}; if one marks a missing label, empty its cells "
+            "and give --missing drop"
+        )
     twins = alike(labels)
     if twins:
         found.append(f"labels {some(twins)} differ in capitals and punctuation only, and are trained as different classes")
