@@ -231,8 +231,8 @@ def known(name: str, column: Words, labels: tuple[str, ...], rows: np.ndarray, w
 
 
 def alike(words: tuple[str, ...]) -> list[str]:
-    """Return words that differ in capitals, blanks and punctuation only: most likely one class written in several ways."""
+    """Return words that differ in capitals, blanks and punctuation only: most likely one in several spellings (A and A- are two grades)."""
     groups: dict[str, list[str]] = {}
     for word in words:
-        groups.setdefault(re.sub(r"[\s._-]+", "", word).lower(), []).append(word)
+        groups.setdefault(re.sub(r"[\s._]+|-(?=.)", "", word).lower(), []).append(word)
     return [" and ".join(group) for group in groups.values() if len(group) > 1 and not all(map(is_number, group))]

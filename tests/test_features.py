@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from host.columns import Column
-from host.datasets import load
+from host.datasets import Dataset, load
 from host.errors import InputError
 from host.features import Features
 from host.settings import Settings, prepare
@@ -299,3 +300,46 @@ def test_whole_numbers_stay_what_they_are(tmp_path):
     np.savez(path, X=np.arange(8.0)[:, None], y=large + np.arange(8) % 2)
     assert load(path).labels == data.labels
     assert load(path, learned=data.features).y.tolist() == [0, 1] * 4
+
+
+def said_of(x):
+    """Return what is said of a column of numbers about a mark."""
+    data = Dataset(name="mine", x=np.column_stack([x, np.arange(200.0)]), y=np.arange(200) % 2, labels=["a", "b"], image=False)
+    return [text for text in prepare(Settings().fitting(data), 127, dataset=data).warnings if "column 1 has" in text]
+
+
+WIDE = np.arange(200) * 71 % 199
+
+
+@pytest.mark.parametrize(
+    ("values", "mark", "why"),
+    [
+        (7 * WIDE, -999, "the only value below 0|beyond all"),
+        (4 * WIDE - 30, 999, "beyond all"),
+        (20 * WIDE - 2000, -9999, "far|beyond all"),
+        (40 * WIDE, 9999, "beyond all"),
+        (WIDE / 2 - 40, -99, "beyond all"),
+        (WIDE / 3, 99, "beyond all"),
+        (WIDE, -1, "the only value below 0"),
+        (WIDE / 199, -1, "the only value below 0|far"),
+    ],
+)
+def test_marks_of_missing_values_are_told_in_wide_ranges(values, mark, why):
+    said = said_of(np.where(np.arange(200) % 9, values, mark))
+    assert len(said) == 1
+    assert re.search(f"column 1 has {mark} in 23 rows, ({why})[a-z 0]*: if it marks a missing value", said[0])
+
+
+@pytest.mark.parametrize("values", [WIDE % 50 - 2, WIDE % 3 - 1, WIDE % 2 * 2 - 1, np.minimum(WIDE, 99), WIDE - 99, WIDE % 100])
+def test_values_that_are_no_marks_are_not_told(values):
+    assert said_of(np.concatenate([values[:100], values[:100]])) == []
+
+
+def test_words_of_a_column_that_differ_in_capitals_are_told(tmp_path):
+    path = tmp_path / "t.csv"
+    for words, said in [("Red red blue", "words Red and red differ"), ("A A- A+", None), ("red blue green", None)]:
+        path.write_text("a,shade,kind\n" + "".join(f"{k / 7},{words.split()[k % 3]},{'uv'[k % 2]}\n" for k in range(60)))
+        data = load(path)
+        warnings = "\n".join(prepare(Settings().fitting(data), 127, dataset=data).warnings)
+        assert ("differ in capitals" in warnings) == (said is not None)
+        assert f"column shade: {said or ''}" in warnings or said is None
