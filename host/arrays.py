@@ -40,7 +40,7 @@ def real_numbers(name: str, x: Any, columns: Sequence[str] = (), *, holes: bool 
         numbers = x.astype(np.float64)
     bad = ~np.isfinite(numbers) & ~(np.isnan(numbers) if holes else False)
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
-        bad |= np.abs(numbers) > EXACT
+        bad |= np.clip(numbers, -EXACT, EXACT).astype(x.dtype) != x
     if bad.any():
         row, column = np.argwhere(bad)[0]
         value = x[row, column]

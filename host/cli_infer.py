@@ -26,7 +26,13 @@ def infer(
     dataset: Annotated[
         str | None, typer.Option(help="Data to classify, with or without labels; the run's own if not given.", rich_help_panel=o.FILES)
     ] = None,
-    target: o.Target = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Label column of --dataset, by name or number from 1 (if not given: that of the training, if it is there).",
+            rich_help_panel=o.FILES,
+        ),
+    ] = None,
     part: Annotated[str, typer.Option(help="Samples: all, train, test; auto is test for the run's own data, else all.")] = "auto",
     outputs: Annotated[bool, typer.Option("--outputs", help="Put the outputs of the network for each sample into the JSON.")] = False,
     baud: o.Baud = BAUD,
@@ -36,10 +42,12 @@ def infer(
     check_json(json)
     if outputs and json is None:
         raise InputError("--outputs are for the JSON: give --json FILE, or --json - for standard output")
+    if target is not None and dataset is None:
+        raise InputError(f"--target {target} names a column of other data: give --dataset, or leave it out")
     saved = Checkpoint.load(checkpoint)
     if part not in ("auto", "all", "train", "test"):
         raise InputError(f"--part must be all, train, test or auto, not {part}")
-    data = load(dataset, target=target, learned=saved.features) if dataset else _own_data(saved)
+    data = load(dataset, target=target, learned=saved.features) if dataset is not None else _own_data(saved)
     chosen, indices = _part(data, part, own=data.digest == saved.data_digest)
     warnings = [*data.warnings, *beyond_training(data, saved.scaler)]
     show_warnings(warnings)

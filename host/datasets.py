@@ -109,8 +109,8 @@ class Dataset:
         classes = np.unique(self.y)
         if len(classes) < 2:
             raise InputError(
-                f"{self.name} has one class only, {self.features.labels[classes[0]]}: there is nothing to learn; is another "
-                "column the label (--target)?"
+                f"{self.name} has one class only, {self.features.labels[classes[0]]}: there is nothing to learn"
+                f"{'; is another column the label (--target)?' if self.features.label is not None else ''}"
             )
         beyond = np.flatnonzero(self.y >= outputs)
         if beyond.size:
@@ -184,7 +184,7 @@ def load(
     """
     check_missing(missing)
     found = read(str(source), learned)
-    if target is not None and (found.y is not None or isinstance(found.table.cells, np.ndarray)):
+    if target is not None and not found.label_inside:
         raise InputError(f"--target names a column of a table of text such as a .csv file, and {source} is not one")
     if learned is None:
         return _training_data(found, target, features, drop, missing)
@@ -217,9 +217,10 @@ def _training_data(found: Source, target: str | None, features: str | None, drop
     raw = known.raw(table, places)
     words = found.y if found.y is not None else table.cells[at or 0]
     assert isinstance(words, Words)
+    words = words if found.labels else label_column.without_dashes(words)
     keep = _complete(table, columns, raw, words, missing)
     raw, rows = raw[keep], table.rows[keep]
-    labels, y = label_column.number(table.name, words.take(keep), rows, found.labels)
+    labels, y = label_column.number(table.name, words.take(keep), rows, found.labels, inside=found.label_inside)
     known = replace(known, labels=labels)
     train_size = int(np.sum(keep < found.train_size))
     if missing in ("mean", "median"):
@@ -286,7 +287,8 @@ def _filled(table: Table, missing: str | None, told: list[str]) -> str:
 def _known_data(found: Source, target: str | None, learned: Features) -> Dataset:
     """Find the columns and labels of a training run in a table."""
     table = found.table
-    places, at = learned.places(table, None if target is None else find(table, target, "--target"))
+    named = None if target is None else find(table, target, "--target")
+    places, at = learned.places(table, named, label_inside=found.label_inside)
     raw = learned.raw(table, places)
     empty = np.isnan(raw)
     filled = [f"{column.name} ({n})" for column, n in zip(learned.columns, empty.sum(axis=0), strict=True) if n and column.fill is not None]
@@ -308,7 +310,11 @@ def _known_data(found: Source, target: str | None, learned: Features) -> Dataset
     words = found.y if found.y is not None or at is None else table.cells[at]
     y = np.full(len(keep), UNLABELLED)
     if isinstance(words, Words):
-        y = label_column.known(table.name, words.take(keep), learned.labels, rows)
+        where = None
+        if at is not None and found.label_inside:
+            how = "" if named is not None else " by its name" if learned.named and table.named else " by its place"
+            where = f"column {table.columns[at]} is taken as the label{how}"
+        y = label_column.known(table.name, words.take(keep), learned.labels, rows, where)
     return _dataset(found, learned, raw, y, rows, int(np.sum(keep < found.train_size)), partial=True)
 
 

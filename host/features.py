@@ -117,7 +117,7 @@ class Features:
         )
         return np.concatenate(list(parts), axis=1)
 
-    def places(self, table: Table, target: int | None) -> tuple[list[int], int | None]:
+    def places(self, table: Table, target: int | None, *, label_inside: bool) -> tuple[list[int], int | None]:
         """Find the columns of the training data in other data.
 
         Parameters
@@ -126,6 +126,8 @@ class Features:
             The other data; remarks on what is not certain go to it.
         target : int, optional
             Place of the label, if the user named it.
+        label_inside : bool
+            Whether the label may be a column of that data.
 
         Returns
         -------
@@ -137,7 +139,7 @@ class Features:
             If a column is missing, or without names their number does not fit.
         """
         if not (self.named and table.named):
-            return self._by_position(table, target)
+            return self._by_position(table, target, label_inside)
         missing = [column.name for column in self.columns if column.name not in table.columns]
         if missing:
             spelt = {name.lower() for name in missing} & {name.lower() for name in table.columns}
@@ -146,26 +148,27 @@ class Features:
                 f"{' (capitals count: write the names as in training)' if spelt else ''}"
             )
         places = [table.columns.index(column.name) for column in self.columns]
-        if target is None and self.label in table.columns:
+        if label_inside and target is None and self.label in table.columns:
             target = table.columns.index(self.label)
         ignored = [name for k, name in enumerate(table.columns) if k not in places and k != target]
         if ignored:
             table.remarks.append(f"{table.name}: ignored {some(ignored, 12)}, which the network was not trained on")
         return places, target
 
-    def _by_position(self, table: Table, target: int | None) -> tuple[list[int], int | None]:
+    def _by_position(self, table: Table, target: int | None, label_inside: bool) -> tuple[list[int], int | None]:
         """Match columns by their order: all of the training data's, all but the label, or the used ones only."""
         width, used = len(table.columns), [column.name for column in self.columns]
-        if target is None and width == len(self.source) and self.label is not None:
+        if label_inside and target is None and width == len(self.source) and self.label is not None:
             target = self.source.index(self.label)
         rest = [k for k in range(width) if k != target]
         orders = [[name for name in self.source if name != self.label], [name for name in self.source if name in used]]
         order = next((names for names in orders if len(names) == len(rest)), None)
         if order is None:
+            which = "features" if not label_inside else "columns"
+            named = ", or name that of the label with --target" if label_inside and target is None and width == len(used) + 1 else ""
             raise InputError(
                 f"{table.name} has {count(width, 'column')}, but the network was trained on {count(len(used), 'feature')}"
-                f"{' and a label' if self.label else ''}, and without names on both sides they go by position: give the same columns"
-                f"{', or name that of the label with --target' if target is None and width == len(used) + 1 else ''}"
+                f"{' and a label' if self.label else ''}, and without names on both sides they go by position: give the same {which}{named}"
             )
         places = [rest[order.index(name)] for name in used]
         if self.named or table.named or width != len(self.source):

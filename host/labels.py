@@ -6,9 +6,10 @@ from collections import Counter
 
 import numpy as np
 
+from .columns import EXACT
 from .errors import InputError
 from .features import MOST_CLASSES
-from .tables import Table, Words, count, is_missing, is_number, some
+from .tables import DASH, Table, Words, count, is_missing, is_number, some
 
 UNLABELLED = -1
 """The class of a sample without label."""
@@ -45,8 +46,23 @@ def guess(table: Table, candidates: list[int]) -> int:
     return at
 
 
+def without_dashes(column: Words) -> Words:
+    """Return a column with dashes among numbers as what they are there: missing values."""
+    values = [word for word in column.present if word != DASH]
+    if not values or not all(map(is_number, values)):
+        return column
+    return Words(column.codes, ["" if word == DASH else word for word in column.words])
+
+
+def _exact(word: str) -> float:
+    """Return the value of a number, a whole one beyond what float64 keeps as it is."""
+    value = float(word)
+    return int(word) if EXACT <= abs(value) < np.inf and word.lstrip("+-").isdecimal() else value
+
+
 def _implausible(column: Words) -> str | None:
     """Say why a column cannot be a label, or None."""
+    column = without_dashes(column)
     present, rows = column.present, int(sum(n for w, n in zip(column.words, column.counts, strict=True) if not is_missing(w)))
     if len(present) < 2:
         return "it has one value only" if present else "it has no values"
@@ -119,7 +135,7 @@ def text(name: str, array: np.ndarray) -> np.ndarray:
         raise InputError(f"{name} holds the bytes {error.object!r}, which are no UTF-8 text: save text as numpy's str") from None
 
 
-def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = ()) -> tuple[tuple[str, ...], np.ndarray]:
+def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = (), *, inside: bool) -> tuple[tuple[str, ...], np.ndarray]:
     """Number the classes: as `names` does, else numbers in their order and words in alphabetical order, called as the data has them.
 
     Parameters
@@ -131,6 +147,8 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
         Number of each row in the file, from 0.
     names : tuple of str
         All classes, if the data has such a list.
+    inside : bool
+        Whether the labels are a column of a table, so that another one may be named.
 
     Returns
     -------
@@ -144,6 +162,7 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
         If a number is no class number, if one is written in two ways, or if the labels are not classes.
     """
     present = column.present
+    another = "name another column with --target, or " if inside else ""
     if names:
         labels = list(names)
     elif all(map(is_number, present)):
@@ -151,12 +170,12 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
             if not float(word).is_integer() or float(word) < 0:
                 row = rows[np.flatnonzero(column.codes == column.words.index(word))[0]]
                 raise InputError(
-                    f"{name}: row {row + 1} has label {word}; labels are whole numbers from 0, or words: number the classes, or "
-                    "name another column with --target (measured numbers cannot be learned as classes)"
+                    f"{name}: row {row + 1} has label {word}; labels are whole numbers from 0, or words: {another}number the classes "
+                    "(measured numbers cannot be learned as classes)"
                 )
-        labels = sorted(present, key=float)
+        labels = sorted(present, key=_exact)
         for one, other in itertools.pairwise(labels):
-            if float(one) == float(other):
+            if _exact(one) == _exact(other):
                 raise InputError(f"{name}: the labels {one} and {other} are one number: write each class in one way")
     else:
         labels = sorted(present)
@@ -166,15 +185,27 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
     if _too_many(len(labels), samples):
         raise InputError(
             f"{name} has {len(labels)} different labels in {samples} rows, so they are measured numbers, names or identifiers, no "
-            "classes: name another column with --target, or sort them into few classes"
+            f"classes: {another}sort them into few classes"
         )
     numbers = {word: k for k, word in enumerate(labels)}
     y = np.array([numbers.get(word, UNLABELLED) for word in column.words], np.int64)[column.codes]
     return tuple(labels), y
 
 
-def known(name: str, column: Words, labels: tuple[str, ...], rows: np.ndarray) -> np.ndarray:
+def known(name: str, column: Words, labels: tuple[str, ...], rows: np.ndarray, where: str | None = None) -> np.ndarray:
     """Number labels as in training: int64 (rows,), `UNLABELLED` where there is none.
+
+    Parameters
+    ----------
+    name : str
+        Of the data, for messages.
+    column : Words
+    labels : tuple of str
+        The classes of the training.
+    rows : ndarray
+        Number of each row in the file, from 0.
+    where : str, optional
+        Which column of a table is taken as the label, and why.
 
     Raises
     ------
@@ -182,25 +213,26 @@ def known(name: str, column: Words, labels: tuple[str, ...], rows: np.ndarray) -
         If a label is none of the network's.
     """
     numbers = {label: k for k, label in enumerate(labels)}
-    by_value = {float(label): k for k, label in enumerate(labels) if is_number(label)}
+    by_value = {_exact(label): k for k, label in enumerate(labels) if is_number(label)}
     classes = np.full(len(column.words), UNLABELLED)
     for k, word in enumerate(column.words):
-        if is_missing(word) and word not in numbers:
+        if (is_missing(word) or (word == DASH and len(by_value) == len(labels))) and word not in numbers:
             continue
-        found = numbers.get(word, by_value.get(float(word)) if is_number(word) else None)
+        found = numbers.get(word, by_value.get(_exact(word)) if is_number(word) else None)
         if found is None:
             row = rows[np.flatnonzero(column.codes == k)[0]]
+            way = f"{where}: leave that column out, or name another with --target" if where else "leave the labels out"
             raise InputError(
-                f"{name}: row {row + 1} has label {word}, which the checkpoint's network does not know (but {some(list(labels), 12)}): "
-                "leave the labels out, or name their column with --target"
+                f"{name}: row {row + 1} has label {word}, which the checkpoint's network does not know "
+                f"(but {some(list(labels), 12)}); {way}"
             )
         classes[k] = found
     return classes[column.codes].astype(np.int64)
 
 
 def alike(words: tuple[str, ...]) -> list[str]:
-    """Return words that differ in capitals, blanks and punctuation only: most likely one class written in several ways."""
+    """Return words that differ in capitals, blanks and punctuation only: most likely one in several spellings (A and A- are two grades)."""
     groups: dict[str, list[str]] = {}
     for word in words:
-        groups.setdefault(re.sub(r"[\s._-]+", "", word).lower(), []).append(word)
+        groups.setdefault(re.sub(r"[\s._]+|-(?=.)", "", word).lower(), []).append(word)
     return [" and ".join(group) for group in groups.values() if len(group) > 1 and not all(map(is_number, group))]

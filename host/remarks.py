@@ -8,7 +8,7 @@ from .columns import drop_option
 from .datasets import Dataset
 from .labels import alike
 from .scaling import LEAST_FOR_BOUNDS, Scaler, bounds
-from .tables import count, some
+from .tables import count, is_number, some
 
 SMALL_TEST = 10
 """Test samples below which one of them is worth more than the differences that one looks for."""
@@ -20,6 +20,10 @@ OUTSIDE = 0.1
 """Share of the range, and of the rows, from which values beyond the range of the training are no chance."""
 FAR = 3
 """Widths of the other values from which one that comes again is too far from them to be measured."""
+BEYOND = 0.1
+"""The same of one made of nines, which is a mark more often than not."""
+SEVERAL = 4
+"""Different values from which a single one below 0 is no code of few, as -1, 0 and 1 are."""
 SQUEEZED = 1 / 20
 """Share of the range below which the inner half of the values has too few drive words, here `FEW_WORDS` at most."""
 FEW_WORDS = 12
@@ -66,6 +70,12 @@ def _classes(data: Dataset) -> list[str]:
         most = int(counts.argmax())
         share = 100 * counts[most] / len(data.y)
         found.append(f"{share:.1f} % of the samples are of class {labels[most]}: a network that always says so looks good, too")
+    strays = [label for label in labels if not is_number(label)]
+    if 0 < len(strays) <= len(labels) - len(strays) > 1:
+        found.append(
+            f"labels that are words among numbers, each a class of its own: {some(strays)}; if one marks a missing label, empty its cells "
+            "and give --missing drop"
+        )
     twins = alike(labels)
     if twins:
         found.append(f"labels {some(twins)} differ in capitals and punctuation only, and are trained as different classes")
@@ -104,11 +114,12 @@ def _columns(data: Dataset, train: np.ndarray) -> list[str]:
     for k in numbers:
         at, name = starts[k], columns[k].name
         values = ordered[:, at]
-        mark = _mark(values)
-        if mark is not None:
+        marked = _mark(values)
+        if marked is not None:
+            mark, why = marked
             found.append(
-                f"column {name} has {mark:g} in {np.sum(values == mark)} rows, far from all other values: if it marks a missing value, "
-                "empty these cells and give --missing"
+                f"column {name} has {mark:.15g} in {np.sum(values == mark)} rows, {why}: if it marks a missing value, empty these cells "
+                "and give --missing"
             )
         elif far[at]:
             found.append(
@@ -125,17 +136,31 @@ def _columns(data: Dataset, train: np.ndarray) -> list[str]:
             f"half of the values are in a small part of the range, so that few drive words tell them apart: column {some(squeezed)}; "
             "logarithms may say more"
         )
+    for column in columns:
+        spelt = alike(column.categories)
+        if spelt:
+            found.append(f"column {column.name}: words {some(spelt)} differ in capitals and punctuation only, and become different inputs")
     for one, twins in _twins(data).items():
         found.append(f"column {some(twins)} is a copy of column {one}; --drop leaves it out")
     return found
 
 
-def _mark(ordered: np.ndarray) -> float | None:
-    """Return the least or the greatest value of an ordered column if it comes again and is far from all others, as -999 is."""
+def _mark(ordered: np.ndarray) -> tuple[float, str] | None:
+    """Return what marks missing values in an ordered column, if anything does so, and what gives it away.
+
+    It is the least or the greatest value, comes again, and is far from all others, or made of nines and beyond the others, as -999 is, or
+    the only one below 0, as -1 among counts.
+    """
     for value, again in ((ordered[0], ordered[1:2]), (ordered[-1], ordered[-2:-1])):
         others = ordered[ordered != value] if value == again else ordered[:0]
-        if len(others) and np.min(np.abs(others - value)) > FAR * (others[-1] - others[0]) > 0:
-            return float(value)
+        width = others[-1] - others[0] if len(others) else 0
+        gap = np.min(np.abs(others - value)) if width > 0 else 0
+        if gap > FAR * width:
+            return float(value), "far from all other values"
+        if gap > BEYOND * width and re.fullmatch(r"-?99+", f"{value:.15g}"):
+            return float(value), "beyond all other values"
+        if width > 0 and value < 0 <= others[0] and (np.diff(others) > 0).sum() >= SEVERAL - 1:
+            return float(value), "the only value below 0"
     return None
 
 

@@ -17,6 +17,8 @@ from .tables import Table, Words, count
 from .text_tables import read_table
 
 NAMES = ("digits", "iris", "wine", "breast-cancer")
+KNOWN = f"one of {', '.join(NAMES)} or the path of a .npz, .csv or IDX file"
+"""What a data set can be, for messages."""
 DAMAGED = (OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 """What numpy and zipfile raise at a file that is damaged, encrypted, compressed in an unknown way, or a single array."""
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat")
@@ -37,6 +39,8 @@ class Source:
         Whether the columns are pixels of one range.
     train_size : int
         Rows of the training part where the data brings its own split (they come first), else 0.
+    label_inside : bool
+        Whether the label is a column of the table, or may be one: so it is in a table of text only.
     """
 
     table: Table
@@ -44,6 +48,7 @@ class Source:
     labels: tuple[str, ...] = ()
     image: bool = False
     train_size: int = 0
+    label_inside: bool = False
 
 
 def read(source: str, learned: Features | None = None) -> Source:
@@ -54,6 +59,8 @@ def read(source: str, learned: Features | None = None) -> Source:
     InputError
         If there is no such data, or it is damaged or empty, or cannot be read.
     """
+    if not source.strip():
+        raise InputError(f"The name of the data set is empty: give {KNOWN} (is a variable of the shell not set?)")
     if source in NAMES:
         return _by_name(source)
     try:
@@ -65,9 +72,11 @@ def read(source: str, learned: Features | None = None) -> Source:
 def _by_path(source: str, learned: Features | None) -> Source:
     path, labelled = Path(source), learned is None
     if not path.exists():
-        raise InputError(f"There is no data set {source}: give one of {', '.join(NAMES)} or the path of a .npz, .csv or IDX file")
+        raise InputError(f"There is no data set {source}: give {KNOWN}")
     if path.is_dir():
         return _idx(source, find_parts(path), labelled)
+    if not path.is_file():  # a device or a pipe may never end
+        raise InputError(f"{source} is neither a file nor a folder: write the data to a file and give its path")
     raw = path.read_bytes()
     if not raw:
         raise InputError(f"{source} is empty: it must hold at least a header and samples")
@@ -81,7 +90,7 @@ def _by_path(source: str, learned: Features | None) -> Source:
         return _npz(path, labelled)
     if endings and endings[-1] in TEXT_ENDINGS:
         known = None if learned is None else [column.name for column in learned.columns if learned.named]
-        return Source(read_table(source, raw, known))
+        return Source(read_table(source, raw, known), label_inside=True)
     raise InputError(f"{source} is no known data file: use .npz, {', '.join(TEXT_ENDINGS)}, or an IDX file of bytes")
 
 

@@ -64,7 +64,7 @@ def read_table(name: str, raw: bytes, known: Sequence[str] | None = None) -> Tab
     Raises
     ------
     InputError
-        If it is no table, or its rows are not of one length.
+        If it is no table, its rows are not of one length, or its first line may be either names or a sample.
     """
     try:
         return _read(name, raw, known)
@@ -80,6 +80,8 @@ def _read(name: str, raw: bytes, known: Sequence[str] | None) -> Table:
         raise InputError(f"{name} is empty: it must hold at least a header and samples")
     quote = _quote(sample)
     separator = _separator(sample, quote)
+    if separator is None and known is not None:
+        separator = ","  # a feature alone may be classified
     if separator is None:
         raise InputError(f"{name} has one column only: it must have at least one feature and the label, separated by commas")
     between = separator
@@ -88,7 +90,7 @@ def _read(name: str, raw: bytes, known: Sequence[str] | None) -> Table:
     cells = _cells(name, text, between, quote)
     columns = [Words.of(cells[:, k]) for k in range(cells.shape[1])]
     names = [column.words[column.codes[0]] for column in columns]
-    header, doubtful = _header(columns, known)
+    header, doubtful = _header(name, columns, known)
     first = 1 if header else 0
     if not header:
         names, remark = _commented_names(comments, between, len(columns))
@@ -220,15 +222,17 @@ def _check_widths(name: str, text: str, separator: str, quote: str) -> None:
         )
 
 
-def _header(columns: list[Words], known: Sequence[str] | None) -> tuple[bool, bool]:
+def _header(name: str, columns: list[Words], known: Sequence[str] | None) -> tuple[bool, bool]:
     """Say whether the first line names the columns, and whether that is doubtful.
 
-    It does if it has all `known` names. Else a line of words does if one stands above numbers, or none comes again in its column. If it
-    has numbers too, as names of channels or wavelengths, they grow from left to right, and none of its words comes again. A line of
-    numbers alone names columns only in data to train on, if it counts them and three or more of the numbers never come again.
+    It does if it has all `known` names, or two and at least half of them, so that the others are missed by name. Else a line of words
+    does if one stands above numbers, or none comes again in its column. If it has numbers too, as names of channels or wavelengths,
+    they grow from left to right, and none of its words comes again. A line of numbers alone names columns if it counts them and three
+    or more of the numbers never come again. In data to classify, where a row too many is an answer too many, such a line is refused.
     """
     first = [column.words[column.codes[0]] for column in columns]
-    if known and set(known) <= set(first):
+    found = len({*(known or ())} & set(first))
+    if known and (found == len(known) or (found > 1 and 2 * found >= len(known))):
         return True, False
     texts = [k for k, word in enumerate(first) if not (is_number(word) or is_missing(word) or word.lower() in VALUES)]
     numbers = [k for k, word in enumerate(first) if is_number(word)]
@@ -237,7 +241,14 @@ def _header(columns: list[Words], known: Sequence[str] | None) -> tuple[bool, bo
     if not texts:
         names = first[1:] if first[0] == "" else first
         counted = [str(k) for k in range(len(names))], [str(k + 1) for k in range(len(names))]
-        return known is None and names in counted and int(np.sum(~again[numbers])) > 2, True
+        fresh = int(np.sum(~again[numbers]))
+        doubtful = names in counted and (fresh > 2 or (known is not None and fresh == len(numbers) > 1))
+        if doubtful and known is not None and len(below[0].codes):
+            raise InputError(
+                f"{name}: the first line ({some(first)}) may be the names of the columns or a sample: remove it if it is no sample, else "
+                "put a line with the names above it"
+            )
+        return doubtful and known is None, True
     if not numbers:
         there = ([w for w, n in zip(below[k].words, below[k].counts, strict=True) if n and not is_missing(w)] for k in texts)
         above = any(bool(words) and all(map(is_number, words)) for words in there)

@@ -1,6 +1,7 @@
 """The commands on a stranger's tables: what is said reaches terminal and JSON, names travel with the checkpoint."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +120,23 @@ def test_compare_and_software_say_it_too(trained):
     code, out, _ = command("train", *table, "--schedule", "software", *FIELDS)
     assert code == 0
     assert json.loads(out)["warnings"] == result["warnings"]
+
+
+def test_an_empty_name_of_data_is_refused(trained):
+    command = trained[0]
+    for options, sentence in [
+        (["infer", "--checkpoint", "c.npz", "--dataset", ""], "The name of the data set is empty"),
+        (["infer", "--checkpoint", "c.npz", "--target", "site"], "--target site names a column of other data: give --dataset"),
+        (["train", "--dataset", ""], "The name of the data set is empty"),
+        (["train", "--dataset", " ", "--layers", "4-3"], "The name of the data set is empty"),
+    ]:
+        code, out, err = command(*options)
+        assert (code, out) == (2, "")
+        assert sentence in err
+
+
+def test_what_is_no_file_is_refused_unread(backpulse, tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in ("pipe.csv", "/dev/zero"):
+        code, _, err = backpulse("train", "--dataset", path)
+        assert (code, f"{path} is neither a file nor a folder" in err) == (2, True)
