@@ -12,7 +12,7 @@ from .cli_train import open_told
 from .datasets import Dataset, load
 from .errors import InputError
 from .labels import UNLABELLED
-from .output import check_json, write_json
+from .output import check_distinct, check_json, write_json
 from .remarks import beyond_training
 from .scaling import records
 from .tables import count
@@ -40,6 +40,7 @@ def infer(
 ) -> None:
     """Classify data with the trained array of a checkpoint; columns are found by name."""
     check_json(json)
+    check_distinct({"--checkpoint": checkpoint, "--dataset": dataset}, {"--json": json})
     if outputs and json is None:
         raise InputError("--outputs are for the JSON: give --json FILE, or --json - for standard output")
     if target is not None and dataset is None:
@@ -68,6 +69,14 @@ def infer(
     labels, known = saved.features.labels, data.y[indices] != UNLABELLED
     words = [labels[k] if k < len(labels) else None for k in predictions.tolist()]
     accuracy = float(np.mean((predictions == data.y[indices])[known])) if known.any() else None
+    of = count(len(indices), "sample")
+    if accuracy is None:
+        if json != "-":
+            stdout.print("\n".join(word or "(no class)" for word in words), markup=False, soft_wrap=True)
+        console.print(f"{of} classified ({chosen}); without labels there is no accuracy", style="bold green")
+    else:
+        known_of = of if known.all() else f"the {int(known.sum())} with a label of {of}"
+        console.print(f"Accuracy {100 * accuracy:.2f} % of {known_of} ({chosen})", style="bold green")
     write_json(
         json,
         {
@@ -85,14 +94,6 @@ def infer(
             "link_retries": retries,
         },
     )
-    of = count(len(indices), "sample")
-    if accuracy is None:
-        if json != "-":
-            stdout.print("\n".join(word or "(no class)" for word in words), markup=False, soft_wrap=True)
-        console.print(f"{of} classified ({chosen}); without labels there is no accuracy", style="bold green")
-    else:
-        known_of = of if known.all() else f"the {int(known.sum())} with a label of {of}"
-        console.print(f"Accuracy {100 * accuracy:.2f} % of {known_of} ({chosen})", style="bold green")
 
 
 def _own_data(saved: Checkpoint) -> Dataset:

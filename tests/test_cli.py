@@ -247,3 +247,11 @@ def test_a_missing_simulator_is_told(backpulse, monkeypatch):
         code, _, err = backpulse(*command)
         assert code == 2
         assert "needs the simulator's packages" in err
+
+
+def test_infer_writes_over_nothing_that_it_reads(backpulse, trained, tmp_path):
+    copy = tmp_path / "copy.npz"
+    copy.write_bytes(trained.read_bytes())
+    code, _, err = backpulse("infer", "--checkpoint", copy, "--json", copy)
+    assert (code, f"--json {copy} would write over the file of --checkpoint" in err) == (2, True)
+    assert copy.read_bytes() == trained.read_bytes()
