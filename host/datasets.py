@@ -312,8 +312,12 @@ def _known_data(found: Source, target: str | None, learned: Features) -> Dataset
     if isinstance(words, Words):
         where = None
         if at is not None and found.label_inside:
-            how = "" if named is not None else " by its name" if learned.named and table.named else " by its place"
-            where = f"column {table.columns[at]} is taken as the label{how}"
+            where, out = f"column {table.columns[at]} is taken as the label", "leave that column out, or name another with --target"
+            if named is None and learned.named and table.named:
+                where += " by its name"
+            elif named is None:
+                where, out = f"{where} by its place", "give the columns of the training in their order, or name the label's with --target"
+            where = f"{where}: {out}"
         y = label_column.known(table.name, words.take(keep), learned.labels, rows, where)
     return _dataset(found, learned, raw, y, rows, int(np.sum(keep < found.train_size)), partial=True)
 

@@ -205,7 +205,7 @@ def known(name: str, column: Words, labels: tuple[str, ...], rows: np.ndarray, w
     rows : ndarray
         Number of each row in the file, from 0.
     where : str, optional
-        Which column of a table is taken as the label, and why.
+        Which column of a table is taken as the label, why, and the way out.
 
     Raises
     ------
@@ -221,10 +221,9 @@ def known(name: str, column: Words, labels: tuple[str, ...], rows: np.ndarray, w
         found = numbers.get(word, by_value.get(_exact(word)) if is_number(word) else None)
         if found is None:
             row = rows[np.flatnonzero(column.codes == k)[0]]
-            way = f"{where}: leave that column out, or name another with --target" if where else "leave the labels out"
             raise InputError(
                 f"{name}: row {row + 1} has label {word}, which the checkpoint's network does not know "
-                f"(but {some(list(labels), 12)}); {way}"
+                f"(but {some(list(labels), 12)}); {where or 'leave the labels out'}"
             )
         classes[k] = found
     return classes[column.codes].astype(np.int64)

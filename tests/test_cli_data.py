@@ -140,3 +140,9 @@ def test_what_is_no_file_is_refused_unread(backpulse, tmp_path):
     for path in ("pipe.csv", "/dev/zero"):
         code, _, err = backpulse("train", "--dataset", path)
         assert (code, f"{path} is neither a file nor a folder" in err) == (2, True)
+
+
+def test_infer_does_not_guess_a_label(backpulse):
+    help_of = {name: " ".join(backpulse(name, "--help")[1].split()) for name in ("infer", "train")}
+    assert "guessed" in help_of["train"]
+    assert "guessed" not in help_of["infer"]

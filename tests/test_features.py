@@ -198,7 +198,7 @@ def test_a_wrong_label_names_the_column_taken_as_the_label(tmp_path):
     learned = learned_from(tmp_path, FLOWERS)
     path = tmp_path / "later.csv"
     for text, target, where in [
-        ("1,2,3\n", None, "column 3 is taken as the label by its place: leave that column out, or name another with --target"),
+        ("1,2,3\n", None, "column 3 is taken as the label by its place: give the columns of the training in their order, or name"),
         ("a,b,kind\n1,2,3\n", None, "column kind is taken as the label by its name: leave"),
         ("a,b,c\n1,2,3\n", "c", "column c is taken as the label: leave"),
     ]:
