@@ -148,7 +148,7 @@ def test_settings_refuse_what_they_cannot_keep(name, value):
 def test_settings_must_be_values_by_name():
     for values in (None, [], "x", {1: 2}):
         with pytest.raises(InputError, match="Settings must be values by name"):
-            Settings.from_dict(values)  # type: ignore[arg-type]
+            Settings.from_dict(values)  # type: ignore[arg-type]  # wrong types are the test
 
 
 FLOWERS = "a,b,kind\n" + "".join(f"{k / 4},{k % 7 / 2},{('elm', 'oak')[k % 2]}\n" for k in range(20))
