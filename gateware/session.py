@@ -86,6 +86,7 @@ class Executor(wiring.Component):
         index = Signal(4)
         count = Signal(range(MAX_WORDS + 1))
         address, word = Signal(ADDRESS_BITS), Signal(32)
+        requests = Signal()  # a register, not the state decoded: the bus decoder is far away on a large chip
         opened, same = Signal(), Signal()
         expected = Signal(8)
         statuses = Array(Signal(Status, init=Status.SEQUENCE, name=f"status_{i}") for i in range(WINDOW))
@@ -113,6 +114,7 @@ class Executor(wiring.Component):
             self.bus.addr.eq(address),
             self.bus.w_data.eq(word),
             self.bus.write.eq(~reading),
+            self.bus.request.eq(requests),
             self.order.payload.eq(word[16:]),
         ]
         with m.Switch(address[WINDOW_SHIFT:]):
@@ -216,13 +218,14 @@ class Executor(wiring.Component):
                 with m.If(self.i.valid & fourth):
                     m.next = "GATE"
             with m.State("GATE"):
+                m.d.sync += requests.eq(1)
                 m.next = "BUS"
                 with m.If((self.state == State.TRAINING) & ~anytime):
+                    m.d.sync += requests.eq(0)
                     finish(Status.BUSY)
             with m.State("BUS"):
-                m.d.comb += self.bus.request.eq(1)
                 with m.If(self.bus.ack):
-                    m.d.sync += [address.eq(address + 1), index.eq(0)]
+                    m.d.sync += [requests.eq(0), address.eq(address + 1), index.eq(0)]
                     with m.If(self.bus.error):
                         finish(Status.BAD_ADDRESS)
                     with m.Elif(reading):
