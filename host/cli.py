@@ -22,7 +22,7 @@ from .cli_train import train
 from .errors import HostError, InputError
 from .output import check_json, write_json
 from .settings import SOFTWARE
-from .training import stop_on_interrupt
+from .stop import stop_on_signals
 from .urls import BAUD, board_config, open_board
 from .view import console, stdout
 
@@ -158,7 +158,7 @@ def sim(
         raise InputError(str(error)) from error
     except OSError as error:
         raise InputError(f"The virtual board cannot serve on port {socket}: {(error.strerror or str(error)).lower()}") from error
-    with running, stop_on_interrupt() as stop:
+    with running, stop_on_signals() as stop:
         write_json(json, {"url": running.url})
         if json != "-":
             print(running.url, flush=True)

@@ -16,8 +16,9 @@ from .datasets import Dataset
 from .errors import HostError, InputError, StorageError
 from .output import RunLog, check_distinct, check_json, write_json
 from .settings import SOFTWARE, Settings, prepare
+from .stop import stop_on_signals
 from .storage import check_replaceable
-from .training import Trainer, stop_on_interrupt, train_software
+from .training import Trainer, train_software
 from .urls import BAUD, board_config, is_virtual, open_board
 from .view import TrainView, console, show_warnings
 
@@ -110,7 +111,7 @@ def train(
         if log:
             stack.callback(log.close)
         opened = stack.enter_context(open_told(board, config, baud, log if board == "golden://" else None))
-        stop = stack.enter_context(stop_on_interrupt())
+        stop = stack.enter_context(stop_on_signals())
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, lr {settings.lr:g}, {board}"
         view = stack.enter_context(TrainView(title))
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)

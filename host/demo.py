@@ -6,7 +6,8 @@ from pathlib import Path
 from .errors import HostError
 from .plots import plot_training
 from .settings import Settings, prepare
-from .training import Trainer, stop_on_interrupt, train_software
+from .stop import stop_on_signals
+from .training import Trainer, train_software
 from .urls import board_config, open_board
 from .view import TrainView, console
 
@@ -23,7 +24,7 @@ def main(board: str = "sim://", picture: Path = PICTURE) -> int:
     config = board_config(settings.network, settings.device_model)
     data = prepare(settings, config.drive_max)
     console.print("Preparing the virtual board", style="dim")
-    with open_board(board, config=config, progress=lambda text: console.print(text, style="dim")) as opened, stop_on_interrupt() as stop:
+    with open_board(board, config=config, progress=lambda text: console.print(text, style="dim")) as opened, stop_on_signals() as stop:
         with TrainView(f"{settings.layers} on {settings.dataset} in the RTL: {settings.schedule}, {settings.device} device") as view:
             trainer = Trainer(opened, settings, EPOCHS, data=data, watch=view, stop=stop)
             complete = trainer.run()

@@ -1,17 +1,33 @@
-"""Errors that a person sees as one sentence, and the exit codes that go with them."""
+"""The table of errors: each kind, its exit code, and what to do. A person sees one sentence, the cause first, the advice last."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
+
+from firmware_py.framing import Status
 
 
 class HostError(Exception):
-    """A run that failed: the board, the line or the machine (exit code 1)."""
+    """A run that failed: the board or the machine in it (exit code 1).
 
-    exit_code = 1
+    Parameters
+    ----------
+    cause : str
+        What happened, naming the culprit.
+    advice : str, optional
+        What to do about it, if not what the kind advises.
+    """
+
+    exit_code: ClassVar[int] = 1
+    advice: ClassVar[str] = ""
+
+    def __init__(self, cause: str, advice: str | None = None) -> None:
+        advice = self.advice if advice is None else advice
+        super().__init__(f"{cause}: {advice}" if advice else cause)
 
 
 class InputError(HostError, ValueError):
-    """Wrong input: an option, a file or data (exit code 2)."""
+    """Wrong input: an option, a file or data (exit code 2). Its sentence says what is allowed."""
 
     exit_code = 2
 
@@ -24,7 +40,62 @@ class StorageError(HostError):
     @classmethod
     def of(cls, what: str, error: OSError) -> "StorageError":
         """Return the sentence of an operating system's error."""
-        return cls(f"{what} cannot be written: {(error.strerror or str(error)).lower()}")
+        return cls(f"{what} cannot be written: {reason(error)}")
+
+
+class OwnError(HostError):
+    """Trouble of this program, its tools, its caches or its computer, and not of the board or the line (exit code 4)."""
+
+    exit_code = 4
+
+
+class NoProgressError(HostError):
+    """A board that answers and does not go on (exit code 1)."""
+
+    advice = "restart the board, and go on from the last checkpoint with --resume"
+
+
+class LinkError(HostError):
+    """A command that did not succeed (exit code 1)."""
+
+
+class NoAnswerError(LinkError):
+    """The board is silent, or the line loses too much (exit code 1)."""
+
+    advice = "check port, baud rate, cable, power and bitstream"
+
+
+class LineBlockedError(LinkError):
+    """The port takes no more bytes (exit code 1)."""
+
+    advice = "check the cable and what serves the port, and plug the board in anew"
+
+
+class LineLostError(LinkError):
+    """The port itself is gone (exit code 1)."""
+
+    advice = "the board pauses when its credit is used up; plug it in and go on from the last checkpoint with --resume"
+
+
+class SessionLostError(LinkError):
+    """The board has restarted, or serves another program (exit code 1)."""
+
+
+class WrongAbiError(LinkError):
+    """The board speaks another version of the registers and instructions (exit code 1)."""
+
+
+class RefusedError(LinkError):
+    """The board answered with a status other than OK, kept in `status` (exit code 1)."""
+
+    def __init__(self, cause: str, status: Status) -> None:
+        super().__init__(cause)
+        self.status = status
+
+
+def reason(error: OSError) -> str:
+    """Return the operating system's words for an error, without a capital."""
+    return (error.strerror or str(error)).lower()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Protocol
 from firmware_py.config import ABI_VERSION
 from firmware_py.framing import MAX_GRANT, MAX_WORDS, NONCE_BYTES, RESPONSE, UNSEQUENCED, WINDOW, Deframer, Frame, Opcode, Status
 
-from .errors import HostError
+from .errors import LineLostError, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
 
 TIMEOUT_MIN_S = 0.1
 """Shortest wait for an answer: above the scheduling hiccups of a busy computer."""
@@ -33,34 +33,6 @@ class Port(Protocol):
     def close(self) -> None:
         """Give the pipe up."""
         ...
-
-
-class LinkError(HostError):
-    """A command that did not succeed."""
-
-
-class NoAnswerError(LinkError):
-    """The board is silent."""
-
-
-class LineLostError(LinkError):
-    """The port itself is gone."""
-
-
-class SessionLostError(LinkError):
-    """The board has restarted, or serves another program."""
-
-
-class WrongAbiError(LinkError):
-    """The board speaks another version of the registers and instructions."""
-
-
-class RefusedError(LinkError):
-    """The board answered with a status other than OK, kept in `status`."""
-
-    def __init__(self, sentence: str, status: Status) -> None:
-        super().__init__(sentence)
-        self.status = status
 
 
 _REASONS = {
@@ -260,7 +232,7 @@ class Link:
         try:
             self._port.write(data)
         except (OSError, EOFError) as error:
-            raise LineLostError(f"The line to the board was lost ({error}): the board pauses when its credit is used up") from error
+            raise LineLostError(f"The line to the board was lost ({error})") from error
 
     def _timeout(self) -> float:
         measured = self._round_trip_s
@@ -274,7 +246,7 @@ class Link:
             try:
                 data = self._port.read(max(end - time.monotonic(), 0.0))
             except (OSError, EOFError) as error:
-                raise LineLostError(f"The line to the board was lost ({error}): the board pauses when its credit is used up") from error
+                raise LineLostError(f"The line to the board was lost ({error})") from error
             # Frames that answer nothing do not count: a port that echoes would keep us waiting for ever.
             answered = [self._answered(frame) for frame in self._deframer.feed(data)]
             if any(answered):

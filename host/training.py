@@ -1,13 +1,10 @@
 """Training and evaluation runs on a board: what `backpulse train` does, without a terminal."""
 
 import operator
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from .errors import InputError, StorageError, wrong_input
 from .output import RunLog
 from .settings import SOFTWARE, Prepared, Settings, prepare
 from .software import Software
+from .stop import Stop
 from .storage import check_replaceable
 
 SAMPLE_ONE = 128
@@ -47,33 +45,6 @@ class Event:
 
 
 Watcher = Callable[[Event], None]
-
-
-@dataclass
-class Stop:
-    """A wish to stop, set by Ctrl-C."""
-
-    asked: bool = field(default=False)
-
-
-@contextmanager
-def stop_on_interrupt() -> Iterator[Stop]:
-    """Turn the first Ctrl-C of the body into a wish that runs heed at a sample boundary; the second interrupts at once."""
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(*_: object) -> None:
-        if stop.asked:
-            raise KeyboardInterrupt
-        stop.asked = True
-
-    old = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, old)
 
 
 def initial_cells(program: Program, settings: Settings) -> np.ndarray:

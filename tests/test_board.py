@@ -11,9 +11,8 @@ from firmware_py.framing import Opcode
 from firmware_py.isa import Scale
 from firmware_py.network import Network
 from firmware_py.registers import REG, Counter, State, Window
-from host.errors import HostError, InputError
+from host.errors import HostError, InputError, LineLostError
 from host.faults import FaultyPort
-from host.link import LineLostError
 from host.scaling import records
 from host.settings import Settings
 from host.training import Trainer

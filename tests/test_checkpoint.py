@@ -10,7 +10,8 @@ from host.archive import MANIFEST
 from host.checkpoint import VERSION, Checkpoint
 from host.errors import InputError
 from host.settings import Settings
-from host.training import Stop, Trainer
+from host.stop import Stop
+from host.training import Trainer
 from host.urls import board_config, open_board
 
 SETTINGS = Settings(layers="4-5-3", dataset="iris", device="ecram", lr=0.5)

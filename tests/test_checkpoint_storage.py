@@ -14,7 +14,8 @@ from host.checkpoint import Checkpoint
 from host.cli import main
 from host.errors import InputError, StorageError
 from host.settings import Settings
-from host.training import Stop, Trainer
+from host.stop import Stop
+from host.training import Trainer
 from host.urls import board_config, open_board
 
 SETTINGS = Settings(layers="4-3", dataset="iris")

@@ -5,8 +5,9 @@ import pytest
 from firmware_py import endpoint as endpoint_module
 from firmware_py.endpoint import Endpoint
 from firmware_py.framing import Opcode, Status
+from host.errors import LineLostError, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
 from host.faults import FaultyLine, FaultyPort
-from host.link import LineLostError, Link, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
+from host.link import Link
 
 from .toy import EndpointPort, ToyMachine
 

@@ -17,8 +17,9 @@ from firmware_py.network import Network
 from firmware_py.registers import CELL_ROW_SHIFT, REG, Counter, Fault, State, Window
 from firmware_py.streams import seed_states
 from host.board import Board
+from host.errors import LineLostError
 from host.faults import FaultyPort
-from host.link import LineLostError, Link, Port
+from host.link import Link, Port
 from host.ports import GoldenPort, connect
 from host.settings import Settings
 from host.training import Trainer
