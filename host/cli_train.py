@@ -139,7 +139,7 @@ def train(
             if plot:
                 from .plots import plot_training
 
-                plot_training(plot, result, program=trainer.program, before=trainer.initial, after=opened.read_cells(), reference=software)
+                plot_training(plot, result, program=trainer.program, before=trainer.initial, after=trainer.cells, reference=software)
         except StorageError as error:
             unsaved.append(error)
     if unsaved:

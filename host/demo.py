@@ -30,7 +30,7 @@ def main(board: str = "sim://", picture: Path = PICTURE) -> int:
             complete = trainer.run()
         if not complete:
             raise HostError("The demonstration was stopped: start it again with make demo")
-        result, after = trainer.result(), opened.read_cells()
+        result, after = trainer.result(), trainer.cells
     console.print("Repeating the run in float64 and on the golden model", style="dim")
     software = train_software(settings, data, EPOCHS, config.drive_max)
     with open_board("golden://", config=config) as golden_board:

@@ -60,15 +60,18 @@ class FaultyPort:
         self._port = port
         self._there = FaultyLine(2 * seed, **rates)
         self._back = FaultyLine(2 * seed + 1, **rates)
+        self._rest = bytearray()
 
     @property
     def faults(self) -> int:
         """Bytes damaged so far in both directions."""
         return self._there.faults + self._back.faults
 
-    def write(self, data: bytes) -> None:
-        """Send bytes, some of them damaged."""
-        self._port.write(self._there(data))
+    def write(self, data: bytes) -> int:
+        """Take bytes, and send them on, some of them damaged."""
+        self._rest += self._there(data)
+        del self._rest[: self._port.write(bytes(self._rest))]
+        return len(data)
 
     def read(self, timeout: float) -> bytes:
         """Receive bytes, some of them damaged; nothing means, as ever, that the timeout has passed."""

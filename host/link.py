@@ -2,28 +2,36 @@
 
 import secrets
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from struct import pack, unpack
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from struct import unpack
 from typing import Protocol
 
 from firmware_py.config import ABI_VERSION
-from firmware_py.framing import MAX_GRANT, MAX_WORDS, NONCE_BYTES, RESPONSE, UNSEQUENCED, WINDOW, Deframer, Frame, Opcode, Status
+from firmware_py.framing import NONCE_BYTES, RESPONSE, UNSEQUENCED, WINDOW, Deframer, Frame, Opcode, Status
 
-from .errors import LineLostError, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
+from .commands import Request, check, command, granted, grants, reads, words, writes
+from .errors import LineBlockedError, LineLostError, NoAnswerError, SessionLostError, WrongAbiError
 
 TIMEOUT_MIN_S = 0.1
 """Shortest wait for an answer: above the scheduling hiccups of a busy computer."""
 TIMEOUT_MAX_S = 1.0
+"""Longest wait that repeated silence leads to, where the line itself does not take longer: a lossy line is tried often."""
 TIMEOUT_FIRST_S = 0.5
 """Wait before any round trip is measured: a full window at 115200 baud takes 0.2 s."""
+WRITE_LIMIT_S = 5.0
+"""Time in which a port must take at least a byte."""
+TICK_S = 0.1
+"""Longest wait in one call of the port, between looks at the user's wish to stop."""
+REMEMBERED = 2 * WINDOW
+"""Answered commands that are remembered, for second answers to them."""
 
 
 class Port(Protocol):
     """A pipe of bytes. Its methods raise OSError or EOFError when it is gone."""
 
-    def write(self, data: bytes, /) -> object:
-        """Send bytes."""
+    def write(self, data: bytes, /) -> int:
+        """Send bytes; return how many the pipe took, 0 if it took none for a moment."""
         ...
 
     def read(self, timeout: float, /) -> bytes:
@@ -35,52 +43,38 @@ class Port(Protocol):
         ...
 
 
-_REASONS = {
-    Status.BAD_ADDRESS: "there is nothing at that address",
-    Status.BUSY: "a sample is in work: halt the machine first",
-    Status.BAD_LENGTH: "the payload has a wrong length",
-    Status.UNKNOWN_OPCODE: "it does not know the command",
-    Status.FULL: "its sample order is full",
-    Status.NOT_RUNNING: "the machine is idle or in fault: start it first",
-}
+@dataclass
+class _Seen:
+    """What has come from the board since its last answer."""
 
-
-@dataclass(eq=False)
-class _Request:
-    """A command and, later, its answer."""
-
-    opcode: Opcode
-    payload: bytes
-    what: str
-    seq: int = 0
-    answer: bytes | None = None
-    """Payload of the response, after the status."""
-    status: Status = Status.OK
-    sent: float = field(default=0.0)
-    """When it was first sent; 0 once it was sent again (its round trip then says nothing)."""
-
-    @property
-    def key(self) -> tuple[int, int]:
-        return self.opcode, self.seq
+    octets: int = 0
+    refusals: int = 0
+    damaged: int = 0
+    """Damaged frames of the whole session when the last answer came."""
 
 
 class Link:
     """A session with a board.
 
     Answers come in the order of the frames that they answer, so an answer tells that whatever was sent earlier and is still
-    unanswered has been lost: it is sent again at once. Only silence needs the timeout, which follows the measured round trips.
+    unanswered has been lost: it is sent again at once. Only silence needs the timeout, which follows the measured round trips. A
+    command that was sent too often, because the line became slow, is answered twice; its round trip is measured then.
 
     Parameters
     ----------
     port
         The line to the board. The link owns it.
     patience_s
-        Seconds of silence after which the board counts as gone.
+        Seconds without an answer after which the board counts as gone; more on a line with a longer round trip.
 
     Attributes
     ----------
     retries
         Frames that had to be sent again.
+    started
+        The machine may be running: no stop was seen since START was last sent.
+    heed
+        Called while waiting; what it raises ends the waiting, and spoils nothing.
     """
 
     def __init__(self, port: Port, *, patience_s: float = 5.0) -> None:
@@ -90,20 +84,36 @@ class Link:
         self._nonce = secrets.token_bytes(NONCE_BYTES)
         self._tag = self._nonce[0]
         self._next = 0
-        self._pending: dict[tuple[int, int], _Request] = {}
+        self._pending: dict[tuple[int, int], Request] = {}
         self._flight: list[tuple[tuple[int, int], int]] = []
+        self._answered: dict[tuple[int, int], float] = {}
         self._generation = 0
         self._round_trip_s: float | None = None
         self._deviation_s = 0.0
         self._backoff = 1
-        self._heard = time.monotonic()
+        self._heard = self._taken = time.monotonic()
+        self._torn = False
+        self._blocked = False
         self._spoke = False
+        self._seen = _Seen()
         self.retries = 0
+        self.started = True
+        self.heed: Callable[[], None] = lambda: None
 
     @property
     def damaged(self) -> int:
         """Responses that arrived damaged."""
         return self._deframer.damaged
+
+    @property
+    def round_trip_s(self) -> float:
+        """Seconds from a command to its answer, smoothed; 0 before one is measured."""
+        return self._round_trip_s or 0.0
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds without an answer that the board is forgiven."""
+        return self._patience_s if self._round_trip_s is None else max(self._patience_s, 4 * self._steady_timeout())
 
     def close(self) -> None:
         """Close the port."""
@@ -116,7 +126,7 @@ class Link:
         ------
         WrongAbiError
             If the board's ABI is not ours.
-        NoAnswerError, LineLostError
+        NoAnswerError, LineLostError, LineBlockedError
             If there is no board.
         """
         if nonce is not None:
@@ -124,79 +134,92 @@ class Link:
         self._pending.clear()
         self._flight.clear()
         # The delimiter ends whatever noise the board has gathered before us.
-        self._send(b"\0")
-        request = self._command(Opcode.HELLO, self._nonce, "HELLO")
-        if len(request.answer or b"") < 4:
+        self._torn = True
+        request = command(Opcode.HELLO, self._nonce)
+        self.run([request])
+        answer = request.answer or b""
+        if len(answer) < 4:
             raise WrongAbiError("The board's HELLO cannot be read: it is not a Backpulse board, or one of another version")
-        (abi,) = unpack("<I", (request.answer or b"")[:4])
+        (abi,) = unpack("<I", answer[:4])
         if abi != ABI_VERSION:
             raise WrongAbiError(f"The board has ABI version {abi}, this program {ABI_VERSION}: use the program of the board's version")
-        self._next, continued = (request.answer or b"")[4:6]
+        if len(answer) != 6:
+            raise WrongAbiError("The board's HELLO has a wrong length: it is not a Backpulse board")
+        self._next, continued = answer[4:]
         return bool(continued)
 
     def read_words(self, address: int, count: int) -> list[int]:
         """Return `count` words from `address` on."""
-        chunks = [(at, min(MAX_WORDS, address + count - at)) for at in range(address, address + count, MAX_WORDS)]
-        requests = [_Request(Opcode.READ, pack("<IB", at, n), f"READ of {n} words at 0x{at:08x}") for at, n in chunks]
-        self._run(requests)
-        return [word for request, (_, n) in zip(requests, chunks, strict=True) for word in unpack(f"<{n}I", request.answer or b"")]
+        requests = reads(address, count)
+        self.exchange(requests)
+        return words(requests)
 
-    def write_words(self, address: int, words: Iterable[int]) -> None:
+    def write_words(self, address: int, values: Iterable[int]) -> None:
         """Write words from `address` on."""
-        words = list(words)
-        requests = []
-        for at in range(0, len(words), MAX_WORDS):
-            chunk = words[at : at + MAX_WORDS]
-            what = f"WRITE of {len(chunk)} words at 0x{address + at:08x}"
-            requests.append(_Request(Opcode.WRITE, pack(f"<I{len(chunk)}I", address + at, *chunk), what))
-        self._run(requests)
+        self.run(writes(address, values))
 
     def start(self) -> None:
         """Start the machine at register ENTRY, without credit."""
-        self._command(Opcode.START, b"", "START")
+        self.run([command(Opcode.START)])
 
     def grant(self, indices: Sequence[int]) -> int:
         """Add samples to the order; return how many fitted, in whole frames."""
-        for at in range(0, len(indices), MAX_GRANT):
-            chunk = indices[at : at + MAX_GRANT]
-            # One at a time: behind a GRANT that did not fit, a shorter one might, and the order would be another.
-            try:
-                self._command(Opcode.GRANT, pack(f"<{len(chunk)}H", *chunk), f"GRANT of {len(chunk)} samples")
-            except RefusedError as error:
-                if error.status is not Status.FULL:
-                    raise
-                return at
-        return len(indices)
+        taken = 0
+        for request in grants(indices):
+            # One at a time: behind a GRANT that does not fit, a shorter one might, and the order would be another.
+            self.exchange([request])
+            if not granted([request]):
+                break
+            taken += request.size
+        return taken
 
     def halt(self) -> None:
         """Stop the machine at the next sample."""
-        self._command(Opcode.HALT, b"", "HALT")
+        self.run([command(Opcode.HALT)])
 
     def abort(self) -> None:
         """Stop the machine at once, drivers off."""
-        self._command(Opcode.ABORT, b"", "ABORT")
+        self.run([command(Opcode.ABORT)])
 
-    def _command(self, opcode: Opcode, payload: bytes, what: str) -> _Request:
-        request = _Request(opcode, payload, what)
-        self._run([request])
-        return request
+    def run(self, requests: Sequence[Request]) -> None:
+        """Exchange requests, none of which may be refused."""
+        self.exchange(requests)
+        check(requests)
 
-    def _run(self, requests: list[_Request]) -> None:
-        """Send the requests, as many at a time as the window holds, and wait for all their answers."""
-        self._heard = time.monotonic()
-        position = 0
-        while position < len(requests) or any(request.answer is None for request in requests):
+    def exchange(self, requests: Sequence[Request], progress: Callable[[int, int], None] | None = None) -> None:
+        """Send requests, as many at a time as the window holds, and wait for all their answers, refusals among them.
+
+        Parameters
+        ----------
+        requests : sequence of Request
+            Sent in this order.
+        progress : callable, optional
+            Called with (answered, requests) as answers come.
+        """
+        self._begin_waiting()
+        sent = done = 0
+        while done < len(requests):
+            self.heed()
             fresh = b""
-            while position < len(requests) and self._window_open(requests[position].opcode):
-                fresh += self._launch(requests[position])
-                position += 1
+            while sent < len(requests) and self._window_open(requests[sent].opcode):
+                fresh += self._launch(requests[sent])
+                sent += 1
             if fresh:
                 self._send(fresh)
             self._receive()
-        for request in requests:
-            if request.status is not Status.OK:
-                reason = _REASONS.get(request.status, request.status.name)
-                raise RefusedError(f"The board refused {request.what}: {reason}", request.status)
+            while done < sent and requests[done].answer is not None:
+                done += 1
+            if progress:
+                progress(done, len(requests))
+
+    def wait(self, seconds: float) -> None:
+        """Let a moment pass, at most `TICK_S`, taking what arrives."""
+        for frame in self._deframer.feed(self._read(min(seconds, TICK_S))):
+            self._take(frame)
+        self.heed()
+
+    def _begin_waiting(self) -> None:
+        self._heard, self._seen = time.monotonic(), _Seen(damaged=self.damaged)
 
     def _window_open(self, opcode: Opcode) -> bool:
         return opcode in UNSEQUENCED or (self._next - self._oldest()) & 0xFF < WINDOW
@@ -204,68 +227,115 @@ class Link:
     def _oldest(self) -> int:
         return next((seq for code, seq in self._pending if code not in UNSEQUENCED), self._next)
 
-    def _launch(self, request: _Request) -> bytes:
+    def _launch(self, request: Request) -> bytes:
         if request.opcode in UNSEQUENCED:
             request.seq = self._tag = (self._tag + 1) & 0xFF
         else:
             request.seq = self._next
             self._next = (self._next + 1) & 0xFF
+        self.started |= request.opcode is Opcode.START
         request.sent = time.monotonic()
         self._pending[request.key] = request
+        self._answered.pop(request.key, None)
         return self._encode(request)
 
-    def _encode(self, request: _Request) -> bytes:
+    def _encode(self, request: Request) -> bytes:
         self._flight.append((request.key, self._generation))
         return Frame(request.opcode, request.seq, request.payload).encode()
 
-    def _again(self, requests: Iterable[_Request]) -> None:
+    def _again(self, requests: Iterable[Request]) -> None:
         data = b""
         for request in requests:
-            request.sent = 0.0
+            request.repeated = True
             self.retries += 1
             data += self._encode(request)
         if data:
-            # The delimiter first: the board may hold the head of a frame whose end was lost.
-            self._send(b"\0" + data)
+            # The board may hold the head of a frame whose end was lost.
+            self._torn = True
+            self._send(data)
 
     def _send(self, data: bytes) -> None:
-        try:
-            self._port.write(data)
-        except (OSError, EOFError) as error:
-            raise LineLostError(f"The line to the board was lost ({error})") from error
+        """Write bytes, behind a delimiter if the board may hold the head of a frame."""
+        if self._torn:
+            data = b"\0" + data
+        if not self._blocked:
+            self._taken = time.monotonic()
+        self._torn = True
+        while data:
+            try:
+                taken = self._port.write(data)
+            except (OSError, EOFError) as error:
+                raise LineLostError(f"The line to the board was lost ({error})") from error
+            self._blocked = not taken
+            if taken:
+                data, self._taken = data[taken:], time.monotonic()
+            elif time.monotonic() - self._taken > WRITE_LIMIT_S:
+                raise LineBlockedError(f"The port takes no more bytes (none for {WRITE_LIMIT_S:g} s)")
+            else:
+                self.heed()
+        self._torn = False
+
+    def _steady_timeout(self) -> float:
+        measured = self._round_trip_s
+        return TIMEOUT_FIRST_S if measured is None else max(TIMEOUT_MIN_S, measured + 4 * self._deviation_s)
 
     def _timeout(self) -> float:
-        measured = self._round_trip_s
-        base = TIMEOUT_FIRST_S if measured is None else max(TIMEOUT_MIN_S, measured + 4 * self._deviation_s)
+        base = self._steady_timeout()
         return min(base * self._backoff, max(base, TIMEOUT_MAX_S))
 
     def _receive(self) -> None:
         """Take what arrives until there is at least one answer; send everything again if the timeout passes without one."""
-        end = time.monotonic() + self._timeout()
-        while True:
-            try:
-                data = self._port.read(max(end - time.monotonic(), 0.0))
-            except (OSError, EOFError) as error:
-                raise LineLostError(f"The line to the board was lost ({error})") from error
-            # Frames that answer nothing do not count: a port that echoes would keep us waiting for ever.
-            answered = [self._answered(frame) for frame in self._deframer.feed(data)]
-            if any(answered):
-                self._heard, self._backoff, self._spoke = time.monotonic(), 1, True
+        begun, silent = time.monotonic(), 0.0
+        while max(silent, time.monotonic() - begun) < self._timeout():
+            self.heed()
+            tick = min(TICK_S, self._timeout() - silent)
+            data = self._read(tick)
+            # A port that says that time has passed is believed: it may be the golden model's, which knows that nothing comes.
+            silent += 0.0 if data else tick
+            answers = [self._take(frame) for frame in self._deframer.feed(data)]
+            if any(answers):
+                self._begin_waiting()
+                self._backoff, self._spoke = 1, True
                 return
-            if not data or time.monotonic() >= end:
-                break
-        if time.monotonic() - self._heard > self._patience_s:
-            if self._spoke:
-                raise NoAnswerError(f"The board does not answer any more (silent for {self._patience_s:g} s): check its cable and power")
-            raise NoAnswerError(f"No answer from the board within {self._patience_s:g} s: check port, baud rate, cable and bitstream")
+        if time.monotonic() - self._heard > self.patience_s:
+            raise self._silence()
         self._backoff = min(2 * self._backoff, 16)
         self._generation += 1
         self._flight.clear()
         self._again(list(self._pending.values()))
 
-    def _answered(self, frame: Frame) -> bool:
-        """Take a frame; say whether it answered something that was waited for."""
+    def _silence(self) -> NoAnswerError:
+        """Return the error of a board that has not answered for too long: what was seen of it meanwhile."""
+        seconds, damaged = f"{self.patience_s:.2g} s", self.damaged - self._seen.damaged
+        if self._seen.refusals:
+            return NoAnswerError(
+                f"The board answers, but has taken no command for {seconds}: each was refused as out of sequence",
+                "restart the board, and go on from the last checkpoint with --resume",
+            )
+        if self._seen.octets:
+            return NoAnswerError(
+                f"No answer from the board came whole for {seconds}: of {self._seen.octets} bytes came {damaged} damaged frames",
+                "check cable and ground, and that the baud rate is the board's",
+            )
+        if self._spoke:
+            return NoAnswerError(f"The board does not answer any more (silent for {seconds})", "check its cable and power")
+        return NoAnswerError(f"No answer from the board within {seconds}", "check port, baud rate, cable and bitstream")
+
+    def _read(self, timeout: float) -> bytes:
+        try:
+            data = self._port.read(timeout)
+        except (OSError, EOFError) as error:
+            raise LineLostError(f"The line to the board was lost ({error})") from error
+        self._seen.octets += len(data)
+        return data
+
+    def _take(self, frame: Frame) -> bool:
+        """Take a frame; say whether it is the answer to something that was waited for."""
         key = (frame.opcode ^ RESPONSE, frame.seq)
+        if key in self._answered:
+            # Both copies have arrived, so the first answer was to the first copy, and the timeout was too short.
+            self._measure(self._answered.pop(key))
+            return False
         place = next((i for i, (sent, _) in enumerate(self._flight) if sent == key), None)
         if place is None or key not in self._pending or not frame.payload:
             return False
@@ -275,18 +345,28 @@ class Link:
         del self._flight[: place + 1]
         status, data = frame.payload[0], frame.payload[1:]
         if status == Status.SEQUENCE:
+            self._seen.refusals += 1
             self._go_back(generation, data)
-            return True
+            return False
         if status == Status.NO_SESSION:
             self._pending.clear()
             raise SessionLostError("The board has restarted in mid session (power-up or brown-out): what it held is gone, open it again")
         del self._pending[key]
         request.answer, request.status = data, Status(status) if status < len(Status) else Status.UNKNOWN_OPCODE
-        if request.sent:
-            self._measure(time.monotonic() - request.sent)
+        self._remember(request)
         waiting = {sent for sent, _ in self._flight}
         self._again(self._pending[sent] for sent in lost if sent in self._pending and sent not in waiting)
         return True
+
+    def _remember(self, request: Request) -> None:
+        """Measure the round trip of an answered request, at once or when its second answer comes."""
+        seconds = time.monotonic() - request.sent
+        if not request.repeated:
+            self._measure(seconds)
+            return
+        self._answered[request.key] = seconds
+        while len(self._answered) > REMEMBERED:
+            del self._answered[next(iter(self._answered))]
 
     def _go_back(self, generation: int, data: bytes) -> None:
         """Send all again from what the board expects; once only for all the refusals that one lost frame causes."""

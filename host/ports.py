@@ -3,36 +3,59 @@
 import os
 import select
 import socket
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import serial
 
 from firmware_py.endpoint import Endpoint
 from firmware_py.machine import GoldenMachine
 
-from .errors import InputError
+from .errors import InputError, OwnError
+from .link import TICK_S
 
 RECEIVE_BYTES = 65536
 CONNECT_TIMEOUT_S = 5.0
+SLICE_S = 0.05
+"""Time that the golden machine works between two looks at the user's wishes."""
 
 
 class GoldenPort:
-    """The golden machine behind its end of the link, in this process: it trains while one writes to it."""
+    """The golden machine behind its end of the link, in this process: it trains while one writes to it or waits for it."""
 
     def __init__(self, machine: GoldenMachine) -> None:
         self._machine = machine
         self._endpoint = Endpoint(machine)
         self._answers = bytearray()
+        self._chunk = 1
 
-    def write(self, data: bytes) -> None:
-        """Let the endpoint execute what arrives, and the machine what is granted."""
-        self._answers += self._endpoint.feed(data)
-        self._machine.run(self._machine.config.order_depth)
+    def write(self, data: bytes) -> int:
+        """Let the endpoint execute what arrives, and the machine work for a moment on what is granted."""
+        with _own_trouble():
+            self._answers += self._endpoint.feed(data)
+            self._work(SLICE_S)
+        return len(data)
 
     def read(self, timeout: float) -> bytes:
-        """Return what the endpoint has answered; there is never more to come."""
+        """Return what the endpoint has answered; there is never more to come, so that the machine works meanwhile."""
+        if not self._answers:
+            with _own_trouble():
+                self._work(min(timeout, SLICE_S))
         data = bytes(self._answers)
         self._answers.clear()
         return data
+
+    def _work(self, seconds: float) -> None:
+        """Run granted samples for about so long: in chunks that take a tenth of it, for no signal comes through before one ends."""
+        end = time.monotonic() + seconds
+        while (begun := time.monotonic()) < end and self._machine.run(self._chunk):
+            took = time.monotonic() - begun
+            if took < SLICE_S / 20:
+                self._chunk = min(2 * self._chunk, self._machine.config.order_depth)
+            elif took > SLICE_S / 5:
+                self._chunk = max(1, self._chunk // 2)
 
     def close(self) -> None:
         """Nothing to give up."""
@@ -45,11 +68,11 @@ class SocketPort:
         self._socket = connection
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.settimeout(None)
+        connection.setblocking(False)
 
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        self._socket.sendall(data)
+    def write(self, data: bytes) -> int:
+        """Send bytes; return how many went, 0 if the socket takes none for a moment."""
+        return self._socket.send(data) if select.select([], [self._socket], [], TICK_S)[1] else 0
 
     def read(self, timeout: float) -> bytes:
         """Return what has arrived, waiting at most `timeout` seconds for it."""
@@ -70,19 +93,19 @@ class SerialPort:
 
     def __init__(self, path: str, baud: int) -> None:
         try:
-            self._serial = serial.Serial(path, baud, timeout=0, exclusive=True)
+            self._serial = serial.Serial(path, baud, timeout=0, write_timeout=0, exclusive=True)
         except (serial.SerialException, OSError, ValueError) as error:
             raise InputError(
                 f"The port {path} cannot be opened: {_reason(error)}; see that the board is plugged in and yours to use"
             ) from error
 
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        self._serial.write(data)
+    def write(self, data: bytes) -> int:
+        """Send bytes; return how many went, 0 if the port takes none for a moment."""
+        # select instead of pyserial's timeouts: changing those configures the port anew.
+        return (self._serial.write(data) or 0) if select.select([], [self._serial.fileno()], [], TICK_S)[1] else 0
 
     def read(self, timeout: float) -> bytes:
         """Return what has arrived, waiting at most `timeout` seconds for the first byte."""
-        # select instead of pyserial's timeout: changing that one configures the port anew.
         if not select.select([self._serial.fileno()], [], [], timeout)[0]:
             return b""
         data = self._serial.read(RECEIVE_BYTES)
@@ -91,8 +114,19 @@ class SerialPort:
         return data
 
     def close(self) -> None:
-        """Close the port."""
+        """Close the port, without waiting for a device that takes no more bytes."""
+        with suppress(serial.SerialException, OSError, termios.error):
+            self._serial.reset_output_buffer()
         self._serial.close()
+
+
+@contextmanager
+def _own_trouble() -> Iterator[None]:
+    """Call an error of the golden model what it is: no trouble of a line."""
+    try:
+        yield
+    except (OSError, EOFError) as error:
+        raise OwnError(f"The golden model failed on this computer: {error}") from error
 
 
 def connect(address: str) -> SocketPort:

@@ -9,11 +9,24 @@ from dataclasses import dataclass
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class StoppedError(Exception):
+    """The user stopped a run; `done` samples of it are complete, and the board, if one ran, rests at a sample boundary."""
+
+    def __init__(self, done: int = 0) -> None:
+        super().__init__(f"Stopped after {done} samples")
+        self.done = done
+
+
 @dataclass
 class Stop:
     """A wish to stop. The first signal sets it, and runs heed it at a sample boundary."""
 
     asked: bool = False
+
+    def heed(self) -> None:
+        """Raise StoppedError if the user has asked for it."""
+        if self.asked:
+            raise StoppedError
 
 
 def interrupt_on_signals() -> None:

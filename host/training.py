@@ -16,14 +16,15 @@ from firmware_py.digest import conductance_digest
 from firmware_py.registers import LOSS_FRAC, Counter
 from firmware_py.streams import seed_states
 
-from .board import Board, Progress, StoppedError
+from .board import Board, Tell
 from .checkpoint import Checkpoint, Position, check_names, program_digest
 from .departure import DRIFTING, EARLY_SAMPLES, remark
-from .errors import InputError, StorageError, wrong_input
+from .errors import HostError, InputError, StorageError, wrong_input
 from .output import RunLog
+from .run import Progress, Report
 from .settings import SOFTWARE, Prepared, Settings, prepare
 from .software import Software
-from .stop import Stop
+from .stop import Stop, StoppedError
 from .storage import check_replaceable
 
 SAMPLE_ONE = 128
@@ -35,7 +36,7 @@ class Event:
     """What a run tells its watcher."""
 
     phase: str
-    """upload, train, test, epoch (one is complete) or remark."""
+    """load or upload (cells, samples are sent), train, test, epoch (one is complete), read (the array) or remark."""
     epoch: int
     epochs: int
     position: Position
@@ -118,8 +119,9 @@ class Trainer:
         self.program = settings.compile(board.config)
         if checkpoint:
             self._check(checkpoint)
-        self._load(checkpoint)
-        self.initial = self.board.read_cells()
+        self._cells: np.ndarray | None = None
+        with board.heeding(self.stop):
+            self._load(checkpoint)
 
     def _check(self, checkpoint: Checkpoint) -> None:
         checkpoint.check_config(self.board.config_digest)
@@ -147,20 +149,20 @@ class Trainer:
         self.scales = scales
         board.load(self.program, scales=scales, tile_words=self.tile.tolist())
         board.write_spread(spread)
-        board.write_cells(cells)
+        self.initial = np.asarray(cells, np.int16)
+        board.write_cells(cells, self._far("load"))
         board.write_random({stream: list(states) for stream, states in random.items()})
         board.totals = {c: self.position.totals[c.name] for c in Counter}
-        board.upload(self.data.records, lambda done, total: self._tell("upload", Progress(done, total, 0, 0.0, 0.0)))
+        board.upload(self.data.records, self._far("upload"))
 
     def _tell(self, phase: str, progress: Progress | None = None, remark: str = "") -> None:
         self.watch(Event(phase, self.position.epoch, self.epochs, self.position, progress, remark))
 
-    def _report(self, phase: str) -> Callable[[Progress], bool]:
-        def report(progress: Progress) -> bool:
-            self._tell(phase, progress)
-            return self.stop.asked
+    def _report(self, phase: str) -> Report:
+        return lambda progress: self._tell(phase, progress)
 
-        return report
+    def _far(self, phase: str) -> Tell:
+        return lambda done, total: self._tell(phase, Progress(done, total, 0, 0.0, 0.0))
 
     def run(self, checkpoint_file: str | Path | None = None) -> bool:
         """Train to the last epoch; say whether it came that far (False: the user stopped it, at a sample boundary).
@@ -179,11 +181,19 @@ class Trainer:
             check_replaceable(Path(checkpoint_file))
             check_names(self.settings.dataset, self.data.features)
         unsaved: StorageError | None = None
-        complete = True
+        kept, complete = "", True
         while complete and not self.complete:
-            complete = self._epoch()
+            try:
+                complete = self._epoch()
+            except HostError:
+                if kept:
+                    self._tell("remark", remark=kept)
+                raise
             if checkpoint_file:
                 unsaved = self._save(checkpoint_file, again=unsaved is not None, last=self.complete or not complete)
+                kept = (
+                    kept if unsaved else f"The checkpoint after epoch {self.position.epoch} is kept: go on with --resume {checkpoint_file}"
+                )
         if unsaved:
             raise StorageError(f"{unsaved}. The file is as it was last saved, if it was; from there --resume goes on") from unsaved
         return complete
@@ -216,8 +226,10 @@ class Trainer:
         before, begun = self.board.totals[Counter.STEPS], time.monotonic()
         if self.log:
             self.log.begin(position.totals["STEPS"], self.board.raw_counters()[Counter.STEPS])
+        self._cells = None
         try:
-            self.board.train(self.program, order[position.place : position.place + samples], self._report("train"))
+            with self.board.heeding(self.stop):
+                self.board.train(self.program, order[position.place : position.place + samples], self._report("train"))
         finally:
             position.place += self.board.totals[Counter.STEPS] - before
             self.train_seconds += time.monotonic() - begun
@@ -231,8 +243,10 @@ class Trainer:
                 self._look_early(min(EARLY_SAMPLES, samples))
             if position.place < samples:
                 self.train_part(samples - position.place)
-            self.predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
+            with self.board.heeding(self.stop):
+                self.predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
         except StoppedError:
+            self._tell("remark", remark=f"Halted in epoch {position.epoch + 1} after {position.place} of {samples} samples")
             return False
         gained = {name: total - position.epoch_start[name] for name, total in position.totals.items()}
         position.train_loss.append(gained["LOSS"] / (2 << LOSS_FRAC) / samples)
@@ -253,6 +267,13 @@ class Trainer:
             self.warnings.append(text)
             self._tell("remark", remark=text)
 
+    @property
+    def cells(self) -> np.ndarray:
+        """The array as it is: int16 of shape (rows of all tiles, columns), read once after each training."""
+        if self._cells is None:
+            self._cells = self.board.read_cells(self._far("read"))
+        return self._cells
+
     def checkpoint(self) -> Checkpoint:
         """Return the run at rest."""
         return Checkpoint(
@@ -265,7 +286,7 @@ class Trainer:
             features=self.data.features,
             position=deepcopy(self.position),
             scaler=self.data.scaler,
-            cells=self.board.read_cells(),
+            cells=self.cells,
             spread=self.board.read_spread(),
             tile=self.tile,
             scales=np.array(self.scales, np.uint32),
@@ -297,7 +318,7 @@ class Trainer:
             "pulses_clipped": totals["PULSES_CLIPPED"],
             "sense_clipped": totals["SENSE_CLIPPED"],
             "vector_saturated": totals["VECTOR_SATURATED"],
-            "conductance_digest": conductance_digest(self.board.read_cells()),
+            "conductance_digest": conductance_digest(self.cells),
             "predictions": self.predictions.tolist(),
             "steps_per_second": here / self.train_seconds if self.train_seconds else 0.0,
             "link_retries": self.board.link.retries,

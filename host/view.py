@@ -15,7 +15,14 @@ from .training import Event
 BLOCKS = "▁▂▃▄▅▆▇█"
 ROWS = 8
 """Epochs that the live view lists."""
-PHASES = {"upload": "sending samples", "train": "training", "test": "testing", "epoch": "training"}
+PHASES = {
+    "load": "writing the array",
+    "upload": "sending samples",
+    "train": "training",
+    "test": "testing",
+    "epoch": "training",
+    "read": "reading the array",
+}
 
 console = Console(stderr=True, highlight=False)
 """Progress, remarks and errors."""

@@ -45,7 +45,7 @@ class CutPort:
         self._left -= 1
         if self._left < 0:
             raise OSError("device disconnected")
-        self._port.write(data)
+        return self._port.write(data)
 
     def read(self, timeout):
         return self._port.read(timeout)
@@ -78,7 +78,7 @@ def test_a_bad_line_changes_nothing_but_the_retries():
 
 def test_unplugging_is_one_sentence():
     with pytest.raises(LineLostError, match=r"line to the board was lost .* the board pauses"):
-        run(wrap=lambda port: CutPort(port, 60))
+        run(wrap=lambda port: CutPort(port, 20))
 
 
 def test_a_fault_of_the_machine_is_told_and_survived():
@@ -107,9 +107,9 @@ def test_halt_and_abort_leave_a_board_that_goes_on():
 
 def test_counters_survive_wrapping():
     with open_board("golden://", config=config()) as board:
-        trainer = Trainer(board, SETTINGS, 1)
         machine = board.link._port._machine  # the registers are read-only on the line
         machine.memory.counters[Counter.CYCLES] = 0xFFFFFF00
+        trainer = Trainer(board, SETTINGS, 1)
         trainer.run()
         result = trainer.result()
         assert board.raw_counters()[Counter.CYCLES] < 0xFFFFFF00

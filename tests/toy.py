@@ -63,11 +63,12 @@ class EndpointPort:
         self._bytes = bytearray()
         self.broken = False
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
         if self.broken:
             raise OSError("device unplugged")
         for part in [bytes((b,)) for b in data] if self._chop else [data]:
             self._bytes += self.endpoint.feed(part)
+        return len(data)
 
     def read(self, timeout: float) -> bytes:
         if self.broken:
