@@ -13,8 +13,8 @@ from firmware_py.framing import NONCE_BYTES, RESPONSE, UNSEQUENCED, WINDOW, Defr
 from .commands import Request, check, command, granted, grants, reads, words, writes
 from .errors import LineBlockedError, LineLostError, NoAnswerError, SessionLostError, WrongAbiError
 
-TIMEOUT_MIN_S = 0.1
-"""Shortest wait for an answer: above the scheduling hiccups of a busy computer."""
+TIMEOUT_MARGIN_S = 0.1
+"""Least wait for an answer beyond the round trip: above the scheduling hiccups of a busy computer."""
 TIMEOUT_MAX_S = 1.0
 """Longest wait that repeated silence leads to, where the line itself does not take longer: a lossy line is tried often."""
 TIMEOUT_FIRST_S = 0.5
@@ -277,7 +277,7 @@ class Link:
 
     def _steady_timeout(self) -> float:
         measured = self._round_trip_s
-        return TIMEOUT_FIRST_S if measured is None else max(TIMEOUT_MIN_S, measured + 4 * self._deviation_s)
+        return TIMEOUT_FIRST_S if measured is None else measured + max(TIMEOUT_MARGIN_S, 4 * self._deviation_s)
 
     def _timeout(self) -> float:
         base = self._steady_timeout()
