@@ -23,7 +23,7 @@ from amaranth.lib.wiring import In, Out
 
 from firmware_py.config import Config
 
-from . import verilator
+from . import child, verilator
 from .export import export
 from .microcode import CLOCKS_MIN
 
@@ -142,7 +142,7 @@ def _compile(work: Path, sources: list[Path], clocks_per_bit: int, environment: 
     ]
     log = work / "build.log"
     with log.open("w") as out:
-        code = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False).returncode
+        code = child.run(command, env=environment, output=out).returncode
     if code:
         kept = Path(shutil.copy(log, cache_folder() / "failed.log"))
         raise verilator.ToolError(f"Compiling the virtual board failed with code {code}; its log is {kept}")

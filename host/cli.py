@@ -225,16 +225,9 @@ def main() -> None:
     except HostError as error:
         console.print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        console.print("Interrupted")
-        sys.exit(1)
 
 
 def _escape(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
-
-
-if __name__ == "__main__":
-    main()

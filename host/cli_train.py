@@ -13,7 +13,7 @@ from . import options as o
 from .board import Board
 from .checkpoint import Checkpoint
 from .datasets import Dataset
-from .errors import HostError, InputError, StorageError
+from .errors import HostError, InputError, SignalError, StorageError
 from .output import RunLog, check_distinct, check_json, write_json
 from .settings import SOFTWARE, Settings, prepare
 from .stop import stop_on_signals
@@ -146,7 +146,7 @@ def train(
         raise unsaved[0]
     if not complete:
         place = f"epoch {trainer.position.epoch + 1}, sample {trainer.position.place}"
-        raise HostError(f"Stopped at {place}: go on with --resume {save_to or DEFAULT_CHECKPOINT}")
+        raise SignalError(f"Stopped at {place}: go on with --resume {save_to or DEFAULT_CHECKPOINT}", stop)
 
 
 def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Config:

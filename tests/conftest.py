@@ -1,11 +1,14 @@
 """Settings of all tests: hypothesis is reproducible, and the first call of a compiled function may take its time."""
 
+import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
-from host.cli import main
+from host.__main__ import main
+from host.stop import SIGNALS
 
 settings.register_profile("backpulse", derandomize=True, deadline=None)
 settings.load_profile("backpulse")
@@ -18,7 +21,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def backpulse(monkeypatch, capsys, tmp_path):
+def signals() -> Iterator[None]:
+    """Let signals be handled after a command as before it, which leaves them ignored."""
+    old = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in old.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def backpulse(monkeypatch, capsys, tmp_path, signals):
     """Return a function that runs a command in a folder of its own and returns (exit code, output, errors)."""
     monkeypatch.chdir(tmp_path)
 

@@ -26,7 +26,7 @@ from host.urls import board_config
 from .test_same_bits import CONFIGS
 
 SMALL = ["--dataset", "iris", "--layers", "4-5-3"]
-COMMAND = [sys.executable, "-W", "error", "-m", "host.cli"]
+COMMAND = [sys.executable, "-W", "error", "-m", "host"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
 
 
