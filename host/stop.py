@@ -4,10 +4,12 @@ They interrupt a command (`ended_by_signals`); a run that has something to keep 
 Nothing is imported here that takes time: a signal may come while a command still starts.
 """
 
+import gc
 import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,6 +90,7 @@ def ended_by_signals() -> Iterator[None]:
     def interrupt(which: int, _: FrameType | None) -> None:
         nonlocal number
         number = which
+        warnings.simplefilter("ignore")  # such as Amaranth's, of a design that was not used
         raise KeyboardInterrupt
 
     def unraisable(what: "sys.UnraisableHookArgs") -> None:
@@ -103,6 +106,7 @@ def ended_by_signals() -> Iterator[None]:
         if not number:
             raise
         _handle(signal.SIG_IGN)
+        gc.freeze()  # Python would take seconds to take a large design apart
         print(SENTENCE, file=sys.stderr)
         sys.exit(SIGNALLED + number)
     finally:
