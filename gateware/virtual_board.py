@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -259,9 +260,15 @@ class VirtualBoard:
         """Whether the program runs."""
         return self._process.poll() is None
 
-    def wait(self) -> None:
-        """Wait until the board ends (by a signal, or a crash)."""
-        self._process.wait()
+    def end(self) -> str | None:
+        """Return how the program ended by itself and what it said last, as a clause, or None if it runs."""
+        code = self._process.poll()
+        if code is None:
+            return None
+        assert self._process.stderr is not None
+        said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        how = f"it was ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"it ended with exit code {code}"
+        return f'{how}, and said "{said[-1]}"' if said else how
 
     def close(self) -> str:
         """Stop the board and return its last line: clock cycles and seconds."""

@@ -19,7 +19,7 @@ from .cli_boards import boards, build, fit, flash
 from .cli_compare import compare
 from .cli_infer import infer
 from .cli_train import train
-from .errors import HostError, InputError
+from .errors import HostError, InputError, OwnError
 from .output import check_json, write_json
 from .settings import SOFTWARE
 from .stop import stop_on_signals
@@ -166,7 +166,7 @@ def sim(
         while running.running and not stop.asked:
             time.sleep(POLL_S)
         if not stop.asked:
-            raise HostError("The virtual board ended by itself: start it again")
+            raise OwnError(f"The virtual board is gone: {running.end()}", "start it again")
 
 
 @app.command()
