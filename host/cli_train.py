@@ -111,7 +111,8 @@ def train(
         if log:
             stack.callback(log.close)
         opened = stack.enter_context(open_told(board, config, baud, log if board == "golden://" else None))
-        stop = stack.enter_context(stop_on_signals())
+        heeding = stack.enter_context(ExitStack())
+        stop = heeding.enter_context(stop_on_signals())
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, lr {settings.lr:g}, {board}"
         view = stack.enter_context(TrainView(title))
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)
@@ -123,6 +124,7 @@ def train(
             unsaved.append(error)
         complete = trainer.complete
         view.__exit__(None, None, None)
+        heeding.close()  # what follows has nothing to keep: a signal interrupts it
         result: dict[str, Any] = {"board": board, "complete": complete, **trainer.result()}
         if log and start:
             _replay(start, trainer, log, result)

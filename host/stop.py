@@ -60,18 +60,23 @@ def stop_on_signals() -> Iterator[Stop]:
         yield stop
         return
 
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        before = old[number]
+        if callable(before):
+            before(number, frame)
+        raise KeyboardInterrupt
+
     def ask(number: int, frame: FrameType | None) -> None:
         if stop.asked:
-            before = old[number]
-            if callable(before):
-                before(number, frame)
-            raise KeyboardInterrupt
+            interrupt(number, frame)
         stop.asked, stop.number = True, number
 
     old = _handle(ask)
     _wishes = 1
     try:
         yield stop
+    except StoppedError:  # the body has nothing to keep
+        interrupt(stop.number, None)
     finally:
         _wishes = 0
         for number, handler in old.items():

@@ -29,10 +29,10 @@ class VirtualPort(SocketPort):
         super().__init__(board.socket)
         self._board = board
 
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
+    def write(self, data: bytes) -> int:
+        """Send bytes; return how many went, 0 if the socket takes none for a moment."""
         with self._own_trouble():
-            super().write(data)
+            return super().write(data)
 
     def read(self, timeout: float) -> bytes:
         """Return what has arrived, waiting at most `timeout` seconds for it."""
