@@ -14,8 +14,8 @@ from typing import Literal, Self
 
 from host.link import Port
 
-STEP_S = 0.002
-"""Time between two looks at client and board."""
+STEP_S = 0.004
+"""Longest time between two looks at client and board."""
 SMALL_BUFFER = 4096
 """Bytes of a socket's buffer: as few as the system allows, so that a line that takes no more is soon full."""
 
@@ -83,6 +83,7 @@ class BadLine:
         self._listener: socket.socket | None = None
         self._end = self._slave = -1
         self._left = threading.Event()
+        self._idle = False
         self._failure: BaseException | None = None
         if line == "pair":
             self.socket, end = socket.socketpair()
@@ -132,7 +133,7 @@ class BadLine:
         """Move what there is to move; say whether the client is still there."""
         there, back = self._queues
         room = 65536 if self._takes is None else self._takes - self.taken
-        if room > 0 and select.select([self._end], [], [], 0)[0]:
+        if select.select([self._end] if room > 0 else [], [], [], STEP_S if self._idle else 0)[0]:
             try:
                 data = os.read(self._end, room)
             except OSError:  # nobody has the pty open
@@ -144,7 +145,9 @@ class BadLine:
         for data in self._due(there):
             while data:
                 data = data[self._port.write(data) :]
-        self._queue(1, self._port.read(STEP_S))
+        answer = self._port.read(STEP_S)
+        self._idle = not answer
+        self._queue(1, answer)
         for data in self._due(back):
             part = data if self._gives is None else data[: self._gives - self.given]
             self.given += len(part)
