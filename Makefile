@@ -60,7 +60,7 @@ checkpoints: .venv/installed-dev
 lines: .venv/installed-dev
 	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_lines.py $(ARGS)
 
-signals: .venv/installed-build
+signals: .venv/installed-dev .venv/installed-build
 	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_signals.py $(ARGS)
 
 clean:

@@ -43,6 +43,7 @@ def run(
             out, err = process.communicate()
         except BaseException:
             _end(process.pid)
+            process.wait()
             raise
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 

@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import settings
@@ -20,23 +21,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--baud", default=None, type=int, help="its baud rate")
 
 
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Let signals be handled after a command, which leaves them ignored, as before it."""
+    old = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
 @pytest.fixture
 def signals() -> Iterator[None]:
-    """Let signals be handled after a command as before it, which leaves them ignored."""
-    old = {number: signal.getsignal(number) for number in SIGNALS}
-    yield
-    for number, handler in old.items():
-        signal.signal(number, handler)
+    """Let a test do with signals what it likes."""
+    with signals_kept():
+        yield
 
 
 @pytest.fixture
-def backpulse(monkeypatch, capsys, tmp_path, signals):
+def backpulse(monkeypatch, capsys, tmp_path):
     """Return a function that runs a command in a folder of its own and returns (exit code, output, errors)."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["backpulse", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as ended, signals_kept():
             main()
         out, err = capsys.readouterr()
         return ended.value.code or 0, out, err
