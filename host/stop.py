@@ -51,6 +51,14 @@ class Stop:
             raise StoppedError
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt by a signal.
+
+    It has a type of its own because Python kills itself by SIGINT at its end if a KeyboardInterrupt, and just that, ever left code that
+    was made of a text, as in the making of a data class.
+    """
+
+
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
     """Turn the first signal of the body into a wish that runs heed; the second interrupts at once."""
@@ -64,7 +72,7 @@ def stop_on_signals() -> Iterator[Stop]:
         before = old[number]
         if callable(before):
             before(number, frame)
-        raise KeyboardInterrupt
+        raise Interrupted
 
     def ask(number: int, frame: FrameType | None) -> None:
         if stop.asked:
@@ -96,7 +104,7 @@ def ended_by_signals() -> Iterator[None]:
         nonlocal number
         number = which
         warnings.simplefilter("ignore")  # such as Amaranth's, of a design that was not used
-        raise KeyboardInterrupt
+        raise Interrupted
 
     def unraisable(what: "sys.UnraisableHookArgs") -> None:
         if not number:
