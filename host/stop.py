@@ -119,12 +119,12 @@ def ended_by_signals() -> Iterator[None]:
         if not number:
             raise
         _handle(signal.SIG_IGN)
-        gc.freeze()  # Python would take seconds to take a large design apart
         print(SENTENCE, file=sys.stderr)
         sys.exit(SIGNALLED + number)
     finally:
         _handle(signal.SIG_IGN)
         sys.unraisablehook = report
+        gc.freeze()  # Python would spend seconds on taking apart what is left
 
 
 @contextmanager

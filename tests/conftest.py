@@ -1,5 +1,6 @@
 """Settings of all tests: hypothesis is reproducible, and the first call of a compiled function may take its time."""
 
+import gc
 import signal
 import sys
 from collections.abc import Iterator
@@ -23,13 +24,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @contextmanager
 def signals_kept() -> Iterator[None]:
-    """Let signals be handled after a command, which leaves them ignored, as before it."""
+    """Let signals be handled after a command as before it; the command leaves them ignored, and its garbage frozen."""
     old = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+        gc.unfreeze()
 
 
 @pytest.fixture

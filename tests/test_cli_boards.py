@@ -217,7 +217,7 @@ def test_ctrl_c_saves_a_checkpoint_that_goes_on_with_the_same_bits(tmp_path, boa
     errors = first.stderr.read()
     guard.cancel()
     first.stderr.close()
-    assert first.wait() == 1, errors
+    assert first.wait() == 128 + signal.SIGINT, errors
     assert errors.strip().splitlines()[-1].startswith("Error: Stopped at epoch"), errors
 
     def finish(*arguments):
