@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -191,6 +192,30 @@ def test_an_interrupt_ends_a_tool_with_all_that_it_started(signals):
     while left := running(token):
         assert time.monotonic() < until, left
         time.sleep(0.02)
+
+
+def test_a_closed_terminal_loses_nothing(tmp_path):
+    master, slave = os.openpty()
+    owner = "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); runpy.run_module('host', run_name='__main__')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", owner, *TRAIN],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    with process:
+        until = time.monotonic() + 60
+        while not (tmp_path / "run.npz").exists() and time.monotonic() < until:
+            if select.select([master], [], [], 0.05)[0]:
+                os.read(master, 65536)
+        os.close(master)
+        assert process.wait(OUT_S + READ_OUT_S) == 128 + signal.SIGHUP
+    epochs, digest = resumed_digest(tmp_path / "run.npz")
+    assert digest == clean_digest(epochs)
 
 
 @dataclass
