@@ -6,7 +6,7 @@ from pathlib import Path
 from .errors import HostError, SignalError
 from .plots import plot_training
 from .settings import Settings, prepare
-from .stop import stop_on_signals
+from .stop import ended_by_signals, stop_on_signals
 from .training import Trainer, train_software
 from .urls import board_config, open_board
 from .view import TrainView, console
@@ -57,8 +57,9 @@ def main(board: str = "sim://", picture: Path = PICTURE) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except HostError as error:
-        console.print(f"Error: {error}", soft_wrap=True, style="red")
-        sys.exit(error.exit_code)
+    with ended_by_signals():
+        try:
+            sys.exit(main())
+        except HostError as error:
+            console.print(f"Error: {error}", soft_wrap=True, style="red")
+            sys.exit(error.exit_code)
