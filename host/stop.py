@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -137,10 +137,13 @@ def _deadline() -> Iterator[None]:
     def watch() -> None:
         global _wishes
         while number := os.read(hears, 1)[0]:
+            if number not in SIGNALS:
+                continue
             if _wishes:
                 _wishes -= 1
             elif not left.wait(GRACE_S):
-                os.write(2, f"{SENTENCE}\n".encode())
+                with suppress(OSError):  # the terminal is closed
+                    os.write(2, f"{SENTENCE}\n".encode())
                 os._exit(SIGNALLED + number)
 
     watcher = threading.Thread(target=watch, daemon=True)
