@@ -28,7 +28,7 @@ MOST_EPOCHS = 1000
 
 def trained(file: Path, options: list[str], seed: int) -> dict:
     """Return the JSON of a training run."""
-    command = [sys.executable, "-m", "host.cli", "train", "--dataset", str(file), *options, "--seed", str(seed), "--json", "-"]
+    command = [sys.executable, "-m", "host", "train", "--dataset", str(file), *options, "--seed", str(seed), "--json", "-"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(f"{file.name}: {run.stderr.strip().splitlines()[-1]}")

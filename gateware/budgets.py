@@ -4,12 +4,12 @@ A quick comparison only synthesises: some minutes less, and no clock.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from . import child
 from .boards import Board, find_board
 from .build import FAMILIES, build, commands, prepare, program
 from .reports import RESOURCES, read_netlist
@@ -59,7 +59,7 @@ def synthesise(board: Board) -> dict[str, Any]:
     command = [program(FAMILIES[board.part.family]["tools"][command[0]]), *command[1:]]
     with tempfile.TemporaryDirectory() as folder:
         plan.extract(folder)
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = child.run(command, cwd=Path(folder))
         if done.returncode:
             raise ToolError(f"Synthesis of {board.name} failed: {done.stderr[-300:]}")
         return {"board": board.name, **read_netlist(board, Path(folder))}

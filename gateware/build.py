@@ -11,13 +11,13 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import child
 from .board_top import BoardTop
 from .boards import Board
 from .reports import read_report
@@ -214,7 +214,7 @@ def _run(board: Board, folder: Path, digest: str, progress: Progress) -> None:
         started = time.monotonic()
         log = folder / f"{stage.replace(' ', '-')}.log"
         with log.open("w") as output:
-            done = subprocess.run([programs[command[0]], *command[1:]], cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False)
+            done = child.run([programs[command[0]], *command[1:]], cwd=folder, output=output)
         if done.returncode < 0:
             raise ToolError(f"{stage.capitalize()} of {board.name} was stopped by signal {-done.returncode}: call it again")
         if done.returncode:

@@ -6,6 +6,8 @@ from pathlib import Path
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from .child import children_end
+
 __all__ = ["CONTROLLER", "EXAMPLES", "export", "export_project"]
 
 CONTROLLER = "backpulse"
@@ -30,7 +32,8 @@ def export(component: wiring.Component, name: str, *, out: Path | None = None, p
     platform
         What the components are told that they are for.
     """
-    text = verilog.convert(component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True)
+    with children_end():
+        text = verilog.convert(component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)

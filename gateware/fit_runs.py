@@ -5,7 +5,6 @@ Each configuration is synthesised and packed, but not placed: packing already co
 
 import json
 import re
-import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import Any
 
 from firmware_py.config import DEFAULT, IDEAL, Config
 
+from . import child
 from .boards import BOARDS
 from .build import FAMILIES, commands, prepare, program
 from .fit import REPORTS
@@ -74,7 +74,7 @@ def run(family: str, name: str, config: Config) -> dict[str, Any]:
         synth, pack, _ = commands(plan)
         for command in (synth, [*pack, "--pack-only"]):
             command = [program(FAMILIES[family]["tools"][command[0]]), *command[1:]]
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            done = child.run(command, cwd=Path(folder))
         counts = {cell: int(used) for cell, used in _LOG.findall((Path(folder) / "top.tim").read_text())}
         if not counts:
             raise ToolError(f"The run {family}-{name} counted nothing: {done.stderr[-300:]}")

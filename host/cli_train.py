@@ -13,7 +13,7 @@ from . import options as o
 from .board import Board
 from .checkpoint import Checkpoint
 from .datasets import Dataset
-from .errors import HostError, InputError, StorageError
+from .errors import HostError, InputError, SignalError, StorageError
 from .output import RunLog, check_distinct, check_json, write_json
 from .settings import SOFTWARE, Settings, prepare
 from .stop import stop_on_signals
@@ -111,7 +111,8 @@ def train(
         if log:
             stack.callback(log.close)
         opened = stack.enter_context(open_told(board, config, baud, log if board == "golden://" else None))
-        stop = stack.enter_context(stop_on_signals())
+        heeding = stack.enter_context(ExitStack())
+        stop = heeding.enter_context(stop_on_signals())
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, lr {settings.lr:g}, {board}"
         view = stack.enter_context(TrainView(title))
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)
@@ -123,6 +124,7 @@ def train(
             unsaved.append(error)
         complete = trainer.complete
         view.__exit__(None, None, None)
+        heeding.close()  # what follows has nothing to keep: a signal interrupts it
         result: dict[str, Any] = {"board": board, "complete": complete, **trainer.result()}
         if log and start:
             _replay(start, trainer, log, result)
@@ -146,7 +148,7 @@ def train(
         raise unsaved[0]
     if not complete:
         place = f"epoch {trainer.position.epoch + 1}, sample {trainer.position.place}"
-        raise HostError(f"Stopped at {place}: go on with --resume {save_to or DEFAULT_CHECKPOINT}")
+        raise SignalError(f"Stopped at {place}: go on with --resume {save_to or DEFAULT_CHECKPOINT}", stop)
 
 
 def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Config:

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from .errors import HostError
+from .errors import HostError, SignalError
 from .plots import plot_training
 from .settings import Settings, prepare
-from .stop import stop_on_signals
+from .stop import ended_by_signals, stop_on_signals
 from .training import Trainer, train_software
 from .urls import board_config, open_board
 from .view import TrainView, console
@@ -29,7 +29,7 @@ def main(board: str = "sim://", picture: Path = PICTURE) -> int:
             trainer = Trainer(opened, settings, EPOCHS, data=data, watch=view, stop=stop)
             complete = trainer.run()
         if not complete:
-            raise HostError("The demonstration was stopped: start it again with make demo")
+            raise SignalError("The demonstration was stopped: start it again with make demo", stop)
         result, after = trainer.result(), trainer.cells
     console.print("Repeating the run in float64 and on the golden model", style="dim")
     software = train_software(settings, data, EPOCHS, config.drive_max)
@@ -57,8 +57,9 @@ def main(board: str = "sim://", picture: Path = PICTURE) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except HostError as error:
-        console.print(f"Error: {error}", soft_wrap=True, style="red")
-        sys.exit(error.exit_code)
+    with ended_by_signals():
+        try:
+            sys.exit(main())
+        except HostError as error:
+            console.print(f"Error: {error}", soft_wrap=True, style="red")
+            sys.exit(error.exit_code)

@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from firmware_py.framing import Status
 
+from .stop import SIGNALLED, Stop
+
 
 class HostError(Exception):
     """A run that failed: the board or the machine in it (exit code 1).
@@ -18,7 +20,7 @@ class HostError(Exception):
         What to do about it, if not what the kind advises.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     advice: ClassVar[str] = ""
 
     def __init__(self, cause: str, advice: str | None = None) -> None:
@@ -47,6 +49,14 @@ class OwnError(HostError):
     """Trouble of this program, its tools, its caches or its computer, and not of the board or the line (exit code 4)."""
 
     exit_code = 4
+
+
+class SignalError(HostError):
+    """A signal asked a run to stop, which it did (exit code as of `host.stop`: 130, 143, 129)."""
+
+    def __init__(self, cause: str, stop: Stop) -> None:
+        super().__init__(cause)
+        self.exit_code = SIGNALLED + stop.number
 
 
 class NoProgressError(HostError):

@@ -9,6 +9,9 @@ from firmware_py.isa import ACTIVATIONS
 from firmware_py.jit import allocating
 from firmware_py.network import Network
 
+SLICE = 1 << 24
+"""Weights times samples of one compiled call, some hundredth of a second: no signal is heeded before it ends."""
+
 _SIGMOID, _TANH, _RELU = (int(ACTIVATIONS[name]) for name in ("sigmoid", "tanh", "relu"))
 
 
@@ -37,11 +40,22 @@ class Software:
 
     def train(self, x: np.ndarray, t: np.ndarray) -> float:
         """Train on samples in order, float64 (samples, inputs) and (samples, outputs); return the mean loss, 0.5 * sum((t - a)**2)."""
-        return float(_train(self.weights, self.sizes, self.functions, self.bias, self.unit, x, t, self.lr, self.cross_entropy))
+        total = 0.0
+        for part in self._slices(len(x)):
+            total = _train(
+                self.weights, self.sizes, self.functions, self.bias, self.unit, x[part], t[part], self.lr, self.cross_entropy, total
+            )
+        return total / max(1, len(x))
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return the class of each sample: int64 of shape (samples,)."""
-        return _predict(self.weights, self.sizes, self.functions, self.bias, self.unit, x)
+        arguments = self.weights, self.sizes, self.functions, self.bias, self.unit
+        return np.concatenate([_predict(*arguments, x[part]) for part in self._slices(len(x))])
+
+    def _slices(self, samples: int) -> list[slice]:
+        """Return the parts, at least one, in which samples go through compiled code."""
+        step = max(1, SLICE // len(self.weights))
+        return [slice(start, start + step) for start in range(0, max(1, samples), step)]
 
 
 @allocating
@@ -85,10 +99,10 @@ def _slope(function, a, unit):
 
 
 @allocating
-def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy):
+def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy, loss):
+    """Train, and return `loss` with the samples' added."""
     a = np.zeros(sizes.sum() + len(sizes))
     d, e = np.zeros(sizes.max()), np.zeros(sizes.max())
-    loss = 0.0
     for sample in range(len(x)):
         source = _forward(weights, sizes, functions, bias, unit, x[sample], a)
         for j in range(sizes[-1]):
@@ -111,7 +125,7 @@ def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy):
             if layer > 0:
                 for i in range(sizes[layer]):
                     d[i] = e[i] * _slope(functions[layer - 1], a[source + i], unit)
-    return loss / max(1, len(x))
+    return loss
 
 
 @allocating

@@ -12,9 +12,10 @@ from firmware_py.machine import GoldenMachine
 from firmware_py.network import Network
 
 from .board import Board
-from .errors import InputError, wrong_input
+from .errors import InputError, OwnError, reason, wrong_input
 from .link import Link, Port
-from .ports import GoldenPort, SerialPort, SocketPort, connect
+from .ports import GoldenPort, SerialPort, connect
+from .virtual import VirtualPort
 
 PATIENCE_S = 5.0
 """Silence that a line is forgiven."""
@@ -145,7 +146,7 @@ def open_board(
         raise
 
 
-def _virtual(config: Config, progress: Callable[[str], None] | None) -> tuple[SocketPort, Callable[[], object]]:
+def _virtual(config: Config, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
     """Build (once) and start the virtual board."""
     try:
         from gateware.verilator import ToolError
@@ -156,8 +157,9 @@ def _virtual(config: Config, progress: Callable[[str], None] | None) -> tuple[So
         board = VirtualBoard(build(config, progress=progress))
     except ToolError as error:
         raise InputError(str(error)) from error
-    assert board.socket is not None
-    return SocketPort(board.socket), lambda: str(board.close())
+    except OSError as error:
+        raise OwnError(f"The virtual board cannot be started on this computer: {reason(error)}") from error
+    return VirtualPort(board), lambda: str(board.close())
 
 
 def _nothing() -> None:

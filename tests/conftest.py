@@ -1,11 +1,16 @@
 """Settings of all tests: hypothesis is reproducible, and the first call of a compiled function may take its time."""
 
+import gc
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import settings
 
-from host.cli import main
+from host.__main__ import main
+from host.stop import SIGNALS
 
 settings.register_profile("backpulse", derandomize=True, deadline=None)
 settings.load_profile("backpulse")
@@ -17,6 +22,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--baud", default=None, type=int, help="its baud rate")
 
 
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Let signals be handled after a command as before it; the command leaves them ignored, and its garbage frozen."""
+    old = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        gc.unfreeze()
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Let a test do with signals what it likes."""
+    with signals_kept():
+        yield
+
+
 @pytest.fixture
 def backpulse(monkeypatch, capsys, tmp_path):
     """Return a function that runs a command in a folder of its own and returns (exit code, output, errors)."""
@@ -24,7 +48,7 @@ def backpulse(monkeypatch, capsys, tmp_path):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["backpulse", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as ended, signals_kept():
             main()
         out, err = capsys.readouterr()
         return ended.value.code or 0, out, err

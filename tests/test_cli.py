@@ -20,7 +20,7 @@ def trained(tmp_path_factory):
     """Return a checkpoint of two epochs, its JSON beside it."""
     folder = tmp_path_factory.mktemp("trained")
     arguments = ["train", *SMALL, "--epochs", "2", "--checkpoint", "run.npz", "--json", "run.json"]
-    command = [sys.executable, "-W", "error", "-m", "host.cli", *arguments]
+    command = [sys.executable, "-W", "error", "-m", "host", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, timeout=200)
     return folder / "run.npz"

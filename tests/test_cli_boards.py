@@ -26,7 +26,7 @@ from host.urls import board_config
 from .test_same_bits import CONFIGS
 
 SMALL = ["--dataset", "iris", "--layers", "4-5-3"]
-COMMAND = [sys.executable, "-W", "error", "-m", "host.cli"]
+COMMAND = [sys.executable, "-W", "error", "-m", "host"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
 
 
@@ -217,7 +217,7 @@ def test_ctrl_c_saves_a_checkpoint_that_goes_on_with_the_same_bits(tmp_path, boa
     errors = first.stderr.read()
     guard.cancel()
     first.stderr.close()
-    assert first.wait() == 1, errors
+    assert first.wait() == 128 + signal.SIGINT, errors
     assert errors.strip().splitlines()[-1].startswith("Error: Stopped at epoch"), errors
 
     def finish(*arguments):

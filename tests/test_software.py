@@ -62,3 +62,15 @@ def test_software_learns_the_digits():
     result = train_software(settings, prepare(settings, 127), 5, 127)
     assert result["test_accuracy"][-1] > 0.94
     assert result["train_loss"][0] > result["train_loss"][-1]
+
+
+def test_slices_of_compiled_work_change_no_bit(monkeypatch):
+    network = Network.parse("5-4-3")
+    rng = np.random.RandomState(4)
+    x, t = rng.rand(23, 5), rng.rand(23, 3)
+    found = []
+    for weights_times_samples in (1 << 24, 7 * 39, 1):
+        monkeypatch.setattr("host.software.SLICE", weights_times_samples)
+        software = Software(network, lr=0.5, seed=2, unit=UNIT)
+        found.append((software.train(x, t), software.weights.tobytes(), software.predict(x).tolist()))
+    assert found[0] == found[1] == found[2]

