@@ -52,7 +52,9 @@ class OwnError(HostError):
 
 
 class SignalError(HostError):
-    """A signal asked a run to stop, which it did (exit code as of `host.stop`: 130, 143, 129)."""
+    """A signal asked a run to stop, which it did: Ctrl-C (exit code 130), or SIGTERM, 143, or SIGHUP, 129."""
+
+    exit_code = SIGNALLED + Stop.number
 
     def __init__(self, cause: str, stop: Stop) -> None:
         super().__init__(cause)
