@@ -21,7 +21,7 @@ from firmware_py.compiler import DEFAULT_SCHEDULE
 from firmware_py.config import ABI_VERSION, Config
 from firmware_py.machine import GoldenMachine
 from firmware_py.registers import LOSS_FRAC
-from host.board import Board
+from host.board import Board, Tell
 from host.departure import DRIFTING, EARLY_SAMPLES
 from host.link import Link
 from host.ports import GoldenPort
@@ -52,11 +52,11 @@ class NearBoard(Board):
         super().__init__(Link(port), port.close)
         self._cells = machine.memory.cells
 
-    def read_cells(self) -> np.ndarray:
+    def read_cells(self, report: Tell | None = None) -> np.ndarray:
         """Return all cells: int16 of shape (rows of all tiles, columns)."""
         return self._cells.astype(np.int16)
 
-    def write_cells(self, cells: np.ndarray) -> None:
+    def write_cells(self, cells: np.ndarray, report: Tell | None = None) -> None:
         """Write all cells."""
         self._cells[:] = cells
 
