@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test lint bench table schedules boards budgets gatesim formal checkpoints lines signals clean
+.PHONY: help demo test lint bench table schedules boards budgets gatesim formal checkpoints lines signals fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make checkpoints  flip every bit of a small run's checkpoint, and cut it everywhere (some minutes)"
 	@echo "make lines   freeze the line at 20 places, and try 15 latencies; speed at 0.2 s each way (some minutes)"
 	@echo "make signals interrupt train, sim, infer and build at 50 moments (a quarter of an hour)"
+	@echo "make fuzz    500 random bad command lines and 500 damaged data files (a minute)"
 	@echo "make clean   remove builds and the environment"
 
 demo: .venv/installed-sim
@@ -62,6 +63,9 @@ lines: .venv/installed-dev
 
 signals: .venv/installed-dev .venv/installed-build
 	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_signals.py $(ARGS)
+
+fuzz: .venv/installed-dev
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_fuzz.py $(ARGS)
 
 clean:
 	rm -rf .venv build out *.egg-info

@@ -4,10 +4,11 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .config import Config
+from .config import HIGHEST, Config
 from .isa import ACTIVATIONS, LEAN_FUNCTIONS, Function, Instruction, Op, Region, Vector, hadamard
 from .network import Network
 from .placement import LayerPlacement, place, shapes
+from .room import beyond_any_board, smaller_layers
 from .timing import fetch_cycles, instruction_cycles
 
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
@@ -373,17 +374,38 @@ def compile_network(
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"Unknown schedule {schedule!r}; choose one of {', '.join(SCHEDULES)}")
+    program, excess = _best(network, config, schedule, orientations, stochastic=stochastic, auto_range=auto_range)
+    if program is None or excess:
+        raise ValueError(f"{excess}; {smaller_layers(network, lambda other: _fits(other, config, schedule))}")
+    _check_functions(program)
+    return program
+
+
+def _fits(network: Network, config: Config, schedule: str) -> bool:
+    cells = config.rows * config.tile_cols
+    return network.weights <= cells and not _best(network, config, schedule)[1]  # the first is said at once
+
+
+def _best(
+    network: Network,
+    config: Config,
+    schedule: str,
+    orientations: tuple[bool, ...] | None = None,
+    *,
+    stochastic: bool = True,
+    auto_range: bool = True,
+) -> tuple[Program | None, str]:
+    """Return the program that fits best, and what it needs too much of; no program where that is beyond any board."""
+    if excess := beyond_any_board(network, config):
+        return None, excess
     choices = [orientations] if orientations is not None else _orientations(network, config)
     programs = (_build(network, config, schedule, o, stochastic=stochastic, auto_range=auto_range) for o in choices)
-    best: Program | None = None
+    best = next(programs)
     for program in programs:
-        if program.tiles_used <= config.tiles:
-            best = program
+        if best.tiles_used <= config.tiles:
             break
-        best = program if best is None or program.tiles_used < best.tiles_used else best
-    assert best is not None
-    check_fit(best)
-    return best
+        best = program if program.tiles_used < best.tiles_used else best
+    return best, _excess(best)
 
 
 def _orientations(network: Network, config: Config) -> list[tuple[bool, ...]]:
@@ -407,11 +429,9 @@ def _orientations(network: Network, config: Config) -> list[tuple[bool, ...]]:
     return [tuple(bool(w) for w in way) for way in chosen]
 
 
-def check_fit(program: Program) -> None:
-    """Raise ValueError if a program exceeds a limit of its configuration; the message names it and by how much."""
-    c, net = program.config, program.network
-    if c.lean and any(ins.function not in LEAN_FUNCTIONS for ins in program.instructions):
-        raise ValueError(f"Network {net.text} has functions that this board leaves out; choose sigmoid throughout")
+def _excess(program: Program) -> str:
+    """Say which size of its configuration a program exceeds and by how much, nothing if none."""
+    c = program.config
     limits = [
         (f"tiles of {c.tile_rows} x {c.tile_cols}", program.tiles_used, c.tiles),
         ("instructions of program memory", len(program.instructions), c.program_words),
@@ -422,13 +442,19 @@ def check_fit(program: Program) -> None:
     ]
     for what, need, have in limits:
         if need > have:
-            raise ValueError(
-                f"Network {net.text} needs {need} {what} and this board has {have}, {need - have} too few; choose smaller layers"
-            )
+            return f"Network {program.network.brief} needs {need} {what} and this board has {have}, {need - have} too few"
+    return ""
+
+
+def _check_functions(program: Program) -> None:
+    """Raise ValueError if a program of the right size has functions or sums that its configuration has not."""
+    c, net = program.config, program.network
+    if c.lean and any(ins.function not in LEAN_FUNCTIONS for ins in program.instructions):
+        raise ValueError(f"Network {net.brief} has functions that this board leaves out; choose sigmoid throughout")
     need_bits = partial_sum_bits(program)
     if need_bits > c.acc_bits:
         raise ValueError(
-            f"Network {net.text} needs {need_bits} bits of a partial sum and this board has {c.acc_bits}; "
+            f"Network {net.brief} needs {need_bits} bits of a partial sum and this board has {c.acc_bits}; "
             "choose a smaller weight_scale or larger tiles"
         )
 
@@ -442,5 +468,7 @@ def partial_sum_bits(program: Program) -> int:
 
 
 def tiles_needed(network: Network, config: Config) -> int:
-    """Return the number of tiles of a configuration's size that a network takes at its cheapest orientation."""
-    return place(network, config, _orientations(network, config)[0])[1]
+    """Return the number of tiles that a network takes at its cheapest orientation, or the most of any board if it takes more."""
+    if beyond_any_board(network, config):
+        return HIGHEST["tiles"]
+    return min(place(network, config, _orientations(network, config)[0])[1], HIGHEST["tiles"])

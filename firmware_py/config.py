@@ -242,6 +242,8 @@ class Config:
 CONFIG_WORDS = len(fields(Config))
 """Words of a configuration in the identity block."""
 
+HIGHEST: dict[str, int] = {f.name: f.metadata["high"] for f in fields(Config)}
+"""Highest allowed value of each field."""
 DEFAULT = Config()
 """128 x 32 with the full device model."""
 IDEAL = replace(DEFAULT, device=DeviceKind.IDEAL, spread=0, read_noise=0)

@@ -41,10 +41,10 @@ class Network:
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
         if len(self.layers) < 2:
-            raise ValueError(f"A network needs at least an input and an output size, as in 64-32-10, not {self.text}")
+            raise ValueError(f"A network needs at least an input and an output size, as in 64-32-10, not {self.brief}")
         for size in self.layers:
             if not isinstance(size, int) or size < 1:
-                raise ValueError(f"Layer sizes must be positive integers, not {size!r} in {self.text}")
+                raise ValueError(f"Layer sizes must be positive integers, not {size!r} in {self.brief}")
         if self.activation not in HIDDEN:
             raise ValueError(f"Unknown activation {self.activation!r}; choose one of {', '.join(HIDDEN)}")
         if self.output == "relu":
@@ -71,13 +71,18 @@ class Network:
         try:
             sizes = tuple(int(part) for part in layers.split("-"))
         except ValueError:
-            raise ValueError(f"Layers must be numbers joined by dashes, as in 64-32-10, not {layers!r}") from None
+            raise ValueError(f"Layers must be numbers joined by dashes, as in 64-32-10, not {layers!r:.80}") from None
         return cls(layers=sizes, **rest)  # type: ignore[arg-type]
 
     @property
     def text(self) -> str:
         """The sizes joined by dashes."""
         return "-".join(map(str, self.layers))
+
+    @property
+    def brief(self) -> str:
+        """The same for sentences, where very many layers are cut short."""
+        return self.text if len(self.text) <= 80 else f"{self.text[:40]}...{self.text[-20:]} ({self.depth} layers)"
 
     @property
     def depth(self) -> int:
@@ -92,6 +97,11 @@ class Network:
     def inputs(self, layer: int) -> int:
         """Return the input lines of weight layer 1 .. depth, the bias among them."""
         return self.layers[layer - 1] + int(self.bias)
+
+    @property
+    def weights(self) -> int:
+        """Weights of all layers, those of the bias among them."""
+        return sum(self.inputs(layer) * self.layers[layer] for layer in range(1, self.depth + 1))
 
     def function(self, layer: int) -> str:
         """Return the name of the function behind weight layer 1 .. depth."""

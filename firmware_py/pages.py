@@ -5,7 +5,7 @@ A table stands between the lines `<!-- name -->` and `<!-- end of name -->`.
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from .isa import FIELDS, INSTRUCTION_BITS, Function, Op
 from .registers import REGISTERS, Counter, TileParameter
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a table in Markdown."""
     lines = [list(heads), *([str(cell) for cell in row] for row in rows)]
     lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
@@ -26,17 +27,17 @@ def registers() -> str:
     heads = ("address", "name", "words", "access", "bits", "reset", "meaning")
     rows = ((f"0x{r.address:02x}", r.name, r.count, r.access, r.bits, f"{r.reset:#x}", r.description) for r in REGISTERS)
     counters = ", ".join(f"{c.value} {c.name}" for c in Counter)
-    return _table(heads, rows) + f"\nCounters, in the order of their addresses: {counters}.\n"
+    return table(heads, rows) + f"\nCounters, in the order of their addresses: {counters}.\n"
 
 
 def configuration() -> str:
     """Return the words of CONFIG."""
-    return _table(("word", "field", "default"), ((i, f.name, int(getattr(DEFAULT, f.name))) for i, f in enumerate(fields(Config))))
+    return table(("word", "field", "default"), ((i, f.name, int(getattr(DEFAULT, f.name))) for i, f in enumerate(fields(Config))))
 
 
 def instructions() -> str:
     """Return the fields of an instruction word, and the codes."""
-    bits = _table(("field", "lowest bit", "bits"), ((name, low, width) for name, (low, width) in FIELDS.items()))
+    bits = table(("field", "lowest bit", "bits"), ((name, low, width) for name, (low, width) in FIELDS.items()))
     ops = ", ".join(f"{op.value} {op.name}" for op in Op)
     functions = ", ".join(f"{f.value} {f.name}" for f in Function)
     return f"{INSTRUCTION_BITS} bits:\n\n{bits}\nOperations: {ops}.\n\nFunctions: {functions}.\n"
@@ -44,7 +45,7 @@ def instructions() -> str:
 
 def parameters() -> str:
     """Return the words of the TILE window."""
-    return _table(("offset", "name", "bits"), ((p.value, p.name, PARAMETER_BITS[p]) for p in TileParameter))
+    return table(("offset", "name", "bits"), ((p.value, p.name, PARAMETER_BITS[p]) for p in TileParameter))
 
 
 SECTIONS: dict[str, Callable[[], str]] = {
@@ -56,8 +57,14 @@ SECTIONS: dict[str, Callable[[], str]] = {
 """Tables by name."""
 
 
-def updated(page: str) -> str:
+def updated(page: str, sections: Mapping[str, Callable[[], str]] = SECTIONS) -> str:
     """Return a page with its tables made anew.
+
+    Parameters
+    ----------
+    page : str
+    sections : mapping
+        What makes each table, by name.
 
     Raises
     ------
@@ -68,13 +75,13 @@ def updated(page: str) -> str:
     if not names:
         raise ValueError("The page must mark a table by <!-- name --> and <!-- end of name -->")
     for name in names:
-        if name not in SECTIONS:
-            raise ValueError(f"Unknown table {name!r}; there are {', '.join(SECTIONS)}")
+        if name not in sections:
+            raise ValueError(f"Unknown table {name!r}; there are {', '.join(sections)}")
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
         if end not in page:
             raise ValueError(f"The table {name!r} must end with the line {end.strip()}")
         head, _, rest = page.partition(begin)
-        page = head + begin + "\n" + SECTIONS[name]() + "\n" + end + rest.partition(end)[2]
+        page = head + begin + "\n" + sections[name]() + "\n" + end + rest.partition(end)[2]
     return page
 
 

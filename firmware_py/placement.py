@@ -1,5 +1,6 @@
 """Layers onto tiles: splitting into blocks, choosing the way round, packing the blocks."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,12 +40,16 @@ class _Shelves:
     def __init__(self, rows: int, cols: int) -> None:
         self.rows, self.cols = rows, cols
         self.tiles: list[list[list[int]]] = []  # tile -> shelves of [row0, height, next free column]
+        self._size, self._from = (0, 0), 0
 
     def put(self, rows: int, cols: int) -> tuple[int, int, int]:
         """Return (tile, row0, col0) of a rectangle, on a new tile if no other has room."""
-        for number, shelves in enumerate([*self.tiles, []]):
+        # Where there was no room for one of this size there is none for the next.
+        self._size, start = (rows, cols), self._from if self._size == (rows, cols) else 0
+        for number in range(start, len(self.tiles) + 1):
             if number == len(self.tiles):
-                self.tiles.append(shelves)
+                self.tiles.append([])
+            shelves, self._from = self.tiles[number], number
             for shelf in shelves:
                 if shelf[1] >= rows and self.cols - shelf[2] >= cols:
                     col0, shelf[2] = shelf[2], shelf[2] + cols
@@ -77,13 +82,13 @@ def place(network: Network, config: Config, orientations: tuple[bool, ...]) -> t
         for layer in range(1, network.depth + 1)
         for i, (r, h, c, w) in enumerate(shapes(network, config, layer, transposed=orientations[layer - 1]))
     ]
+    blocks = Counter(t[2] for t in todo)
     for h, w, layer, i, r, c in sorted(todo, key=lambda t: (-t[0], -t[1], t[2], t[3])):
         tile, row0, col0 = shelves.put(h, w)
         region = Region(tile=tile, row0=row0, rows=h, col0=col0, cols=w, row_offset=r, col_offset=c, scale_log2=network.scale_log2)
-        several = sum(t[2] == layer for t in todo) > 1
-        found[layer, i] = Block(layer=layer, region=region, name=f"W{layer}" + (f"[{r}:{r + h},{c}:{c + w}]" if several else ""))
+        found[layer, i] = Block(layer=layer, region=region, name=f"W{layer}" + (f"[{r}:{r + h},{c}:{c + w}]" if blocks[layer] > 1 else ""))
     placements = []
     for layer in range(1, network.depth + 1):
-        blocks = tuple(block for (of, _), block in sorted(found.items()) if of == layer)
-        placements.append(LayerPlacement(layer=layer, transposed=orientations[layer - 1], blocks=blocks))
+        parts = tuple(found[layer, i] for i in range(blocks[layer]))
+        placements.append(LayerPlacement(layer=layer, transposed=orientations[layer - 1], blocks=parts))
     return placements, len(shelves.tiles)

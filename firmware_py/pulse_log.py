@@ -1,8 +1,9 @@
 """The pulse log: every pulse that a training run asked for, as a NumPy file or CSV."""
 
 import csv
+import io
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -28,23 +29,29 @@ class PulseLog:
         return np.concatenate([np.zeros((0, len(COLUMNS)), np.int32), *self._parts])
 
     def save(self, path: Path) -> None:
-        """Write the log: one array a column in .npz, one line a pulse in .csv.
+        """Write the log to a file of this name.
 
         Raises
         ------
         ValueError
-            If the file's ending is neither.
+            If the file's ending is not one of SUFFIXES.
         """
         check_suffix(path)
+        with path.open("wb") as file:
+            self.write(file, path.suffix)
+
+    def write(self, file: BinaryIO, suffix: str) -> None:
+        """Write the log to an open file: one array a column in .npz, one line a pulse in .csv."""
         pulses = self.pulses
-        if path.suffix == ".npz":
+        if suffix == ".npz":
             columns: dict[str, Any] = {name: pulses[:, i] for i, name in enumerate(COLUMNS)}
-            np.savez_compressed(path, **columns)
+            np.savez_compressed(file, **columns)
             return
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows(pulses.tolist())
+        text = io.TextIOWrapper(file, "ascii", newline="", write_through=True)
+        writer = csv.writer(text)
+        writer.writerow(COLUMNS)
+        writer.writerows(pulses.tolist())
+        text.detach()  # the file is the caller's to close
 
 
 def check_suffix(path: Path) -> None:

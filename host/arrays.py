@@ -45,7 +45,9 @@ def real_numbers(name: str, x: Any, columns: Sequence[str] = (), *, holes: bool 
         row, column = np.argwhere(bad)[0]
         value = x[row, column]
         what = "beyond what float64 keeps exactly" if np.isfinite(value) else "not a finite number"
-        raise InputError(f"{name}: row {row + 1}, column {columns[column] if columns else column + 1} is {value!s}, {what}")
+        raise InputError(
+            f"{name}: row {row + 1}, column {columns[column] if columns else column + 1} is {value!s}, {what}: mend it, or drop its row"
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         wide = np.flatnonzero(np.isinf(np.fmax.reduce(numbers, axis=0) - np.fmin.reduce(numbers, axis=0)))
     if wide.size:

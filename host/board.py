@@ -66,7 +66,7 @@ class Board:
         self.counters_at_rest: list[int] = []
         link.hello()
         if link.read_words(REG["MAGIC"].address, 1)[0] != MAGIC:
-            raise HostError("What answers there is no Backpulse board: its identity block begins with another word")
+            raise HostError("What answers there is no Backpulse board: its identity block begins with another word", "give another port")
         self.abi = link.read_words(REG["ABI"].address, 1)[0]
         count = link.read_words(REG["CONFIG_WORDS"].address, 1)[0]
         if count != REG["CONFIG"].count:
@@ -80,7 +80,10 @@ class Board:
         self.config_digest = self._digest("CONFIG_DIGEST")
         self.build_digest = self._digest("BUILD_DIGEST")
         if self.config_digest != self.config.digest.hex():
-            raise HostError("The board's configuration digest is not that of its configuration: it was built with another version")
+            raise HostError(
+                "The board's configuration digest is not that of its configuration: it was built with another version",
+                "build and load it anew",
+            )
         self.totals = dict.fromkeys(Counter, 0)
 
     def _digest(self, register: str) -> str:

@@ -20,12 +20,12 @@ from firmware_py.isa import SCALE_REGISTERS
 from firmware_py.registers import TILE_WORDS, Counter, Stream
 from firmware_py.streams import seed_states
 
-from . import storage
 from .archive import MOST_MANIFEST, OPTIONAL, Archive, DamagedError, Kind, encode
-from .errors import InputError, StorageError
+from .errors import InputError, StorageError, reason
 from .features import Features
 from .scaling import Scaler
 from .settings import SOFTWARE, Settings
+from .storage import written_whole
 
 FORMAT, VERSION = "backpulse checkpoint", 2
 HISTORY = ("test_accuracy", "train_loss", "train_accuracy")
@@ -113,7 +113,8 @@ class Checkpoint:
             data = encode(self._fields(), self._check())
         except ValueError as error:
             raise StorageError(f"The checkpoint {path} is not saved, since it could not be loaded again: {error}") from error
-        storage.replace(Path(path), data)
+        with written_whole(Path(path), "checkpoint") as file:
+            file.write(data)
 
     @classmethod
     def load(cls, path: str | Path) -> "Checkpoint":
@@ -131,12 +132,18 @@ class Checkpoint:
                 with Archive(path) as archive:
                     return cls._from(archive)
         except OSError as error:
-            raise InputError(f"The checkpoint {path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+            raise InputError(f"The checkpoint {path} cannot be read: {reason(error)}: give a file that is yours to read") from error
         except DamagedError as error:
             raise InputError(f"The checkpoint {path} is damaged or no checkpoint ({error}): start again, or give another file") from error
         except ValueError as error:
-            raise InputError(f"The checkpoint {path} cannot be used: {error!s:.500}") from error
-        raise InputError(f"{path} is no regular file: give the file that a run saved" if there else f"There is no checkpoint {path}")
+            raise InputError(
+                f"The checkpoint {path} cannot be used: {error!s:.500}; if that is no help, start again, or give another file"
+            ) from error
+        raise InputError(
+            f"{path} is no regular file: give the file that a run saved"
+            if there
+            else f"There is no checkpoint {path}: give the file that a run saved"
+        )
 
     def _fields(self) -> dict[str, Any]:
         """Return the manifest but for its arrays."""
@@ -312,7 +319,7 @@ def _settings(value: object) -> Settings:
 def _check_size(settings: Settings, config: Config) -> None:
     """Raise ValueError if a network is beyond what could ever fit: to place its layers would take for ever."""
     network = settings.network
-    weights = sum(network.inputs(layer) * network.layers[layer] for layer in range(1, network.depth + 1))
+    weights = network.weights
     if weights > config.rows * config.tile_cols or 2 * network.depth > config.vectors:
         raise ValueError(f"settings.layers has {weights} weights, and config has {config.rows * config.tile_cols} cells")
 

@@ -1,13 +1,21 @@
 """The command `backpulse`."""
 
+import errno
+import os
 import sys
 import time
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.table import Table
+from rich.text import Text
+from typer.completion import (
+    completion_init,  # pyright: ignore[reportPrivateImportUsage] - typer has no other name for them
+    get_completion_script,  # pyright: ignore[reportPrivateImportUsage]
+)
 
 from firmware_py.compiler import DEFAULT_SCHEDULE
 from firmware_py.config import Config
@@ -15,27 +23,67 @@ from firmware_py.device import PRESETS
 from firmware_py.registers import Counter
 
 from . import options as o
+from . import terminal
 from .cli_boards import boards, build, fit, flash
 from .cli_compare import compare
 from .cli_infer import infer
 from .cli_train import train
-from .errors import HostError, InputError, OwnError
-from .output import check_json, write_json
+from .errors import TRACEBACK, HostError, InputError, OwnError, StorageError, reason, unexpected, wrong_input
+from .output import STDOUT, check_outputs, write_json
 from .settings import SOFTWARE
 from .stop import stop_on_signals
+from .storage import check_writable
+from .terminal import plain
 from .urls import BAUD, board_config, open_board
+from .version import PACKAGE, version_text
 from .view import console, stdout
 
 POLL_S = 0.1
 
+
+class Shell(StrEnum):
+    """A shell that completes what is typed."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+completion_init()  # answers a shell that asks; typer's own --install-completion is left out: it guesses the shell and edits its files
 app = typer.Typer(
     name="backpulse",
-    help="Train neural networks inside an analog crossbar array: on the golden model, the simulated RTL, or a board.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(version_text())
+        raise typer.Exit
+
+
+def _completion(shell: Shell | None) -> None:
+    if shell:
+        print(get_completion_script(prog_name=PACKAGE, complete_var=f"_{PACKAGE.upper()}_COMPLETE", shell=shell.value))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print package, ABI and commit, and exit.", metavar="", is_eager=True, callback=_version)
+    ] = False,
+    completion: Annotated[
+        Shell | None,
+        typer.Option(help="Print the completion of a shell, for its start file, and exit.", is_eager=True, callback=_completion),
+    ] = None,
+) -> None:
+    """Train neural networks inside an analog crossbar array: on the golden model, the simulated RTL, or a board."""
+
+
 app.command()(train)
 app.command()(infer)
 app.command()(compare)
@@ -59,7 +107,7 @@ def program(
     json: o.Json = None,
 ) -> None:
     """Print the program of a network: the listing, what it must hold, and what it uses of the machine."""
-    check_json(json)
+    check_outputs({"--json": json})
     settings = o.settings_of(locals())
     if schedule == SOFTWARE:
         raise InputError("The software schedule runs no program: choose another --schedule")
@@ -87,7 +135,7 @@ def program(
             "used": {name: {"used": have, "of": limit} for name, (have, limit) in used.items()},
         },
     )
-    if json == "-":
+    if json == STDOUT:
         return
     print(compiled.listing())
     print()
@@ -106,7 +154,7 @@ def info(
     json: o.Json = None,
 ) -> None:
     """Show a board's identity, configuration and counters."""
-    check_json(json)
+    check_outputs({"--json": json})
     config = _config(device, tile, tiles)
     with open_board(board, config=config, baud=baud, progress=_tell) as opened:
         state, fault, address, credit = opened.status()
@@ -125,7 +173,7 @@ def info(
             "link_retries": opened.link.retries,
         }
     write_json(json, result)
-    if json == "-":
+    if json == STDOUT:
         return
     table = Table(box=None, show_header=False, padding=(0, 2))
     table.add_column()
@@ -149,7 +197,7 @@ def sim(
     json: o.Json = None,
 ) -> None:
     """Run the virtual board for any program, until Ctrl-C; print the URL that it answers on."""
-    check_json(json)
+    check_outputs({"--json": json})
     virtual, verilator = _gateware()
     try:
         built = virtual.build(_config(device, tile, tiles), progress=_tell)
@@ -157,10 +205,12 @@ def sim(
     except verilator.ToolError as error:
         raise InputError(str(error)) from error
     except OSError as error:
-        raise InputError(f"The virtual board cannot serve on port {socket}: {(error.strerror or str(error)).lower()}") from error
+        used = error.errno == errno.EADDRINUSE
+        cause = "it is in use by another program" if used else reason(error)
+        raise InputError(f"The virtual board cannot serve on port {socket}: {cause}: choose another, or 0 for a free one") from error
     with running, stop_on_signals() as stop:
         write_json(json, {"url": running.url})
-        if json != "-":
+        if json != STDOUT:
             print(running.url, flush=True)
         console.print(f"The virtual board answers at {running.url}; Ctrl-C ends it", style="dim", soft_wrap=True)
         while running.running and not stop.asked:
@@ -180,21 +230,24 @@ def export(
     json: o.Json = None,
 ) -> None:
     """Write the Verilog of a configuration, with emulated tiles: one module with clk, rst, rx and tx; with it an example top."""
-    check_json(json)
+    check_outputs({"--json": json})
     config = _config(device, tile, tiles)
     _gateware()
-    from gateware.export import export_project
+    from gateware.export import CONTROLLER, EXAMPLES, export_project
     from gateware.top import Top
 
+    with wrong_input():
+        top = Top(config, clk_hz=clk_hz, baud=baud)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        try:
-            top = Top(config, clk_hz=clk_hz, baud=baud)
-        except ValueError as error:
-            raise InputError(str(error)) from error
+    except OSError as error:
+        raise InputError(f"The folder {out} cannot be made: {reason(error)}: choose another") from error
+    for name in (f"{CONTROLLER}.v", *EXAMPLES):
+        check_writable(out / name)
+    try:
         file = export_project(top, out)
     except OSError as error:
-        raise InputError(f"The folder {out} cannot be written: {(error.strerror or str(error)).lower()}") from error
+        raise StorageError.of(f"The folder {out}", error) from error
     write_json(json, {"verilog": str(file), "config_digest": config.digest.hex(), "clk_hz": clk_hz, "baud": baud})
     console.print(f"Wrote {file}", soft_wrap=True)
 
@@ -219,15 +272,22 @@ def _tell(text: str) -> None:
 
 
 def main() -> None:
-    """Run a command; errors of the user and of the board are one sentence."""
+    """Run a command; errors of the user, of the board and our own are one sentence."""
+    terminal.guard()
     try:
-        app()
+        try:
+            app(prog_name=PACKAGE)
+        except SystemExit:
+            terminal.finish()
+            raise
     except HostError as error:
-        console.print(f"[bold red]Error:[/] {_escape(str(error))}", soft_wrap=True)
-        sys.exit(error.exit_code)
+        _fail(error)
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        _fail(unexpected(error))
 
 
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _fail(error: HostError) -> NoReturn:
+    console.print(Text.assemble(("Error:", "bold red"), f" {plain(str(error))}"), soft_wrap=True)
+    sys.exit(error.exit_code)

@@ -12,7 +12,7 @@ from firmware_py.network import Network
 
 from . import options as o
 from .errors import HostError, InputError, wrong_input
-from .output import check_json, write_json
+from .output import STDOUT, check_outputs, write_json
 from .view import console, stdout
 
 BoardName = Annotated[str, typer.Option("--board", help="Name of a board; `backpulse boards` lists them.", metavar="NAME")]
@@ -20,7 +20,7 @@ BoardName = Annotated[str, typer.Option("--board", help="Name of a board; `backp
 
 def boards(json: o.Json = None) -> None:
     """List the boards that a bitstream can be built for, and what each holds."""
-    check_json(json)
+    check_outputs({"--json": json})
     table, _, _ = _gateware()
     from gateware.build import latest
 
@@ -42,15 +42,15 @@ def boards(json: o.Json = None) -> None:
             }
         )
     write_json(json, {"boards": rows})
-    if json == "-":
+    if json == STDOUT:
         return
-    view = Table(box=None, padding=(0, 2))
-    for title in ("board", "part", "device", "lanes", "cells", "clock MHz", "built MHz", "Mbaud", "fits"):
-        view.add_column(title)
+    view = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
+    for title in ("board", "part", "device", "lanes", "cells", "MHz", "built", "Mbaud", "fits"):
+        view.add_column(title, overflow="fold")
     for r in rows:
         fmax = "-" if r["fmax_mhz"] is None else f"{r['fmax_mhz']:.1f}"
         clock, mbaud = f"{r['clock_mhz']:g}", f"{r['baud'] / 1e6:g}"
-        view.add_row(r["board"], r["part"], r["device"], str(r["lanes"]), str(r["cells"]), clock, fmax, mbaud, ", ".join(r["fits"]))
+        view.add_row(r["board"], r["part"], r["device"], str(r["lanes"]), str(r["cells"]), clock, fmax, mbaud, "\n".join(r["fits"]))
     stdout.print(view)
 
 
@@ -60,7 +60,7 @@ def build(
     json: o.Json = None,
 ) -> None:
     """Build a board's bitstream, or find it built; exit code 1 if it misses its clock."""
-    check_json(json)
+    check_outputs({"--json": json})
     table, builder, tools = _gateware()
     with wrong_input():
         chosen = table.find_board(board)
@@ -72,15 +72,17 @@ def build(
     # A record says where the bitstream is as seen from here, so that it reads the same on every machine.
     place = {} if dry_run else {"bitstream": relpath(builder.bitstream(result))}
     write_json(json, {name: value for name, value in result.items() if name != "folder"} | place)
-    if json != "-":
+    if json != STDOUT:
         if dry_run:
             stdout.print(f"build digest {result['build_digest']}", soft_wrap=True)
             for command in result["commands"]:
-                stdout.print(" ".join(command), soft_wrap=True, markup=False)
+                stdout.print(" ".join(command), soft_wrap=True)
         else:
             _show(result, builder.bitstream(result))
     if not dry_run and result["fmax_mhz"] < result["target_mhz"]:
-        raise HostError(f"{board} reaches {result['fmax_mhz']:.1f} MHz of {result['target_mhz']:g}: its clock is not met")
+        raise HostError(
+            f"{board} reaches {result['fmax_mhz']:.1f} MHz of {result['target_mhz']:g}: its clock is not met: lower clk_hz in its record"
+        )
 
 
 def flash(
@@ -114,7 +116,7 @@ def fit(
     json: o.Json = None,
 ) -> None:
     """Say whether a network fits a board, its cycles per step, and what to change if not: exit code 1."""
-    check_json(json)
+    check_outputs({"--json": json})
     table, _, _ = _gateware()
     from gateware.fit import fit as judge
 
@@ -123,7 +125,7 @@ def fit(
         network = Network.parse(layers, activation=activation, output=output, loss=loss, bias=bias, weight_scale=weight_scale)
         verdict = judge(chosen, network, schedule)
     write_json(json, verdict)
-    if json != "-" and verdict["fits"]:
+    if json != STDOUT and verdict["fits"]:
         print(
             f"{layers} fits {chosen.title}: {verdict['cycles_per_step']} cycles a training step, "
             f"{verdict['steps_per_second']:.0f} steps/s at {chosen.clk_hz / 1e6:g} MHz; "

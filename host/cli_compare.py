@@ -1,20 +1,18 @@
 """The command `compare`: schedules, learning rates and seeds side by side, on the golden model."""
 
 import itertools
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-
-from firmware_py.compiler import SCHEDULES
 
 from . import options as o
 from .datasets import Dataset
 from .errors import InputError
-from .output import check_distinct, check_json, write_json
+from .output import STDOUT, Results, check_outputs, write_json
 from .settings import SOFTWARE, Settings, prepare
+from .tables import count
 from .training import Trainer, train_software
 from .urls import board_config, open_board
 from .view import console, show_warnings, stdout
@@ -32,9 +30,9 @@ def compare(
     loss: o.Loss = "squared",
     bias: o.Bias = True,
     weight_scale: o.WeightScale = 4,
-    schedules: Annotated[str, typer.Option(help="Joined by commas.", rich_help_panel=o.ALGORITHM)] = ",".join((*SCHEDULES, SOFTWARE)),
-    lr: Annotated[str, typer.Option(help="Learning rates joined by commas.", rich_help_panel=o.ALGORITHM)] = "0.5",
-    seeds: Annotated[int, typer.Option(help="Runs of each, with seeds 1 to N.", min=1, rich_help_panel=o.ALGORITHM)] = 3,
+    schedules: o.Schedules = o.ALL_SCHEDULES,
+    lr: o.Rates = "0.5",
+    seeds: o.Seeds = 3,
     epochs: o.Epochs = 5,
     device: o.DeviceName = "ideal",
     rounding: o.Rounding = "stochastic",
@@ -44,15 +42,13 @@ def compare(
     json: o.Json = None,
 ) -> None:
     """Train with several schedules and learning rates on the golden model, and show mean and spread over seeds."""
-    check_json(json)
-    check_distinct({"--dataset": dataset}, {"--json": json, "--plot": plot})
-    if plot:
-        from .plots import check_path
-
-        check_path(plot)
     values = dict(locals())
+    check_outputs({"--json": json, "--plot": plot}, {"--dataset": dataset})
     rates = _rates(lr)
-    first, loaded = o.settings_and_data({**values, "schedule": None, "lr": rates[0]})
+    values |= {"schedule": None, "lr": rates[0]}
+    first = o.settings_of(values)  # as in `train`
+    board_config(first.network if layers else None, first.device_model, tile=tile)
+    first, loaded = o.settings_and_data(values)
     values["layers"] = first.layers
     runs = [
         o.settings_of({**values, "schedule": schedule.strip(), "lr": rate, "seed": seed})
@@ -60,14 +56,18 @@ def compare(
     ]
     results, warnings = _run_all(runs, loaded, epochs, tile)
     rows = _rows(runs, results)
-    if json != "-":
+    if json != STDOUT:
         _show(rows, epochs, seeds)
-    write_json(json, {"epochs": epochs, "seeds": seeds, "warnings": warnings, "summary": rows, "runs": results})
-    if plot:
-        from .plots import plot_comparison
+    written = Results()
+    with written.each():
+        write_json(json, {"epochs": epochs, "seeds": seeds, "warnings": warnings, "summary": rows, "runs": results})
+    with written.each():
+        if plot:
+            from .plots import plot_comparison
 
-        curves = [(f"{r['schedule']}, lr {r['lr']:g}", np.array(r["curves"])) for r in rows]
-        plot_comparison(plot, f"{first.layers} on {dataset}, {device} device, {seeds} seeds", curves)
+            curves = [(f"{r['schedule']}, lr {r['lr']:g}", np.array(r["curves"])) for r in rows]
+            plot_comparison(plot, f"{first.layers} on {dataset}, {device} device, {seeds} seeds", curves)
+    written.finish()
 
 
 def _rates(text: str) -> list[float]:
@@ -102,11 +102,12 @@ def _run_all(runs: list[Settings], loaded: Dataset, epochs: int, tile: str) -> t
 
 def _rows(runs: list[Settings], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return mean and spread of the last accuracy for each schedule and learning rate."""
-    groups: dict[tuple[str, float], list[list[float]]] = {}
+    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for settings, result in zip(runs, results, strict=True):
-        groups.setdefault((settings.schedule, settings.lr), []).append(result["test_accuracy"])
+        groups.setdefault((settings.schedule, settings.lr), []).append(result)
     rows = []
-    for (schedule, rate), curves in groups.items():
+    for (schedule, rate), group in groups.items():
+        curves = [result["test_accuracy"] for result in group]
         last = np.array(curves)[:, -1]
         spread = float(last.std(ddof=1)) if len(last) > 1 else 0.0
         rows.append(
@@ -118,18 +119,28 @@ def _rows(runs: list[Settings], results: list[dict[str, Any]]) -> list[dict[str,
                 "min": float(last.min()),
                 "max": float(last.max()),
                 "curves": curves,
+                "class_accuracy": _by_class(group),
             }
         )
     return rows
 
 
+def _by_class(group: list[dict[str, Any]]) -> list[float | None]:
+    """Return the mean accuracy of each class over runs, which all have the same test part."""
+    classes = zip(*(result["class_accuracy"] for result in group), strict=True)
+    return [None if None in shares else float(np.mean(shares)) for shares in classes]
+
+
 def _show(rows: list[dict[str, Any]], epochs: int, seeds: int) -> None:
-    table = Table(title=f"Test accuracy in % after {epochs} epochs, {seeds} seeds", title_justify="left", box=None, padding=(0, 2))
+    table = Table(
+        title=f"Test accuracy in % after {count(epochs, 'epoch')}, {count(seeds, 'seed')}", title_justify="left", box=None, padding=(0, 1)
+    )
     table.add_column("schedule")
-    for name in ("lr", "mean", "± std", "worst", "best"):
+    for name in ("lr", "mean", "± std", "worst", "best", "worst class"):
         table.add_column(name, justify="right")
     best = max(row["mean"] for row in rows)
     for row in rows:
         cells = [f"{100 * row[key]:.2f}" for key in ("mean", "std", "min", "max")]
-        table.add_row(row["schedule"], f"{row['lr']:g}", *cells, style="bold green" if row["mean"] == best else "")
+        hardest = min(share for share in row["class_accuracy"] if share is not None)
+        table.add_row(row["schedule"], f"{row['lr']:g}", *cells, f"{100 * hardest:.2f}", style="bold green" if row["mean"] == best else "")
     stdout.print(table)

@@ -12,11 +12,13 @@ from .cli_train import open_told
 from .datasets import Dataset, load
 from .errors import InputError
 from .labels import UNLABELLED
-from .output import check_distinct, check_json, write_json
+from .output import STDOUT, check_outputs, write_json
 from .remarks import beyond_training
 from .scaling import records
+from .scores import scores, told
 from .stop import stop_on_signals
 from .tables import count
+from .terminal import plain
 from .urls import BAUD
 from .view import console, show_warnings, stdout
 
@@ -40,8 +42,7 @@ def infer(
     json: o.Json = None,
 ) -> None:
     """Classify data with the trained array of a checkpoint; columns are found by name."""
-    check_json(json)
-    check_distinct({"--checkpoint": checkpoint, "--dataset": dataset}, {"--json": json})
+    check_outputs({"--json": json}, {"--checkpoint": checkpoint, "--dataset": dataset})
     if outputs and json is None:
         raise InputError("--outputs are for the JSON: give --json FILE, or --json - for standard output")
     if target is not None and dataset is None:
@@ -70,14 +71,16 @@ def infer(
     labels, known = saved.features.labels, data.y[indices] != UNLABELLED
     words = [labels[k] if k < len(labels) else None for k in predictions.tolist()]
     accuracy = float(np.mean((predictions == data.y[indices])[known])) if known.any() else None
+    by_class = scores(data.y[indices][known], predictions[known], saved.settings.network.layers[-1])
     of = count(len(indices), "sample")
     if accuracy is None:
-        if json != "-":
-            stdout.print("\n".join(word or "(no class)" for word in words), markup=False, soft_wrap=True)
+        if json != STDOUT:
+            stdout.print("\n".join(word or "(no class)" for word in words), soft_wrap=True)
         console.print(f"{of} classified ({chosen}); without labels there is no accuracy", style="bold green")
     else:
         known_of = of if known.all() else f"the {int(known.sum())} with a label of {of}"
         console.print(f"Accuracy {100 * accuracy:.2f} % of {known_of} ({chosen})", style="bold green")
+        console.print(plain(told(list(labels), by_class["class_accuracy"])), soft_wrap=True)
     write_json(
         json,
         {
@@ -91,6 +94,7 @@ def infer(
             "predicted_labels": words,
             "outputs": None if vectors is None else (vectors / saved.config.one).tolist(),
             "accuracy": accuracy,
+            **by_class,
             "labelled": int(known.sum()),
             "link_retries": retries,
         },

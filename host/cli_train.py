@@ -13,30 +13,18 @@ from . import options as o
 from .board import Board
 from .checkpoint import Checkpoint
 from .datasets import Dataset
-from .errors import HostError, InputError, SignalError, StorageError
-from .output import RunLog, check_distinct, check_json, write_json
+from .errors import HostError, InputError, SignalError
+from .output import Results, RunLog, check_outputs, write_json
+from .scores import told
 from .settings import SOFTWARE, Settings, prepare
 from .stop import stop_on_signals
-from .storage import check_replaceable
+from .terminal import plain
 from .training import Trainer, train_software
 from .urls import BAUD, board_config, is_virtual, open_board
 from .view import TrainView, console, show_warnings
 
 DEFAULT_CHECKPOINT = Path("backpulse-checkpoint.npz")
 """Where Ctrl-C saves if no file is named."""
-ARRAY_KEYS = (
-    "config_digest",
-    "cycles",
-    "cycles_per_step",
-    "pulses_up",
-    "pulses_down",
-    "pulses_clipped",
-    "sense_clipped",
-    "vector_saturated",
-    "conductance_digest",
-    "link_retries",
-)
-"""Keys of the JSON that mean nothing without an array: null for the software schedule."""
 
 
 def train(
@@ -75,28 +63,28 @@ def train(
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
-    check_json(json)
     save_to = checkpoint or resume
-    if plot:
-        from .plots import check_path  # matplotlib takes its time
-
-        check_path(plot)
-    check_distinct(
-        {"--dataset": dataset, "--resume": resume if save_to != resume else None},
-        {"--checkpoint": save_to, "--json": json, "--plot": plot, "--pulse-log": pulse_log},
-    )
     saved = Checkpoint.load(resume) if resume else None
-    if save_to:
-        check_replaceable(save_to)
+    saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
+    read = {"--dataset": dataset, "--resume": resume if save_to != resume else None}
+    check_outputs({**saves, "--json": json, "--plot": plot, "--pulse-log": pulse_log}, read)
     if saved:
+        if not checkpoint:
+            where = f"{plain(str(resume))}, which is saved anew after each epoch; --checkpoint saves elsewhere"
+            console.print(f"Going on from {where}", style="dim", soft_wrap=True)
         settings, epochs = _resumed(ctx, saved, dataset, epochs)
         data = settings.load()
         saved.check_data(settings.dataset, data.digest, data.features)
     else:
+        if is_virtual(board):  # what never fits is told before any data is read
+            first = o.settings_of(locals())
+            board_config(first.network if layers else None, first.device_model, tile=tile, tiles=tiles)
         settings, data = o.settings_and_data(locals())
     if settings.schedule == SOFTWARE:
         if checkpoint or resume or plot or pulse_log:
-            raise InputError("The software schedule has no array: --checkpoint, --resume, --plot and --pulse-log do not go with it")
+            raise InputError(
+                "The software schedule has no array: leave --checkpoint, --resume, --plot and --pulse-log out, or choose another"
+            )
         _train_software(settings, data, epochs, json)
         return
     config = saved.config if saved and not {"tile", "tiles"} & _explicit(ctx) else _config(settings, board, tile, tiles)
@@ -105,11 +93,11 @@ def train(
     show_warnings(data.warnings)
     if is_virtual(board):
         settings.compile(config)
-    unsaved: list[StorageError] = []
+    results = Results()
     with ExitStack() as stack:
         log = RunLog(pulse_log) if pulse_log else None
         if log:
-            stack.callback(log.close)
+            stack.callback(_save, log, results)  # whatever ends the run
         opened = stack.enter_context(open_told(board, config, baud, log if board == "golden://" else None))
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
@@ -117,11 +105,9 @@ def train(
         view = stack.enter_context(TrainView(title))
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)
         start = trainer.checkpoint() if log and board != "golden://" else None
-        try:
+        with results.each():
             if not trainer.run(save_to) and not save_to:
                 trainer.checkpoint().save(DEFAULT_CHECKPOINT)
-        except StorageError as error:
-            unsaved.append(error)
         complete = trainer.complete
         view.__exit__(None, None, None)
         heeding.close()  # what follows has nothing to keep: a signal interrupts it
@@ -133,19 +119,16 @@ def train(
             result["reference"] = {key: software[key] for key in ("test_accuracy", "train_loss", "steps_per_second")}
         # Each result for itself, the picture last: what cannot be written takes no other with it.
         _summary(result)
-        try:
+        with results.each():
             write_json(json, result)
-        except StorageError as error:
-            unsaved.append(error)
-        try:
+        if log:
+            _save(log, results)
+        with results.each():
             if plot:
-                from .plots import plot_training
+                from .plots import plot_training  # matplotlib takes its time
 
                 plot_training(plot, result, program=trainer.program, before=trainer.initial, after=trainer.cells, reference=software)
-        except StorageError as error:
-            unsaved.append(error)
-    if unsaved:
-        raise unsaved[0]
+    results.finish()
     if not complete:
         place = f"epoch {trainer.position.epoch + 1}, sample {trainer.position.place}"
         raise SignalError(f"Stopped at {place}: go on with --resume {save_to or DEFAULT_CHECKPOINT}", stop)
@@ -193,21 +176,29 @@ def _replay(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, 
         if place:
             again.train_part(place)
         if again.result()["conductance_digest"] != result["conductance_digest"]:
-            raise HostError("The board's cells are not those of the golden model after the same run: the pulse log is the golden model's")
+            cause = "The board's cells are not those of the golden model after the same run: the pulse log is the golden model's"
+            raise HostError(cause, "please report it")
 
 
 def _train_software(settings: Settings, dataset: Dataset, epochs: int, json: str | None) -> None:
     data = prepare(settings, DEFAULT.drive_max, dataset=dataset)
     show_warnings(data.warnings)
     with TrainView(f"{settings.layers} on {settings.dataset}: software, float64, lr {settings.lr:g}") as view:
-        result = {**dict.fromkeys(ARRAY_KEYS), **train_software(settings, data, epochs, DEFAULT.drive_max, view)}
-    write_json(json, result)
+        result = {"board": None, "complete": True, **train_software(settings, data, epochs, DEFAULT.drive_max, view)}
     _summary(result)
+    write_json(json, result)
+
+
+def _save(log: RunLog, results: Results) -> None:
+    with results.each():
+        log.close()
 
 
 def _summary(result: dict[str, Any]) -> None:
     if result["test_accuracy"]:
         console.print(f"Test accuracy {100 * result['test_accuracy'][-1]:.2f} % after epoch {result['epochs']}", style="bold green")
+    if result["class_accuracy"]:
+        console.print(plain(told(result["labels"], result["class_accuracy"])), soft_wrap=True)
     if result.get("reference"):
         console.print(f"Software reference (float64) {100 * result['reference']['test_accuracy'][-1]:.2f} %")
     if result.get("conductance_digest"):

@@ -210,7 +210,9 @@ def values(table: Table, at: int, column: Column) -> np.ndarray:
     """
     if isinstance(table.cells, np.ndarray):
         if column.kind != "number":
-            raise InputError(f"{table.name}: column {column.name} holds numbers, but the network was trained on {_kind(column)}")
+            raise InputError(
+                f"{table.name}: column {column.name} holds numbers, but the network was trained on {_kind(column)}: give the same"
+            )
         return table.cells[:, at]
     words = table.cells[at]
     comma = column.kind == "number" and decimal_comma(table, words)
@@ -222,7 +224,7 @@ def values(table: Table, at: int, column: Column) -> np.ndarray:
             meaning[k] = _value(word.replace(",", ".") if comma else word, column)
         except ValueError as error:
             row = int(table.rows[np.flatnonzero(words.codes == k)[0]])
-            raise InputError(f"{table.name}: row {row + 1}, column {column.name} is '{word}', {error}") from None
+            raise InputError(f"{table.name}: row {row + 1}, column {column.name} is '{word}', {error}; mend the cell") from None
     return meaning[words.codes]
 
 

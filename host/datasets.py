@@ -105,12 +105,12 @@ class Dataset:
                 f"start --layers with {features}, or leave it out"
             )
         if (self.x == self.x[0]).all():
-            raise InputError(f"{self.name} has the same numbers in all samples: there is nothing to learn")
+            raise InputError(f"{self.name} has the same numbers in all samples: there is nothing to learn; give samples that differ")
         classes = np.unique(self.y)
         if len(classes) < 2:
             raise InputError(
-                f"{self.name} has one class only, {self.features.labels[classes[0]]}: there is nothing to learn"
-                f"{'; is another column the label (--target)?' if self.features.label is not None else ''}"
+                f"{self.name} has one class only, {self.features.labels[classes[0]]}: there is nothing to learn; add samples of another"
+                f"{', or name the column of the label with --target' if self.features.label is not None else ''}"
             )
         beyond = np.flatnonzero(self.y >= outputs)
         if beyond.size:
@@ -301,7 +301,7 @@ def _known_data(found: Source, target: str | None, learned: Features) -> Dataset
             "give one, or train with --missing mean or median"
         )
     if len(keep) == 0:
-        raise InputError(f"{table.name} has no row with all values that the network needs")
+        raise InputError(f"{table.name} has no row with all values that the network needs: fill the empty cells")
     if len(keep) < len(raw):
         table.remarks.append(f"{table.name}: {len(raw) - len(keep)} of {count(len(raw), 'row')} without a value left out")
     if filled:

@@ -1,10 +1,10 @@
 """`make demo`: a network learns the digits on the RTL; the software reference and the golden model stand beside it."""
 
+import os
 import sys
 from pathlib import Path
 
 from .errors import HostError, SignalError
-from .plots import plot_training
 from .settings import Settings, prepare
 from .stop import ended_by_signals, stop_on_signals
 from .training import Trainer, train_software
@@ -20,6 +20,9 @@ SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "ste
 
 def main(board: str = "sim://", picture: Path = PICTURE) -> int:
     """Run the demonstration on a board; return the exit code."""
+    os.environ.pop("MPLBACKEND", None)  # as in `__main__`
+    from .plots import plot_training
+
     settings = Settings()
     config = board_config(settings.network, settings.device_model)
     data = prepare(settings, config.drive_max)

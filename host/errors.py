@@ -8,6 +8,9 @@ from firmware_py.framing import Status
 
 from .stop import SIGNALLED, Stop
 
+TRACEBACK = "BACKPULSE_TRACEBACK"
+"""Environment variable that lets an exception which nobody foresaw show its traceback."""
+
 
 class HostError(Exception):
     """A run that failed: the board or the machine in it (exit code 1).
@@ -42,7 +45,7 @@ class StorageError(HostError):
     @classmethod
     def of(cls, what: str, error: OSError) -> "StorageError":
         """Return the sentence of an operating system's error."""
-        return cls(f"{what} cannot be written: {reason(error)}")
+        return cls(f"{what} cannot be written: {reason(error)}", "make room there, or name another place")
 
 
 class OwnError(HostError):
@@ -103,6 +106,18 @@ class RefusedError(LinkError):
     def __init__(self, cause: str, status: Status) -> None:
         super().__init__(cause)
         self.status = status
+
+
+def unexpected(error: Exception) -> OwnError:
+    """Return what to tell of an exception that nobody foresaw."""
+    if isinstance(error, MemoryError):
+        return OwnError("There is not enough memory for this", "choose smaller layers, tiles or data, or a larger computer")
+    if isinstance(error, ImportError):
+        return OwnError(f"A package cannot be used ({error})", "install Backpulse anew, in an environment of its own")
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return OwnError(
+        f"Backpulse itself has failed ({what:.300})", f"please report it, with what the same command prints where {TRACEBACK}=1 is set"
+    )
 
 
 def reason(error: OSError) -> str:

@@ -74,7 +74,7 @@ class Features:
         if bad.size:
             row, at = bad[0]
             where = f"row {table.rows[row] + 1}, column {self.columns[at].name}"
-            raise InputError(f"{table.name}: {where} is {raw[row, at]}, not a finite number")
+            raise InputError(f"{table.name}: {where} is {raw[row, at]}, not a finite number: mend it, or leave its row out")
         for at, column in zip(places, self.columns, strict=True):
             if not isinstance(table.cells, np.ndarray) and column.kind == "number" and decimal_comma(table, table.cells[at]):
                 table.remarks.append(f"{table.name}: column {column.name} is read with decimal commas")

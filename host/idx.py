@@ -17,7 +17,7 @@ def unzip(path: Path, raw: bytes) -> bytes:
     try:
         return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is a damaged gzip file: {error}") from error
+        raise InputError(f"{path} is a damaged gzip file ({error}): copy or download it anew") from error
 
 
 def is_idx(data: bytes) -> bool:
@@ -40,7 +40,9 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     shape = tuple(int(n) for n in np.frombuffer(data[4:start], ">u4"))
     size = int(np.prod(shape, dtype=object))
     if len(data) - start != size:
-        raise InputError(f"{path} is damaged: its header says {size} bytes of data, but it holds {len(data) - start}")
+        raise InputError(
+            f"{path} is damaged: its header says {size} bytes of data, but it holds {len(data) - start}: copy or download it anew"
+        )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 

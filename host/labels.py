@@ -181,7 +181,7 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
         labels = sorted(present)
     samples = int(sum(n for w, n in zip(column.words, column.counts, strict=True) if not is_missing(w)))
     if len(labels) > MOST_CLASSES:
-        raise InputError(f"{name} has {len(labels)} classes: at most {MOST_CLASSES} can be told apart")
+        raise InputError(f"{name} has {len(labels)} classes: at most {MOST_CLASSES} can be told apart, so {another}sort them into fewer")
     if _too_many(len(labels), samples):
         raise InputError(
             f"{name} has {len(labels)} different labels in {samples} rows, so they are measured numbers, names or identifiers, no "

@@ -10,8 +10,10 @@ from firmware_py.compiler import SCHEDULES
 from firmware_py.device import PRESETS
 from firmware_py.network import HIDDEN, LOSSES, OUTPUTS
 
+from .checkpoint import MOST_EPOCHS
 from .datasets import NAMES
 from .datasets import Dataset as Data
+from .errors import InputError
 from .features import MISSING_CHOICES
 from .settings import HIDDEN_UNITS, ROUNDINGS, SOFTWARE, Settings
 
@@ -20,6 +22,15 @@ def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> An
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
+def _epochs(epochs: int) -> int:
+    if epochs > MOST_EPOCHS:
+        raise InputError(f"A run has at most {MOST_EPOCHS:,} epochs, not {epochs:,}: give fewer with --epochs")
+    return epochs
+
+
+MOST_SEEDS = 10_000
+"""Each is a run of its own, whose result is kept until the end."""
+ALL_SCHEDULES = ",".join((*SCHEDULES, SOFTWARE))
 NETWORK, ALGORITHM, BOARD, FILES = "Network", "Algorithm and device", "Board", "Files"
 
 Dataset = Annotated[
@@ -44,32 +55,44 @@ Missing = Annotated[
 ]
 DataLayers = Annotated[
     str | None,
-    _option("--layers", text=f"Sizes: inputs, hidden, outputs (if not given: those of the data, {HIDDEN_UNITS} hidden).", panel=NETWORK),
+    _option(
+        "--layers",
+        text=f"Sizes: inputs, hidden, outputs (if not given: those of the data, {HIDDEN_UNITS} hidden).",
+        metavar="SIZES",
+        panel=NETWORK,
+    ),
 ]
-Layers = Annotated[str, _option("--layers", text="Sizes: inputs, hidden, outputs.", panel=NETWORK)]
-Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(HIDDEN)}.", panel=NETWORK)]
-Output = Annotated[str, _option("--output", text=f"Function of the last layer: {', '.join(OUTPUTS)}.", panel=NETWORK)]
-Loss = Annotated[str, _option("--loss", text=f"{', '.join(LOSSES)}.", panel=NETWORK)]
-Bias = Annotated[bool, _option("--bias/--no-bias", text="One more input line at the constant unit in each layer.", panel=NETWORK)]
+Layers = Annotated[str, _option("--layers", text="Sizes: inputs, hidden, outputs.", metavar="SIZES", panel=NETWORK)]
+Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(HIDDEN)}.", metavar="NAME", panel=NETWORK)]
+Output = Annotated[str, _option("--output", text=f"Function of the last layer: {', '.join(OUTPUTS)}.", metavar="NAME", panel=NETWORK)]
+Loss = Annotated[str, _option("--loss", text=f"{', '.join(LOSSES)}.", metavar="NAME", panel=NETWORK)]
+Bias = Annotated[
+    bool, _option("--bias/--no-bias", text="One more input line at the constant unit in each layer.", metavar="", panel=NETWORK)
+]
 WeightScale = Annotated[
     int, _option("--weight-scale", text="Logical weight of one device unit: 1, 2, 4, ... 64.", panel=NETWORK, metavar="POWER-OF-2")
 ]
-Schedule = Annotated[str, _option("--schedule", text=f"{', '.join((*SCHEDULES, SOFTWARE))}.", panel=ALGORITHM)]
-Rounding = Annotated[str, _option("--rounding", text=f"Of pulse counts: {', '.join(ROUNDINGS)}.", panel=ALGORITHM)]
+Schedule = Annotated[str, _option("--schedule", text=f"{', '.join((*SCHEDULES, SOFTWARE))}.", metavar="NAME", panel=ALGORITHM)]
+Rounding = Annotated[str, _option("--rounding", text=f"Of pulse counts: {', '.join(ROUNDINGS)}.", metavar="NAME", panel=ALGORITHM)]
 AutoRange = Annotated[
-    bool, _option("--auto-range/--no-auto-range", text="Drive error vectors shifted so that they fill the drive.", panel=ALGORITHM)
+    bool,
+    _option("--auto-range/--no-auto-range", text="Drive error vectors shifted so that they fill the drive.", metavar="", panel=ALGORITHM),
 ]
-DeviceName = Annotated[str, _option("--device", text=f"Of the emulated tiles: {', '.join(PRESETS)}.", panel=ALGORITHM)]
-Rate = Annotated[float, _option("--lr", text="Learning rate.", panel=ALGORITHM)]
-Epochs = Annotated[int, _option("--epochs", text="Passes over the training part.", min=1, panel=ALGORITHM)]
-Seed = Annotated[int, _option("--seed", text="Of initial weights, sample order and random streams.", panel=ALGORITHM)]
+DeviceName = Annotated[str, _option("--device", text=f"Of the emulated tiles: {', '.join(PRESETS)}.", metavar="NAME", panel=ALGORITHM)]
+Rate = Annotated[float, _option("--lr", text="Learning rate.", metavar="RATE", panel=ALGORITHM)]
+Epochs = Annotated[int, _option("--epochs", text="Passes over the training part.", min=1, callback=_epochs, metavar="N", panel=ALGORITHM)]
+Seed = Annotated[int, _option("--seed", text="Of initial weights, sample order and random streams.", metavar="N", panel=ALGORITHM)]
+Schedules = Annotated[str, _option("--schedules", text="Joined by commas.", metavar="NAMES", show_default="all", panel=ALGORITHM)]
+Rates = Annotated[str, _option("--lr", text="Learning rates joined by commas.", metavar="RATES", panel=ALGORITHM)]
+Seeds = Annotated[int, _option("--seeds", text="Runs of each, with seeds 1 to N.", min=1, max=MOST_SEEDS, metavar="N", panel=ALGORITHM)]
 BoardUrl = Annotated[
     str, _option("--board", text="golden:// (model), sim:// (RTL), a serial port, or socket://host:port.", panel=BOARD, metavar="URL")
 ]
-Baud = Annotated[int, _option("--baud", text="Of a serial port.", min=1, panel=BOARD)]
+Baud = Annotated[int, _option("--baud", text="Of a serial port.", min=1, metavar="N", panel=BOARD)]
 Tile = Annotated[str, _option("--tile", text="Rows x columns of one tile (golden://, sim://).", panel=BOARD, metavar="RxC")]
 Tiles = Annotated[
-    int | None, _option("--tiles", text="Tiles of the board (golden://, sim://); as many as needed if not given.", min=1, panel=BOARD)
+    int | None,
+    _option("--tiles", text="Tiles of the board (golden://, sim://); as many as needed if not given.", min=1, metavar="N", panel=BOARD),
 ]
 Json = Annotated[
     str | None, _option("--json", text="Write the result as JSON to this file, or - for standard output.", metavar="FILE|-", panel=FILES)

@@ -1,8 +1,10 @@
-"""Writing results: JSON and the pulse log."""
+"""Results of a run: JSON, pictures and the pulse log are tried before it, and written each for itself after it."""
 
 import json
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +13,67 @@ import numpy as np
 from firmware_py.pulse_log import COLUMNS, PulseLog, check_suffix
 
 from .errors import InputError, StorageError, wrong_input
+from .storage import check_writable, written_whole
+
+STDOUT = "-"
+"""What stands for standard output where a file is named."""
+PICTURES = (".png", ".svg", ".pdf")
+"""Endings of pictures."""
 
 
-def check_folder(path: Path) -> None:
-    """Refuse, before a long run, a file that cannot be written after it.
-
-    Raises
-    ------
-    InputError
-        If its folder is not there.
-    """
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: give the name of a file")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"There is no folder {path.parent} for {path.name}: make it first")
-
-
-def check_distinct(read: dict[str, Path | str | None], written: dict[str, Path | str | None]) -> None:
-    """Refuse, before a run, to write over a file that is read, and two results to one file.
+def check_outputs(written: Mapping[str, Path | str | None], read: Mapping[str, Path | str | None] | None = None) -> None:
+    """Refuse, before a run, what could not be written after it, to write over a file that is read, and two results to one file.
 
     Parameters
     ----------
-    read, written : dict
+    written, read : mapping
         Files by the option that names them; None, and - for standard output, are no files.
 
     Raises
     ------
     InputError
-        If two options name one file.
+        If a file cannot be written, has the wrong ending, or is named twice.
     """
-    seen = {os.path.realpath(path): option for option, path in read.items() if path is not None and os.path.isfile(path)}
+    seen = {os.path.realpath(path): option for option, path in (read or {}).items() if path is not None and os.path.isfile(path)}
     for option, path in written.items():
-        if path is None or str(path) == "-" or (os.path.exists(path) and not os.path.isfile(path)):
+        if path is None:
+            continue
+        if str(path) == STDOUT and option == "--json":
+            if sys.stdout is None:
+                raise InputError("--json - needs standard output, which is closed: name a file")
             continue
         real = os.path.realpath(path)
         if real in seen:
             raise InputError(f"{option} {path} would write over the file of {seen[real]}: give it a name of its own")
         seen[real] = option
+        if option == "--plot" and Path(path).suffix.lower() not in PICTURES:
+            raise InputError(f"--plot must name a {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file, not {path}")
+        if option == "--pulse-log":
+            with wrong_input():
+                check_suffix(Path(path))
+        if option == "--json" and os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+            raise InputError(f"{path} is no regular file: give the name of a file, or - for standard output")
+        check_writable(Path(path))
+
+
+class Results:
+    """Results that are written each for itself: one that fails takes no other with it."""
+
+    def __init__(self) -> None:
+        self._lost: list[StorageError] = []
+
+    @contextmanager
+    def each(self) -> Iterator[None]:
+        """Let the body write one result, and keep what it could not."""
+        try:
+            yield
+        except StorageError as error:
+            self._lost.append(error)
+
+    def finish(self) -> None:
+        """Raise a StorageError that names what could not be written, if anything."""
+        if self._lost:
+            raise StorageError(". ".join(map(str, self._lost)))
 
 
 def write_json(target: str | None, result: dict[str, Any]) -> None:
@@ -55,20 +81,12 @@ def write_json(target: str | None, result: dict[str, Any]) -> None:
     if target is None:
         return
     text = json.dumps(result, indent=1) + "\n"
-    if target == "-":
+    if target == STDOUT:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    try:
-        Path(target).write_text(text)
-    except OSError as error:
-        raise StorageError.of(f"The file {target}", error) from error
-
-
-def check_json(target: str | None) -> None:
-    """Refuse a `--json` target whose folder is not there."""
-    if target not in (None, "-"):
-        check_folder(Path(target))
+    with written_whole(Path(target), "file") as file:
+        file.write(text.encode())
 
 
 class RunLog:
@@ -77,20 +95,13 @@ class RunLog:
     Parameters
     ----------
     path : Path
-        `.npz` or `.csv`.
-
-    Raises
-    ------
-    InputError
-        If the file's name has another ending, or there is no such folder.
+        `.npz` or `.csv`; `check_outputs` has tried it.
     """
 
     def __init__(self, path: Path) -> None:
-        check_folder(path)
-        with wrong_input():
-            check_suffix(path)
         self._path, self._log = path, PulseLog()
         self._offset = np.zeros(len(COLUMNS), np.int32)
+        self._written = False
 
     def begin(self, step: int, machine_step: int) -> None:
         """Say which step of the run is to come, and what the machine calls it (it counts evaluated samples too)."""
@@ -101,8 +112,9 @@ class RunLog:
         self._log(pulses + self._offset)
 
     def close(self) -> None:
-        """Write the file."""
-        try:
-            self._log.save(self._path)
-        except OSError as error:
-            raise StorageError.of(f"The pulse log {self._path}", error) from error
+        """Write the file, once."""
+        if self._written:
+            return
+        self._written = True
+        with written_whole(self._path, "pulse log") as file:
+            self._log.write(file, self._path.suffix)

@@ -1,11 +1,12 @@
 """Pictures of training runs and comparisons."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -14,8 +15,8 @@ from matplotlib.ticker import MaxNLocator
 
 from firmware_py.compiler import Program
 
-from .errors import InputError, StorageError
-from .output import check_folder
+from .storage import written_whole
+from .terminal import plain
 
 INK, SOFT, GRID = "#22313f", "#7b8a97", "#e3e8ec"
 ACCENT, REFERENCE, BEFORE = "#0b7a75", "#d1603d", "#b9c4cc"
@@ -45,24 +46,11 @@ STYLE: Any = {
 }
 
 
-def check_path(path: Path) -> None:
-    """Refuse, before a long run, a picture that cannot be written after it.
-
-    Raises
-    ------
-    InputError
-        If the ending is no picture's, or the folder is not there.
-    """
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise InputError(f"--plot must name a .png, .svg or .pdf file, not {path}")
-    check_folder(path)
-
-
 def _save(figure: Figure, path: Path, dpi: int) -> None:
-    try:
-        figure.savefig(path, dpi=dpi)
-    except OSError as error:
-        raise StorageError.of(f"The picture {path}", error) from error
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a name in another script: a box stands for it
+        with written_whole(path, "picture") as file:
+            figure.savefig(file, dpi=dpi, format=path.suffix[1:].lower())
 
 
 def plot_training(
@@ -83,15 +71,16 @@ def plot_training(
         Result of the software reference: dashed lines.
     """
     settings = result["settings"]
-    with rc_context(STYLE):
+    with style.context(["default", STYLE]):
         figure = Figure(figsize=(13, 8), layout="constrained")
         figure.suptitle(
-            f"{settings['layers']} on {Path(settings['dataset']).name}, trained in the array"
+            f"{settings['layers']} on {plain(Path(settings['dataset']).name)}, trained in the array"
             f"   ·   {settings['schedule']}, {settings['device']} device, learning rate {settings['lr']:g}",
             fontsize=14,
             fontweight="bold",
             x=0.01,
             ha="left",
+            parse_math=False,  # a $ in a name is a $
         )
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr]
         top, bottom = list(figure.subfigures(2, 1))  # type: ignore[arg-type]
@@ -187,10 +176,10 @@ def plot_comparison(path: Path, title: str, curves: Sequence[tuple[str, np.ndarr
     curves : sequence of (name, accuracies)
         Accuracies of shape (seeds, epochs), as fractions.
     """
-    with rc_context(STYLE):
+    with style.context(["default", STYLE]):
         figure = Figure(figsize=(11, 6.5), layout="constrained")
         axes = figure.add_subplot()
-        axes.set_title(title, fontsize=14)
+        axes.set_title(plain(title), fontsize=14, parse_math=False)
         axes.set_xlabel("epoch")
         axes.set_ylabel("test accuracy, %")
         styles = ("-", "--", ":", "-.")

@@ -1,6 +1,5 @@
 """The pipes of bytes behind a board's URL."""
 
-import os
 import select
 import socket
 import termios
@@ -13,6 +12,7 @@ import serial
 from firmware_py.endpoint import Endpoint
 from firmware_py.machine import GoldenMachine
 
+from .addresses import connection_trouble, port_trouble
 from .errors import InputError, OwnError
 from .link import TICK_S
 
@@ -94,10 +94,8 @@ class SerialPort:
     def __init__(self, path: str, baud: int) -> None:
         try:
             self._serial = serial.Serial(path, baud, timeout=0, write_timeout=0, exclusive=True)
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise InputError(
-                f"The port {path} cannot be opened: {_reason(error)}; see that the board is plugged in and yours to use"
-            ) from error
+        except (OSError, ValueError, OverflowError, termios.error) as error:
+            raise InputError(port_trouble(path, error)) from error
 
     def write(self, data: bytes) -> int:
         """Send bytes; return how many went, 0 if the port takes none for a moment."""
@@ -140,13 +138,8 @@ def connect(address: str) -> SocketPort:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise InputError(f"socket:// needs a host and a port from 1 to 65535, as in socket://lab-pc:4000, not {address!r}")
+    name = host[1:-1] if host.startswith("[") and host.endswith("]") else host  # an IPv6 number
     try:
-        return SocketPort(socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S))
-    except OSError as error:
-        raise InputError(f"No connection to socket://{address}: {_reason(error)}; see that a board is served there") from error
-
-
-def _reason(error: Exception) -> str:
-    """Return the system's own words for an error; pyserial wraps them in its own."""
-    number = getattr(error, "errno", None)
-    return os.strerror(number).lower() if number else str(error)
+        return SocketPort(socket.create_connection((name, int(port)), timeout=CONNECT_TIMEOUT_S))
+    except (OSError, UnicodeError) as error:
+        raise InputError(connection_trouble(address, error)) from error

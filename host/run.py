@@ -138,7 +138,8 @@ class Run:
                 self._reader.collect(self._done)
             if state is State.FAULT:
                 name = Fault(fault).name if fault in set(Fault) else str(fault)
-                raise HostError(f"The board stopped with fault {name} at program address {at}, after {self._done} samples of this run")
+                cause = f"The board stopped with fault {name} at program address {at}, after {self._done} samples of this run"
+                raise HostError(cause, "restart it, and go on from the last checkpoint with --resume")
             self._rate = max(self._rate, (self._done - before[1]) / max(now - looked, POLL_S))
             looked = now
             if before != (self._granted, self._done):

@@ -11,10 +11,11 @@ from typing import Any, Self
 import numpy as np
 
 from firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES, Program, compile_network
-from firmware_py.config import Config
+from firmware_py.config import HIGHEST, Config
 from firmware_py.device import PRESETS, Device
 from firmware_py.isa import SCALE_REGISTERS, Scale
 from firmware_py.network import Network
+from firmware_py.room import smaller_layers
 
 from .columns import join_names, parse_names
 from .datasets import Dataset, load
@@ -30,6 +31,10 @@ LEAST_PULSES = {"nearest": 0.5, "stochastic": 2.0**-16}
 """Fewer expected pulses than this always round to none."""
 HIDDEN_UNITS = 32
 """Units of the hidden layer of a network that nobody described."""
+
+
+MOST_WEIGHTS = HIGHEST["tile_rows"] * HIGHEST["tile_cols"] * HIGHEST["tiles"]
+"""Weights of the software reference: as many as the largest array has cells, 1 GB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,9 @@ class Settings:
         network = self.network
         if self.schedule != SOFTWARE:
             self._check_lr(network)
+        elif (weights := network.weights) > MOST_WEIGHTS:
+            fits = smaller_layers(network, lambda other: other.weights <= MOST_WEIGHTS)
+            raise InputError(f"Network {network.brief} has {weights:,} weights, and the reference at most {MOST_WEIGHTS:,}; {fits}")
 
     def _check_lr(self, network: Network) -> None:
         """Refuse a rate at which even the largest error times the largest input rounds to no pulse, and one beyond the scale registers."""

@@ -38,14 +38,20 @@ class Software:
         self.bias = int(network.bias)
         self.cross_entropy = network.loss == "cross-entropy"
 
-    def train(self, x: np.ndarray, t: np.ndarray) -> float:
-        """Train on samples in order, float64 (samples, inputs) and (samples, outputs); return the mean loss, 0.5 * sum((t - a)**2)."""
-        total = 0.0
+    def train(self, x: np.ndarray, t: np.ndarray) -> tuple[float, int]:
+        """Train on samples in order, float64 (samples, inputs) and (samples, outputs).
+
+        Returns
+        -------
+        The mean loss, 0.5 * sum((t - a)**2), and how many samples had their largest output where the target's is, before their step.
+        """
+        loss, hits = 0.0, 0
         for part in self._slices(len(x)):
-            total = _train(
-                self.weights, self.sizes, self.functions, self.bias, self.unit, x[part], t[part], self.lr, self.cross_entropy, total
+            loss, right = _train(
+                self.weights, self.sizes, self.functions, self.bias, self.unit, x[part], t[part], self.lr, self.cross_entropy, loss
             )
-        return total / max(1, len(x))
+            hits += right
+        return loss / max(1, len(x)), int(hits)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return the class of each sample: int64 of shape (samples,)."""
@@ -100,11 +106,13 @@ def _slope(function, a, unit):
 
 @allocating
 def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy, loss):
-    """Train, and return `loss` with the samples' added."""
+    """Train; return `loss` with that of the samples added, and how many were right before their step."""
     a = np.zeros(sizes.sum() + len(sizes))
     d, e = np.zeros(sizes.max()), np.zeros(sizes.max())
+    hits = 0
     for sample in range(len(x)):
         source = _forward(weights, sizes, functions, bias, unit, x[sample], a)
+        hits += np.argmax(a[source : source + sizes[-1]]) == np.argmax(t[sample])
         for j in range(sizes[-1]):
             d[j] = t[sample, j] - a[source + j]
             loss += 0.5 * d[j] * d[j]
@@ -125,7 +133,7 @@ def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy, loss)
             if layer > 0:
                 for i in range(sizes[layer]):
                     d[i] = e[i] * _slope(functions[layer - 1], a[source + i], unit)
-    return loss
+    return loss, hits
 
 
 @allocating

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .arrays import real_numbers
-from .errors import InputError
+from .errors import InputError, reason
 from .features import Features
 from .idx import find_parts, is_idx, read_pair, unzip
 from .labels import from_array, text
@@ -66,7 +66,7 @@ def read(source: str, learned: Features | None = None) -> Source:
     try:
         return _by_path(source, learned)
     except OSError as error:
-        raise InputError(f"{source} cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise InputError(f"{source} cannot be read: {reason(error)}: give a file that is yours to read") from error
 
 
 def _by_path(source: str, learned: Features | None) -> Source:
@@ -119,7 +119,7 @@ def _idx(source: str, images: list[Path], labelled: bool) -> Source:
             )
     shapes = [x.shape[1:] for x, _ in parts]
     if shapes[0] != shapes[-1]:
-        raise InputError(f"{source} has training images of {shapes[0]} pixels but test images of {shapes[-1]}")
+        raise InputError(f"{source} has training images of {shapes[0]} pixels but test images of {shapes[-1]}: give files of one set")
     x = np.concatenate([x for x, _ in parts])
     known = [y for _, y in parts if y is not None]
     y = from_array(source, np.concatenate(known)) if len(known) == len(parts) else None

@@ -69,7 +69,7 @@ def read_table(name: str, raw: bytes, known: Sequence[str] | None = None) -> Tab
     try:
         return _read(name, raw, known)
     except csv.Error as error:
-        raise InputError(f"{name} is no table: {error}; is a quotation mark not closed?") from error
+        raise InputError(f"{name} is no table ({error}): close every quotation mark, or save it as CSV anew") from error
 
 
 def _read(name: str, raw: bytes, known: Sequence[str] | None) -> Table:
@@ -189,7 +189,7 @@ def _cells(name: str, text: str, separator: str, quote: str) -> np.ndarray:
         )
     except pandas.errors.ParserError as error:
         _check_widths(name, text, separator, quote)
-        raise InputError(f"{name} is no table: a quotation mark that opens a cell is not closed") from error
+        raise InputError(f"{name} is no table: a quotation mark that opens a cell is not closed: close it, or leave it out") from error
     cells = frame.to_numpy(dtype=object)
     if (cells[:, -1] == "").any():  # pandas fills rows that are too short
         _check_widths(name, text, separator, quote)

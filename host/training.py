@@ -22,11 +22,28 @@ from .departure import DRIFTING, EARLY_SAMPLES, remark
 from .errors import HostError, InputError, StorageError, wrong_input
 from .output import RunLog
 from .run import Progress, Report
+from .scores import scores
 from .settings import SOFTWARE, Prepared, Settings, prepare
 from .software import Software
 from .stop import Stop, StoppedError
-from .storage import check_replaceable
+from .storage import check_writable
 
+ARRAY_KEYS = (
+    "config_digest",
+    "build_digest",
+    "cycles",
+    "cycles_per_step",
+    "read_cycles",
+    "pulse_cycles",
+    "pulses_up",
+    "pulses_down",
+    "pulses_clipped",
+    "sense_clipped",
+    "vector_saturated",
+    "conductance_digest",
+    "link_retries",
+)
+"""Results that mean nothing without an array: None for the software schedule."""
 SAMPLE_ONE = 128
 """A sample byte of this would be 1.0."""
 
@@ -178,7 +195,7 @@ class Trainer:
             If the last checkpoint could not be saved, after the run: the results are all there.
         """
         if checkpoint_file:
-            check_replaceable(Path(checkpoint_file))
+            check_writable(Path(checkpoint_file))
             check_names(self.settings.dataset, self.data.features)
         unsaved: StorageError | None = None
         kept, complete = "", True
@@ -320,6 +337,7 @@ class Trainer:
             "vector_saturated": totals["VECTOR_SATURATED"],
             "conductance_digest": conductance_digest(self.cells),
             "predictions": self.predictions.tolist(),
+            **scores(self.data.y[self.data.test], self.predictions, self.program.network.layers[-1]),
             "steps_per_second": here / self.train_seconds if self.train_seconds else 0.0,
             "link_retries": self.board.link.retries,
         }
@@ -335,21 +353,27 @@ def train_software(settings: Settings, data: Prepared, epochs: int, unit: int, w
     begun = time.monotonic()
     for epoch in range(epochs):
         order = data.train[settings.order(epoch, len(data.train))]
-        position.train_loss.append(reference.train(x[order], t[order]))
+        loss, hits = reference.train(x[order], t[order])
         predictions = reference.predict(x[data.test])
+        position.train_loss.append(loss)
+        position.train_accuracy.append(hits / len(order))
         position.test_accuracy.append(float(np.mean(predictions == data.y[data.test])))
         position.epoch = epoch + 1
+        rate = (epoch + 1) * len(order) / max(1e-9, time.monotonic() - begun)
         if watch:
-            watch(Event("epoch", epoch + 1, epochs, position))
+            watch(Event("epoch", epoch + 1, epochs, position, Progress(len(order), len(order), hits, loss, rate)))
     steps = epochs * len(data.train)
     return {
+        **dict.fromkeys(ARRAY_KEYS),
         "settings": {**settings.to_dict(), "schedule": SOFTWARE},
         "warnings": list(data.warnings),
         "labels": list(data.features.labels),
         "epochs": epochs,
         "test_accuracy": position.test_accuracy,
+        "train_accuracy": position.train_accuracy,
         "train_loss": position.train_loss,
         "steps": steps,
         "predictions": predictions.tolist(),
+        **scores(data.y[data.test], predictions, settings.network.layers[-1]),
         "steps_per_second": steps / max(1e-9, time.monotonic() - begun),
     }

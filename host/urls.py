@@ -1,16 +1,17 @@
 """Boards by URL."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
 from firmware_py.compiler import SCHEDULES, compile_network, partial_sum_bits, tiles_needed
-from firmware_py.config import DEFAULT, Config, DeviceKind
+from firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
 from firmware_py.device import Device
 from firmware_py.machine import GoldenMachine
 from firmware_py.network import Network
 
+from .addresses import FORMS, VIRTUAL, likely
 from .board import Board
 from .errors import InputError, OwnError, reason, wrong_input
 from .link import Link, Port
@@ -50,19 +51,8 @@ def board_config(network: Network | None, device: Device, *, tile: str = "128x32
         config = replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
         if tiles is None:
             tiles = tiles_needed(network, config) if network else 1
-            most = _highest()["tiles"]
-            if network and tiles > most:
-                raise InputError(
-                    f"Network {network.text} needs {tiles} tiles of {tile} and a board has at most {most}, {tiles - most} too few; "
-                    "choose larger tiles or smaller layers"
-                )
         config = replace(config, tiles=tiles)
         return _with_room(config, network) if network else config
-
-
-def _highest() -> dict[str, int]:
-    """Return the highest allowed value of each configuration field."""
-    return {f.name: f.metadata["high"] for f in fields(Config)}
 
 
 def _with_room(config: Config, network: Network) -> Config:
@@ -70,8 +60,7 @@ def _with_room(config: Config, network: Network) -> Config:
 
     The sample store stays as it is: what does not fit is streamed, and each of its words costs building time.
     """
-    limits = _highest()
-    limits |= {"vector_words": 1 << 15, "page_bytes": 1 << 15}  # what an entry of the vector table can point to
+    limits = HIGHEST | {"vector_words": 1 << 15, "page_bytes": 1 << 15}  # what an entry of the vector table can point to
     depths = ("program_words", "regions", "vector_words", "page_bytes", "acc_bits")
     widest = replace(config, **{name: limits[name] for name in depths})
     programs = [compile_network(network, widest, schedule) for schedule in SCHEDULES]
@@ -87,7 +76,7 @@ def _with_room(config: Config, network: Network) -> Config:
 
 def is_virtual(url: str) -> bool:
     """Say whether the URL's board is made here, to a configuration of the caller's."""
-    return url in ("golden://", "sim://")
+    return url in VIRTUAL
 
 
 def open_board(
@@ -130,7 +119,7 @@ def open_board(
     elif url.startswith("socket://"):
         port, end = connect(url.removeprefix("socket://")), _nothing
     elif "://" in url:
-        raise InputError(f"Unknown board {url}: give golden://, sim://, socket://host:port or the path of a serial port")
+        raise InputError(f"Unknown board {url}: {likely(url) or f'give {FORMS}'}")
     else:
         port, end = SerialPort(url, baud), _nothing
     link = Link(wrap(port) if wrap else port, patience_s=VIRTUAL_PATIENCE_S if url == "sim://" else PATIENCE_S)

@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from .terminal import plain
 from .training import Event
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -24,16 +25,16 @@ PHASES = {
     "read": "reading the array",
 }
 
-console = Console(stderr=True, highlight=False)
-"""Progress, remarks and errors."""
-stdout = Console(highlight=False)
+console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+"""Progress, remarks and errors. What is printed is plain text: a name in brackets is no markup."""
+stdout = Console(highlight=False, markup=False, emoji=False)
 """Results that a person asked for."""
 
 
 def show_warnings(warnings: Sequence[str]) -> None:
     """Say what the user should know of the data or the run."""
     for warning in warnings:
-        console.print(f"Note: {warning}", style="yellow", soft_wrap=True, markup=False)
+        console.print(f"Note: {plain(warning)}", style="yellow", soft_wrap=True)
 
 
 def spark(values: Sequence[float]) -> str:
@@ -55,7 +56,7 @@ class TrainView:
     """
 
     def __init__(self, title: str) -> None:
-        self._title = title
+        self._title = plain(title)
         self._live: Live | None = None
         self._rate = 0.0
 
@@ -73,7 +74,7 @@ class TrainView:
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        if event.phase == "train" and event.progress:
+        if event.phase in ("train", "epoch") and event.progress:
             self._rate = event.progress.rate
         if event.remark:
             show_warnings([event.remark])

@@ -21,7 +21,7 @@ def numpy_step(weights, network, x, t, lr):
     for layer, w in enumerate(weights, 1):
         a.append(act[network.function(layer)][0](w @ np.append(a[-1], UNIT) if network.bias else w @ a[-1]))
     d = t - a[-1]
-    loss = 0.5 * float(d @ d)
+    loss, hit = 0.5 * float(d @ d), np.argmax(a[-1]) == np.argmax(t)
     if network.loss == "squared":
         d = d * act[network.output][1](a[-1])
     gradients = []
@@ -30,7 +30,7 @@ def numpy_step(weights, network, x, t, lr):
         if layer > 1:
             back = weights[layer - 1].T @ d
             d = (back[:-1] if network.bias else back) * act[network.function(layer - 1)][1](a[layer - 1])
-    return [w + lr * g for w, g in zip(weights, gradients, strict=True)], loss
+    return [w + lr * g for w, g in zip(weights, gradients, strict=True)], loss, hit
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -49,11 +49,14 @@ def test_software_is_conventional_backpropagation(activation, output, loss, bias
     x, t = random.uniform(-1, 1, (20, 7)), random.uniform(0, 1, (20, 3))
     reference = Software(network, lr=0.3, seed=4, unit=UNIT)
     weights = network.initial_weights(4)
-    losses = []
+    losses, hits = [], []
     for k in range(20):
-        weights, one = numpy_step(weights, network, x[k], t[k], 0.3)
-        losses.append(one)
-    assert reference.train(x, t) == pytest.approx(np.mean(losses), rel=1e-12)
+        weights, loss_of_one, hit = numpy_step(weights, network, x[k], t[k], 0.3)
+        losses.append(loss_of_one)
+        hits.append(hit)
+    mean, right = reference.train(x, t)
+    assert mean == pytest.approx(np.mean(losses), rel=1e-12)
+    assert right == sum(hits)
     np.testing.assert_allclose(reference.weights, np.concatenate([w.ravel() for w in weights]), rtol=1e-10, atol=1e-12)
 
 

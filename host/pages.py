@@ -1,0 +1,36 @@
+"""Keeps the table of docs/errors.md: `python -m host.pages` writes it anew from `host.errors`."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from firmware_py.pages import table, updated
+
+from .errors import HostError
+
+PAGE = Path(__file__).parent.parent / "docs" / "errors.md"
+
+
+def kinds(base: type[HostError] = HostError) -> Iterator[type[HostError]]:
+    """Yield the kinds of errors, each before its own kinds."""
+    yield base
+    for kind in base.__subclasses__():
+        yield from kinds(kind)
+
+
+def errors() -> str:
+    """Return the kinds with their exit codes, and what they advise where the sentence has nothing nearer."""
+    heads = ("kind", "exit code", "what it is", "what to do")
+    return table(heads, ((kind.__name__, kind.exit_code, _meaning(kind), kind.advice or "the sentence says it") for kind in kinds()))
+
+
+SECTIONS = {"errors": errors}
+
+
+def _meaning(kind: type[HostError]) -> str:
+    first = (kind.__doc__ or "").partition("\n")[0]
+    return re.sub(r" \(exit code \d+\)", "", first)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(updated(PAGE.read_text(), SECTIONS))
