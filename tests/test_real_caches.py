@@ -16,7 +16,7 @@ from .caches import damages
 from .test_board_cache import WITHOUT_NATIVE
 from .test_virtual_board import Echo, receive
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-W", "error", "-m", "host"]
@@ -49,28 +49,20 @@ def filled(tmp_path_factory):
     return home, wanted
 
 
-def test_all_kernels_damaged(filled):
+def test_all_files_damaged(filled):
+    """One by one they are damaged in the tests of kernels, boards and builds."""
     home, wanted = filled
-    files = [path for path in home.glob("backpulse/kernels/*/*") if path.is_file()]
-    assert len(files) > 20
-    whole = {path: list(damages(path.read_bytes(), bits=1)) for path in files}
+    whole = {path: list(damages(path.read_bytes(), bits=1)) for path in home.rglob("*") if path.is_file()}
+    assert {path.relative_to(home / "backpulse").parts[0] for path in whole} == {"kernels", "boards", "tools", "work"}
     for kind in range(4):
         for path, kinds in whole.items():
-            path.write_bytes(kinds[kind])
-        assert digest("golden://", XDG_CACHE_HOME=str(home))[0] == wanted
-        assert digest("golden://", XDG_CACHE_HOME=str(home))[0] == wanted
-
-
-def test_each_other_file_damaged(filled):
-    home, wanted = filled
-    files = [path for path in home.rglob("*") if path.is_file() and "kernels" not in path.parts]
-    assert len(files) > 5
-    for path in files:
-        for damaged in list(damages(path.read_bytes(), bits=1))[:: 1 if path.name in ("board", "seal") else 2]:
-            if path.parent.exists():  # another one's rebuilding may have removed it
-                path.write_bytes(damaged)
-            assert digest("sim://", XDG_CACHE_HOME=str(home))[0] == wanted
-            assert "Compiling" not in digest("sim://", XDG_CACHE_HOME=str(home))[1]
+            if path.parent.exists():
+                path.write_bytes(kinds[kind % len(kinds)])
+        for again in (True, False):
+            for board in ("golden://", "sim://"):
+                found, errors = digest(board, XDG_CACHE_HOME=str(home))
+                assert found == wanted
+            assert ("Compiling" in errors) == again
 
 
 def test_without_a_home_and_as_an_unknown_user(filled, tmp_path):
