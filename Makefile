@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test lint bench table schedules boards budgets gatesim formal checkpoints lines signals fuzz clean
+.PHONY: help demo test lint bench table schedules boards budgets gatesim formal checkpoints caches lines signals fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model (some minutes)"
 	@echo "make formal  prove the properties of docs/proofs.md (some minutes; ARGS=--quick: the quick ones)"
 	@echo "make checkpoints  flip every bit of a small run's checkpoint, and cut it everywhere (some minutes)"
+	@echo "make caches  damage, fill, lock and move the caches of real runs (a quarter of an hour; the mounts as root only)"
 	@echo "make lines   freeze the line at 20 places, and try 15 latencies; speed at 0.2 s each way (some minutes)"
 	@echo "make signals interrupt train, sim, infer and build at 50 moments (a quarter of an hour)"
 	@echo "make fuzz    500 random bad command lines and 500 damaged data files (a minute)"
@@ -57,6 +58,9 @@ formal: .venv/installed-build
 
 checkpoints: .venv/installed-dev
 	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_checkpoint_damage.py tests/test_checkpoint_fields.py $(ARGS)
+
+caches: .venv/installed-dev
+	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_cache.py tests/test_board_cache.py tests/test_real_caches.py $(ARGS)
 
 lines: .venv/installed-dev
 	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_lines.py $(ARGS)

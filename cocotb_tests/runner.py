@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
+from firmware_py.places import lock
 from gateware import verilator
 from gateware.export import export
 
@@ -94,7 +95,7 @@ def run_cocotb(
     folder = BUILD / f"{top}-{verilator.digest(text, top, str(waves), getattr(synthesise, '__qualname__', ''))}"
     results = folder / f"{uuid.uuid4().hex}.xml"
     runner = get_runner("verilator")
-    with verilator.lock(BUILD / f"{folder.name}.lock"):
+    with lock(BUILD / f"{folder.name}.lock"):
         if not (folder / "stamp").exists():
             _build(runner, folder, top, text, waves, synthesise)
     try:

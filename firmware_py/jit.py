@@ -1,45 +1,41 @@
-"""The one place that configures numba: compiled functions are cached by a digest of the whole package.
+"""The one place that configures numba: compiled functions are kept in the user's cache (`cache`).
 
-numba itself looks only at the file of a function when it decides whether a cached build is stale; here a function inlines others
-from other files, so the cache folder carries a digest of them all.
+numba's own files are not used. It judges them by the source of one function, while here a function inlines others from other files, and it
+loads whatever lies there: a damaged file breaks every later run, and another user's is executed. Nothing is read before a function is
+compiled, so that who only plans pays nothing.
 """
 
 import hashlib
-import os
+import inspect
+import pickle
+import sys
 from collections.abc import Callable
+from functools import cache as once
 from pathlib import Path
 from typing import Any
 
+import llvmlite
 import numba
+import numpy as np
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
 from numba.extending import register_jitable
 
+from . import cache
 
-def user_cache() -> Path:
-    """Return the folder for what can be rebuilt (XDG_CACHE_HOME or ~/.cache, then backpulse)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "backpulse"
-
-
-def source_digest() -> str:
-    """Return a digest of this package's sources and numba's version."""
-    digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-_OPTIONS: dict[str, Any] = {"cache": True, "boundscheck": False}
+_OPTIONS: dict[str, Any] = {"boundscheck": False}
 _BARE: dict[str, Any] = {"_nrt": False}
 """Without numba's runtime nothing can be allocated, and no reference is counted: each branch would count those of the whole memory."""
 
 
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a function that allocates nothing (no Python objects, no fast-math), cached between runs."""
-    return numba.njit(**_OPTIONS, **_BARE)(function)
+    return _cached(numba.njit(**_OPTIONS, **_BARE)(function))
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile as `jit` does, and inline into every caller: a call would pass the whole memory, some 200 words, on the stack."""
-    return numba.njit(forceinline=True, **_OPTIONS, **_BARE)(function)
+    return _cached(numba.njit(forceinline=True, **_OPTIONS, **_BARE)(function))
 
 
 def shared(function: Callable[..., Any]) -> Any:
@@ -49,8 +45,57 @@ def shared(function: Callable[..., Any]) -> Any:
 
 def allocating(function: Callable[..., Any]) -> Any:
     """Compile a function that makes arrays of its own, cached between runs."""
-    return numba.njit(**_OPTIONS)(function)
+    return _cached(numba.njit(**_OPTIONS)(function))
 
 
-if not numba.config.CACHE_DIR:  # type: ignore[attr-defined]
-    numba.config.CACHE_DIR = str(user_cache() / "numba" / source_digest())  # type: ignore[attr-defined]
+@once
+def source_digest(folder: Path) -> str:
+    """Return a digest of a package's sources and of what compiles them."""
+    versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
+    digest = hashlib.sha256(repr(versions).encode())
+    for path in sorted({*folder.glob("*.py"), *Path(__file__).parent.glob("*.py")}):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cached(dispatcher: Any) -> Any:
+    dispatcher._cache = _Kernels(dispatcher)
+    return dispatcher
+
+
+class _Kernels:
+    """The compiled forms of one function, in the shape of numba's own cache objects.
+
+    Parameters
+    ----------
+    dispatcher
+        The function as numba wraps it; its cache object is asked for each signature, and told of each that was compiled.
+    """
+
+    cache_path = None
+
+    def __init__(self, dispatcher: Any) -> None:
+        self._function = getattr(dispatcher, "py_func", dispatcher)
+
+    def load_overload(self, signature: Any, target: Any) -> CompileResult | None:
+        """Return a compiled form from the cache, or None if there is none that works."""
+        target.refresh()
+        data = cache.read(self._name(signature, target.codegen()))
+        try:
+            return None if data is None else CompileResult._rebuild(target, *pickle.loads(data))
+        except Exception:  # whatever it is that numba stumbles on: compiling it anew is always right
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keep a compiled form; without a cache it is compiled in every run."""
+        if not result.lifted and not result.library.has_dynamic_globals:
+            cache.write(self._name(signature, result.codegen), dumps(result._reduce()))
+
+    def flush(self) -> None:
+        """Keep everything: entries are named by all that they depend on."""
+
+    def _name(self, signature: Any, codegen: Any) -> str:
+        """Return the name of an entry: the function, its types, the processor."""
+        sources = source_digest(Path(inspect.getfile(self._function)).parent)
+        digest = hashlib.sha256(repr((signature, codegen.magic_tuple(), self._function.__code__.co_code)).encode()).hexdigest()[:32]
+        return f"kernels/{sources}/{self._function.__module__}.{self._function.__qualname__}-{digest}"

@@ -1,7 +1,7 @@
 """Writes the table of builds in docs/boards.md from stored results: `python -m gateware.board_page`.
 
-`backpulse build --board B --json docs/builds/B.json` stores a build, `make boards` what the boards' configurations learn, and in how many
-cycles.
+`XDG_CACHE_HOME=$PWD/build backpulse build --board B --json docs/builds/B.json` stores a build, with a path that is the same everywhere,
+`make boards` what the boards' configurations learn, and in how many cycles.
 """
 
 import json

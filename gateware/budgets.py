@@ -9,11 +9,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from firmware_py.places import CacheError
+
 from . import child
 from .boards import Board, find_board
 from .build import FAMILIES, build, commands, prepare, program
 from .reports import RESOURCES, read_netlist
-from .verilator import ToolError
+from .tools import ToolError, environment
 
 __all__ = ["BUDGETS", "broken", "load", "main", "synthesise"]
 
@@ -57,9 +59,9 @@ def synthesise(board: Board) -> dict[str, Any]:
     """
     command, *_ = commands(plan := prepare(board))
     command = [program(FAMILIES[board.part.family]["tools"][command[0]]), *command[1:]]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, environment() as variables:
         plan.extract(folder)
-        done = child.run(command, cwd=Path(folder))
+        done = child.run(command, cwd=Path(folder), env=variables)
         if done.returncode:
             raise ToolError(f"Synthesis of {board.name} failed: {done.stderr[-300:]}")
         return {"board": board.name, **read_netlist(board, Path(folder))}
@@ -79,7 +81,7 @@ def main(arguments: list[str]) -> int:
                 bad += broken(synthesise(board), budget["synthesis"])
             else:
                 bad += broken(build(board, progress=lambda stage, name=name: print(f"{name}: {stage}", flush=True)), budget)
-        except (ToolError, ValueError) as error:
+        except (ToolError, CacheError, ValueError) as error:
             bad.append(str(error))
     for sentence in bad:
         print(sentence, file=sys.stderr)

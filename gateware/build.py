@@ -2,7 +2,7 @@
 
 The build digest is a SHA-256 over the plan (the design with a digest of zeros, constraints and command lines), the board and its
 configuration, and the versions of the tools. Elaborating the design takes longer than a cached build may, so an index remembers which
-digest the sources gave.
+digest the sources gave. Builds lie in the user's cache, nothing beside the sources.
 """
 
 import hashlib
@@ -17,16 +17,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from firmware_py import cache
+from firmware_py.places import CacheError, lock, usable, work
+
 from . import child
 from .board_top import BoardTop
 from .boards import Board
 from .reports import read_report
-from .verilator import ToolError, lock
+from .tools import ROOM, MissingToolError, ToolError, environment
 
 __all__ = ["FAMILIES", "bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare", "program"]
 
-ROOT = Path(__file__).parent.parent
-CACHE = Path(os.environ.get("BACKPULSE_BUILDS", ROOT / "build" / "boards"))
+_RESULT = "result.json"
 SEEDS = {"ulx3s-85f": 2}
 """Seeds of place and route, 1 if not named: the same plan gives the same bitstream, and another seed another one as good."""
 _PACKAGES = ("firmware_py", "rtl", "gateware")
@@ -94,35 +96,51 @@ def build(board: Board, *, progress: Progress = _quiet) -> dict[str, Any]:
     ------
     ToolError
         If a tool is missing or fails; the message names the log.
+    CacheError
+        If there is no folder for the build.
     ValueError
         If the board's description does not work out.
     """
-    folder = CACHE / board.name
-    with lock(folder / "lock"):
-        index_file, sources = folder / "index.json", _sources_digest(board)
-        index = json.loads(index_file.read_text()) if index_file.exists() else {}
-        digest = index.get(sources)
-        if digest is None or not (folder / digest / "result.json").exists():
+    if found := latest(board):
+        return {**found, "cached": True}
+    sources, home = _sources_digest(board), next(usable(room=ROOM))
+    try:
+        with lock(home / f"{_kind(board)}.lock", lambda: progress("waiting for another process that builds this board")):
             progress("elaborating the design")
             digest = build_digest(board)
-            if not (folder / digest / "result.json").exists():
-                _run(board, folder / digest, digest, progress)
-            index[sources] = digest
-            index_file.write_text(json.dumps(index, indent=1))
-            cached = False
-        else:
-            cached = True
-        return {**json.loads((folder / digest / "result.json").read_text()), "folder": str(folder / digest), "cached": cached}
+            if _stored(board, digest) is None:
+                _run(board, digest, progress)
+            cache.write(_index(board, sources), digest.encode())
+    except OSError as error:
+        raise CacheError.of(home, error) from error
+    result = _stored(board, digest)
+    if result is None:
+        raise CacheError(f"The build of {board.name} was stored in {home} and cannot be read back: set XDG_CACHE_HOME to a folder of yours")
+    return {**result, "cached": False}
 
 
 def latest(board: Board) -> dict[str, Any] | None:
-    """Return the result of the present sources' build, or None if there is none."""
-    folder = CACHE / board.name
-    if not (folder / "index.json").exists():
+    """Return the result of the build by the present sources and tools, or None if there is none."""
+    try:
+        digest = cache.read(_index(board, _sources_digest(board)))
+    except MissingToolError:
         return None
-    digest = json.loads((folder / "index.json").read_text()).get(_sources_digest(board))
-    file = folder / str(digest) / "result.json"
-    return json.loads(file.read_text()) if file.exists() else None
+    return None if digest is None else _stored(board, digest.decode())
+
+
+def _stored(board: Board, digest: str) -> dict[str, Any] | None:
+    """Return the result of a build in the cache, if it is whole, and its folder."""
+    folder = cache.find(f"{_kind(board)}/{digest}")
+    return None if folder is None else {**json.loads((folder / _RESULT).read_text()), "folder": str(folder)}
+
+
+def _kind(board: Board) -> str:
+    return f"builds/{board.name}"
+
+
+def _index(board: Board, sources: str) -> str:
+    """Return the name under which the build digest of these sources is kept."""
+    return f"{_kind(board)}/{sources}.index"
 
 
 def dry_run(board: Board) -> dict[str, Any]:
@@ -178,7 +196,7 @@ def _versions(board: Board) -> dict[str, str]:
     try:
         return {name: importlib.metadata.version(name) for name in names}
     except importlib.metadata.PackageNotFoundError as error:
-        raise ToolError(f"The build tools are not installed ({error.name} is missing): pip install 'backpulse[build]'") from error
+        raise MissingToolError(f"The build tools are not installed ({error.name} is missing): pip install 'backpulse[build]'") from error
 
 
 def _sources_digest(board: Board) -> str:
@@ -198,29 +216,41 @@ def program(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise ToolError(f"The program {name} is missing: install the build tools with pip install 'backpulse[build]'")
+        raise MissingToolError(f"The program {name} is missing: install the build tools with pip install 'backpulse[build]'")
     return found
 
 
-def _run(board: Board, folder: Path, digest: str, progress: Progress) -> None:
+def _run(board: Board, digest: str, progress: Progress) -> None:
+    """Build a board and store what comes out; of a failed build the logs are kept."""
     family = FAMILIES[board.part.family]
     programs = {tool: program(name) for tool, name in family["tools"].items()}
-    shutil.rmtree(folder, ignore_errors=True)
     plan = prepare(board, bytes.fromhex(digest))
-    plan.extract(str(folder))
-    took: dict[str, float] = {}
-    for stage, command in zip(_STAGES, commands(plan), strict=True):
-        progress(stage)
-        started = time.monotonic()
-        log = folder / f"{stage.replace(' ', '-')}.log"
-        with log.open("w") as output:
-            done = child.run([programs[command[0]], *command[1:]], cwd=folder, output=output)
-        if done.returncode < 0:
-            raise ToolError(f"{stage.capitalize()} of {board.name} was stopped by signal {-done.returncode}: call it again")
-        if done.returncode:
-            raise ToolError(f"{stage.capitalize()} of {board.name} failed: {_reason(log, folder)}")
-        took[stage] = round(time.monotonic() - started, 1)
-    result = {
+    with work(room=ROOM) as place:
+        folder = place / "made"
+        folder.mkdir()
+        plan.extract(str(folder))
+        took: dict[str, float] = {}
+        for stage, command in zip(_STAGES, commands(plan), strict=True):
+            progress(stage)
+            started = time.monotonic()
+            log = folder / f"{stage.replace(' ', '-')}.log"
+            arguments = [programs[command[0]], *command[1:]]
+            with log.open("w") as output, environment() as variables:
+                done = child.run(arguments, env=variables, cwd=folder, output=output)
+            if done.returncode < 0:
+                raise ToolError(f"{stage.capitalize()} of {board.name} was stopped by signal {-done.returncode}: call it again")
+            if done.returncode:
+                reason = _reason(log, folder)
+                kept = cache.store(folder, f"{_kind(board)}/failed", [log.name])
+                raise ToolError(f"{stage.capitalize()} of {board.name} failed: {reason} (log: {kept / log.name})")
+            took[stage] = round(time.monotonic() - started, 1)
+        (folder / _RESULT).write_text(json.dumps(_result(board, folder, digest, took), indent=1) + "\n")
+        cache.store(folder, f"{_kind(board)}/{digest}", [_RESULT, family["bitstream"]])
+
+
+def _result(board: Board, folder: Path, digest: str, took: dict[str, float]) -> dict[str, Any]:
+    family = FAMILIES[board.part.family]
+    return {
         "board": board.name,
         "part": board.part.name,
         "device": board.config.device.name.lower(),
@@ -234,14 +264,13 @@ def _run(board: Board, folder: Path, digest: str, progress: Progress) -> None:
         "tools": _versions(board),
         "seconds": took,
     }
-    (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 def _reason(log: Path, folder: Path) -> str:
-    """Return the first error of a log, and where the log is."""
+    """Return the first error of the logs."""
     for text in (log, folder / "top.tim", folder / "top.rpt"):
         if text.exists():
             for line in text.read_text(errors="replace").splitlines():
                 if line.startswith("ERROR"):
-                    return f"{line[6:].strip().rstrip('.')} (log: {text})"
-    return f"see {log}"
+                    return line[6:].strip().rstrip(".")
+    return "its log says why"

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from .tools import ToolError
+
 __all__ = ["children_end", "run"]
 
 
@@ -27,18 +29,27 @@ def run(
         Its folder and environment, if not ours.
     output
         File for what it says on standard output and error; the result has both if there is none.
+
+    Raises
+    ------
+    ToolError
+        If it cannot be started.
     """
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=output or subprocess.PIPE,
-        stderr=output or subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
+    try:
+        started = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output or subprocess.PIPE,
+            stderr=output or subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolError(f"The tool {command[0]} cannot be started ({error.strerror}): backpulse doctor says what is wrong") from error
+    with started as process:
         try:
             out, err = process.communicate()
         except BaseException:

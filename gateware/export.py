@@ -7,6 +7,7 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from .child import children_end
+from .tools import within_environment
 
 __all__ = ["CONTROLLER", "EXAMPLES", "export", "export_project"]
 
@@ -32,7 +33,7 @@ def export(component: wiring.Component, name: str, *, out: Path | None = None, p
     platform
         What the components are told that they are for.
     """
-    with children_end():
+    with within_environment(), children_end():
         text = verilog.convert(component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from .boards import BOARDS
 from .build import FAMILIES, commands, prepare, program
 from .fit import REPORTS
 from .reports import count
-from .verilator import ToolError
+from .tools import ToolError, environment
 
 __all__ = ["RUNS", "main"]
 
@@ -69,12 +69,12 @@ def run(family: str, name: str, config: Config) -> dict[str, Any]:
     """Synthesise and pack one configuration."""
     board = replace(BOARDS[_BOARD_OF[family]], config=config)
     plan = prepare(board)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, environment() as variables:
         plan.extract(folder)
         synth, pack, _ = commands(plan)
         for command in (synth, [*pack, "--pack-only"]):
             command = [program(FAMILIES[family]["tools"][command[0]]), *command[1:]]
-            done = child.run(command, cwd=Path(folder))
+            done = child.run(command, cwd=Path(folder), env=variables)
         counts = {cell: int(used) for cell, used in _LOG.findall((Path(folder) / "top.tim").read_text())}
         if not counts:
             raise ToolError(f"The run {family}-{name} counted nothing: {done.stderr[-300:]}")

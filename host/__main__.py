@@ -1,16 +1,16 @@
-"""The command `backpulse`: what runs first, so that signals are heeded while the packages are imported, and works where they cannot be."""
+"""The command `backpulse`: what runs first, so that signals are heeded, and what is missing told, while the packages are imported."""
 
 import os
 import sys
 from typing import NoReturn
 
 from . import terminal
-from .errors import TRACEBACK, HostError, unexpected
+from .errors import TRACEBACK, HostError, OwnError
 from .stop import ended_by_signals
 
 
 def main() -> None:
-    """Run a command; a signal ends it in one sentence."""
+    """Run a command; a signal ends it in one sentence, and so does an installation that lacks something."""
     with ended_by_signals():
         terminal.guard()
         # A notebook's kernel exports a backend that this environment may lack, and nothing here is shown in a window.
@@ -25,11 +25,22 @@ def main() -> None:
             from .cli import main as command
         except HostError as error:
             _fail(error)
-        except Exception as error:
+        except Exception as error:  # a package is missing, damaged or of a wrong version: each fails in its own way
             if os.environ.get(TRACEBACK):
                 raise
-            _fail(unexpected(error))
+            _stand_in(error)
         command()
+
+
+def _stand_in(error: Exception) -> NoReturn:
+    """Say why the command line cannot be loaded; `doctor` works all the same."""
+    from . import doctor
+
+    if sys.argv[1:2] == ["doctor"]:
+        print(doctor.table(doctor.examine()))
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    advice = "pip install backpulse brings it; backpulse doctor says what else"
+    _fail(OwnError(f"This installation lacks something ({reason})", advice))
 
 
 def _fail(error: HostError) -> NoReturn:

@@ -26,9 +26,10 @@ from . import options as o
 from . import terminal
 from .cli_boards import boards, build, fit, flash
 from .cli_compare import compare
+from .cli_doctor import cache, doctor
 from .cli_infer import infer
 from .cli_train import train
-from .errors import TRACEBACK, HostError, InputError, OwnError, StorageError, reason, unexpected, wrong_input
+from .errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, reason, unexpected, wrong_input
 from .output import STDOUT, check_outputs, write_json
 from .settings import SOFTWARE
 from .stop import stop_on_signals
@@ -87,7 +88,7 @@ def options(
 app.command()(train)
 app.command()(infer)
 app.command()(compare)
-for command in (boards, build, flash, fit):
+for command in (boards, build, flash, fit, doctor, cache):
     app.command()(command)
 
 
@@ -198,12 +199,12 @@ def sim(
 ) -> None:
     """Run the virtual board for any program, until Ctrl-C; print the URL that it answers on."""
     check_outputs({"--json": json})
-    virtual, verilator = _gateware()
-    try:
+    virtual = _gateware()
+    with own_trouble():
         built = virtual.build(_config(device, tile, tiles), progress=_tell)
-        running = virtual.VirtualBoard(built, line="pty" if socket is None else "tcp", port=socket or 0)
-    except verilator.ToolError as error:
-        raise InputError(str(error)) from error
+    try:
+        with own_trouble():
+            running = virtual.VirtualBoard(built, line="pty" if socket is None else "tcp", port=socket or 0)
     except OSError as error:
         used = error.errno == errno.EADDRINUSE
         cause = "it is in use by another program" if used else reason(error)
@@ -245,7 +246,8 @@ def export(
     for name in (f"{CONTROLLER}.v", *EXAMPLES):
         check_writable(out / name)
     try:
-        file = export_project(top, out)
+        with own_trouble():
+            file = export_project(top, out)
     except OSError as error:
         raise StorageError.of(f"The folder {out}", error) from error
     write_json(json, {"verilog": str(file), "config_digest": config.digest.hex(), "clk_hz": clk_hz, "baud": baud})
@@ -258,13 +260,13 @@ def _config(device: str, tile: str, tiles: int | None) -> Config:
     return board_config(None, PRESETS[device], tile=tile, tiles=tiles)
 
 
-def _gateware() -> tuple[Any, Any]:
-    """Import the gateware's builder and tools, which the base installation lacks."""
+def _gateware() -> Any:
+    """Import the gateware's builder, which the base installation lacks."""
     try:
-        from gateware import verilator, virtual_board
+        from gateware import virtual_board
     except ModuleNotFoundError as error:
         raise InputError(f"This needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
-    return virtual_board, verilator
+    return virtual_board
 
 
 def _tell(text: str) -> None:

@@ -1,6 +1,5 @@
 """The commands for real boards: boards, build, flash, fit."""
 
-from os.path import relpath
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from firmware_py.compiler import DEFAULT_SCHEDULE
 from firmware_py.network import Network
 
 from . import options as o
-from .errors import HostError, InputError, wrong_input
+from .errors import HostError, InputError, own_trouble, wrong_input
 from .output import STDOUT, check_outputs, write_json
 from .view import console, stdout
 
@@ -21,12 +20,10 @@ BoardName = Annotated[str, typer.Option("--board", help="Name of a board; `backp
 def boards(json: o.Json = None) -> None:
     """List the boards that a bitstream can be built for, and what each holds."""
     check_outputs({"--json": json})
-    table, _, _ = _gateware()
-    from gateware.build import latest
-
+    table, builder = _gateware()
     rows = []
     for board in table.BOARDS.values():
-        built = latest(board) or {}
+        built = builder.latest(board) or {}
         rows.append(
             {
                 "board": board.name,
@@ -61,16 +58,12 @@ def build(
 ) -> None:
     """Build a board's bitstream, or find it built; exit code 1 if it misses its clock."""
     check_outputs({"--json": json})
-    table, builder, tools = _gateware()
+    table, builder = _gateware()
     with wrong_input():
         chosen = table.find_board(board)
-    try:
-        with wrong_input():
-            result = builder.dry_run(chosen) if dry_run else builder.build(chosen, progress=_tell)
-    except tools.ToolError as error:
-        raise HostError(str(error)) from error
-    # A record says where the bitstream is as seen from here, so that it reads the same on every machine.
-    place = {} if dry_run else {"bitstream": relpath(builder.bitstream(result))}
+    with own_trouble(), wrong_input():
+        result = builder.dry_run(chosen) if dry_run else builder.build(chosen, progress=_tell)
+    place = {} if dry_run else {"bitstream": _seen_from_here(builder.bitstream(result))}
     write_json(json, {name: value for name, value in result.items() if name != "folder"} | place)
     if json != STDOUT:
         if dry_run:
@@ -90,17 +83,20 @@ def flash(
     file: Annotated[Path | None, typer.Option(help="Bitstream to load; by default that of the build.")] = None,
 ) -> None:
     """Load a board with its bitstream, which is built if need be."""
-    table, builder, tools = _gateware()
+    table, builder = _gateware()
     with wrong_input():
         chosen = table.find_board(board)
     if file is not None and not file.is_file():
         raise InputError(f"There is no bitstream {file}: leave --file out to build one")
+    from gateware.flash import NotLoadedError
     from gateware.flash import flash as load
 
-    try:
-        load(chosen, file or builder.bitstream(builder.build(chosen, progress=_tell)))
-    except tools.ToolError as error:
-        raise HostError(str(error)) from error
+    with own_trouble():
+        bitstream = file or builder.bitstream(builder.build(chosen, progress=_tell))
+        try:
+            load(chosen, bitstream)
+        except NotLoadedError as error:
+            raise HostError(str(error)) from error
     console.print(f"{chosen.title} is loaded; it answers at {chosen.baud} baud")
 
 
@@ -117,7 +113,7 @@ def fit(
 ) -> None:
     """Say whether a network fits a board, its cycles per step, and what to change if not: exit code 1."""
     check_outputs({"--json": json})
-    table, _, _ = _gateware()
+    table, _ = _gateware()
     from gateware.fit import fit as judge
 
     with wrong_input():
@@ -153,13 +149,18 @@ def _resources(numbers: dict[str, Any], fractions: dict[str, float]) -> Table:
     return view
 
 
-def _gateware() -> tuple[Any, Any, Any]:
-    """Import the board table, the builder and the tools, which the base installation lacks."""
+def _seen_from_here(path: Path) -> str:
+    """Return a path as records have it: below the current folder relative, so that it reads the same on every machine."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _gateware() -> tuple[Any, Any]:
+    """Import the board table and the builder, which the base installation lacks."""
     try:
-        from gateware import boards, build, verilator
+        from gateware import boards, build
     except ModuleNotFoundError as error:
         raise InputError(f"This needs the build packages ({error.name} is missing): pip install 'backpulse[build]'") from error
-    return boards, build, verilator
+    return boards, build
 
 
 def _tell(text: str) -> None:

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from firmware_py.framing import Status
+from firmware_py.places import CacheError
+from gateware.tools import MissingToolError, ToolError
+
+if TYPE_CHECKING:
+    from firmware_py.framing import Status
 
 from .stop import SIGNALLED, Stop
 
@@ -103,7 +107,7 @@ class WrongAbiError(LinkError):
 class RefusedError(LinkError):
     """The board answered with a status other than OK, kept in `status` (exit code 1)."""
 
-    def __init__(self, cause: str, status: Status) -> None:
+    def __init__(self, cause: str, status: "Status") -> None:
         super().__init__(cause)
         self.status = status
 
@@ -123,6 +127,17 @@ def unexpected(error: Exception) -> OwnError:
 def reason(error: OSError) -> str:
     """Return the operating system's words for an error, without a capital."""
     return (error.strerror or str(error)).lower()
+
+
+@contextmanager
+def own_trouble() -> Iterator[None]:
+    """Tell the trouble of tools and caches as what it is: what is missing the user can install, the rest is this computer's."""
+    try:
+        yield
+    except MissingToolError as error:
+        raise InputError(str(error)) from error
+    except (ToolError, CacheError) as error:
+        raise OwnError(str(error)) from error
 
 
 @contextmanager

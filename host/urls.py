@@ -13,7 +13,7 @@ from firmware_py.network import Network
 
 from .addresses import FORMS, VIRTUAL, likely
 from .board import Board
-from .errors import InputError, OwnError, reason, wrong_input
+from .errors import InputError, own_trouble, wrong_input
 from .link import Link, Port
 from .ports import GoldenPort, SerialPort, connect
 from .virtual import VirtualPort
@@ -138,16 +138,11 @@ def open_board(
 def _virtual(config: Config, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
     """Build (once) and start the virtual board."""
     try:
-        from gateware.verilator import ToolError
         from gateware.virtual_board import VirtualBoard, build
     except ModuleNotFoundError as error:
         raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
-    try:
+    with own_trouble():
         board = VirtualBoard(build(config, progress=progress))
-    except ToolError as error:
-        raise InputError(str(error)) from error
-    except OSError as error:
-        raise OwnError(f"The virtual board cannot be started on this computer: {reason(error)}") from error
     return VirtualPort(board), lambda: str(board.close())
 
 

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -17,7 +16,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware import verilator, virtual_board
+from gateware import virtual_board
 from gateware.virtual_board import VirtualBoard, compile_board, identity
 from host.errors import OwnError
 from host.virtual import VirtualPort
@@ -173,44 +172,6 @@ def test_wrong_arguments(echo):
     result = subprocess.run([echo], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "usage" in result.stderr
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(virtual_board, "cache_folder", lambda: tmp_path)
-    return tmp_path
-
-
-def test_missing_compiler(cache, monkeypatch):
-    monkeypatch.setenv("PATH", str(cache))
-    with pytest.raises(verilator.ToolError, match=r"The program g\+\+ is not on PATH"):
-        compile_board(Echo, bytes(32))
-
-
-def test_failed_compilation_keeps_its_log(cache, monkeypatch):
-    harness = cache / "harness.cpp"
-    harness.write_text("int main() { return no_such_name; }")
-    monkeypatch.setattr(virtual_board, "_HARNESS", harness)
-    with pytest.raises(verilator.ToolError, match=r"failed with code \d+; its log is .*failed.log"):
-        compile_board(Echo, bytes(32))
-    assert "no_such_name" in (cache / "failed.log").read_text()
-    assert not list(cache.glob("*/board"))
-
-
-def test_of_two_builders_one_waits(cache, monkeypatch):
-    made = []
-
-    def compiled(work, sources, clocks_per_bit, environment):
-        time.sleep(0.3)
-        (work / "board").touch()
-
-    monkeypatch.setattr(virtual_board, "_compile", compiled)
-    builders = [threading.Thread(target=compile_board, args=(lambda: made.append(1) or Echo(), bytes(32))) for _ in range(2)]
-    for builder in builders:
-        builder.start()
-    for builder in builders:
-        builder.join()
-    assert made == [1]
 
 
 def test_identity_covers_imports_and_parameters():

@@ -1,0 +1,75 @@
+"""The commands doctor and cache: what works on this computer, and what is kept on it."""
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from firmware_py import places
+
+from . import doctor as examination
+from . import options as o
+from .doctor import Finding
+from .errors import HostError, OwnError
+from .output import check_outputs, write_json
+from .urls import BAUD, open_board
+from .view import console, stdout
+
+
+def doctor(
+    board: Annotated[str | None, typer.Option(help="Also ask this board; no port is opened unasked.", metavar="URL")] = None,
+    baud: o.Baud = BAUD,
+    json: o.Json = None,
+) -> None:
+    """Say what works on this computer, and which command brings what is missing; exit code 0 if all that training needs is there."""
+    check_outputs({"--json": json})
+    findings = examination.examine()
+    trouble = None
+    if board is not None:
+        try:
+            with open_board(board, baud=baud, progress=lambda text: console.print(text, style="dim")) as opened:
+                findings.append(Finding("board", board, "ok", f"ABI {opened.abi}, {opened.status()[0].name.lower()}"))
+        except HostError as error:
+            trouble = error
+            findings.append(Finding("board", board, "trouble", str(error)))
+    works = examination.works(findings)
+    write_json(json, {"works": works, "findings": [asdict(finding) for finding in findings]})
+    if json != "-":
+        stdout.print(examination.table(findings), markup=False, highlight=False, soft_wrap=True)
+    if not works:
+        raise OwnError("Something that every command needs is missing or does not work", "see the lines of the group base")
+    if trouble is not None:
+        sys.exit(trouble.exit_code)
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Empty them: everything in them can be made again.")] = False,
+    json: o.Json = None,
+) -> None:
+    """Show the caches (compiled kernels, virtual boards, builds, what the tools keep), or empty them."""
+    check_outputs({"--json": json})
+    freed, stays = places.clear() if clear else (0, [])
+    found = [
+        {"folder": str(folder), "bytes": places.size(folder), "kinds": {kind.name: places.size(kind) for kind in _kinds(folder)}}
+        for folder in places.places()
+        if folder.is_dir()
+    ]
+    write_json(json, {"caches": found, "freed": freed, "stays": stays})
+    if json != "-":
+        for one in found:
+            kinds = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in one["kinds"].items() if size)
+            stdout.print(f"{one['folder']}: {kinds or 'empty'}", markup=False, highlight=False, soft_wrap=True)
+        if not found:
+            stdout.print("There are no caches")
+        if clear:
+            stdout.print(f"{freed / 1e6:.1f} MB freed")
+    if stays:
+        raise OwnError("; ".join(stays), "remove it as its owner")
+
+
+def _kinds(folder: places.Path) -> list[places.Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    except OSError:
+        return []
