@@ -25,7 +25,7 @@ help:
 	@echo "make clean   remove builds and the environment"
 
 demo: .venv/installed-sim
-	$(BIN)/python -m host.demo
+	$(BIN)/python -m backpulse.host.demo
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
@@ -45,10 +45,10 @@ schedules: .venv/installed-sim
 
 boards: .venv/installed-sim
 	$(BIN)/python -m benchmarks.boards
-	$(BIN)/python -m gateware.board_page
+	$(BIN)/python -m backpulse.gateware.build.page
 
 budgets: .venv/installed-build
-	$(BIN)/python -m gateware.budgets $(ARGS) $(BOARDS)
+	$(BIN)/python -m backpulse.gateware.build.budgets $(ARGS) $(BOARDS)
 
 gatesim: .venv/installed-dev
 	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_gatesim.py cocotb_tests/test_gates.py $(ARGS)

@@ -8,12 +8,12 @@ import sys
 
 from rich.progress import Progress
 
-from firmware_py.device import device_for
-from gateware.board_page import REFERENCE, RUNS
-from gateware.boards import BOARDS, Board
-from host.settings import Settings
-from host.training import Trainer
-from host.urls import open_board
+from backpulse.firmware_py.device import device_for
+from backpulse.gateware.boards.boards import BOARDS, Board
+from backpulse.gateware.build.page import REFERENCE, RUNS
+from backpulse.host.settings import Settings
+from backpulse.host.training import Trainer
+from backpulse.host.urls import open_board
 
 EPOCHS = 5
 

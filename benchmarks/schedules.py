@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from firmware_py.compiler import DEFAULT_SCHEDULE
-from firmware_py.config import ABI_VERSION, Config
-from firmware_py.machine import GoldenMachine
-from firmware_py.registers import LOSS_FRAC
-from host.board import Board, Tell
-from host.departure import DRIFTING, EARLY_SAMPLES
-from host.link import Link
-from host.ports import GoldenPort
-from host.settings import SOFTWARE, Settings, prepare
-from host.training import Event, Trainer, train_software
-from host.urls import board_config
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
+from backpulse.firmware_py.config import ABI_VERSION, Config
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.registers import LOSS_FRAC
+from backpulse.host.board import Board, Tell
+from backpulse.host.departure import DRIFTING, EARLY_SAMPLES
+from backpulse.host.link import Link
+from backpulse.host.ports import GoldenPort
+from backpulse.host.settings import SOFTWARE, Settings, prepare
+from backpulse.host.training import Event, Trainer, train_software
+from backpulse.host.urls import board_config
 
 from .schedules_page import summarise, write
 

@@ -11,11 +11,11 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from firmware_py.compiler import DEFAULT_SCHEDULE
-from firmware_py.network import Network
-from host.departure import DRIFTING, EARLY_SAMPLES, RULES, drift
-from host.plots import ACCENT, CYCLE, GRID, INK, SOFT, STYLE
-from host.settings import SOFTWARE
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
+from backpulse.firmware_py.network import Network
+from backpulse.host.departure import DRIFTING, EARLY_SAMPLES, RULES, drift
+from backpulse.host.plots import ACCENT, CYCLE, GRID, INK, SOFT, STYLE
+from backpulse.host.settings import SOFTWARE
 
 from .table import PAGE, table, with_section
 

@@ -15,9 +15,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from host.settings import Prepared, Settings, prepare
-from host.training import Trainer
-from host.urls import board_config, open_board
+from backpulse.host.settings import Prepared, Settings, prepare
+from backpulse.host.training import Trainer
+from backpulse.host.urls import board_config, open_board
 
 SETTINGS = Settings(layers="64-32-10", dataset="digits", lr=0.5)
 TARGETS = {"golden, ideal": 2.5, "golden, ECRAM": 1.0, "sim, ideal": 0.05}

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES
-from host.settings import SOFTWARE, Settings, prepare
-from host.training import Trainer, train_software
-from host.urls import board_config, open_board
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES
+from backpulse.host.settings import SOFTWARE, Settings, prepare
+from backpulse.host.training import Trainer, train_software
+from backpulse.host.urls import board_config, open_board
 
 PAGE = Path(__file__).parents[1] / "docs" / "learning.md"
 BEGIN, END = "<!-- schedules: begin -->", "<!-- schedules: end -->"

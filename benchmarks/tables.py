@@ -18,9 +18,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from firmware_py.config import DEFAULT
-from host.settings import Settings, prepare
-from host.training import SAMPLE_ONE
+from backpulse.firmware_py.config import DEFAULT
+from backpulse.host.settings import Settings, prepare
+from backpulse.host.training import SAMPLE_ONE
 
 SEEDS = (1, 2, 3)
 MOST_EPOCHS = 1000
@@ -28,7 +28,7 @@ MOST_EPOCHS = 1000
 
 def trained(file: Path, options: list[str], seed: int) -> dict:
     """Return the JSON of a training run."""
-    command = [sys.executable, "-m", "host", "train", "--dataset", str(file), *options, "--seed", str(seed), "--json", "-"]
+    command = [sys.executable, "-m", "backpulse", "train", "--dataset", str(file), *options, "--seed", str(seed), "--json", "-"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(f"{file.name}: {run.stderr.strip().splitlines()[-1]}")

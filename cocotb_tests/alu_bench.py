@@ -4,14 +4,14 @@ import random
 
 import cocotb
 
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.formats import rshift, sat
+from backpulse.firmware_py.isa import Op
+from backpulse.firmware_py.registers import LOSS_FRAC
+from backpulse.rtl.lib.ports import element_layout
+from backpulse.rtl.units.activation import derivative_layout, word_layout
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, start, unpack
-from firmware_py.config import Config
-from firmware_py.formats import rshift, sat
-from firmware_py.isa import Op
-from firmware_py.registers import LOSS_FRAC
-from rtl.activation import derivative_layout, word_layout
-from rtl.ports import element_layout
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])

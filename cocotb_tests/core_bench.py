@@ -5,16 +5,16 @@ import json
 import cocotb
 from cocotb.triggers import FallingEdge
 
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, Program, compile_network
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import Function, Instruction, Op
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Fault, State, Window
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.machine_image import golden, image, visible
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Source, cycles, start
-from firmware_py.compiler import DEFAULT_SCHEDULE, Program, compile_network
-from firmware_py.config import Config
-from firmware_py.isa import Function, Instruction, Op
-from firmware_py.machine import GoldenMachine
-from firmware_py.network import Network
-from firmware_py.registers import REG, WINDOW_SHIFT, Counter, Fault, State, Window
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])

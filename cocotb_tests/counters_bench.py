@@ -5,10 +5,10 @@ import random
 import cocotb
 from cocotb.triggers import FallingEdge
 
+from backpulse.firmware_py.registers import Counter
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import cycles, pattern, start
-from firmware_py.registers import Counter
 
 PARAMETERS = parameters()
 BLOCK = PARAMETERS["block"]

@@ -5,11 +5,11 @@ from binascii import crc32
 
 import cocotb
 
+from backpulse.firmware_py.framing import MAX_FRAME, Deframer, Frame, cobs_decode, cobs_encode
+from backpulse.gateware.link.cobs import DECODED, FRAME
+from backpulse.gateware.link.frames import RECEIVED
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
-from firmware_py.framing import MAX_FRAME, Deframer, Frame, cobs_decode, cobs_encode
-from gateware.cobs import DECODED, FRAME
-from gateware.frames import RECEIVED
 
 LENGTHS = [1, 2, 3, 4, 59, 60, 127, 128, 243, 244]
 

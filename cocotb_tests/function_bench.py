@@ -4,14 +4,14 @@ import random
 
 import cocotb
 
+from backpulse.firmware_py.activation import TABLE_STEP_LOG2, TABLE_WORDS, activate, fprime, table_array
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.formats import rshift, sat
+from backpulse.firmware_py.isa import ACTIVATIONS, Function
+from backpulse.rtl.lib.ports import element_layout
+from backpulse.rtl.units.activation import derivative_layout, word_layout
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
-from firmware_py.activation import TABLE_STEP_LOG2, TABLE_WORDS, activate, fprime, table_array
-from firmware_py.config import Config
-from firmware_py.formats import rshift, sat
-from firmware_py.isa import ACTIVATIONS, Function
-from rtl.activation import derivative_layout, word_layout
-from rtl.ports import element_layout
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])

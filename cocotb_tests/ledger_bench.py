@@ -5,13 +5,13 @@ import random
 import cocotb
 from cocotb.triggers import FallingEdge
 
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import SCALE_REGISTERS
+from backpulse.firmware_py.registers import Counter
+from backpulse.rtl.core.ledger import ONCE, ROUND
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import cycles, start
-from firmware_py.config import Config
-from firmware_py.isa import SCALE_REGISTERS
-from firmware_py.registers import Counter
-from rtl.ledger import ONCE, ROUND
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])

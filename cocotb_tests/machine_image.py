@@ -3,13 +3,13 @@
 import random
 from collections.abc import Iterator
 
-from firmware_py.compiler import Program
-from firmware_py.config import Config, DeviceKind
-from firmware_py.device import PRESETS, Device, quantise_cells
-from firmware_py.isa import Scale
-from firmware_py.machine import GoldenMachine
-from firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Counter, TileParameter, Window
-from firmware_py.streams import seed_states
+from backpulse.firmware_py.compiler import Program
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.device import PRESETS, Device, quantise_cells
+from backpulse.firmware_py.isa import Scale
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Counter, TileParameter, Window
+from backpulse.firmware_py.streams import seed_states
 
 Image = list[tuple[int, int]]
 

@@ -5,9 +5,9 @@ import random
 import cocotb
 from cocotb.triggers import Timer
 
+from backpulse.firmware_py.formats import rshift, sat
+from backpulse.firmware_py.streams import gauss, xorshift
 from cocotb_tests.runner import parameters
-from firmware_py.formats import rshift, sat
-from firmware_py.streams import gauss, xorshift
 
 PARAMETERS = parameters()
 WIDTH, SHIFTS, LIMIT, KEPT = (PARAMETERS[name] for name in ("width", "shifts", "limit", "kept"))

@@ -7,16 +7,16 @@ import numpy as np
 from amaranth.hdl import signed
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.formats import rshift, sat
+from backpulse.firmware_py.golden import pulse_shift
+from backpulse.firmware_py.isa import SCALE_LOG2_MAX
+from backpulse.firmware_py.streams import xorshift
+from backpulse.rtl.tile.signature import counts_layout
+from backpulse.rtl.units.planner import plan_layout
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
-from firmware_py.config import Config
-from firmware_py.formats import rshift, sat
-from firmware_py.golden import pulse_shift
-from firmware_py.isa import SCALE_LOG2_MAX
-from firmware_py.streams import xorshift
-from rtl.planner import plan_layout
-from rtl.tile import counts_layout
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])

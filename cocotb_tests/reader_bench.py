@@ -5,14 +5,14 @@ import random
 import cocotb
 from amaranth.hdl import signed
 
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.formats import sat, shift
+from backpulse.firmware_py.isa import SCALE_LOG2_MAX
+from backpulse.rtl.lib.ports import element_layout
+from backpulse.rtl.tile.signature import sense_layout
+from backpulse.rtl.units.activation import derivative_layout, word_layout
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
-from firmware_py.config import Config
-from firmware_py.formats import sat, shift
-from firmware_py.isa import SCALE_LOG2_MAX
-from rtl.activation import derivative_layout, word_layout
-from rtl.ports import element_layout
-from rtl.tile import sense_layout
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])

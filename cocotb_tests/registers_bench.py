@@ -5,12 +5,12 @@ import random
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from backpulse.firmware_py.config import SMALL
+from backpulse.firmware_py.framing import BusError
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.registers import REG, REGISTER_WORDS, Counter, Window
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.streams import start
-from firmware_py.config import SMALL
-from firmware_py.framing import BusError
-from firmware_py.machine import GoldenMachine
-from firmware_py.registers import REG, REGISTER_WORDS, Counter, Window
 
 
 async def slave(dut, name, memory, mask):

@@ -20,9 +20,9 @@ from xml.etree import ElementTree
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
-from firmware_py.places import lock
-from gateware import verilator
-from gateware.export import export
+from backpulse.firmware_py.places import lock
+from backpulse.gateware.export.export import export
+from backpulse.gateware.sim import verilator
 
 SEED = 20240229
 """Seed of `random` in every simulator process, unless the test chooses another."""

@@ -5,10 +5,10 @@ import random
 import cocotb
 from cocotb.triggers import FallingEdge
 
+from backpulse.firmware_py.config import Config
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Source, cycles, pattern, start
-from firmware_py.config import Config
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])

@@ -7,11 +7,11 @@ from struct import pack
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.framing import BusError, Deframer, Frame, Opcode, Status
+from backpulse.firmware_py.registers import State
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
-from firmware_py.endpoint import Endpoint
-from firmware_py.framing import BusError, Deframer, Frame, Opcode, Status
-from firmware_py.registers import State
 from tests.toy import ToyMachine
 
 BASE = ToyMachine.BASE

@@ -6,12 +6,12 @@ from unittest import mock
 import pytest
 from amaranth.hdl import Signal
 
+from backpulse.firmware_py.config import DEFAULT, IDEAL
+from backpulse.firmware_py.isa import LEGAL, Function, Op
+from backpulse.gateware.chip.top import Machine
+from backpulse.gateware.sim.virtual_board import Simulator
+from backpulse.rtl.lib.clocks import resting_domain
 from cocotb_tests.runner import expect_failure, run_cocotb
-from firmware_py.config import DEFAULT, IDEAL
-from firmware_py.isa import LEGAL, Function, Op
-from gateware.top import Machine
-from gateware.virtual_board import Simulator
-from rtl.resting import resting_domain
 
 SIZES = {
     "store_words": 64,
@@ -70,8 +70,8 @@ def test_stops_and_faults_lean():
 @pytest.mark.parametrize(
     ("what", "variant"),
     [
-        ("rtl.units.auto_range", lambda config, magnitude, enable: 0),  # drives and reads are not shifted
-        ("rtl.sequencer.ALU_CYCLES", 12),  # right words, wrong cycles
+        ("backpulse.rtl.units.units.auto_range", lambda config, magnitude, enable: 0),  # drives and reads are not shifted
+        ("backpulse.rtl.core.sequencer.ALU_CYCLES", 12),  # right words, wrong cycles
     ],
 )
 def test_broken(what, variant):
@@ -90,11 +90,11 @@ def test_broken_resting(part):
             awake = begun & awake
         resting_domain(m, platform, name, awake=awake)
 
-    with mock.patch("rtl.emulated_tile.resting_domain", late):
+    with mock.patch("backpulse.rtl.tile.emulated.resting_domain", late):
         expect_failure(Machine(LEAN), "core_bench", platform=Simulator(), config=LEAN.to_words(), runs=[{}], testcase="trains")
 
 
 def test_broken_fetch():
     """One illegal pair of operation and function slips through."""
-    with mock.patch("rtl.fetch.LEGAL", [*LEGAL, (int(Op.PULSE), int(Function.NONE))]):
+    with mock.patch("backpulse.rtl.core.fetch.LEGAL", [*LEGAL, (int(Op.PULSE), int(Function.NONE))]):
         expect_failure(Machine(LEAN), "core_bench", config=LEAN.to_words(), runs=[{}], stops=True, testcase="faults")

@@ -3,10 +3,10 @@
 import pytest
 from amaranth.hdl import EnableInserter, Signal
 
+from backpulse.firmware_py.registers import Counter
+from backpulse.rtl.core.counters import Counters, Ring
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
-from firmware_py.registers import Counter
-from rtl.counters import Counters, Ring
 
 DEPTH = 32
 WIDTHS = dict.fromkeys(Counter, 1) | {Counter.LOSS: 32, Counter.PULSES_UP: 10, Counter.PULSES_DOWN: 10, Counter.PULSES_CLIPPED: 6}

@@ -2,8 +2,8 @@ from unittest import mock
 
 import pytest
 
+from backpulse.gateware.link import cobs, crc, frames
 from cocotb_tests.runner import expect_failure, run_cocotb
-from gateware import cobs, crc, frames
 
 TESTS = {"decoder": cobs.Decoder, "encoder": cobs.Encoder, "transmitter": frames.Transmitter, "receiver": frames.Receiver}
 

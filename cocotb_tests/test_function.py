@@ -5,11 +5,11 @@ from unittest import mock
 
 import pytest
 
+from backpulse.firmware_py.activation import tanh_table
+from backpulse.firmware_py.config import DEFAULT
+from backpulse.rtl.units.activation import Derivative, Finish
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
-from firmware_py.activation import tanh_table
-from firmware_py.config import DEFAULT
-from rtl.activation import Derivative, Finish
 
 CONFIGS = {
     "default": DEFAULT,
@@ -38,9 +38,9 @@ def test_golden(block, name, pause):
 @pytest.mark.parametrize(
     ("block", "what", "variant"),
     [
-        ("derivative", "rtl.activation.rshift", _truncate),
-        ("finish", "rtl.activation.rshift", _truncate),
-        ("finish", "rtl.activation.tanh_table", _shifted_table),
+        ("derivative", "backpulse.rtl.units.activation.rshift", _truncate),
+        ("finish", "backpulse.rtl.units.activation.rshift", _truncate),
+        ("finish", "backpulse.rtl.units.activation.tanh_table", _shifted_table),
     ],
 )
 def test_broken(block, what, variant):

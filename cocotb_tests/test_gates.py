@@ -8,9 +8,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from backpulse.gateware.chip.spram import Spram
+from backpulse.gateware.sim.gatesim import synthesise, tools_missing
 from cocotb_tests.runner import BUILD, expect_failure, run_cocotb
-from gateware.gatesim import synthesise, tools_missing
-from gateware.spram import Spram
 
 pytestmark = pytest.mark.skipif(tools_missing() is not None, reason=tools_missing() or "")
 

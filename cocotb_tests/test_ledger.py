@@ -5,12 +5,12 @@ from unittest import mock
 
 import pytest
 
+from backpulse.firmware_py.config import DEFAULT
+from backpulse.firmware_py.registers import Counter
+from backpulse.rtl.core.counters import Books
+from backpulse.rtl.core.ledger import ONCE, Ledger
+from backpulse.rtl.units.arithmetic import NORM_EXPONENT
 from cocotb_tests.runner import expect_failure, run_cocotb
-from firmware_py.config import DEFAULT
-from firmware_py.registers import Counter
-from rtl.alu import NORM_EXPONENT
-from rtl.counters import Books
-from rtl.ledger import ONCE, Ledger
 
 CONFIG = replace(DEFAULT, result_depth=32)
 WIDTHS = dict.fromkeys(Counter, 1) | {Counter.LOSS: 32, Counter.PULSES_UP: 7, Counter.PULSES_DOWN: 7, Counter.VECTOR_SATURATED: 2}
@@ -28,5 +28,5 @@ def test_golden(kind):
 
 @pytest.mark.parametrize(("what", "variant"), [("ROUND", 20), ("ONCE", (*ONCE, Counter.SENSE_CLIPPED)), ("NORM_EXPONENT", 3)])
 def test_broken(what, variant):
-    with mock.patch(f"rtl.ledger.{what}", variant):
+    with mock.patch(f"backpulse.rtl.core.ledger.{what}", variant):
         _run(Ledger, expect_failure)

@@ -9,14 +9,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from backpulse.firmware_py.config import DEFAULT
+from backpulse.gateware.chip.store import Store
+from backpulse.rtl.core.lean_magnitudes import LeanMagnitudes
+from backpulse.rtl.core.samples import Samples
+from backpulse.rtl.core.vectors import Magnitudes, ReadPort, VectorMemory
+from backpulse.rtl.lib.ports import HostPort, Operand, element_layout
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
-from firmware_py.config import DEFAULT
-from gateware.store import Store
-from rtl.lean_magnitudes import LeanMagnitudes
-from rtl.ports import HostPort, Operand, element_layout
-from rtl.samples import Samples
-from rtl.vectors import Magnitudes, ReadPort, VectorMemory
 
 CONFIG = replace(DEFAULT, vector_words=64, page_bytes=32, store_words=72, order_depth=16)
 
@@ -85,7 +85,7 @@ BLOCKS = {
 
 def _run(block, run, pause, **arguments):
     component, bench = BLOCKS[block]
-    with mock.patch("gateware.store.BANK_BITS", 4):  # several banks
+    with mock.patch("backpulse.gateware.chip.store.BANK_BITS", 4):  # several banks
         run(component(CONFIG), bench, config=CONFIG.to_words(), block=block.removeprefix("lean "), pause=pause, **arguments)
 
 
@@ -117,12 +117,12 @@ def _always_first(condition, then, otherwise):
 @pytest.mark.parametrize(
     ("block", "what", "variant"),
     [
-        ("port", "rtl.vectors.Memory", _Opaque),
-        ("magnitudes", "rtl.vectors.Mux", _always_first),
-        ("lean magnitudes", "rtl.lean_magnitudes.Mux", _always_first),
-        ("samples", "rtl.samples.Mux", _always_first),
-        ("samples", "gateware.store.Mux", _always_first),
-        ("samples", "gateware.store.Array", lambda words: Array([words[0]] * len(words))),  # always the first bank
+        ("port", "backpulse.rtl.core.vectors.Memory", _Opaque),
+        ("magnitudes", "backpulse.rtl.core.vectors.Mux", _always_first),
+        ("lean magnitudes", "backpulse.rtl.core.lean_magnitudes.Mux", _always_first),
+        ("samples", "backpulse.rtl.core.samples.Mux", _always_first),
+        ("samples", "backpulse.gateware.chip.store.Mux", _always_first),
+        ("samples", "backpulse.gateware.chip.store.Array", lambda words: Array([words[0]] * len(words))),  # always the first bank
     ],
 )
 def test_broken(block, what, variant):

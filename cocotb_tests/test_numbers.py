@@ -5,9 +5,9 @@ from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from backpulse.rtl.lib.numbers import clamp, rshift, rshift_by, rshift_parts, sat, times
+from backpulse.rtl.lib.xorshift import gauss, xorshift
 from cocotb_tests.runner import expect_failure, run_cocotb
-from rtl.numbers import clamp, rshift, rshift_by, rshift_parts, sat, times
-from rtl.xorshift import gauss, xorshift
 
 WIDTH, SHIFTS, LIMIT, KEPT = 11, (0, 1, 2, 5, 10, 11, 12), 127, 5
 WORD = signed(WIDTH)

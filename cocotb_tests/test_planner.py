@@ -8,14 +8,14 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, connect, flipped
 
+from backpulse.firmware_py.config import DEFAULT, IDEAL
+from backpulse.firmware_py.isa import Op
+from backpulse.rtl.units.lean_arithmetic import LeanArithmetic
+from backpulse.rtl.units.lean_planner import LeanPlanner
+from backpulse.rtl.units.multiplier import GUESTS
+from backpulse.rtl.units.planner import Planner, plan_layout
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
-from firmware_py.config import DEFAULT, IDEAL
-from firmware_py.isa import Op
-from rtl.lean_arithmetic import LeanArithmetic
-from rtl.lean_planner import LeanPlanner
-from rtl.multiplier import GUESTS
-from rtl.planner import Planner, plan_layout
 
 CONFIGS = {
     "4 lanes": replace(DEFAULT, tile_rows=8, tile_cols=4),
@@ -111,7 +111,7 @@ def test_pauses(name, pause):
 )
 def test_broken(what, variant):
     config = CONFIGS["4 lanes"]
-    with mock.patch(f"rtl.planner.{what}", variant):
+    with mock.patch(f"backpulse.rtl.units.planner.{what}", variant):
         expect_failure(Planner(config), "planner_bench", testcase="plans", config=config.to_words(), pause="never")
 
 

@@ -4,14 +4,14 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from backpulse.firmware_py.config import SMALL
+from backpulse.firmware_py.registers import WINDOW_SHIFT, Window
+from backpulse.gateware.chip import registers
+from backpulse.gateware.chip.registers import Bank
+from backpulse.gateware.link.bus import ADDRESS_BITS, Decoder
+from backpulse.rtl.lib.ports import HostPort
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
-from firmware_py.config import SMALL
-from firmware_py.registers import WINDOW_SHIFT, Window
-from gateware import registers
-from gateware.bus import ADDRESS_BITS, Decoder
-from gateware.registers import Bank
-from rtl.ports import HostPort
 
 SETTINGS = ("entry", "bank", "stride", "watchdog")
 LIVE = ("session", "state", "fault", "credit")

@@ -6,13 +6,13 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from backpulse.firmware_py.config import IDEAL
+from backpulse.firmware_py.registers import WINDOW_SHIFT
+from backpulse.gateware.link import session
+from backpulse.gateware.link.session import Executor, Session
+from backpulse.gateware.link.small_link import SmallLink
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
-from firmware_py.config import IDEAL
-from firmware_py.registers import WINDOW_SHIFT
-from gateware import session
-from gateware.session import Executor, Session
-from gateware.small_link import SmallLink
 
 DEPTH = 1024
 LEAN = replace(IDEAL, tile_rows=8, tile_cols=4, cell_bits=15, lean=1, output_depth=0, order_depth=DEPTH)

@@ -8,9 +8,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from backpulse.gateware.chip.spram import WORDS_MAX, SpramStore
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
-from gateware.spram import WORDS_MAX, SpramStore
 
 from .test_memories import CONFIG, SamplesOnStore
 

@@ -6,11 +6,11 @@ from unittest import mock
 import pytest
 from amaranth.lib.fifo import SyncFIFO
 
+from backpulse.firmware_py.config import DEFAULT, IDEAL
+from backpulse.rtl.tile.emulated import EmulatedTile
+from backpulse.rtl.tile.lean import LeanTile
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
-from firmware_py.config import DEFAULT, IDEAL
-from rtl.emulated_tile import EmulatedTile
-from rtl.lean_tile import LeanTile
 
 CONFIGS = {
     "full": replace(DEFAULT, tile_rows=8, tile_cols=4),
@@ -64,12 +64,12 @@ def _short_fifo(*, width, depth):
 @pytest.mark.parametrize(
     ("what", "variant"),
     [
-        ("rtl.lane.rshift", _truncate),
-        ("rtl.lane.clamp", _no_clamp),
-        ("rtl.lane.xorshift", _no_random),
-        ("rtl.lane.STUCK", 99),
-        ("rtl.converter.rshift", _truncate),
-        ("rtl.converter.xorshift", _no_random),
+        ("backpulse.rtl.tile.lane.rshift", _truncate),
+        ("backpulse.rtl.tile.lane.clamp", _no_clamp),
+        ("backpulse.rtl.tile.lane.xorshift", _no_random),
+        ("backpulse.rtl.tile.lane.STUCK", 99),
+        ("backpulse.rtl.tile.converter.rshift", _truncate),
+        ("backpulse.rtl.tile.converter.xorshift", _no_random),
     ],
 )
 def test_broken_arithmetic(what, variant):
@@ -88,12 +88,12 @@ def test_broken_arithmetic(what, variant):
 )
 def test_broken_lean(what, variant):
     config = CONFIGS["lean"]
-    with mock.patch(f"rtl.lean_tile.{what}", variant):
+    with mock.patch(f"backpulse.rtl.tile.lean.{what}", variant):
         expect_failure(LeanTile(config), "tile_bench", testcase="commands", config=config.to_words(), pause="never")
 
 
 def test_broken_flow():
     """Words asked for without room in the FIFO get lost under back-pressure."""
     config = CONFIGS["formats"]
-    with mock.patch("rtl.converter.SyncFIFO", _short_fifo):
+    with mock.patch("backpulse.rtl.tile.converter.SyncFIFO", _short_fifo):
         expect_failure(EmulatedTile(config), "tile_bench", testcase="commands", config=config.to_words(), pause="often")

@@ -2,11 +2,11 @@
 
 from unittest import mock
 
+from backpulse.gateware.chip.top import Top
+from backpulse.gateware.link.microcode import CLOCKS_MIN
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.test_core import LEAN, SMALLEST
-from gateware.microcode import CLOCKS_MIN
-from gateware.top import Top
 
 CLOCKS_PER_BIT = 4
 BENCH = {"config": LEAN.to_words(), "clocks_per_bit": CLOCKS_PER_BIT}
@@ -33,5 +33,5 @@ def test_lean_baud():
 
 def test_broken():
     """Error vectors are driven as they are, without auto-range."""
-    with mock.patch("rtl.units.auto_range", return_value=0):
+    with mock.patch("backpulse.rtl.units.units.auto_range", return_value=0):
         expect_failure(_top(), "top_bench", **BENCH)

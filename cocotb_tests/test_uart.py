@@ -1,8 +1,8 @@
 import pytest
 
+from backpulse.gateware.link.uart import Receiver, Transmitter, Uart, divisor
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
-from gateware.uart import Receiver, Transmitter, Uart, divisor
 
 
 @pytest.mark.parametrize("clocks_per_bit", [4, 5, 13])

@@ -6,11 +6,11 @@ from unittest import mock
 import pytest
 from amaranth.hdl import Const
 
+from backpulse.firmware_py.config import DEFAULT
+from backpulse.rtl.units.arithmetic import Alu
+from backpulse.rtl.units.reader import Driver, Receiver
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
-from firmware_py.config import DEFAULT
-from rtl.alu import Alu
-from rtl.reader import Driver, Receiver
 
 NARROW = replace(DEFAULT, vector_bits=14, vector_frac=11, pre_frac=9, acc_bits=26, drive_bits=7, sense_bits=9)
 CONFIGS = {"default": DEFAULT, "narrow": NARROW}
@@ -42,10 +42,10 @@ def test_golden(block, name, pause):
 @pytest.mark.parametrize(
     ("block", "what", "variant"),
     [
-        ("driver", "rtl.reader.rshift_parts", _truncate_parts),
-        ("receiver", "rtl.reader.rshift_by", _truncate),
-        ("alu", "rtl.alu.rshift_by", _truncate),
-        ("alu", "rtl.alu.sat", _no_sat),
+        ("driver", "backpulse.rtl.units.reader.rshift_parts", _truncate_parts),
+        ("receiver", "backpulse.rtl.units.reader.rshift_by", _truncate),
+        ("alu", "backpulse.rtl.units.arithmetic.rshift_by", _truncate),
+        ("alu", "backpulse.rtl.units.arithmetic.sat", _no_sat),
     ],
 )
 def test_broken(block, what, variant):

@@ -5,10 +5,10 @@ from unittest import mock
 import pytest
 from amaranth.hdl import Cat, Signal
 
+from backpulse.firmware_py.registers import STREAM_SHIFT
+from backpulse.rtl.tile.windows import TileWindows
+from backpulse.rtl.units.arithmetic import NORM_EXPONENT, Scales
 from cocotb_tests.runner import expect_failure, run_cocotb
-from firmware_py.registers import STREAM_SHIFT
-from rtl.alu import NORM_EXPONENT, Scales
-from rtl.windows import TileWindows
 
 
 class ClockedWindows(TileWindows):
@@ -38,7 +38,8 @@ def test_golden(block):
 
 
 @pytest.mark.parametrize(
-    ("block", "what", "variant"), [("windows", "rtl.windows.STREAM_SHIFT", STREAM_SHIFT + 1), ("scales", "rtl.alu.Cat", _swapped)]
+    ("block", "what", "variant"),
+    [("windows", "backpulse.rtl.tile.windows.STREAM_SHIFT", STREAM_SHIFT + 1), ("scales", "backpulse.rtl.units.arithmetic.Cat", _swapped)],
 )
 def test_broken(block, what, variant):
     with mock.patch(what, variant):

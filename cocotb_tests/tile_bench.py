@@ -1,4 +1,4 @@
-"""Bench of a tile: random commands against the device model and the contract of rtl/tile.py."""
+"""Bench of a tile: random commands against the device model and the contract of rtl/tile/signature.py."""
 
 import random
 
@@ -7,17 +7,17 @@ import numpy as np
 from amaranth.hdl import signed
 from cocotb.triggers import ReadOnly
 
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.device import STUCK, fixed_words, parameter_bits, shared_words, update, write_noise
+from backpulse.firmware_py.formats import rshift, sat
+from backpulse.firmware_py.isa import Op
+from backpulse.firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
+from backpulse.firmware_py.streams import gauss, xorshift
+from backpulse.rtl.tile.converter import row_stages
+from backpulse.rtl.tile.signature import Status, command_layout, completion_layout, counts_layout, sense_layout
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
-from firmware_py.config import Config, DeviceKind
-from firmware_py.device import STUCK, fixed_words, parameter_bits, shared_words, update, write_noise
-from firmware_py.formats import rshift, sat
-from firmware_py.isa import Op
-from firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
-from firmware_py.streams import gauss, xorshift
-from rtl.converter import row_stages
-from rtl.tile import Status, command_layout, completion_layout, counts_layout, sense_layout
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])

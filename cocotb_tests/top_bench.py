@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import cocotb
 
+from backpulse.firmware_py.compiler import compile_network
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.framing import Frame, Opcode
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.registers import REG
 from cocotb_tests.machine_image import Image, image, visible
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import cycles, start
 from cocotb_tests.uart_bench import Line
-from firmware_py.compiler import compile_network
-from firmware_py.config import Config
-from firmware_py.endpoint import Endpoint
-from firmware_py.framing import Frame, Opcode
-from firmware_py.machine import GoldenMachine
-from firmware_py.network import Network
-from firmware_py.registers import REG
 
 NONCE = bytes(range(1, 9))
 SAMPLES = 6

@@ -5,12 +5,12 @@ import random
 import cocotb
 from cocotb.triggers import FallingEdge
 
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.formats import bit_length
+from backpulse.rtl.lib.ports import Operand, element_layout
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, cycles, pack, sink_pause, start
-from firmware_py.config import Config
-from firmware_py.formats import bit_length
-from rtl.ports import Operand, element_layout
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])

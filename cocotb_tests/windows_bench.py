@@ -5,11 +5,11 @@ import random
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from backpulse.firmware_py.isa import SCALE_REGISTERS
+from backpulse.firmware_py.registers import STREAM_SHIFT, WINDOW_SHIFT, Stream, Window
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import cycles, start
-from firmware_py.isa import SCALE_REGISTERS
-from firmware_py.registers import STREAM_SHIFT, WINDOW_SHIFT, Stream, Window
 
 BLOCK = parameters()["block"]
 WINDOWS = (Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE)

@@ -1,6 +1,6 @@
 """What a tile does to its cells: products down the columns and along the rows, read noise, the converter, pulses.
 
-The golden function of rtl/emulated_tile.py; docs/machine.md, The tile.
+The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Keeps the tables of the docs that repeat what the code says: `python -m firmware_py.pages docs/*.md` writes them anew.
+"""Keeps the tables of the docs that repeat what the code says: `python -m backpulse.firmware_py.pages docs/*.md` writes them anew.
 
 A table stands between the lines `<!-- name -->` and `<!-- end of name -->`.
 """

@@ -9,8 +9,8 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from firmware_py.framing import CRC_BYTES, MAX_FRAME, MIN_FRAME
-from gateware import cobs, frames, uart
+from backpulse.firmware_py.framing import CRC_BYTES, MAX_FRAME, MIN_FRAME
+from backpulse.gateware.link import cobs, frames, uart
 
 from .harness import Built, Harness, flicker, holds, past
 
@@ -30,7 +30,7 @@ __all__ = [
 class UartReceiverStream(Harness):
     """Received bytes keep the stream contract, whatever the line does: a byte that waits is never overwritten."""
 
-    block = "gateware.uart.Receiver"
+    block = "gateware.link.uart.Receiver"
     mutant = "a byte is offered for one cycle only"
     mutant_depth = 46
 
@@ -83,7 +83,7 @@ class _Coding(wiring.Component):
 class UartRoundTrip(Harness):
     """Bytes sent at any moments are received: these, in order, and nothing else."""
 
-    block = "gateware.uart, both"
+    block = "gateware.link.uart, both"
     mode = "bmc"
     depth = 56
     mutant = "the receiver samples at the end of a bit"
@@ -129,7 +129,7 @@ class UartRoundTrip(Harness):
 class CobsRoundTrip(Harness):
     """A frame of up to two bytes of any value, coded and decoded, is the same frame, with a sound end, however its reader pauses."""
 
-    block = "gateware.cobs, both"
+    block = "gateware.link.cobs, both"
     mode = "bmc"
     depth = 17
     registers = True
@@ -174,7 +174,7 @@ class CobsRoundTrip(Harness):
 class DecoderStream(Harness):
     """Decoded words keep the stream contract if the bytes do."""
 
-    block = "gateware.cobs.Decoder"
+    block = "gateware.link.cobs.Decoder"
     mutant = "a byte counts while it waits"
     mutant_depth = 8
 
@@ -193,7 +193,7 @@ class DecoderStream(Harness):
 class EncoderStream(Harness):
     """Coded bytes keep the stream contract."""
 
-    block = "gateware.cobs.Encoder"
+    block = "gateware.link.cobs.Encoder"
     mutant = "a byte is offered every other cycle"
     mutant_depth = 4
 
@@ -211,7 +211,7 @@ class EncoderStream(Harness):
 class TransmitterStream(Harness):
     """Bytes of a frame on their way out keep the stream contract."""
 
-    block = "gateware.frames.Transmitter"
+    block = "gateware.link.frames.Transmitter"
     mutant = "the encoder offers a byte every other cycle"
     mutant_depth = 4
     mutant_at = ("encoder",)
@@ -230,7 +230,7 @@ class TransmitterStream(Harness):
 class FramesMemory(Harness):
     """Whatever the line brings, a frame never runs over the receiver's memory, and of a good one every byte but the CRC is handed on."""
 
-    block = "gateware.frames.Receiver"
+    block = "gateware.link.frames.Receiver"
     mutant = "the bytes of an overlong frame are counted on"
     mutant_depth = 6
 
@@ -260,7 +260,7 @@ class FramesMemory(Harness):
 class FramesStream(Harness):
     """Bytes of good frames keep the stream contract; the length stays while they are handed on."""
 
-    block = "gateware.frames.Receiver"
+    block = "gateware.link.frames.Receiver"
     mutant = "a byte is offered every other cycle"
     mutant_depth = 4
 

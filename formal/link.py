@@ -3,8 +3,8 @@
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 
-from firmware_py.framing import MAX_FRAME, MIN_FRAME, Opcode
-from gateware.session import Executor
+from backpulse.firmware_py.framing import MAX_FRAME, MIN_FRAME, Opcode
+from backpulse.gateware.link.session import Executor
 
 from .harness import Harness, flicker, holds, past
 
@@ -23,7 +23,7 @@ class _Executor(Harness):
     `taken` counts the bytes that are taken of the frame in work, all of them once its last was taken.
     """
 
-    block = "gateware.session.Executor"
+    block = "gateware.link.session.Executor"
 
     def make(self):
         return Executor(order_depth=ORDER_DEPTH)

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from amaranth.hdl import Assert, Assume, Cat, Module, ResetInserter, Signal
 
-from firmware_py.config import IDEAL
-from firmware_py.isa import LEGAL, Op
-from firmware_py.registers import Fault, State
-from rtl.fetch import Fetch
-from rtl.planner import Planner
-from rtl.samples import Samples
-from rtl.sequencer import Sequencer
+from backpulse.firmware_py.config import IDEAL
+from backpulse.firmware_py.isa import LEGAL, Op
+from backpulse.firmware_py.registers import Fault, State
+from backpulse.rtl.core.fetch import Fetch
+from backpulse.rtl.core.samples import Samples
+from backpulse.rtl.core.sequencer import Sequencer
+from backpulse.rtl.units.planner import Planner
 
 from .harness import Harness, holds, past
 
@@ -36,7 +36,7 @@ TINY = replace(
 class Credit(Harness):
     """Credit is the samples granted less those begun and those forgotten: never below zero, never above order_depth."""
 
-    block = "rtl.samples.Samples"
+    block = "rtl.core.samples.Samples"
     mutant = "a sample that is being loaded when the order is cleared counts on"
     mutant_depth = 8
 
@@ -69,7 +69,7 @@ class Credit(Harness):
 
 
 class _Sequencer(Harness):
-    block = "rtl.sequencer.Sequencer"
+    block = "rtl.core.sequencer.Sequencer"
     mutant_depth = 6
 
     def make(self):
@@ -169,7 +169,7 @@ class SequencerCommand(_Sequencer):
 class FetchJudges(Harness):
     """Whatever the memories hold, a word that is no instruction is handed over with its fault code, and each keeps the stream contract."""
 
-    block = "rtl.fetch.Fetch"
+    block = "rtl.core.fetch.Fetch"
     mutant = "every operation may have every function"
     mutant_depth = 9
     quick = False
@@ -193,7 +193,7 @@ class FetchJudges(Harness):
 
 
 class _Planner(Harness):
-    block = "rtl.planner.Planner"
+    block = "rtl.units.planner.Planner"
     config = TINY
 
     def make(self):

@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Assert, Assume, ClockDomain, Module, Signal
 
-from firmware_py.isa import Op
-from rtl.converter import FIFO_DEPTH, Converter
-from rtl.emulated_tile import EmulatedTile
+from backpulse.firmware_py.isa import Op
+from backpulse.rtl.tile.converter import FIFO_DEPTH, Converter
+from backpulse.rtl.tile.emulated import EmulatedTile
 
 from .harness import Harness, holds, past
 from .machine import TINY
@@ -12,11 +12,11 @@ from .machine import TINY
 __all__ = ["ConverterRoom", "TileAbort", "TileOverlap", "TileReset", "TileStreams"]
 
 ABORT_CYCLES = 8
-"""As `rtl.tile.TileSignature` promises of an emulated tile."""
+"""As `rtl.tile.signature.TileSignature` promises of an emulated tile."""
 
 
 class _Tile(Harness):
-    block = "rtl.emulated_tile.EmulatedTile"
+    block = "rtl.tile.emulated.EmulatedTile"
     depth = 8
 
     def make(self):
@@ -129,7 +129,7 @@ class TileStreams(_Tile):
 class ConverterRoom(Harness):
     """Whoever asks only when there is room loses no sense word: the FIFO is written for each, and never while full."""
 
-    block = "rtl.converter.Converter"
+    block = "rtl.tile.converter.Converter"
     depth = 6
     mutant = "room is given back when a word is offered, not when it is taken"
     mutant_depth = 16

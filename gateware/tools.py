@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from firmware_py import cache
+from backpulse.firmware_py import cache
 
 ROOM = 250_000_000
 """Bytes that must be free for a virtual board's compilation (150 MB), or for what the largest tool keeps (220 MB)."""

@@ -64,7 +64,7 @@ def _number(error: Exception) -> int | None:
 def _boards() -> tuple[str, ...]:
     """Return the names of boards that bitstreams are built for."""
     try:
-        from gateware.boards import BOARDS
+        from backpulse.gateware.boards.boards import BOARDS
     except ImportError:  # the base installation lacks what they are made with
         return ()
     return tuple(BOARDS)

@@ -7,10 +7,10 @@ from typing import Self
 
 import numpy as np
 
-from firmware_py.compiler import Program
-from firmware_py.config import Config
-from firmware_py.framing import MAX_GRANT, Opcode
-from firmware_py.registers import (
+from backpulse.firmware_py.compiler import Program
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.framing import MAX_GRANT, Opcode
+from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
     MAGIC,
     REG,
@@ -21,7 +21,7 @@ from firmware_py.registers import (
     TileParameter,
     Window,
 )
-from firmware_py.streams import seed_lane, seed_states
+from backpulse.firmware_py.streams import seed_lane, seed_states
 
 from .commands import Request, check, command, grants, reads, words, writes
 from .errors import HostError, NoProgressError

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from firmware_py.compiler import Program
-from firmware_py.config import Config
-from firmware_py.isa import SCALE_REGISTERS
-from firmware_py.registers import TILE_WORDS, Counter, Stream
-from firmware_py.streams import seed_states
+from backpulse.firmware_py.compiler import Program
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import SCALE_REGISTERS
+from backpulse.firmware_py.registers import TILE_WORDS, Counter, Stream
+from backpulse.firmware_py.streams import seed_states
 
 from .archive import MOST_MANIFEST, OPTIONAL, Archive, DamagedError, Kind, encode
 from .errors import InputError, StorageError, reason

@@ -17,10 +17,10 @@ from typer.completion import (
     get_completion_script,  # pyright: ignore[reportPrivateImportUsage]
 )
 
-from firmware_py.compiler import DEFAULT_SCHEDULE
-from firmware_py.config import Config
-from firmware_py.device import PRESETS
-from firmware_py.registers import Counter
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.registers import Counter
 
 from . import options as o
 from . import terminal
@@ -234,8 +234,8 @@ def export(
     check_outputs({"--json": json})
     config = _config(device, tile, tiles)
     _gateware()
-    from gateware.export import CONTROLLER, EXAMPLES, export_project
-    from gateware.top import Top
+    from backpulse.gateware.chip.top import Top
+    from backpulse.gateware.export.export import CONTROLLER, EXAMPLES, export_project
 
     with wrong_input():
         top = Top(config, clk_hz=clk_hz, baud=baud)
@@ -263,7 +263,7 @@ def _config(device: str, tile: str, tiles: int | None) -> Config:
 def _gateware() -> Any:
     """Import the gateware's builder, which the base installation lacks."""
     try:
-        from gateware import virtual_board
+        from backpulse.gateware.sim import virtual_board
     except ModuleNotFoundError as error:
         raise InputError(f"This needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
     return virtual_board

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from firmware_py import places
+from backpulse.firmware_py import places
 
 from . import doctor as examination
 from . import options as o

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from firmware_py.compiler import DEFAULT_SCHEDULE
-from firmware_py.config import DEFAULT, Config
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
+from backpulse.firmware_py.config import DEFAULT, Config
 
 from . import options as o
 from .board import Board

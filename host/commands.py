@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from struct import pack, unpack
 
-from firmware_py.framing import MAX_GRANT, MAX_WORDS, Opcode, Status
+from backpulse.firmware_py.framing import MAX_GRANT, MAX_WORDS, Opcode, Status
 
 from .errors import LinkError, RefusedError
 

@@ -10,7 +10,7 @@ their sum grows as a root. What of tanh and relu is passed on, and which root, w
 from math import prod
 from typing import NamedTuple
 
-from firmware_py.network import Network
+from backpulse.firmware_py.network import Network
 
 from .settings import Settings
 

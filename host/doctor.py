@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from firmware_py import places
+from backpulse.firmware_py import places
 
 BASE = "base"
 """What every command needs. The other groups are the extras of the package, and what comes from the system."""

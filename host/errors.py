@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from firmware_py.places import CacheError
-from gateware.tools import MissingToolError, ToolError
+from backpulse.firmware_py.places import CacheError
+from backpulse.gateware.tools import MissingToolError, ToolError
 
 if TYPE_CHECKING:
-    from firmware_py.framing import Status
+    from backpulse.firmware_py.framing import Status
 
 from .stop import SIGNALLED, Stop
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from struct import unpack
 from typing import Protocol
 
-from firmware_py.config import ABI_VERSION
-from firmware_py.framing import NONCE_BYTES, RESPONSE, UNSEQUENCED, WINDOW, Deframer, Frame, Opcode, Status
+from backpulse.firmware_py.config import ABI_VERSION
+from backpulse.firmware_py.framing import NONCE_BYTES, RESPONSE, UNSEQUENCED, WINDOW, Deframer, Frame, Opcode, Status
 
 from .commands import Request, check, command, granted, grants, reads, words, writes
 from .errors import LineBlockedError, LineLostError, NoAnswerError, SessionLostError, WrongAbiError

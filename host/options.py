@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from firmware_py.compiler import SCHEDULES
-from firmware_py.device import PRESETS
-from firmware_py.network import HIDDEN, LOSSES, OUTPUTS
+from backpulse.firmware_py.compiler import SCHEDULES
+from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.network import HIDDEN, LOSSES, OUTPUTS
 
 from .checkpoint import MOST_EPOCHS
 from .datasets import NAMES

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from firmware_py.pulse_log import COLUMNS, PulseLog, check_suffix
+from backpulse.firmware_py.pulse_log import COLUMNS, PulseLog, check_suffix
 
 from .errors import InputError, StorageError, wrong_input
 from .storage import check_writable, written_whole

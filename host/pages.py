@@ -1,14 +1,14 @@
-"""Keeps the table of docs/errors.md: `python -m host.pages` writes it anew from `host.errors`."""
+"""Keeps the table of docs/errors.md: `python -m backpulse.host.pages` writes it anew from `host.errors`."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from firmware_py.pages import table, updated
+from backpulse.firmware_py.pages import table, updated
 
 from .errors import HostError
 
-PAGE = Path(__file__).parent.parent / "docs" / "errors.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors.md"
 
 
 def kinds(base: type[HostError] = HostError) -> Iterator[type[HostError]]:

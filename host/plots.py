@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from firmware_py.compiler import Program
+from backpulse.firmware_py.compiler import Program
 
 from .storage import written_whole
 from .terminal import plain

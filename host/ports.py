@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 
 import serial
 
-from firmware_py.endpoint import Endpoint
-from firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.machine import GoldenMachine
 
 from .addresses import connection_trouble, port_trouble
 from .errors import InputError, OwnError

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from firmware_py.compiler import Program
-from firmware_py.registers import Window
+from backpulse.firmware_py.compiler import Program
+from backpulse.firmware_py.registers import Window
 
 from .link import Link
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from firmware_py.compiler import Program
-from firmware_py.framing import Opcode
-from firmware_py.registers import LOSS_FRAC, REG, Counter, Fault, State
+from backpulse.firmware_py.compiler import Program
+from backpulse.firmware_py.framing import Opcode
+from backpulse.firmware_py.registers import LOSS_FRAC, REG, Counter, Fault, State
 
 from .commands import Request, check, command, granted, reads, words, writes
 from .errors import HostError, LinkError, NoProgressError

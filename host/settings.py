@@ -10,12 +10,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES, Program, compile_network
-from firmware_py.config import HIGHEST, Config
-from firmware_py.device import PRESETS, Device
-from firmware_py.isa import SCALE_REGISTERS, Scale
-from firmware_py.network import Network
-from firmware_py.room import smaller_layers
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES, Program, compile_network
+from backpulse.firmware_py.config import HIGHEST, Config
+from backpulse.firmware_py.device import PRESETS, Device
+from backpulse.firmware_py.isa import SCALE_REGISTERS, Scale
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.room import smaller_layers
 
 from .columns import join_names, parse_names
 from .datasets import Dataset, load

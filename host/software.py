@@ -5,9 +5,9 @@ It takes the machine's initial weights, sample order, scaled inputs and targets 
 
 import numpy as np
 
-from firmware_py.isa import ACTIVATIONS
-from firmware_py.jit import allocating
-from firmware_py.network import Network
+from backpulse.firmware_py.isa import ACTIVATIONS
+from backpulse.firmware_py.jit import allocating
+from backpulse.firmware_py.network import Network
 
 SLICE = 1 << 24
 """Weights times samples of one compiled call, some hundredth of a second: no signal is heeded before it ends."""

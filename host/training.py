@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from firmware_py.compiler import Program
-from firmware_py.device import quantise_cells
-from firmware_py.digest import conductance_digest
-from firmware_py.registers import LOSS_FRAC, Counter
-from firmware_py.streams import seed_states
+from backpulse.firmware_py.compiler import Program
+from backpulse.firmware_py.device import quantise_cells
+from backpulse.firmware_py.digest import conductance_digest
+from backpulse.firmware_py.registers import LOSS_FRAC, Counter
+from backpulse.firmware_py.streams import seed_states
 
 from .board import Board, Tell
 from .checkpoint import Checkpoint, Position, check_names, program_digest

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from firmware_py.compiler import SCHEDULES, compile_network, partial_sum_bits, tiles_needed
-from firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
-from firmware_py.device import Device
-from firmware_py.machine import GoldenMachine
-from firmware_py.network import Network
+from backpulse.firmware_py.compiler import SCHEDULES, compile_network, partial_sum_bits, tiles_needed
+from backpulse.firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
+from backpulse.firmware_py.device import Device
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.network import Network
 
 from .addresses import FORMS, VIRTUAL, likely
 from .board import Board
@@ -138,7 +138,7 @@ def open_board(
 def _virtual(config: Config, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
     """Build (once) and start the virtual board."""
     try:
-        from gateware.virtual_board import VirtualBoard, build
+        from backpulse.gateware.sim.virtual_board import VirtualBoard, build
     except ModuleNotFoundError as error:
         raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
     with own_trouble():

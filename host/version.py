@@ -6,7 +6,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from firmware_py.config import ABI_VERSION
+from backpulse.firmware_py.config import ABI_VERSION
 
 PACKAGE = "backpulse"
 GIT_S = 5.0
@@ -31,7 +31,7 @@ def _commit() -> str | None:
     """Return the commit that pip installed, or that of the checkout in which this file lies."""
     with suppress(PackageNotFoundError, ValueError, KeyError):
         return json.loads(distribution(PACKAGE).read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"][:12]
-    root = Path(__file__).parent.parent
+    root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
     with suppress(OSError, subprocess.SubprocessError):

@@ -9,7 +9,7 @@ from .errors import OwnError
 from .ports import SocketPort
 
 if TYPE_CHECKING:
-    from gateware.virtual_board import VirtualBoard
+    from backpulse.gateware.sim.virtual_board import VirtualBoard
 
 END_S = 1.0
 """Time in which a program whose line is gone has ended."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import repeat
 from typing import Literal, Self
 
-from host.link import Port
+from backpulse.host.link import Port
 
 STEP_S = 0.004
 """Longest time between two looks at client and board."""

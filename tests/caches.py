@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py import places
+from backpulse.firmware_py import places
 
 
 def damages(data: bytes, bits: int = 3) -> Iterator[bytes]:

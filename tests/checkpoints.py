@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from host.archive import MANIFEST, encode
-from host.checkpoint import Checkpoint
-from host.errors import InputError
-from host.settings import Settings
-from host.training import Trainer
-from host.urls import board_config, open_board
+from backpulse.host.archive import MANIFEST, encode
+from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.errors import InputError
+from backpulse.host.settings import Settings
+from backpulse.host.training import Trainer
+from backpulse.host.urls import board_config, open_board
 
 
 def small_run(path: Path, *, layers: str = "4-3", device: str = "ideal", tile: str = "8x4") -> bytes:

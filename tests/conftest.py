@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import settings
 
-from host.__main__ import main
-from host.stop import SIGNALS
+from backpulse.host.__main__ import main
+from backpulse.host.stop import SIGNALS
 
 settings.register_profile("backpulse", derandomize=True, deadline=None)
 settings.load_profile("backpulse")

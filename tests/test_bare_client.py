@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gateware.virtual_board import VirtualBoard, build
+from backpulse.gateware.sim.virtual_board import VirtualBoard, build
 
 from .test_same_bits import CONFIGS
 

@@ -5,18 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from firmware_py.compiler import compile_network
-from firmware_py.device import PRESETS
-from firmware_py.framing import Opcode
-from firmware_py.isa import Scale
-from firmware_py.network import Network
-from firmware_py.registers import REG, Counter, State, Window
-from host.errors import HostError, InputError, LineLostError
-from host.faults import FaultyPort
-from host.scaling import records
-from host.settings import Settings
-from host.training import Trainer
-from host.urls import board_config, open_board
+from backpulse.firmware_py.compiler import compile_network
+from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.framing import Opcode
+from backpulse.firmware_py.isa import Scale
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.registers import REG, Counter, State, Window
+from backpulse.host.errors import HostError, InputError, LineLostError
+from backpulse.host.faults import FaultyPort
+from backpulse.host.scaling import records
+from backpulse.host.settings import Settings
+from backpulse.host.training import Trainer
+from backpulse.host.urls import board_config, open_board
 
 from .machines import initial_cells
 
@@ -217,7 +217,7 @@ def test_another_configuration_block_is_refused():
     machine = board.link._port._machine
     original = machine._get
     machine._get = lambda name, index: 7 if name == "CONFIG_DIGEST" else original(name, index)
-    from host.board import Board
+    from backpulse.host.board import Board
 
     with pytest.raises(HostError, match="configuration digest is not that of its configuration"):
         Board(board.link, board.close)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py.places import CacheError
-from gateware import tools, verilator, virtual_board
-from gateware.tools import MissingToolError, ToolError
-from gateware.virtual_board import VirtualBoard, compile_board
+from backpulse.firmware_py.places import CacheError
+from backpulse.gateware import tools
+from backpulse.gateware.sim import verilator, virtual_board
+from backpulse.gateware.sim.virtual_board import VirtualBoard, compile_board
+from backpulse.gateware.tools import MissingToolError, ToolError
 
 from .caches import damages, full, only_cache
 from .test_virtual_board import Echo

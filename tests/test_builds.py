@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("amaranth_boards")
 
-from firmware_py.places import CacheError
-from gateware import build as builder
-from gateware.boards import BOARDS
-from gateware.tools import MissingToolError, ToolError
+from backpulse.firmware_py.places import CacheError
+from backpulse.gateware.boards.boards import BOARDS
+from backpulse.gateware.build import build as builder
+from backpulse.gateware.tools import MissingToolError, ToolError
 
 from .caches import damages, full, only_cache
 

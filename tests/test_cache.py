@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py import cache, places
-from firmware_py.places import CacheError
+from backpulse.firmware_py import cache, places
+from backpulse.firmware_py.places import CacheError
 
 from .caches import damages, full, only_cache
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host.archive import MANIFEST
-from host.checkpoint import VERSION, Checkpoint
-from host.errors import InputError
-from host.settings import Settings
-from host.stop import Stop
-from host.training import Trainer
-from host.urls import board_config, open_board
+from backpulse.host.archive import MANIFEST
+from backpulse.host.checkpoint import VERSION, Checkpoint
+from backpulse.host.errors import InputError
+from backpulse.host.settings import Settings
+from backpulse.host.stop import Stop
+from backpulse.host.training import Trainer
+from backpulse.host.urls import board_config, open_board
 
 SETTINGS = Settings(layers="4-5-3", dataset="iris", device="ecram", lr=0.5)
 EPOCHS = 4

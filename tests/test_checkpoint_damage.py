@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from host.archive import DIGEST_CHARS, sign
+from backpulse.host.archive import DIGEST_CHARS, sign
 
 from .checkpoints import small_run, verdict
 

@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firmware_py.config import Config
-from firmware_py.registers import Counter, Stream
-from host.archive import DIGEST_CHARS, MANIFEST, MOST_MANIFEST, encode, sign
-from host.checkpoint import Checkpoint, Position
-from host.errors import HostError, InputError
-from host.features import Features
-from host.scaling import Scaler
-from host.settings import Settings
-from host.training import Trainer
-from host.urls import board_config, open_board
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.registers import Counter, Stream
+from backpulse.host.archive import DIGEST_CHARS, MANIFEST, MOST_MANIFEST, encode, sign
+from backpulse.host.checkpoint import Checkpoint, Position
+from backpulse.host.errors import HostError, InputError
+from backpulse.host.features import Features
+from backpulse.host.scaling import Scaler
+from backpulse.host.settings import Settings
+from backpulse.host.training import Trainer
+from backpulse.host.urls import board_config, open_board
 
 from .checkpoints import forge, parts, small_run, verdict
 
@@ -311,8 +311,8 @@ def test_what_no_json_library_writes_is_refused(run, tmp_path):
 
 WATCH = """
 import resource, sys
-from host.checkpoint import Checkpoint
-from host.errors import InputError
+from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.errors import InputError
 
 def status(name):
     return next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith(name))

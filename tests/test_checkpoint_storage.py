@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import pytest
 
-from host.checkpoint import Checkpoint
-from host.cli import main
-from host.errors import InputError, StorageError
-from host.settings import Settings
-from host.stop import Stop
-from host.training import Trainer
-from host.urls import board_config, open_board
+from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.cli import main
+from backpulse.host.errors import InputError, StorageError
+from backpulse.host.settings import Settings
+from backpulse.host.stop import Stop
+from backpulse.host.training import Trainer
+from backpulse.host.urls import board_config, open_board
 
 SETTINGS = Settings(layers="4-3", dataset="iris")
 SMALL = ["--dataset", "iris", "--layers", "4-3", "--tile", "8x4"]

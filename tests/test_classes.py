@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from host.datasets import load
-from host.errors import InputError
-from host.labels import number
-from host.scaling import targets
-from host.settings import Settings, prepare
-from host.tables import Words
+from backpulse.host.datasets import load
+from backpulse.host.errors import InputError
+from backpulse.host.labels import number
+from backpulse.host.scaling import targets
+from backpulse.host.settings import Settings, prepare
+from backpulse.host.tables import Words
 
 EACH = 4
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import gateware
+from backpulse.gateware import sim
 
 SMALL = ["--dataset", "iris", "--layers", "4-5-3", "--tile", "16x8"]
 
@@ -20,7 +20,7 @@ def trained(tmp_path_factory):
     """Return a checkpoint of two epochs, its JSON beside it."""
     folder = tmp_path_factory.mktemp("trained")
     arguments = ["train", *SMALL, "--epochs", "2", "--checkpoint", "run.npz", "--json", "run.json"]
-    command = [sys.executable, "-W", "error", "-m", "host", *arguments]
+    command = [sys.executable, "-W", "error", "-m", "backpulse", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, timeout=200)
     return folder / "run.npz"
@@ -241,8 +241,8 @@ def test_resume_refuses_other_settings(backpulse, trained):
 
 
 def test_a_missing_simulator_is_told(backpulse, monkeypatch):
-    monkeypatch.setitem(sys.modules, "gateware.virtual_board", None)
-    monkeypatch.delattr(gateware, "virtual_board", raising=False)
+    monkeypatch.setitem(sys.modules, "backpulse.gateware.sim.virtual_board", None)
+    monkeypatch.delattr(sim, "virtual_board", raising=False)
     for command in (["train", "--board", "sim://"], ["sim"], ["export", "--out", "v"]):
         code, _, err = backpulse(*command)
         assert code == 2

@@ -15,18 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py import endpoint
-from firmware_py.config import DEFAULT
-from firmware_py.device import PRESETS
-from firmware_py.endpoint import Endpoint
-from firmware_py.machine import GoldenMachine
-from firmware_py.network import Network
-from host.urls import board_config
+from backpulse.firmware_py import endpoint
+from backpulse.firmware_py.config import DEFAULT
+from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.network import Network
+from backpulse.host.urls import board_config
 
 from .test_same_bits import CONFIGS
 
 SMALL = ["--dataset", "iris", "--layers", "4-5-3"]
-COMMAND = [sys.executable, "-W", "error", "-m", "host"]
+COMMAND = [sys.executable, "-W", "error", "-m", "backpulse"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
 
 

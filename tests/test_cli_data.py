@@ -107,7 +107,7 @@ def test_resume_reads_the_same_data(trained, tmp_path):
 
 
 def test_the_command_starts_without_readers_of_tables():
-    code = "import sys, host.cli; sys.exit(bool({'sklearn', 'pandas'} & set(sys.modules)))"
+    code = "import sys, backpulse.host.cli; sys.exit(bool({'sklearn', 'pandas'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
 
 

@@ -4,9 +4,9 @@ import struct
 import numpy as np
 import pytest
 
-from host.datasets import NAMES, load
-from host.errors import InputError
-from host.scaling import Scaler, records, targets
+from backpulse.host.datasets import NAMES, load
+from backpulse.host.errors import InputError
+from backpulse.host.scaling import Scaler, records, targets
 
 CSV = "a,b,label\n1,2,cat\n3,4,dog\n5,6,cat\n7,8,dog\n"
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, compile_network
+from backpulse.firmware_py.network import Network
+from backpulse.host.cli import program, train
+from backpulse.host.cli_boards import fit as backpulse_fit
+from backpulse.host.departure import DRIFTING, RULES, drift, remark
+from backpulse.host.settings import Settings
+from backpulse.host.training import Event, Trainer
+from backpulse.host.urls import board_config, open_board
 from benchmarks.schedules import key, run, run_all
 from benchmarks.schedules_page import DEPARTS, LEARNS, SOFTWARE, STAYS, SUMMARY, below, fit, steady
-from firmware_py.compiler import DEFAULT_SCHEDULE, compile_network
-from firmware_py.network import Network
-from host.cli import program, train
-from host.cli_boards import fit as backpulse_fit
-from host.departure import DRIFTING, RULES, drift, remark
-from host.settings import Settings
-from host.training import Event, Trainer
-from host.urls import board_config, open_board
 
 POINTS = json.loads(SUMMARY.read_text())
 DEEP = Settings(dataset="iris", layers="4-32-32-32-3", schedule=DRIFTING, lr=1.0)

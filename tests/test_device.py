@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from firmware_py.config import DEFAULT, IDEAL
-from firmware_py.device import PRESETS, Device, device_for, quantise_cells, shared_words, update, with_values, write_noise
-from firmware_py.streams import draws
+from backpulse.firmware_py.config import DEFAULT, IDEAL
+from backpulse.firmware_py.device import PRESETS, Device, device_for, quantise_cells, shared_words, update, with_values, write_noise
+from backpulse.firmware_py.streams import draws
 
 LSB = 1 << DEFAULT.cell_frac
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py import cache, places
-from firmware_py.places import CacheError
-from gateware.tools import MissingToolError, ToolError
-from host import doctor
-from host.doctor import Finding
-from host.errors import InputError, OwnError, own_trouble
+from backpulse.firmware_py import cache, places
+from backpulse.firmware_py.places import CacheError
+from backpulse.gateware.tools import MissingToolError, ToolError
+from backpulse.host import doctor
+from backpulse.host.doctor import Finding
+from backpulse.host.errors import InputError, OwnError, own_trouble
 
 from .caches import only_cache
 
@@ -114,7 +114,7 @@ def test_a_board_is_asked_only_if_it_is_named(findings, monkeypatch):
     code, found = findings("--board", "/dev/none")
     assert code == 2
     assert found["/dev/none"]["state"] == "trouble"
-    monkeypatch.setattr("host.cli_doctor.open_board", pytest.fail)
+    monkeypatch.setattr("backpulse.host.cli_doctor.open_board", pytest.fail)
     assert findings()[0] == 0
 
 
@@ -170,7 +170,7 @@ def test_no_trouble_of_a_cache_is_called_the_line_to_the_board(backpulse, monkey
 
 @pytest.mark.parametrize("arguments", [["--help"], ["doctor"]])
 def test_an_installation_without_a_package_is_told(arguments):
-    script = "import sys; sys.modules['numba'] = None; from host.__main__ import main; main()"
+    script = "import sys; sys.modules['numba'] = None; from backpulse.host.__main__ import main; main()"
     command = [sys.executable, "-W", "error", "-c", script, *arguments]
     done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == OwnError.exit_code
@@ -183,7 +183,7 @@ def test_an_installation_without_a_package_is_told(arguments):
 
 def test_help_works_without_home_user_or_any_folder_that_can_be_written():
     environment = {"PATH": os.environ["PATH"], "HOME": "/dev/null", "TMPDIR": "/dev/null", "XDG_CACHE_HOME": "/dev/null"}
-    command = [sys.executable, "-W", "error", "-m", "host", "--help"]
+    command = [sys.executable, "-W", "error", "-m", "backpulse", "--help"]
     done = subprocess.run(
         command, cwd=Path(__file__).parent.parent, env=environment, capture_output=True, text=True, timeout=60, check=False
     )

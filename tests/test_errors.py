@@ -5,19 +5,19 @@ import os
 
 import pytest
 
-import host.cli
-import host.link
-import host.run
-import host.urls
-from firmware_py.endpoint import Endpoint
-from firmware_py.framing import BusError
-from firmware_py.machine import GoldenMachine
-from firmware_py.pages import updated
-from host import errors
-from host.errors import TRACEBACK
-from host.pages import PAGE, SECTIONS, kinds
-from host.ports import GoldenPort
-from host.training import Trainer
+import backpulse.host.cli
+import backpulse.host.link
+import backpulse.host.run
+import backpulse.host.urls
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.framing import BusError
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.pages import updated
+from backpulse.host import errors
+from backpulse.host.errors import TRACEBACK
+from backpulse.host.pages import PAGE, SECTIONS, kinds
+from backpulse.host.ports import GoldenPort
+from backpulse.host.training import Trainer
 
 INFO = ["info"]
 TRAIN = ["train", "--dataset", "iris", "--layers", "4-3", "--tile", "8x4", "--epochs", "1"]
@@ -35,7 +35,7 @@ def silent(m):
 
 
 def blocked(m):
-    m.setattr(host.link, "WRITE_LIMIT_S", 0.05)
+    m.setattr(backpulse.host.link, "WRITE_LIMIT_S", 0.05)
     m.setattr(GoldenPort, "write", lambda self, data: 0)
 
 
@@ -59,7 +59,7 @@ def confused(m):
 
 
 def standing(m):
-    m.setattr(host.run, "PATIENCE_S", 0.1)
+    m.setattr(backpulse.host.run, "PATIENCE_S", 0.1)
     m.setattr(GoldenMachine, "run", lambda self, samples: 0)
 
 
@@ -92,7 +92,7 @@ ROWS = {
     "SessionLostError": (INFO, restarted, "The board has restarted in mid session"),
     "WrongAbiError": (
         INFO,
-        lambda m: m.setattr(host.link, "ABI_VERSION", 99),
+        lambda m: m.setattr(backpulse.host.link, "ABI_VERSION", 99),
         "The board has ABI version 2, this program 99: use the program",
     ),
     "RefusedError": (
@@ -107,9 +107,9 @@ ROWS = {
 def test_each_kind_has_a_sentence_and_an_exit_code(backpulse, monkeypatch, kind):
     """A kind that no row drives fails here."""
     arguments, spoil, sentence = ROWS[kind]
-    seen, fail = [], host.cli._fail
-    monkeypatch.setattr(host.cli, "_fail", lambda error: (seen.append((type(error).__name__, error.exit_code)), fail(error)))
-    monkeypatch.setattr(host.urls, "PATIENCE_S", 0.1)
+    seen, fail = [], backpulse.host.cli._fail
+    monkeypatch.setattr(backpulse.host.cli, "_fail", lambda error: (seen.append((type(error).__name__, error.exit_code)), fail(error)))
+    monkeypatch.setattr(backpulse.host.urls, "PATIENCE_S", 0.1)
     spoil(monkeypatch)
     code, out, err = backpulse(*arguments)
     assert (seen, out) == ([(kind, code)], "")
@@ -122,7 +122,7 @@ def test_each_kind_has_a_sentence_and_an_exit_code(backpulse, monkeypatch, kind)
 
 def test_the_page_lists_every_kind():
     page = PAGE.read_text()
-    assert updated(page, SECTIONS) == page, "run python -m host.pages"
+    assert updated(page, SECTIONS) == page, "run python -m backpulse.host.pages"
     for kind in kinds():
         assert f"| {kind.__name__} | {kind.exit_code} |" in page
         assert f"(exit code {kind.exit_code})" in kind.__doc__
@@ -141,7 +141,7 @@ def test_the_page_lists_every_kind():
     ],
 )
 def test_what_nobody_foresaw_is_a_sentence_too(backpulse, monkeypatch, error, sentence):
-    monkeypatch.setattr(host.cli, "board_config", raising(error))
+    monkeypatch.setattr(backpulse.host.cli, "board_config", raising(error))
     monkeypatch.delenv(TRACEBACK, raising=False)
     code, _, err = backpulse("info")
     assert (code, err.count("\n")) == (errors.OwnError.exit_code, 1)

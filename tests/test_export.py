@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from firmware_py.config import IDEAL, SMALL
-from gateware import verilator
-from gateware.export import EXAMPLES, export_project
-from gateware.top import Top
+from backpulse.firmware_py.config import IDEAL, SMALL
+from backpulse.gateware.chip.top import Top
+from backpulse.gateware.export.export import EXAMPLES, export_project
+from backpulse.gateware.sim import verilator
 
 FULL = replace(SMALL, store_words=256)
 BARE = replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=256)

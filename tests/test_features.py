@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host.columns import Column
-from host.datasets import Dataset, load
-from host.errors import InputError
-from host.features import Features
-from host.settings import Settings, prepare
+from backpulse.host.columns import Column
+from backpulse.host.datasets import Dataset, load
+from backpulse.host.errors import InputError
+from backpulse.host.features import Features
+from backpulse.host.settings import Settings, prepare
 
 FEATURES = Features(
     columns=(

@@ -5,10 +5,10 @@ import gzip
 import numpy as np
 import pytest
 
-from host.columns import join_names, parse_names
-from host.datasets import Dataset, load
-from host.errors import InputError
-from host.settings import Settings
+from backpulse.host.columns import join_names, parse_names
+from backpulse.host.datasets import Dataset, load
+from backpulse.host.errors import InputError
+from backpulse.host.settings import Settings
 
 from .test_datasets import write_idx
 

@@ -5,12 +5,12 @@ import pytest
 
 pytest.importorskip("amaranth_boards")
 
-from firmware_py.compiler import DEFAULT_SCHEDULE
-from firmware_py.config import Config
-from firmware_py.network import Network
-from gateware.boards import BOARDS
-from gateware.fit import REPORTS, brams, dsps, fit, luts
-from host.cli import main
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.network import Network
+from backpulse.gateware.boards.boards import BOARDS
+from backpulse.gateware.build.fit import REPORTS, brams, dsps, fit, luts
+from backpulse.host.cli import main
 
 STORED = json.loads(REPORTS.read_text())
 REPORT = pytest.mark.parametrize("report", STORED, ids=[f"{r['family']}-{r['name']}" for r in STORED])
@@ -41,7 +41,7 @@ def test_a_board_fits_what_it_is_for(name):
 
 
 def test_a_machine_larger_than_its_part_does_not_fit(monkeypatch):
-    monkeypatch.setattr("gateware.fit.brams", lambda *_, **__: 31)
+    monkeypatch.setattr("backpulse.gateware.build.fit.brams", lambda *_, **__: 31)
     reason = fit(BOARDS["icebreaker"], Network.parse("64-32-10"), DEFAULT_SCHEDULE)["reason"]
     assert reason is not None
     assert "the machine itself takes" in reason

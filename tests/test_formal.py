@@ -44,5 +44,5 @@ def test_refusals():
         prove(proof, mode="cover", depth=2)
     with pytest.raises(ValueError, match="Depth of a proof must be a positive integer, not 0"):
         prove(proof, depth=0)
-    with pytest.raises(ValueError, match=r"rtl.samples.Samples has no signal nothing number 0"):
+    with pytest.raises(ValueError, match=r"rtl.core.samples.Samples has no signal nothing number 0"):
         proof.signal("nothing")

@@ -6,8 +6,8 @@ from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_py import framing
-from firmware_py.framing import Deframer, Frame
+from backpulse.firmware_py import framing
+from backpulse.firmware_py.framing import Deframer, Frame
 
 payloads = st.binary(max_size=framing.MAX_PAYLOAD)
 

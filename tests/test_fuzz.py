@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from host.errors import TRACEBACK, HostError, InputError, StorageError
+from backpulse.host.errors import TRACEBACK, HostError, InputError, StorageError
 
 from . import fuzz
 
@@ -78,7 +78,7 @@ def test_the_fuzz_sees_what_nobody_foresaw(ends_well, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("here")
 
-    monkeypatch.setattr("host.cli.board_config", broken)
+    monkeypatch.setattr("backpulse.host.cli.board_config", broken)
     assert "ZeroDivisionError: here" in ends_well(["info"])
     monkeypatch.delenv(TRACEBACK)
     assert "exit code 4" in ends_well(["info"])

@@ -5,11 +5,11 @@ import pytest
 
 pytest.importorskip("amaranth_boards")
 
-from gateware.gatesim import GATES, build, tools_missing
-from gateware.virtual_board import VirtualBoard
-from host.settings import Settings
-from host.training import Trainer
-from host.urls import open_board
+from backpulse.gateware.sim.gatesim import GATES, build, tools_missing
+from backpulse.gateware.sim.virtual_board import VirtualBoard
+from backpulse.host.settings import Settings
+from backpulse.host.training import Trainer
+from backpulse.host.urls import open_board
 
 EPOCHS = 5
 SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "steps", "cycles", "pulses_up", "pulses_down", "pulses_clipped")

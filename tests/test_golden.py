@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from firmware_py.compiler import PULSE_SCALE
-from firmware_py.config import DEFAULT, SMALL
-from firmware_py.device import PRESETS, with_values
-from firmware_py.digest import conductance_digest
-from firmware_py.divergence import first_divergence
-from firmware_py.framing import BusError
-from firmware_py.isa import Function, Instruction, Op
-from firmware_py.machine import GoldenMachine
-from firmware_py.network import Network
-from firmware_py.pulse_log import PulseLog
-from firmware_py.registers import REG, Counter, State, Window
+from backpulse.firmware_py.compiler import PULSE_SCALE
+from backpulse.firmware_py.config import DEFAULT, SMALL
+from backpulse.firmware_py.device import PRESETS, with_values
+from backpulse.firmware_py.digest import conductance_digest
+from backpulse.firmware_py.divergence import first_divergence
+from backpulse.firmware_py.framing import BusError
+from backpulse.firmware_py.isa import Function, Instruction, Op
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.pulse_log import PulseLog
+from backpulse.firmware_py.registers import REG, Counter, State, Window
 
 from .machines import Loaded, loaded
 

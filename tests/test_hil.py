@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py.config import IDEAL
-from gateware.virtual_board import VirtualBoard, build
+from backpulse.firmware_py.config import IDEAL
+from backpulse.gateware.sim.virtual_board import VirtualBoard, build
 
 ROOT = Path(__file__).parent.parent
 CONFIG = replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numba import typeof
 
-from firmware_py import cache, jit
+from backpulse.firmware_py import cache, jit
 
 from .caches import damages, full, only_cache
 

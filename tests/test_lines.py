@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from firmware_py.config import Config
-from firmware_py.machine import GoldenMachine
-from host.errors import HostError, LineBlockedError, NoAnswerError
-from host.ports import GoldenPort, SocketPort
-from host.settings import Settings, prepare
-from host.training import Event, Trainer
-from host.urls import board_config, open_board
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.host.errors import HostError, LineBlockedError, NoAnswerError
+from backpulse.host.ports import GoldenPort, SocketPort
+from backpulse.host.settings import Settings, prepare
+from backpulse.host.training import Event, Trainer
+from backpulse.host.urls import board_config, open_board
 
 from .bad_line import BadLine, leaping, steady, wandering
 

@@ -2,12 +2,12 @@ import random
 
 import pytest
 
-from firmware_py import endpoint as endpoint_module
-from firmware_py.endpoint import Endpoint
-from firmware_py.framing import Opcode, Status
-from host.errors import LineLostError, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
-from host.faults import FaultyLine, FaultyPort
-from host.link import Link
+from backpulse.firmware_py import endpoint as endpoint_module
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.framing import Opcode, Status
+from backpulse.host.errors import LineLostError, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
+from backpulse.host.faults import FaultyLine, FaultyPort
+from backpulse.host.link import Link
 
 from .toy import EndpointPort, ToyMachine
 

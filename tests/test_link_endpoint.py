@@ -3,10 +3,10 @@ from struct import pack
 
 import pytest
 
-from firmware_py.config import ABI_VERSION
-from firmware_py.endpoint import Endpoint
-from firmware_py.framing import RESPONSE, Deframer, Frame, Opcode, Status
-from firmware_py.registers import State
+from backpulse.firmware_py.config import ABI_VERSION
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.framing import RESPONSE, Deframer, Frame, Opcode, Status
+from backpulse.firmware_py.registers import State
 
 from .toy import ToyMachine
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py import framing
-from firmware_py.framing import Frame, Opcode, Status
-from firmware_py.pages import updated
-from firmware_py.registers import Fault, Window
+from backpulse.firmware_py import framing
+from backpulse.firmware_py.framing import Frame, Opcode, Status
+from backpulse.firmware_py.pages import updated
+from backpulse.firmware_py.registers import Fault, Window
 
 PAGE = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
 
@@ -18,7 +18,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 @pytest.mark.parametrize("name", ["protocol.md", "machine.md"])
 def test_tables_are_up_to_date(name):
     page = (DOCS / name).read_text()
-    assert updated(page) == page, f"run python -m firmware_py.pages docs/{name}"
+    assert updated(page) == page, f"run python -m backpulse.firmware_py.pages docs/{name}"
 
 
 @pytest.mark.parametrize(

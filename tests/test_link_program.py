@@ -10,15 +10,15 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from firmware_py.config import IDEAL
-from firmware_py.endpoint import Endpoint
-from firmware_py.framing import BusError, Deframer, Frame, Opcode, Status
-from firmware_py.machine import GoldenMachine
-from firmware_py.memory import STATE
-from firmware_py.registers import REG, REGISTER_WORDS, WINDOW_SHIFT, Window
-from gateware import link_program
-from gateware.link_memory import data_image
-from gateware.microcode import Mode, Op, Port, Strobe, When
+from backpulse.firmware_py.config import IDEAL
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.framing import BusError, Deframer, Frame, Opcode, Status
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.memory import STATE
+from backpulse.firmware_py.registers import REG, REGISTER_WORDS, WINDOW_SHIFT, Window
+from backpulse.gateware.link import program as link_program
+from backpulse.gateware.link.memory import data_image
+from backpulse.gateware.link.microcode import Mode, Op, Port, Strobe, When
 
 CONFIG = replace(
     IDEAL, tile_rows=8, tile_cols=4, tiles=2, cell_bits=15, lean=1, output_depth=0, store_words=64, order_depth=128, page_bytes=16

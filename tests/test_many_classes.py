@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from firmware_py.compiler import compile_network
-from firmware_py.device import PRESETS
-from firmware_py.isa import Scale
-from firmware_py.network import Network
-from firmware_py.registers import Counter
-from gateware.boards import BOARDS
-from host.scaling import records, targets
-from host.urls import open_board
+from backpulse.firmware_py.compiler import compile_network
+from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.isa import Scale
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.registers import Counter
+from backpulse.gateware.boards.boards import BOARDS
+from backpulse.host.scaling import records, targets
+from backpulse.host.urls import open_board
 
 from .machines import initial_cells
 from .test_cli_boards import served

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from host.datasets import Dataset, load
-from host.errors import InputError
-from host.settings import Settings, prepare
+from backpulse.host.datasets import Dataset, load
+from backpulse.host.errors import InputError
+from backpulse.host.settings import Settings, prepare
 
 ROWS = 40
 RANDOM = np.random.RandomState(5)

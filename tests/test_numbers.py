@@ -8,11 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_py.activation import activate, fprime, table_array, tanh_table
-from firmware_py.config import CONFIG_WORDS, DEFAULT, IDEAL, PRESETS, Config
-from firmware_py.formats import bit_length, rshift, sat, shift
-from firmware_py.isa import ACTIVATIONS, FIELDS, INSTRUCTION_BITS, LEGAL, Function, Instruction, Op, Region, Scale, Vector, decode, hadamard
-from firmware_py.streams import GAUSS_SIGMA, advance, draws, gauss, seed_lane, splitmix64, xorshift
+from backpulse.firmware_py.activation import activate, fprime, table_array, tanh_table
+from backpulse.firmware_py.config import CONFIG_WORDS, DEFAULT, IDEAL, PRESETS, Config
+from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
+from backpulse.firmware_py.isa import (
+    ACTIVATIONS,
+    FIELDS,
+    INSTRUCTION_BITS,
+    LEGAL,
+    Function,
+    Instruction,
+    Op,
+    Region,
+    Scale,
+    Vector,
+    decode,
+    hadamard,
+)
+from backpulse.firmware_py.streams import GAUSS_SIGMA, advance, draws, gauss, seed_lane, splitmix64, xorshift
 
 
 @given(st.integers(-(1 << 50), 1 << 50), st.integers(0, 40))

@@ -6,20 +6,20 @@ from collections import deque
 import numpy as np
 import pytest
 
-import host.link
-import host.run
-from firmware_py.endpoint import Endpoint
-from firmware_py.framing import Status
-from firmware_py.machine import GoldenMachine
-from firmware_py.registers import REG, Counter
-from host.commands import granted, grants, reads, words
-from host.errors import LineBlockedError, LinkError, NoAnswerError, NoProgressError, OwnError
-from host.link import Link
-from host.ports import GoldenPort
-from host.settings import Settings
-from host.stop import Stop, StoppedError
-from host.training import Trainer
-from host.urls import board_config, open_board
+import backpulse.host.link
+import backpulse.host.run
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.framing import Status
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.registers import REG, Counter
+from backpulse.host.commands import granted, grants, reads, words
+from backpulse.host.errors import LineBlockedError, LinkError, NoAnswerError, NoProgressError, OwnError
+from backpulse.host.link import Link
+from backpulse.host.ports import GoldenPort
+from backpulse.host.settings import Settings
+from backpulse.host.stop import Stop, StoppedError
+from backpulse.host.training import Trainer
+from backpulse.host.urls import board_config, open_board
 
 from .toy import EndpointPort, ToyMachine
 
@@ -70,7 +70,7 @@ class SlowPort(EndpointPort):
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(host.link, "time", clock)
+    monkeypatch.setattr(backpulse.host.link, "time", clock)
     return clock
 
 
@@ -117,13 +117,13 @@ def test_a_lossy_line_is_tried_often(clock):
 
     port.write = drop
     link.write_words(BASE, [2])
-    assert max(np.diff(lost)) <= host.link.TIMEOUT_MAX_S + 0.1
+    assert max(np.diff(lost)) <= backpulse.host.link.TIMEOUT_MAX_S + 0.1
     assert port.endpoint._machine.words[0] == 2
 
 
 @pytest.mark.parametrize("at", ["hello", "write", "middle"])
 def test_a_port_that_takes_no_more_bytes_is_told(monkeypatch, at):
-    monkeypatch.setattr(host.link, "WRITE_LIMIT_S", 0.05)
+    monkeypatch.setattr(backpulse.host.link, "WRITE_LIMIT_S", 0.05)
     port = EndpointPort(Endpoint(ToyMachine()))
     link = Link(port)
     if at != "hello":
@@ -215,7 +215,7 @@ def test_an_answer_of_another_length_is_told():
 
 def train(monkeypatch, patch, *, limit=0.2):
     """Train on a golden board that `patch` spoils once it has been loaded."""
-    monkeypatch.setattr(host.run, "PATIENCE_S", limit)
+    monkeypatch.setattr(backpulse.host.run, "PATIENCE_S", limit)
     with open_board("golden://", config=config()) as board:
         board.link._patience_s = limit
         trainer = Trainer(board, SETTINGS, 2)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from firmware_py.compiler import DEFAULT_SCHEDULE, compile_network
-from firmware_py.config import IDEAL
-from firmware_py.network import Network
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, compile_network
+from backpulse.firmware_py.config import IDEAL
+from backpulse.firmware_py.network import Network
 
 ROOT = Path(__file__).parent.parent
 

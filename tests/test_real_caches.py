@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateware import verilator, virtual_board
-from gateware.virtual_board import VirtualBoard, compile_board
+from backpulse.gateware.sim import verilator, virtual_board
+from backpulse.gateware.sim.virtual_board import VirtualBoard, compile_board
 
 from .caches import damages
 from .test_board_cache import WITHOUT_NATIVE
@@ -19,7 +19,7 @@ from .test_virtual_board import Echo, receive
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).parent.parent
-COMMAND = [sys.executable, "-W", "error", "-m", "host"]
+COMMAND = [sys.executable, "-W", "error", "-m", "backpulse"]
 TRAIN = ["train", "--dataset", "iris", "--layers", "4-5-3", "--tile", "8x4", "--epochs", "1", "--json", "-"]
 """On a virtual board of few cells; the golden model takes the same."""
 TIMEOUT_S = 300

@@ -8,10 +8,10 @@ import shutil
 import numpy as np
 import pytest
 
-from host.checkpoint import Checkpoint
-from host.errors import InputError
-from host.output import check_outputs
-from host.training import Trainer
+from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.errors import InputError
+from backpulse.host.output import check_outputs
+from backpulse.host.training import Trainer
 
 SMALL = ["--dataset", "iris", "--layers", "4-3", "--tile", "8x4", "--epochs", 1]
 FILES = {"--checkpoint": "c.npz", "--json": "r.json", "--pulse-log": "l.csv", "--plot": "p.png"}
@@ -73,7 +73,7 @@ def test_a_result_that_fails_in_the_end_takes_no_other_along(backpulse, monkeypa
 
 
 def test_a_picture_that_cannot_be_drawn_takes_no_other_along(backpulse, monkeypatch, tmp_path):
-    monkeypatch.setattr("host.plots.plot_training", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("backpulse.host.plots.plot_training", lambda *_, **__: 1 / 0)
     code, _, err = backpulse("train", *SMALL, *options(FILES))
     assert (code, "ZeroDivisionError" in err) == (4, True)
     assert {path.name for path in tmp_path.iterdir()} == set(FILES.values()) - {"p.png"}

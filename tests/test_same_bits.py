@@ -9,17 +9,17 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from firmware_py.compiler import SCHEDULES, Program, compile_network
-from firmware_py.config import IDEAL, SMALL, Config
-from firmware_py.device import PRESETS, Device, with_values
-from firmware_py.digest import conductance_digest
-from firmware_py.isa import Scale
-from firmware_py.network import Network
-from firmware_py.registers import Counter
-from firmware_py.streams import seed_states
-from host.board import Board
-from host.scaling import records
-from host.urls import open_board
+from backpulse.firmware_py.compiler import SCHEDULES, Program, compile_network
+from backpulse.firmware_py.config import IDEAL, SMALL, Config
+from backpulse.firmware_py.device import PRESETS, Device, with_values
+from backpulse.firmware_py.digest import conductance_digest
+from backpulse.firmware_py.isa import Scale
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.registers import Counter
+from backpulse.firmware_py.streams import seed_states
+from backpulse.host.board import Board
+from backpulse.host.scaling import records
+from backpulse.host.urls import open_board
 
 from .machines import initial_cells, samples_for
 

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py.device import PRESETS
-from firmware_py.machine import GoldenMachine
-from gateware import child
-from gateware.virtual_board import build
-from host.checkpoint import Checkpoint
-from host.ports import GoldenPort
-from host.settings import Settings
-from host.stop import SENTENCE, SIGNALS, ended_by_signals, stop_on_signals
-from host.training import Trainer
-from host.urls import board_config, open_board
+from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.gateware import child
+from backpulse.gateware.sim.virtual_board import build
+from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.ports import GoldenPort
+from backpulse.host.settings import Settings
+from backpulse.host.stop import SENTENCE, SIGNALS, ended_by_signals, stop_on_signals
+from backpulse.host.training import Trainer
+from backpulse.host.urls import board_config, open_board
 
 from .bad_line import BadLine, steady
 
@@ -136,7 +136,7 @@ def test_a_signal_ends_sim(backpulse, monkeypatch, tmp_path):
     program = tmp_path / "board"
     program.write_text("#!/bin/sh\ncat\necho done >&2\n")
     program.chmod(0o700)
-    monkeypatch.setattr("gateware.virtual_board.build", lambda *_, **__: program)
+    monkeypatch.setattr("backpulse.gateware.sim.virtual_board.build", lambda *_, **__: program)
     with sent((signal.SIGHUP, 0.3)) as times:
         code, out, _ = backpulse("sim")
         took = time.monotonic() - times[0]
@@ -153,7 +153,7 @@ def test_a_signal_while_the_packages_are_imported(seconds):
 
 def test_what_lets_no_signal_in_is_ended_all_the_same(monkeypatch, signals):
     ended = []
-    monkeypatch.setattr("host.stop.GRACE_S", 0.1)
+    monkeypatch.setattr("backpulse.host.stop.GRACE_S", 0.1)
     monkeypatch.setattr("os._exit", ended.append)
     with ended_by_signals():
         try:
@@ -166,7 +166,7 @@ def test_what_lets_no_signal_in_is_ended_all_the_same(monkeypatch, signals):
 
 def test_after_a_wish_there_is_no_deadline(monkeypatch, signals):
     ended = []
-    monkeypatch.setattr("host.stop.GRACE_S", 0.1)
+    monkeypatch.setattr("backpulse.host.stop.GRACE_S", 0.1)
     monkeypatch.setattr("os._exit", ended.append)
     with ended_by_signals(), stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGHUP)
@@ -196,7 +196,7 @@ def test_an_interrupt_ends_a_tool_with_all_that_it_started(signals):
 
 def test_a_closed_terminal_loses_nothing(tmp_path):
     master, slave = os.openpty()
-    owner = "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); runpy.run_module('host', run_name='__main__')"
+    owner = "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); runpy.run_module('backpulse', run_name='__main__')"
     process = subprocess.Popen(
         [sys.executable, "-c", owner, *TRAIN],
         cwd=tmp_path,
@@ -243,7 +243,7 @@ def command(
     # A handler here, for a shell's background job ignores Ctrl-C, and so would its children.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [sys.executable, "-m", "host", *arguments],
+        [sys.executable, "-m", "backpulse", *arguments],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from firmware_py.network import Network
-from host.settings import Settings, prepare
-from host.software import Software
-from host.training import train_software
+from backpulse.firmware_py.network import Network
+from backpulse.host.settings import Settings, prepare
+from backpulse.host.software import Software
+from backpulse.host.training import train_software
 
 UNIT = 127 / 128
 
@@ -73,7 +73,7 @@ def test_slices_of_compiled_work_change_no_bit(monkeypatch):
     x, t = rng.rand(23, 5), rng.rand(23, 3)
     found = []
     for weights_times_samples in (1 << 24, 7 * 39, 1):
-        monkeypatch.setattr("host.software.SLICE", weights_times_samples)
+        monkeypatch.setattr("backpulse.host.software.SLICE", weights_times_samples)
         software = Software(network, lr=0.5, seed=2, unit=UNIT)
         found.append((software.train(x, t), software.weights.tobytes(), software.predict(x).tolist()))
     assert found[0] == found[1] == found[2]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py.config import ABI_VERSION
-from host import __main__, terminal
-from host.addresses import port_trouble
-from host.cli import main
+from backpulse.firmware_py.config import ABI_VERSION
+from backpulse.host import __main__, terminal
+from backpulse.host.addresses import port_trouble
+from backpulse.host.cli import main
 
 SMALL = ["train", "--dataset", "iris", "--layers", "4-3", "--tile", "8x4", "--epochs", "1"]
 ROOT = Path(__file__).parent.parent
@@ -87,7 +87,7 @@ def test_a_closed_standard_output(backpulse, monkeypatch, tmp_path):
 def test_closed_files_are_not_taken_by_a_result():
     """What is opened first gets the lowest number, and would be standard output to every program that is started."""
     look = "[os.readlink(f'/proc/self/fd/{k}') for k in range(3)]"
-    code = f"import os; from host import terminal; terminal.guard(); print({look}, file=open('out', 'w'))"
+    code = f"import os; from backpulse.host import terminal; terminal.guard(); print({look}, file=open('out', 'w'))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = ["sh", "-c", f'cd "$(mktemp -d)" && "{sys.executable}" -c "{code}" <&- >&- 2>&-; cat out']
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -140,7 +140,7 @@ def test_tables_are_whole_at_80_columns(backpulse, monkeypatch):
 
 def test_version_works_where_nothing_else_does(tmp_path, backpulse):
     """Here numba cannot be imported."""
-    code = "import sys; sys.modules['numba'] = None; from host.__main__ import main; main()"
+    code = "import sys; sys.modules['numba'] = None; from backpulse.host.__main__ import main; main()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def bare(*arguments):
@@ -160,7 +160,7 @@ def test_version_works_where_nothing_else_does(tmp_path, backpulse):
 def test_a_notebooks_backend_is_left_out(monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     monkeypatch.setattr(sys, "argv", ["backpulse", "train"])
-    monkeypatch.setattr("host.cli.main", lambda: None)
+    monkeypatch.setattr("backpulse.host.cli.main", lambda: None)
     __main__.main()
     assert "MPLBACKEND" not in os.environ
 
@@ -241,7 +241,7 @@ def test_a_port_in_use_is_told(backpulse):
     ],
 )
 def test_sizes_that_cannot_be_are_refused_at_once(backpulse, monkeypatch, arguments, sentence):
-    monkeypatch.setattr("host.settings.load", None)  # no data is read
+    monkeypatch.setattr("backpulse.host.settings.load", None)  # no data is read
     begun = os.times()
     code, _, err = backpulse(*arguments)
     ended = os.times()

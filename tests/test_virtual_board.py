@@ -16,10 +16,10 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gateware import virtual_board
-from gateware.virtual_board import VirtualBoard, compile_board, identity
-from host.errors import OwnError
-from host.virtual import VirtualPort
+from backpulse.gateware.sim import virtual_board
+from backpulse.gateware.sim.virtual_board import VirtualBoard, compile_board, identity
+from backpulse.host.errors import OwnError
+from backpulse.host.virtual import VirtualPort
 
 BUSY_CYCLES = 1 << 20
 
@@ -131,7 +131,7 @@ def test_exit_on_close(echo):
 
 def test_the_board_ends_with_the_program_that_started_it(echo):
     script = (
-        "import sys, time; from pathlib import Path; from gateware.virtual_board import VirtualBoard\n"
+        "import sys, time; from pathlib import Path; from backpulse.gateware.sim.virtual_board import VirtualBoard\n"
         "board = VirtualBoard(Path(sys.argv[1])); print(board._process.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(echo)], stdout=subprocess.PIPE) as parent:
@@ -176,7 +176,11 @@ def test_wrong_arguments(echo):
 
 def test_identity_covers_imports_and_parameters():
     sources = virtual_board._digest_sources(__name__)
-    for module in (__name__, "gateware.virtual_board", "gateware.verilator", "firmware_py.config"):
+    for module in (__name__, "backpulse.gateware.sim.virtual_board", "backpulse.gateware.sim.verilator", "backpulse.firmware_py.config"):
         assert f"{module} " in sources
-    assert identity("gateware.export") != identity("gateware.export", 4) != identity("gateware.verilator", 4)
-    assert identity("gateware.export") == identity("gateware.export")
+    assert (
+        identity("backpulse.gateware.export.export")
+        != identity("backpulse.gateware.export.export", 4)
+        != identity("backpulse.gateware.sim.verilator", 4)
+    )
+    assert identity("backpulse.gateware.export.export") == identity("backpulse.gateware.export.export")

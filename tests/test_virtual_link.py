@@ -8,22 +8,22 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 import pytest
 
-from firmware_py.compiler import compile_network
-from firmware_py.device import PRESETS
-from firmware_py.endpoint import Endpoint
-from firmware_py.framing import UNSEQUENCED, Frame, Opcode
-from firmware_py.machine import GoldenMachine
-from firmware_py.network import Network
-from firmware_py.registers import CELL_ROW_SHIFT, REG, Counter, Fault, State, Window
-from firmware_py.streams import seed_states
-from host.board import Board
-from host.errors import LineLostError, NoProgressError
-from host.faults import FaultyPort
-from host.link import Link, Port
-from host.ports import GoldenPort, connect
-from host.settings import Settings
-from host.training import Trainer
-from host.urls import board_config, open_board
+from backpulse.firmware_py.compiler import compile_network
+from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.framing import UNSEQUENCED, Frame, Opcode
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, Counter, Fault, State, Window
+from backpulse.firmware_py.streams import seed_states
+from backpulse.host.board import Board
+from backpulse.host.errors import LineLostError, NoProgressError
+from backpulse.host.faults import FaultyPort
+from backpulse.host.link import Link, Port
+from backpulse.host.ports import GoldenPort, connect
+from backpulse.host.settings import Settings
+from backpulse.host.training import Trainer
+from backpulse.host.urls import board_config, open_board
 
 from .test_same_bits import CONFIGS, run
 
@@ -48,7 +48,7 @@ def golden() -> Iterator[Plug]:
 
 @contextmanager
 def virtual() -> Iterator[Plug]:
-    from gateware.virtual_board import VirtualBoard, build
+    from backpulse.gateware.sim.virtual_board import VirtualBoard, build
 
     with VirtualBoard(build(CONFIG), line="tcp") as board:
         yield lambda: connect(board.url.removeprefix("socket://"))

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from firmware_py.endpoint import Endpoint
-from firmware_py.framing import BusError
-from firmware_py.registers import State
+from backpulse.firmware_py.endpoint import Endpoint
+from backpulse.firmware_py.framing import BusError
+from backpulse.firmware_py.registers import State
 
 
 class ToyMachine:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from host.board import Board
-from host.urls import BAUD, open_board
+from backpulse.host.board import Board
+from backpulse.host.urls import BAUD, open_board
 
 
 @pytest.fixture(scope="session")

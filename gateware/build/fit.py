@@ -1,0 +1,186 @@
+"""Says without synthesis whether a network fits a board, and how large a configuration becomes.
+
+Memories and multipliers are counted: every memory of the design is listed here with its width, depth and ports, and each family's block
+shapes say how many blocks it takes. LUTs are a linear model, fitted by least squares to stored reports of builds (`fit_reports.json`);
+those marked `held_out` are only tested against.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backpulse.firmware_py.compiler import compile_network
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.isa import REGION_WORDS
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.registers import REGISTER_WORDS
+from backpulse.rtl.core.lean_fetch import places
+from backpulse.rtl.core.ledger import ring_at
+
+from ..boards.boards import Board
+from ..link.microcode import DATA_BYTES, PROGRAM_WORDS
+from ..chip.store import bank_depths
+
+__all__ = ["REPORTS", "brams", "dsps", "estimate", "fit", "luts"]
+
+REPORTS = Path(__file__).parent / "fit_reports.json"
+"""Stored reports: family, configuration words, whether held out, and what place and route counted."""
+
+_SHAPES = {
+    "ice40": ((256, 16), (512, 8), (1024, 4), (2048, 2)),
+    "ecp5": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+    "gowin": ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)),
+}
+"""Depth and width that one block memory can have."""
+
+
+def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
+    """Return (depth, width) of every memory of a machine; `store` tells whether the sample store is among them."""
+    c = config
+    stored = [(depth, 32) for depth in bank_depths(c)] if store else []
+    if c.lean:
+        return [
+            *[(c.rows, c.cell_bits)] * c.tile_cols,
+            (c.vector_words, c.acc_bits),
+            (c.vector_words, c.vector_bits),
+            (512, c.vector_frac + 2),
+            (places(c)["end"], 32),
+            (c.vectors, 5),
+            (ring_at(c) + c.result_depth, 16),
+            (c.page_bytes // 2, 32),
+            (c.order_depth, 16),
+            (256, 8),
+            (PROGRAM_WORDS, 16),
+            (DATA_BYTES, 8),
+            *stored,
+        ]
+    full = c.device is not DeviceKind.IDEAL
+    lane = [(c.rows, c.cell_bits)] + [(c.rows, 8)] * c.spread + [(c.pulse_max + 1, 16)] * full
+    return [
+        *(lane * c.tile_cols),
+        *[(c.vector_words, c.acc_bits)] * 2,
+        (512, c.vector_frac + 1),
+        (c.program_words, 32),
+        (c.program_words, 10),
+        (REGION_WORDS * c.regions, 32),
+        (c.vectors, 32),
+        (c.vectors, 5),
+        (REGISTER_WORDS, 32),
+        (c.result_depth // 2, 32),
+        *[(c.output_depth // 2, 32)] * (c.output_depth > 0),
+        (c.page_bytes // 2, 32),
+        (c.order_depth, 16),
+        *[(256, 8)] * 3,
+        *stored,
+    ]
+
+
+def brams(family: str, config: Config, *, store: bool = True) -> int:
+    """Return the block memories that a machine takes."""
+    return sum(_blocks(family, depth, width) for depth, width in memories(config, store=store))
+
+
+def _blocks(family: str, depth: int, width: int) -> int:
+    """Return the block memories of one memory; small ones become LUTs where the family can."""
+    if family != "ice40" and _in_luts(depth, width):
+        return 0
+    return min(-(-depth // rows) * -(-width // bits) for rows, bits in _SHAPES[family])
+
+
+def _in_luts(depth: int, width: int) -> bool:
+    """Say whether synthesis prefers LUTs of 16 x 4 bits: it counts 4 for each, something for their ports, and 128 for a block."""
+    return 4 * -(-depth // 16) * -(-width // 4) < 96
+
+
+def dsps(family: str, config: Config) -> int:
+    """Return the multipliers of a machine: a lane's and the planner's, four for spread, four of the vector units, one of read noise.
+
+    A lean machine has one for each lane, and one for each column of the planner, which does everything else too.
+    """
+    if config.lean:
+        return 2 * config.tile_cols
+    return config.tile_cols * (3 + 4 * config.spread) + 4 + config.read_noise
+
+
+def luts(family: str, config: Config) -> int | None:
+    """Return the LUTs that a machine takes, by the fitted model; None for a family without stored reports."""
+    found = _coefficients(family, config.lean)
+    return None if found is None else round(float(_features(config) @ found))
+
+
+@cache
+def _coefficients(family: str, lean: int) -> np.ndarray | None:
+    stored = [(Config.from_words(r["config"]), r) for r in json.loads(REPORTS.read_text())]
+    reports = [(config, r["luts"]) for config, r in stored if r["family"] == family and config.lean == lean and not r["held_out"]]
+    if not reports:
+        return None
+    features = np.array([_features(config) for config, _ in reports])
+    found = np.array([number for _, number in reports], float)
+    # Relative errors count, and a little damping keeps what the reports do not tell apart small.
+    weights = 1 / found
+    damping = 1e-3 * np.eye(features.shape[1]) / np.maximum(features.max(axis=0), 1)
+    a = np.vstack([features * weights[:, None], damping * 1e-2])
+    b = np.concatenate([found * weights, np.zeros(len(damping))])
+    return np.linalg.lstsq(a, b, rcond=None)[0]
+
+
+def _features(config: Config) -> np.ndarray:
+    if config.lean:
+        return np.array([1, config.cell_bits], float)
+    full, lanes = config.device is not DeviceKind.IDEAL, config.tile_cols
+    return np.array([1, lanes, lanes * full, lanes * config.spread], float)
+
+
+def estimate(board: Board) -> dict[str, int | None]:
+    """Return what a board's machine takes: luts by the model, memories and multipliers counted."""
+    family, config = board.part.family, board.config
+    return {
+        "luts": luts(family, config),
+        "brams": brams(family, config, store=board.store == "bram"),
+        "dsps": dsps(family, config),
+    }
+
+
+def fit(board: Board, network: Network, schedule: str) -> dict[str, Any]:
+    """Say whether a network fits a board, and how fast it trains there.
+
+    Returns
+    -------
+    `fits` with the `reason` if not, `cycles_per_step`, `steps_per_second` at the board's clock, `samples_on_board`, and the
+    `estimate` of the board's machine with its `fractions` of the part.
+
+    Raises
+    ------
+    ValueError
+        If the schedule is unknown.
+    """
+    numbers = estimate(board)
+    verdict: dict[str, Any] = {
+        "board": board.name,
+        "layers": network.text,
+        "estimate": numbers,
+        "fractions": {name: round(n / getattr(board.part, name), 4) for name, n in numbers.items() if n is not None},
+    }
+    try:
+        program = compile_network(network, board.config, schedule)
+    except ValueError as error:
+        if str(error).startswith("Unknown"):
+            raise
+        return {**verdict, "fits": False, "reason": str(error)}
+    for name, fraction in verdict["fractions"].items():
+        if fraction > 1:
+            have = getattr(board.part, name)
+            text = f"the machine itself takes {numbers[name]} {name} and {board.part.name} has {have}; choose a larger board"
+            return {**verdict, "fits": False, "reason": text}
+    cycles = program.cycles_per_step
+    return {
+        **verdict,
+        "fits": True,
+        "reason": None,
+        "cycles_per_step": cycles,
+        "steps_per_second": board.clk_hz / cycles,
+        "samples_on_board": board.config.store_words // program.stride_words,
+    }

@@ -1,0 +1,65 @@
+"""Writes the table of builds in docs/boards.md from stored results: `python -m backpulse.gateware.build.page`.
+
+`XDG_CACHE_HOME=$PWD/build backpulse build --board B --json docs/builds/B.json` stores a build, with a path that is the same everywhere,
+`make boards` what the boards' configurations learn, and in how many cycles.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..boards.boards import BOARDS, Board
+from .reports import RESOURCES
+
+__all__ = ["DOCS", "REFERENCE", "RUNS", "main", "stale", "table"]
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "boards.md"
+RUNS = DOCS / "boards.json"
+"""What was measured on the virtual boards of all configurations."""
+BEGIN, END = "<!-- builds: begin -->", "<!-- builds: end -->"
+REFERENCE = "64-32-10"
+"""Network by whose steps boards are compared."""
+
+
+def table(results: dict[str, dict[str, Any]], runs: dict[str, dict[str, Any]]) -> str:
+    """Return the table of builds, a row a board."""
+    head = ["board", "part", "device", "lanes", *RESOURCES, "clock", "reached", f"cycles of a {REFERENCE} step", "steps/s", "accuracy"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for board in BOARDS.values():
+        lines.append("| " + " | ".join(_row(board, results.get(board.name), runs[board.name])) + " |")
+    return "\n".join(lines)
+
+
+def _row(board: Board, result: dict[str, Any] | None, run: dict[str, Any]) -> list[str]:
+    cycles, learned = f"{run['cycles_per_step']:g}", f"{100 * run['test_accuracy'][-1]:.1f} %"
+    row = [board.name, board.part.name, run["device"], str(board.config.tile_cols)]
+    if result is None:
+        return [*row, *["-"] * len(RESOURCES), f"{board.clk_hz / 1e6:g} MHz", "not built", cycles, "-", learned]
+    used = [f"{result[name]} ({100 * result['fractions'][name]:.0f} %)" for name in RESOURCES]
+    steps = f"{result['target_mhz'] * 1e6 / run['cycles_per_step']:,.0f}"
+    return [*row, *used, f"{result['target_mhz']:g} MHz", f"{result['fmax_mhz']:.1f} MHz", cycles, steps, learned]
+
+
+def _renewed() -> str:
+    """Return the page with a new table."""
+    results = {file.stem: json.loads(file.read_text()) for file in sorted((DOCS / "builds").glob("*.json"))}
+    before, rest = PAGE.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    return f"{before}{BEGIN}\n{table(results, json.loads(RUNS.read_text()))}\n{END}{after}"
+
+
+def stale() -> bool:
+    """Say whether the table in docs/boards.md is not that of the stored results."""
+    return _renewed() != PAGE.read_text()
+
+
+def main() -> int:
+    """Renew the table in docs/boards.md."""
+    PAGE.write_text(_renewed())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

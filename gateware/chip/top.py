@@ -1,0 +1,184 @@
+"""The whole board: UART, session, bus, registers, sample store, controller and emulated tiles."""
+
+from amaranth.hdl import DomainRenamer, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.registers import WINDOW_SHIFT, Window
+from backpulse.firmware_py.registers import State as Seen
+from backpulse.rtl.core.core import Core, host_windows
+from backpulse.rtl.lib.clocks import resting_domain
+from backpulse.rtl.lib.ports import HostPort
+from backpulse.rtl.tile.emulated import EmulatedTile
+from backpulse.rtl.tile.lean import LeanTile
+
+from ..link.bus import ADDRESS_BITS, Decoder
+from ..link.session import Session
+from ..link.small_link import CLOCKS_MIN, SmallLink
+from ..link.uart import Uart, divisor
+from .registers import Bank, Live
+from .store import Store
+
+__all__ = ["Machine", "Top"]
+
+REST_BITS = 6
+"""The link rests after 2 ** REST_BITS quiet cycles: more than it has registers one behind the other."""
+
+
+class Machine(wiring.Component):
+    """Everything behind the link: what the golden machine is in firmware_py/machine.py.
+
+    Parameters
+    ----------
+    config
+        What the machine is.
+    build_digest
+        SHA-256 that identifies the bitstream.
+    store
+        Component of the sample store.
+    small
+        The link keeps the registers that are no one else's, as `SmallLink` does.
+
+    Members
+    -------
+    bus
+        All addresses. Windows other than ANYTIME must not be used while a sample is in work.
+    start, halt, abort, clear_credit
+        Strobes.
+    order, order_room
+        Indices of granted samples, and how many more can be.
+    nonce
+        For the SESSION register; not if it is small.
+    state, busy
+        State of the controller; whether it has work.
+    """
+
+    def __init__(
+        self, config: Config, *, build_digest: bytes = bytes(32), store: type[wiring.Component] = Store, small: bool = False
+    ) -> None:
+        self._config, self._store, self._small = config, store, small
+        self._bank = Live(config) if small else Bank(config, build_digest=build_digest)
+        super().__init__(
+            {
+                "bus": In(HostPort(ADDRESS_BITS)),
+                "start": In(1),
+                "halt": In(1),
+                "abort": In(1),
+                "clear_credit": In(1),
+                "order": In(stream.Signature(16)),
+                "order_room": Out(range(config.order_depth + 1)),
+                "nonce": In(64),
+                "state": Out(Seen),
+                "busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        m.submodules.core = core = Core(c)
+        m.submodules.tile = tile = LeanTile(c) if c.lean else EmulatedTile(c)
+        m.submodules.store = store = self._store(c)
+        m.submodules.bank = bank = self._bank
+        own = {Window.REGISTERS: WINDOW_SHIFT, Window.STORE: len(store.host.addr)}
+        m.submodules.decoder = decoder = Decoder({**own, **host_windows(c)})
+
+        connect(m, flipped(self.bus), decoder.bus)
+        connect(m, decoder.registers, bank.bus)
+        connect(m, decoder.store, store.host)
+        for window in host_windows(c):
+            name = window.name.lower()
+            connect(m, getattr(decoder, name), getattr(core, name))
+        connect(m, bank.ledger, core.ledger)
+        connect(m, core.store, store.loader)
+        connect(m, core.array, tile)
+        connect(m, flipped(self.order), core.order)
+        m.d.comb += [
+            *(getattr(core, name).eq(getattr(self, name)) for name in ("start", "halt", "abort", "clear_credit")),
+            *(getattr(core, name).eq(getattr(bank, name)) for name in ("entry", "bank", "stride", "watchdog")),
+            bank.state.eq(core.state),
+            bank.fault.eq(core.fault),
+            bank.credit.eq(core.credit),
+            self.order_room.eq(core.room),
+            self.state.eq(core.state),
+            self.busy.eq(core.busy),
+        ]
+        if not self._small:
+            m.d.comb += bank.session.eq(self.nonce)
+        return m
+
+
+class Top(wiring.Component):
+    """A board with emulated tiles, for any platform with a clock and two UART pins; with a small link if the configuration is lean.
+
+    Parameters
+    ----------
+    config
+        What the machine is.
+    clk_hz, baud
+        Frequency of the clock, and speed of the line.
+    build_digest
+        SHA-256 that identifies the bitstream.
+    store
+        Component of the sample store.
+
+    Members
+    -------
+    rx, tx
+        UART pins; `rx` must be synchronous to the clock.
+    busy
+        The machine has work, or bytes are under way in the link.
+    state
+        State of the controller, for lights.
+
+    Raises
+    ------
+    ValueError
+        If the clock cannot make the baud rate, or a small link not keep up with it.
+    """
+
+    rx: In(1, init=1)
+    tx: Out(1, init=1)
+    busy: Out(1)
+    state: Out(Seen)
+
+    def __init__(
+        self, config: Config, *, clk_hz: float, baud: float, build_digest: bytes = bytes(32), store: type[wiring.Component] = Store
+    ) -> None:
+        clocks = divisor(clk_hz=clk_hz, baud=baud)
+        if config.lean and clocks < CLOCKS_MIN:
+            most = clk_hz / CLOCKS_MIN
+            raise ValueError(f"Baud rate of a lean machine must be at most {most:.0f} with a clock of {clk_hz:.0f} Hz, not {baud:.0f}")
+        self._small = config.lean
+        self._uart = Uart(clk_hz=clk_hz, baud=baud)
+        self._session = SmallLink(config, build_digest=build_digest) if config.lean else Session(order_depth=config.order_depth)
+        self._machine = Machine(config, build_digest=build_digest, store=store, small=bool(config.lean))
+        super().__init__()
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        uart, session = self._uart, self._session
+        m.submodules.uart = DomainRenamer("link")(uart)
+        m.submodules.session = DomainRenamer("link")(session)
+        m.submodules.machine = machine = self._machine
+        connect(m, uart.o, session.rx)
+        connect(m, session.tx, uart.i)
+        connect(m, session.bus, machine.bus)
+        connect(m, session.order, machine.order)
+        link_busy = session.busy | uart.busy
+        m.d.comb += [
+            uart.rx.eq(self.rx),
+            self.tx.eq(uart.tx),
+            *(getattr(machine, name).eq(getattr(session, name)) for name in ("start", "halt", "abort", "clear_credit")),
+            session.state.eq(machine.state),
+            self.state.eq(machine.state),
+            self.busy.eq(machine.busy | link_busy),
+        ]
+        # The link rests when what its last bytes began has gone through all registers; the processor of a small one never does.
+        rested = Signal(REST_BITS)
+        m.d.sync += rested.eq(Mux(link_busy | ~self.rx, 0, rested + ~rested.all()))
+        resting_domain(m, platform, "link", awake=1 if self._small else ~self.rx | ~rested.all())
+        if not self._small:
+            m.d.comb += [machine.nonce.eq(session.nonce), session.order_room.eq(machine.order_room)]
+        return m

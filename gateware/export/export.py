@@ -1,0 +1,50 @@
+"""Verilog of Amaranth components, and the files that a project without Python needs."""
+
+import shutil
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.lib import wiring
+
+from ..child import children_end
+from ..tools import within_environment
+
+__all__ = ["CONTROLLER", "EXAMPLES", "export", "export_project"]
+
+CONTROLLER = "backpulse"
+"""Name of the exported module."""
+EXAMPLES = ("example_top.v", "waivers.vlt")
+"""What lies beside it: a top that instantiates it, and why Verilator's warnings about generated Verilog are no findings."""
+
+
+def export(component: wiring.Component, name: str, *, out: Path | None = None, platform: object = None) -> str:
+    """Return the Verilog of a component, and write it to `out` if that is given.
+
+    The text carries no source locations, so that equal designs give equal text wherever they are built.
+
+    Parameters
+    ----------
+    component
+        Component to elaborate; its signature gives the ports, `clk` and `rst` are added where they are used.
+    name
+        Name of the top module.
+    out
+        File to write.
+    platform
+        What the components are told that they are for.
+    """
+    with within_environment(), children_end():
+        text = verilog.convert(component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text)
+    return text
+
+
+def export_project(component: wiring.Component, folder: Path) -> Path:
+    """Write the controller's Verilog, an example top and lint waivers to a folder, made if need be; return the controller's file."""
+    file = folder / f"{CONTROLLER}.v"
+    export(component, CONTROLLER, out=file)
+    for name in EXAMPLES:
+        shutil.copyfile(Path(__file__).parent / name, folder / name)
+    return file

@@ -1,0 +1,1 @@
+"""The virtual board and the gate level: the gateware as native programs."""

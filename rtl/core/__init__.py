@@ -1,0 +1,1 @@
+"""The controller: fetch, sequencer, vectors, samples and counters."""

@@ -1,0 +1,235 @@
+"""The controller: everything between the host's bus and a tile."""
+
+from amaranth.hdl import DomainRenamer, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import Function, Op
+from backpulse.firmware_py.registers import WINDOW_SHIFT, Counter, Window
+from backpulse.firmware_py.registers import State as Seen
+from backpulse.firmware_py.timing import FETCH_BITS
+
+from ..lib.clocks import resting_domain
+from ..lib.ports import HostPort, StorePort
+from ..tile.signature import TileSignature
+from ..tile.windows import WINDOWS, TileWindows
+from ..units.lean_units import LeanUnits
+from ..units.units import Units
+from .counters import Books, Ring
+from .fetch import PC_BITS, Fetch
+from .lean_fetch import LeanFetch
+from .lean_magnitudes import LeanMagnitudes
+from .ledger import LEDGER_BITS, RING_BITS, ROUND, Ledger
+from .samples import Samples
+from .sequencer import Sequencer
+from .vectors import Magnitudes, ReadPort, VectorMemory
+
+__all__ = ["Core", "host_windows"]
+
+
+def host_windows(config: Config) -> dict[Window, int]:
+    """Return the windows that a core answers, with the width of their offsets."""
+    return {
+        Window.PROGRAM: 14,
+        Window.REGIONS: 15,
+        Window.VECTORS: 7,
+        Window.VECTOR_MEMORY: 17,
+        Window.RESULTS: RING_BITS,
+        **({Window.OUTPUTS: RING_BITS} if config.output_depth else {}),
+        **dict.fromkeys(WINDOWS, WINDOW_SHIFT),
+    }
+
+
+class Core(wiring.Component):
+    """Executes a program on vectors and a tile, sample by sample, as docs/machine.md says.
+
+    Parameters
+    ----------
+    config
+        What the machine is.
+
+    Members
+    -------
+    start, halt, abort, clear_credit
+        Strobes of the host.
+    entry, bank, stride, watchdog
+        Its settings.
+    order, credit, room
+        Indices of granted samples, how many are granted and not begun, and how many more can be.
+    state, fault, busy
+        What it sees; `busy` while there is work.
+    program, regions, vectors, vector_memory, results, outputs, cells, spread, random, tile
+        Its windows. All but RESULTS and OUTPUTS only while no sample is in work; OUTPUTS only where the configuration has that ring.
+    ledger
+        Its way to counters and scale registers, at any time.
+    store
+        To the sample store.
+    array
+        To the tile.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "halt": In(1),
+                "abort": In(1),
+                "clear_credit": In(1),
+                "entry": In(PC_BITS),
+                "bank": In(1),
+                "stride": In(16),
+                "watchdog": In(32),
+                "order": In(stream.Signature(16)),
+                "credit": Out(range(config.order_depth + 1)),
+                "room": Out(range(config.order_depth + 1)),
+                "state": Out(Seen),
+                "fault": Out(32),
+                "busy": Out(1),
+                **{window.name.lower(): In(HostPort(bits)) for window, bits in host_windows(config).items()},
+                "ledger": In(HostPort(LEDGER_BITS)),
+                "store": Out(StorePort(config)),
+                "array": In(TileSignature(config)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        fetch = LeanFetch(c) if c.lean else Fetch(c)
+        m.submodules.fetch = DomainRenamer("fetch")(fetch)
+        resting_domain(m, platform, "fetch", awake=1 if c.lean else fetch.awake)
+        m.submodules.sequencer = sequencer = Sequencer(c)
+        m.submodules.memory = memory = VectorMemory(c)
+        m.submodules.port_a = port_a = ReadPort(c, runs=2, samples=True)
+        m.submodules.port_b = port_b = ReadPort(c, runs=1, samples=False)
+        m.submodules.magnitudes = magnitudes = LeanMagnitudes(c) if c.lean else Magnitudes(c)
+        m.submodules.units = units = LeanUnits(c) if c.lean else Units(c)
+        m.submodules.samples = samples = Samples(c)
+        m.submodules.windows = windows = TileWindows()
+        widths = dict.fromkeys(Counter, 1) | {
+            Counter.LOSS: 32,
+            **dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), FETCH_BITS + 1 if c.lean else 1),
+            Counter.VECTOR_SATURATED: 2,
+            Counter.PULSES_UP: len(units.up),
+            Counter.PULSES_DOWN: len(units.down),
+            Counter.PULSES_CLIPPED: len(units.clipped),
+        }
+        # With each begin, FETCH_BITS more cycles: two instructions may begin within a round.
+        bursts = dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), ROUND + (4 << FETCH_BITS))
+        m.submodules.ledger = ledger = Ledger(c, widths, bursts) if c.lean else Books(c, widths)
+
+        if c.output_depth:
+            m.submodules.outputs = outputs = Ring(c.output_depth)
+            connect(m, flipped(self.outputs), outputs.host)
+            m.d.comb += [outputs.clear.eq(sequencer.started), outputs.word.eq(units.output), outputs.en.eq(units.output_en)]
+
+        # The host.
+        for name, inner in (
+            ("program", fetch.program),
+            ("regions", fetch.regions),
+            ("vectors", fetch.vectors),
+            ("vector_memory", memory.host),
+            ("results", ledger.results),
+            ("ledger", ledger.host),
+            *((window.name.lower(), getattr(windows, window.name.lower())) for window in WINDOWS),
+            ("order", samples.order),
+        ):
+            connect(m, flipped(getattr(self, name)), inner)
+        connect(m, windows.o_tile, flipped(self.array.host))
+        connect(m, windows.o_rounding, units.host)
+        connect(m, samples.store, flipped(self.store))
+
+        # The sequencer and what it moves.
+        ins, clear, finished = fetch.o.p, sequencer.clear, sequencer.clear | sequencer.done
+        connect(m, fetch.o, sequencer.ins)
+        connect(m, sequencer.cmd, flipped(self.array.cmd))
+        connect(m, flipped(self.array.completion), sequencer.completion)
+        m.d.sync += self.array.abort.eq(sequencer.tile_abort)
+        m.d.comb += [
+            *(getattr(sequencer, name).eq(getattr(self, name)) for name in ("start", "halt", "abort", "watchdog", "bank")),
+            self.state.eq(sequencer.state),
+            self.fault.eq(sequencer.fault),
+            sequencer.tile_safe.eq(self.array.safe),
+            sequencer.settled.eq(units.settled),
+            sequencer.written.eq(units.written),
+            sequencer.norm.eq(units.norm_en),
+            sequencer.sample_ready.eq(samples.ready),
+            sequencer.credit.eq(samples.credit),
+            samples.take.eq(sequencer.sample_take),
+            samples.clear.eq(self.clear_credit | sequencer.started),
+            samples.stride.eq(self.stride),
+            self.credit.eq(samples.credit),
+            self.room.eq(samples.room),
+            self.busy.eq((self.state == Seen.TRAINING) | samples.busy | sequencer.tile_abort),
+            fetch.clear.eq(clear),
+            fetch.entry.eq(self.entry),
+        ]
+
+        # Elements, and words on their way back.
+        pulse = Signal()
+        m.d.sync += pulse.eq(ins.op == Op.PULSE)
+        connect(m, port_a.memory, memory.read_a)
+        connect(m, port_b.memory, memory.read_b)
+        connect(m, port_a.page, samples.page)
+        connect(m, port_a.o, units.a)
+        connect(m, port_b.o, units.b)
+        connect(m, units.drive, flipped(self.array.drive))
+        connect(m, flipped(self.array.sense), units.sense)
+        connect(m, units.counts, flipped(self.array.counts))
+        m.d.comb += [
+            port_a.run.eq(sequencer.run),
+            port_b.run.eq(sequencer.run & ins.uses_other),
+            port_a.clear.eq(finished),
+            port_b.clear.eq(finished),
+            port_a.operand[0].eq(ins.first),
+            port_a.operand[1].eq(ins.second),
+            port_a.use_second.eq(ins.uses_second),
+            port_b.operand[0].eq(ins.other),
+            units.clear.eq(clear),
+            units.finished.eq(finished),
+            units.begin.eq(sequencer.begin),
+            units.ins.eq(ins),
+            units.magnitude.eq(magnitudes.magnitude),
+            units.mantissa.eq(ledger.mantissa),
+            units.exponent.eq(ledger.exponent),
+            ledger.index.eq(ins.scale),
+            ledger.n_index.eq(ins.to_scale),
+            ledger.n_mantissa.eq(units.norm),
+            ledger.n_en.eq(units.norm_en & ~clear),
+            memory.w_en.eq(units.w_en),
+            memory.w_addr.eq(units.w_addr),
+            memory.w_data.eq(units.w_data),
+            magnitudes.begin.eq(sequencer.begin),
+            magnitudes.lookup.eq(ins.m_vector),
+            magnitudes.sample.eq(ins.m_sample),
+            magnitudes.target.eq(ins.w_vector),
+            magnitudes.writes.eq(~pulse & (ins.op != Op.NORM2) & (ins.function != Function.PARTIAL)),
+            magnitudes.anew.eq(ins.w_anew),
+            magnitudes.bias.eq(ins.w_bias),
+            magnitudes.word.eq(units.w_data),
+            magnitudes.w_en.eq(units.w_en & units.w_final),
+        ]
+
+        # What it took to fetch an instruction, if that shows, is counted with its first cycle.
+        cost = Signal(FETCH_BITS + 1)
+        m.d.comb += cost.eq(1 + (Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0) if c.lean else 0))
+        m.d.comb += [
+            ledger.look.eq(fetch.look if c.lean else 0),
+            ledger.clear_results.eq(sequencer.started),
+            ledger.add_steps.eq(sequencer.step),
+            ledger.add_hits.eq(units.hit),
+            ledger.add_loss.eq(Mux(units.loss_en, units.loss, 0)),
+            ledger.add_pulses_up.eq(units.up),
+            ledger.add_pulses_down.eq(units.down),
+            ledger.add_pulses_clipped.eq(units.clipped),
+            ledger.add_sense_clipped.eq(units.over),
+            ledger.add_vector_saturated.eq(units.saturated),
+            ledger.add_cycles.eq(Mux(sequencer.cycle, cost, 0)),
+            ledger.add_read_cycles.eq(Mux(sequencer.read_cycle, cost, 0)),
+            ledger.add_pulse_cycles.eq(Mux(sequencer.pulse_cycle, cost, 0)),
+            ledger.add_results.eq(units.result_en),
+            ledger.result.eq(units.result),
+        ]
+        return m

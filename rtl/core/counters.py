@@ -1,0 +1,115 @@
+"""What the machine counts, for the host to read at any time."""
+
+from collections.abc import Mapping
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.registers import Counter
+
+from ..lib.ports import HostPort, answer
+from ..units.arithmetic import Scales
+from .ledger import RING_BITS, ledger_members
+
+__all__ = ["Books", "Counters", "Ring"]
+
+
+class Counters(wiring.Component):
+    """All counters: 32 bits, wrapping. Each adds its input in every cycle; RESULTS starts anew with `clear_results`.
+
+    Parameters
+    ----------
+    widths
+        Bits that each counter can add in a cycle.
+    """
+
+    def __init__(self, widths: Mapping[Counter, int]) -> None:
+        self._widths = dict(widths)
+        adds = {f"add_{counter.name.lower()}": In(width) for counter, width in widths.items()}
+        super().__init__({**adds, "clear_results": In(1), "values": Out(data.ArrayLayout(32, len(Counter)))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        for counter in self._widths:
+            m.d.sync += self.values[counter].eq(self.values[counter] + getattr(self, f"add_{counter.name.lower()}"))
+        with m.If(self.clear_results):
+            m.d.sync += self.values[Counter.RESULTS].eq(0)
+        return m
+
+
+class Ring(wiring.Component):
+    """The last words of 16 bits, read by the host two at a time, at any time; word n since `clear` is at n modulo the depth.
+
+    Parameters
+    ----------
+    depth
+        Words of the ring, a power of two.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        super().__init__({"clear": In(1), "word": In(16), "en": In(1), "host": In(HostPort(RING_BITS))})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.ring = ring = Memory(shape=data.ArrayLayout(16, 2), depth=self._depth // 2, init=[])
+        w, r = ring.write_port(granularity=1), ring.read_port()
+        place = Signal(range(self._depth))
+        with m.If(self.clear):
+            m.d.sync += place.eq(0)
+        with m.Elif(self.en):
+            m.d.sync += place.eq(place + 1)
+        m.d.comb += [
+            w.addr.eq(place[1:]),
+            *(half.eq(self.word) for half in w.data),
+            w.en.eq(self.en << place[0]),
+            r.addr.eq(self.host.addr),
+        ]
+        answer(m, self.host, r.data, (self.host.addr >= self._depth // 2) | self.host.write)
+        return m
+
+
+class Books(wiring.Component):
+    """Counters, results and scale registers of a machine with room for them: as `Ledger`, but all in registers and at once.
+
+    An access of the host takes two cycles, or three to a scale register; a scale register is always there a cycle after its index.
+
+    Parameters
+    ----------
+    config
+        Depth of the ring.
+    widths
+        Bits that each counter can add in a cycle.
+    """
+
+    def __init__(self, config: Config, widths: Mapping[Counter, int]) -> None:
+        self._config, self._widths = config, dict(widths)
+        super().__init__(ledger_members(widths))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.counters = counters = Counters(self._widths)
+        m.submodules.ring = ring = Ring(self._config.result_depth)
+        m.submodules.scales = scales = Scales()
+        wiring.connect(m, wiring.flipped(self.results), ring.host)
+        host, to_scale, ack, word = self.host, self.host.addr[-1], Signal(), Signal(32)
+        m.d.sync += [ack.eq(host.request & ~ack & ~to_scale), word.eq(counters.values[host.addr[:-1]])]
+        m.d.comb += [
+            *(getattr(counters, name).eq(getattr(self, name)) for name in self.signature.members if name.startswith("add_")),
+            counters.clear_results.eq(self.clear_results),
+            ring.clear.eq(self.clear_results),
+            ring.word.eq(self.result),
+            ring.en.eq(self.add_results),
+            *(getattr(scales, name).eq(getattr(self, name)) for name in ("index", "n_index", "n_mantissa", "n_en")),
+            *(getattr(self, name).eq(getattr(scales, name)) for name in ("mantissa", "exponent")),
+            scales.host.addr.eq(host.addr),
+            scales.host.w_data.eq(host.w_data),
+            scales.host.write.eq(host.write),
+            scales.host.request.eq(host.request & to_scale),
+            host.ack.eq(Mux(to_scale, scales.host.ack, ack)),
+            host.r_data.eq(Mux(to_scale, scales.host.r_data, word)),
+        ]
+        return m

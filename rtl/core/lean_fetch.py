@@ -1,0 +1,256 @@
+"""Fetch of a lean machine: reads an instruction when the one before has ended, field by field, from one memory."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import FIELDS, LEAN_FUNCTIONS, LEGAL, REGION_WORDS, SCALE_LOG2_MAX, Function, Op
+from backpulse.firmware_py.registers import Fault
+from backpulse.firmware_py.timing import FETCH_BITS, fetch_cycles
+
+from ..lib.ports import HostPort
+from .fetch import PC_BITS, decoded_layout
+
+__all__ = ["LeanFetch"]
+
+# Steps: what is asked for in one comes in the next. An instruction without region leaves out the region's.
+LOW, HIGH, REGION, VECTORS, READY = 0, 1, 2, 6, 10
+
+
+def places(config: Config) -> dict[str, int]:
+    """Return where each table begins in the memory, the largest first: an address is then a table's place with an offset's bits."""
+    sizes = {"program": 2 * config.program_words, "regions": REGION_WORDS * config.regions, "vectors": config.vectors}
+    found, end = {}, 0
+    for name in sorted(sizes, key=lambda n: -sizes[n]):
+        whole = 1 << (sizes[name] - 1).bit_length()
+        found[name] = -(-end // whole) * whole
+        end = found[name] + sizes[name]
+    return {**found, "end": end}
+
+
+def reaches(value: Value, limit: int) -> Value:
+    """Say whether an unsigned value is a constant, not 0, or above, without an adder: bit after bit from below."""
+    if limit >> len(value):
+        return Const(0)
+    found: Value | None = None  # what is below is enough, whatever it is
+    for i in range(len(value)):
+        if limit >> i & 1:
+            found = Value.cast(value[i] if found is None else value[i] & found)
+        elif found is not None:
+            found = Value.cast(value[i] | found)
+    assert found is not None
+    return found
+
+
+def exceeds(value: Value, limit: int) -> Value:
+    """Say whether an unsigned value is above a constant."""
+    return reaches(value, limit + 1)
+
+
+class LeanFetch(wiring.Component):
+    """Program, region and vector tables, and the fetching from them: as `Fetch`, but for its cycles, which are those of `fetch_cycles`.
+
+    The tables lie in one memory of words. Nothing is fetched while an instruction is in work, so that what is decoded is kept only once.
+    A word of the program keeps all bits that the host writes.
+
+    Parameters
+    ----------
+    config
+        Depths of the tables; vectors and offsets may be as long as `Config.longest`.
+
+    Members
+    -------
+    clear, entry
+        While `clear` is high nothing is fetched; then fetching begins at `entry`.
+    o
+        Decoded instructions in program order; `ready` ends the present one.
+    cycles
+        Those that it took to fetch the present instruction.
+    look
+        Its scale register is known; it begins four cycles later at the earliest.
+    program, regions, vectors
+        The host's ports of the tables, of which one at most asks.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "entry": In(PC_BITS),
+                "o": Out(stream.Signature(decoded_layout(config))),
+                "cycles": Out(FETCH_BITS),
+                "look": Out(1),
+                "program": In(HostPort(14)),
+                "regions": In(HostPort(15)),
+                "vectors": In(HostPort(7)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c, o = self._config, Signal(decoded_layout(self._config))
+        place = places(c)
+        m.submodules.tables = tables = Memory(shape=32, depth=place["end"], init=[])
+        w, r = tables.write_port(), tables.read_port()
+        low, high = r.data[:16], r.data[16:]
+        step, pc = Signal(range(READY + 1)), Signal(range(c.program_words + 1))
+        field = {name: Signal(width, name=name) for name, (_, width) in FIELDS.items() if name in "abc" or name == "region"}
+
+        reads, pulse, across, known, bad = Signal(), Signal(), Signal(), Signal(), Signal()
+        hadamard = o.function >= Function.HADAMARD_SIGMOID
+        pairs = [Cat(o.op, o.function) == (op | function << 4) for op, function in LEGAL if function in LEAN_FUNCTIONS]
+        m.d.comb += [
+            reads.eq((o.op == Op.READ) | (o.op == Op.READT)),
+            pulse.eq(o.op == Op.PULSE),
+            across.eq((o.op == Op.READT) | pulse),
+            known.eq(Cat(pairs).any() & ~reaches(pc, c.program_words)),
+        ]
+        placed = reads | pulse
+        simple = (o.op == Op.NEXT) | (o.op == Op.END)
+
+        # Where the next word is: the vectors in the order of the operands.
+        vector = Signal(6)
+        m.d.comb += vector.eq(Mux(pulse ^ (step == VECTORS), field["a"], field["b"]))
+        with m.If(Mux(reads, step == VECTORS + 2, (o.op == Op.ERR) & (step == VECTORS + 1))):
+            m.d.comb += vector.eq(field["c"])
+        with m.If(~placed & (step == REGION)):
+            m.d.comb += vector.eq(field["a"])
+        m.d.comb += r.en.eq(1)
+        with m.If(step <= HIGH):
+            m.d.comb += r.addr.eq(place["program"] | Cat(step[0], pc[: (c.program_words - 1).bit_length()]))
+        with m.Elif(placed & (step < VECTORS)):
+            m.d.comb += r.addr.eq(place["regions"] | Cat((step - REGION)[:2], field["region"][: (c.regions - 1).bit_length()]))
+        with m.Else():
+            m.d.comb += r.addr.eq(place["vectors"] | vector[: (c.vectors - 1).bit_length()])
+        self._host(m, w, r, place)
+
+        with m.If(step != READY):
+            m.d.sync += step.eq(step + 1)
+        with m.If((step == REGION) & ~placed):
+            m.d.sync += step.eq(VECTORS + 1)
+        with m.If((step == VECTORS + 1) & (simple | ~known)):
+            m.d.sync += step.eq(READY)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [step.eq(LOW), pc.eq(pc + 1)]
+            with m.If(o.op == Op.NEXT):
+                m.d.sync += pc.eq(self._clipped(field["region"]))
+        with m.If(self.clear):
+            m.d.sync += [step.eq(LOW), pc.eq(self._clipped(self.entry))]
+
+        uses_other, cols = Signal(), Mux(across, o.first.count, o.second.count)
+        m.d.comb += uses_other.eq(Mux(reads, hadamard, (o.op == Op.ERR) | (o.op == Op.AXPY)))
+        self._gather(m, o, field, low, high, step, bad, vector, cols=cols, across=across, placed=placed, uses_other=uses_other)
+        given = self.o.p
+        m.d.comb += [
+            self.o.valid.eq(step == READY),
+            self.look.eq(step == REGION),
+            given.eq(o),
+            given.pc.eq(pc),
+            given.target.eq(field["region"]),
+            given.rows.eq(Mux(across, o.second.count, o.first.count)),
+            given.cols.eq(cols),
+            given.other.count.eq(o.second.count),
+            given.uses_second.eq(Mux(reads, o.accumulate, pulse)),
+            given.uses_other.eq(uses_other),
+            given.w_addr.eq(o.second.addr),
+            given.w_bias.eq(o.second.bias),
+            given.w_vector.eq(Mux(o.op == Op.ERR, field["c"], field["b"])),
+            given.m_vector.eq(Mux(pulse, field["b"], field["a"])),
+            given.m_sample.eq(o.first.sample),
+            given.scale.eq(Mux(o.op == Op.NORM2, field["b"], field["c"])),
+            given.to_scale.eq(field["c"]),
+        ]
+        with m.If(~known):
+            m.d.comb += given.fault.eq(Fault.UNKNOWN_WORD)
+        with m.Elif(~simple & bad):
+            m.d.comb += given.fault.eq(Fault.BAD_OPERAND)
+        with m.Switch(o.op):
+            for op in Op:
+                with m.Case(op):
+                    m.d.comb += self.cycles.eq(fetch_cycles(op, 1))
+        return m
+
+    def _clipped(self, address: Value) -> Value:
+        """Return a program address, or the first one that is beyond the memory for all that are."""
+        depth = self._config.program_words
+        return Mux(reaches(address, depth), depth, address)
+
+    def _host(self, m: Module, w, r, place: dict[str, int]) -> None:
+        """Give the memory to the host."""
+        c = self._config
+        m.d.comb += w.addr.eq(r.addr)
+        ports = ((self.program, "program", 2 * c.program_words), (self.regions, "regions", REGION_WORDS * c.regions))
+        for port, name, words in (*ports, (self.vectors, "vectors", c.vectors)):
+            at = place[name] | port.addr[: (words - 1).bit_length()]
+            inside = ~reaches(port.addr, words)
+            with m.If(port.request):
+                m.d.comb += [r.addr.eq(at), w.data.eq(port.w_data), w.en.eq(port.write & inside)]
+            m.d.comb += port.r_data.eq(r.data)
+            m.d.sync += [port.ack.eq(port.request & ~port.ack), port.error.eq(~inside)]
+
+    def _gather(self, m: Module, o, field, low, high, step, bad, vector, *, cols, across, placed, uses_other) -> None:
+        """Take what comes, word by word, and judge whether it can be used."""
+        c = self._config
+        addr_bits, bits, row_bits, col_bits = ((n - 1).bit_length() for n in (c.longest, c.longest + 1, c.tile_rows + 1, c.tile_cols + 1))
+        wrong = Signal()
+        near, far = Signal(bits), Signal(bits)  # offsets of the first operand, and of the others
+        row_end, col_end = Signal(row_bits + 1), Signal(col_bits + 1)
+        m.d.comb += [row_end.eq(o.row0 + high[:row_bits]), col_end.eq(high[:col_bits] + cols[:col_bits])]
+
+        length, offset = high[:15], Mux(step == VECTORS + 1, near, far)
+        unlisted, unusable = Signal(), Signal()
+        m.d.sync += unlisted.eq(reaches(vector, c.vectors))
+        m.d.comb += unusable.eq(unlisted | (length == 0) | exceeds(length, c.longest))
+
+        def operand(to):
+            return [
+                to.addr.eq((low[:addr_bits] + offset)[:addr_bits]),
+                to.bias_at.eq((high[:bits] - offset)[:bits]),
+                to.bias.eq(low[15]),
+                to.sample.eq(high[15]),
+            ]
+
+        def counts(first, second):
+            return [o.first.count.eq(first[:bits]), o.second.count.eq(second[:bits])]
+
+        with m.Switch(step):
+            with m.Case(LOW):
+                m.d.sync += [bad.eq(0), near.eq(0), far.eq(0)]
+            with m.Case(HIGH):
+                m.d.sync += [o.op.eq(low[:4]), *(to.eq(Cat(low, high)[FIELDS[n][0] :]) for n, to in field.items() if n != "c")]
+                m.d.sync += field["c"][:4].eq(high[12:])
+            with m.Case(REGION):
+                m.d.sync += field["c"][4:].eq(low[:2])
+                for name in ("function", "accumulate", "auto_range", "backward", "stochastic"):
+                    m.d.sync += o[name].eq(low[FIELDS[name][0] - 32 :])
+            with m.Case(REGION + 1):
+                m.d.sync += [o.row0.eq(low[: (c.tile_rows - 1).bit_length()]), o.tile.eq(high[: (c.tiles - 1).bit_length()])]
+                m.d.comb += wrong.eq(reaches(low, c.tile_rows) | reaches(high, c.tiles) | reaches(field["region"], c.regions))
+            with m.Case(REGION + 2):
+                m.d.sync += counts(Mux(across, low, high), Mux(across, high, low))
+                m.d.comb += wrong.eq(
+                    exceeds(low, c.tile_cols) | (low == 0) | exceeds(high, c.tile_rows) | (high == 0) | exceeds(row_end, c.tile_rows)
+                )
+            with m.Case(REGION + 3):
+                m.d.sync += [o.scale_log2.eq(low), o.col0.eq(high[: (c.tile_cols - 1).bit_length()])]
+                m.d.comb += wrong.eq(exceeds(low, SCALE_LOG2_MAX) | reaches(high, c.tile_cols) | exceeds(col_end, c.tile_cols))
+            with m.Case(REGION + 4):
+                m.d.sync += [near.eq(Mux(across, low, high)), far.eq(Mux(across, high, low))]
+                m.d.sync += o.w_anew.eq(Mux(across, high, low) == 0)
+                m.d.comb += wrong.eq(exceeds(low, c.longest) | exceeds(high, c.longest))
+            with m.Case(VECTORS + 1):
+                m.d.sync += operand(o.first)
+                with m.If(~placed):
+                    m.d.sync += [*counts(high, high), o.w_anew.eq(1)]
+                m.d.comb += wrong.eq(unusable)
+            with m.Case(VECTORS + 2):
+                m.d.sync += operand(o.second)
+                m.d.comb += wrong.eq(unusable & (o.op != Op.NORM2))
+            with m.Case(VECTORS + 3):
+                m.d.sync += operand(o.other)
+                m.d.comb += wrong.eq((unusable | high[15]) & uses_other)
+        with m.If(wrong):
+            m.d.sync += bad.eq(1)

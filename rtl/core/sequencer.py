@@ -1,0 +1,204 @@
+"""Execution: one instruction at a time, samples, stops and faults."""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import Op
+from backpulse.firmware_py.registers import Fault
+from backpulse.firmware_py.registers import State as Seen
+from backpulse.firmware_py.timing import ALU_CYCLES
+
+from ..tile.signature import Status, command_layout, completion_layout
+from .fetch import decoded_layout
+
+__all__ = ["Sequencer"]
+
+
+class _State(enum.Enum, shape=2):
+    IDLE = 0
+    STARTING = 1
+    RUN = 2
+    FAULT = 3
+
+
+class Sequencer(wiring.Component):
+    """Begins and ends instructions, gives the tile its commands, waits for samples, and stops.
+
+    An instruction begins in the cycle after the one before has ended. A fault, of an instruction or by `abort` or the watchdog, clears the
+    whole machine and aborts the tile at once; START waits until the tile is safe.
+
+    Parameters
+    ----------
+    config
+        Of the tile's commands.
+
+    Members
+    -------
+    start, halt, abort
+        Strobes of the host. START is ignored unless idle or in a fault, HALT unless at work.
+    watchdog, bank
+        Cycles that an instruction may take; bank of the read-noise stream.
+    ins
+        Decoded instructions.
+    begin, run, done
+        First cycle of an instruction, all of its cycles, its last one. NEXT and END have none of them.
+    clear
+        Everything that is under way is to be forgotten.
+    cmd, completion, tile_abort, tile_safe
+        To and from the tile.
+    settled
+        Nothing is under way in the planner.
+    written
+        The instruction's last word is written in the next cycle.
+    norm
+        NORM2 ends.
+    sample_ready, sample_take, credit
+        Next sample.
+    state, fault
+        What the host sees.
+    started
+        START takes effect.
+    cycle, read_cycle, pulse_cycle, step
+        To the counters.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(
+            {
+                "start": In(1),
+                "halt": In(1),
+                "abort": In(1),
+                "watchdog": In(32),
+                "bank": In(1),
+                "ins": In(stream.Signature(decoded_layout(config))),
+                "begin": Out(1),
+                "run": Out(1),
+                "done": Out(1),
+                "clear": Out(1),
+                "cmd": Out(stream.Signature(command_layout(config))),
+                "completion": In(stream.Signature(completion_layout(config))),
+                "tile_abort": Out(1),
+                "tile_safe": In(1),
+                "settled": In(1),
+                "written": In(1),
+                "norm": In(1),
+                "sample_ready": In(1),
+                "sample_take": Out(1),
+                "credit": In(range(config.order_depth + 1)),
+                "state": Out(Seen),
+                "fault": Out(32),
+                "started": Out(1),
+                "cycle": Out(1),
+                "read_cycle": Out(1),
+                "pulse_cycle": Out(1),
+                "step": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        state, begun, active, halting = Signal(_State), Signal(), Signal(), Signal()
+        ins, here = self.ins.p, Signal()
+        reads, pulse, alu = Signal(), Signal(), Signal()
+        m.d.comb += [
+            here.eq((state == _State.RUN) & self.ins.valid & (ins.fault == Fault.NONE)),
+            reads.eq((ins.op == Op.READ) | (ins.op == Op.READT)),
+            pulse.eq(ins.op == Op.PULSE),
+            alu.eq((ins.op == Op.ERR) | (ins.op == Op.NORM2) | (ins.op == Op.AXPY)),
+            self.run.eq(here & (reads | pulse | alu)),
+            self.begin.eq(self.run & ~begun),
+            self.clear.eq(state != _State.RUN),
+        ]
+
+        # The tile's command goes out in the first cycle; its completion may come before or after the last word is written.
+        tag, commanded, completed, written = Signal(4), Signal(), Signal(), Signal()
+        refused, answered = Signal(), Signal()
+        m.d.comb += [
+            self.cmd.valid.eq(self.run & ~alu & ~commanded),
+            *(self.cmd.p[name].eq(ins[name]) for name in ("op", "tile", "row0", "rows", "col0", "cols")),
+            self.cmd.p.bank.eq(self.bank),
+            self.cmd.p.tag.eq(tag),
+            self.completion.ready.eq(1),
+            answered.eq(self.completion.valid & (self.completion.p.tag == tag) & commanded),
+            refused.eq(answered & (self.completion.p.status != Status.OK)),
+        ]
+        age = Signal(range(ALU_CYCLES))
+        old = age == ALU_CYCLES - 1
+        all_written, all_completed = written | self.written | self.norm, completed | answered
+        # Nothing ends in its first cycle: `begun` and what was decoded then say all that is to be known.
+        reads1, pulse1, alu1, ended = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [reads1.eq(reads), pulse1.eq(pulse), alu1.eq(alu)]
+        m.d.comb += [
+            ended.eq((reads1 & all_written & all_completed) | (pulse1 & all_completed & self.settled) | (alu1 & all_written & old)),
+            self.done.eq(begun & (state == _State.RUN) & ended),
+        ]
+        with m.If(self.run):
+            m.d.sync += [begun.eq(1), age.eq(Mux(old, age, age + 1))]
+            with m.If(self.cmd.valid & self.cmd.ready):
+                m.d.sync += commanded.eq(1)
+            with m.If(answered):
+                m.d.sync += completed.eq(1)
+            with m.If(all_written):
+                m.d.sync += written.eq(1)
+        with m.If(self.done):
+            m.d.comb += self.ins.ready.eq(1)
+            m.d.sync += tag.eq(tag + 1)
+        with m.If(self.done | self.clear):
+            m.d.sync += [begun.eq(0), age.eq(0), commanded.eq(0), completed.eq(0), written.eq(0)]
+
+        elapsed = Signal(32)
+        m.d.sync += elapsed.eq(Mux(self.run & ~self.done, elapsed + 1, 0))
+
+        # NEXT: the sample that is in work ends; then HALT, or the next sample, or waiting.
+        next_ = Signal()
+        m.d.comb += next_.eq(here & (ins.op == Op.NEXT))
+        with m.If(next_):
+            m.d.comb += self.step.eq(active)
+            m.d.sync += active.eq(0)
+            with m.If(halting):
+                m.d.sync += state.eq(_State.IDLE)
+            with m.Elif(self.sample_ready):
+                m.d.comb += [self.sample_take.eq(1), self.ins.ready.eq(1)]
+                m.d.sync += active.eq(1)
+        with m.If(here & (ins.op == Op.END)):
+            m.d.sync += state.eq(_State.IDLE)
+
+        code = Signal(Fault)
+        with m.If(self.abort):
+            m.d.comb += code.eq(Fault.ABORTED)
+        with m.Elif(self.run & (elapsed >= self.watchdog)):
+            m.d.comb += code.eq(Fault.WATCHDOG)
+        with m.Elif(refused):
+            m.d.comb += code.eq(Fault.BAD_OPERAND)
+        with m.Elif(self.ins.valid):
+            m.d.comb += code.eq(ins.fault)
+        with m.If((state == _State.RUN) & self.halt):
+            m.d.sync += halting.eq(1)
+
+        with m.If((state == _State.IDLE) | (state == _State.FAULT)):
+            with m.If(self.start):
+                m.d.comb += self.started.eq(1)
+                m.d.sync += [state.eq(_State.STARTING), self.fault.eq(0), active.eq(0), halting.eq(0)]
+        with m.If((state == _State.STARTING) & self.tile_safe & ~self.completion.valid):
+            m.d.sync += state.eq(_State.RUN)
+        # Last, so that an abort wins over a start that takes effect in the same cycle.
+        with m.If(((state == _State.RUN) & (code != Fault.NONE)) | self.abort):
+            m.d.sync += [self.fault.eq(Value.cast(code) | ins.pc << 16), state.eq(_State.FAULT)]
+        m.d.comb += self.tile_abort.eq((state != _State.RUN) & ~self.tile_safe)
+
+        with m.Switch(state):
+            with m.Case(_State.IDLE):
+                m.d.comb += self.state.eq(Seen.IDLE)
+            with m.Case(_State.FAULT):
+                m.d.comb += self.state.eq(Seen.FAULT)
+            with m.Default():
+                waiting = next_ & ~active & ~self.sample_ready & (self.credit == 0)
+                m.d.comb += self.state.eq(Mux(waiting, Seen.PAUSED, Seen.TRAINING))
+        m.d.comb += [
+            self.cycle.eq(self.run | self.sample_take),
+            self.read_cycle.eq(self.run & reads),
+            self.pulse_cycle.eq(self.run & pulse),
+        ]
+        return m

@@ -1,0 +1,248 @@
+"""Vector memory, the ports that read elements from it and from the sample page, and the vectors' magnitudes."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py.config import Config
+
+from ..lib.ports import HostPort, Operand, answer, element_layout
+
+__all__ = ["Magnitudes", "MagnitudesSignature", "ReadPort", "VectorMemory"]
+
+
+class VectorMemory(wiring.Component):
+    """Vector memory: two reading ports and a writing port, made of two memories with one of each.
+
+    A read takes one cycle and sees what is written in the same cycle; data stay while `en` is low. The host's accesses take three
+    cycles and share the first reading port and the writing port: the machine must not be at work. In a lean machine nothing is read in the
+    cycle that writes it, and the second port has the low bits of a word only, as many as a vector word has.
+
+    Parameters
+    ----------
+    config
+        Depth and width of the memory.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        port = wiring.Signature({"addr": Out(16), "en": Out(1), "data": In(signed(config.acc_bits))})
+        super().__init__(
+            {
+                "read_a": In(port),
+                "read_b": In(port),
+                "w_addr": In(16),
+                "w_data": In(signed(config.acc_bits)),
+                "w_en": In(1),
+                "host": In(HostPort(17)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        host, depth, width = self.host, self._config.vector_words, self._config.acc_bits
+        inside = Signal()
+        m.d.comb += inside.eq(host.addr < depth)
+
+        writing = Signal()
+        m.d.sync += writing.eq(host.request & host.write & inside & ~host.ack)
+        for name, reader in (("copy_a", self.read_a), ("copy_b", self.read_b)):
+            lean = self._config.lean
+            memory = Memory(shape=signed(self._config.vector_bits if lean and name == "copy_b" else width), depth=depth, init=[])
+            m.submodules["lean_" * lean + name] = memory
+            w = memory.write_port()
+            r = memory.read_port(transparent_for=() if lean else (w,))
+            m.d.comb += [
+                w.addr.eq(Mux(writing, host.addr, self.w_addr)),
+                w.data.eq(Mux(writing, host.w_data.as_signed(), self.w_data)),
+                w.en.eq(self.w_en | writing),
+                r.addr.eq(reader.addr),
+                r.en.eq(reader.en),
+                reader.data.eq(r.data),
+            ]
+            if name == "copy_a":
+                with m.If(host.request):
+                    m.d.comb += [r.addr.eq(host.addr), r.en.eq(1)]
+                answer(m, host, r.data, ~inside)
+        return m
+
+
+class ReadPort(wiring.Component):
+    """Reads one or two runs of elements, one a cycle, as a stream; the second run follows the first without a gap.
+
+    The first element is on `o` two cycles after `run` rises. Sample bytes come as vector words; the bias element is the unit. In a lean
+    machine the word is zero while there is none.
+
+    Parameters
+    ----------
+    config
+        Number formats.
+    runs
+        1 or 2.
+    samples
+        Whether elements may lie in the sample page.
+
+    Members
+    -------
+    run
+        High while the instruction is in work; `operand` must not change then.
+    clear
+        Ready for the next instruction from the next cycle on.
+    operand, use_second
+        The runs, and whether the second is wanted.
+    memory, page
+        Vector memory and, with `samples`, the page in use (byte address, one byte a read).
+    """
+
+    def __init__(self, config: Config, *, runs: int, samples: bool) -> None:
+        if runs not in (1, 2):
+            raise ValueError(f"Run count must be 1 or 2, not {runs}")
+        self._config, self._runs, self._samples = config, runs, samples
+        members = {
+            "run": In(1),
+            "clear": In(1),
+            "operand": In(Operand()).array(runs),
+            "use_second": In(1),
+            "memory": Out(wiring.Signature({"addr": Out(16), "en": Out(1), "data": In(signed(config.acc_bits))})),
+            "o": Out(stream.Signature(element_layout(config))),
+        }
+        if samples:
+            members["page"] = Out(wiring.Signature({"addr": Out(16), "en": Out(1), "data": In(signed(8))}))
+        super().__init__(members)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        # A lean machine has no longer vectors than its memory.
+        bits = max(c.vector_words, c.page_bytes).bit_length() if c.lean else 16
+        index, second, finished = Signal(bits), Signal(), Signal()
+        operand = Signal(Operand())
+        last, issue = Signal(), Signal()
+        fetched, taken = Signal(), Signal()  # elements in the memory's output, and leaving it
+        is_bias, is_sample, fetched_second, fetched_last = Signal(), Signal(), Signal(), Signal()
+
+        m.d.comb += operand.eq(self.operand[0])
+        if self._runs == 2:
+            with m.If(second):
+                m.d.comb += operand.eq(self.operand[1])
+        m.d.comb += [
+            last.eq((index + 1)[:bits] == operand.count[:bits] if c.lean else index + 1 == operand.count),
+            taken.eq(~self.o.valid | self.o.ready),
+            issue.eq(self.run & ~finished & (~fetched | taken)),
+            self.memory.addr.eq((operand.addr + index)[:bits]),
+            self.memory.en.eq(issue),
+        ]
+        word = Signal(signed(c.acc_bits))
+        m.d.comb += word.eq(Mux(is_bias, c.unit, self.memory.data))
+        if self._samples:
+            m.d.comb += [self.page.addr.eq((operand.addr + index)[:bits]), self.page.en.eq(issue)]
+            with m.If(is_sample & ~is_bias):
+                m.d.comb += word.eq(self.page.data << c.drive_shift)
+
+        with m.If(issue):
+            m.d.sync += [
+                index.eq(index + 1),
+                is_bias.eq(operand.bias & (index == operand.bias_at[:bits])),
+                is_sample.eq(operand.sample),
+                fetched_second.eq(second),
+                fetched_last.eq(last),
+            ]
+            with m.If(last):
+                m.d.sync += [index.eq(0), second.eq(1), finished.eq(second | ~self.use_second)]
+        with m.If(issue | taken):
+            m.d.sync += fetched.eq(issue)
+        with m.If(taken):
+            m.d.sync += [self.o.valid.eq(fetched), self.o.p.word.eq(Mux(fetched, word, 0) if c.lean else word)]
+            m.d.sync += [self.o.p.second.eq(fetched_second), self.o.p.last.eq(fetched_last)]
+        with m.If(self.clear):
+            m.d.sync += [index.eq(0), second.eq(0), finished.eq(0), fetched.eq(0), self.o.valid.eq(0)]
+            if c.lean:
+                m.d.sync += self.o.p.word.eq(0)
+        return m
+
+
+class MagnitudesSignature(wiring.Signature):
+    """The magnitude of each vector: the bit length of the OR of its words' absolute values.
+
+    `magnitude` belongs to `lookup` from two cycles after `begin` on. A vector may be written from the fourth cycle after `begin`.
+
+    Members
+    -------
+    begin
+        First cycle of an instruction.
+    lookup, sample
+        Vector whose magnitude the instruction needs; whether it lies in the sample page.
+    target, writes, anew, bias
+        Vector that the instruction writes, if its words are final; whether it writes element 0; whether that vector has a bias.
+    word, w_en
+        A final word as it is written.
+    """
+
+    def __init__(self, config: Config) -> None:
+        vector = range(config.vectors)
+        super().__init__(
+            {
+                "begin": In(1),
+                "lookup": In(vector),
+                "sample": In(1),
+                "target": In(vector),
+                "writes": In(1),
+                "anew": In(1),
+                "bias": In(1),
+                "word": In(signed(config.vector_bits)),
+                "w_en": In(1),
+                "magnitude": Out(5),
+            }
+        )
+
+
+class Magnitudes(wiring.Component):
+    """The magnitudes, as `MagnitudesSignature` says.
+
+    A vector's OR grows in a register while its words are written; its bit length goes to a table afterwards.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(MagnitudesSignature(config))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        m.submodules.table = table = Memory(shape=5, depth=c.vectors, init=[])
+        w, r = table.write_port(), table.read_port()
+
+        present, total = Signal(range(c.vectors)), Signal(c.vector_bits - 1)
+        length = Signal(5)
+        for i in range(c.vector_bits - 1):
+            with m.If(total[i]):
+                m.d.comb += length.eq(i + 1)
+        m.d.comb += [w.addr.eq(present), w.data.eq(length), w.en.eq(1)]
+
+        # Cycle 0 reads the source's entry, cycle 1 the target's; the vector last written may still be on its way to the table.
+        second, third = Signal(), Signal()
+        found, same, sample = Signal(5), Signal(), Signal()
+        m.d.comb += [r.addr.eq(Mux(self.begin, self.lookup, self.target)), r.en.eq(self.begin | second)]
+        m.d.sync += [second.eq(self.begin), third.eq(second)]
+        with m.If(self.begin):
+            m.d.sync += [same.eq(present == self.lookup), sample.eq(self.sample)]
+        with m.If(sample):
+            m.d.comb += found.eq(c.vector_frac)
+        with m.Elif(same):
+            m.d.comb += found.eq(length)
+        with m.Else():
+            m.d.comb += found.eq(r.data)
+        with m.If(second):
+            m.d.sync += self.magnitude.eq(found)
+
+        word = self.word
+        with m.If(self.w_en):
+            m.d.sync += total.eq(total | Mux(word < 0, -word, word))
+        with m.If(third & self.writes):
+            m.d.sync += present.eq(self.target)
+            with m.If(self.anew):
+                m.d.sync += total.eq(Mux(self.bias, c.unit, 0))
+            with m.Elif(present != self.target):
+                m.d.sync += total.eq(Cat(r.data > i for i in range(c.vector_bits - 1)))
+        return m

@@ -1,0 +1,59 @@
+"""Small interfaces that the blocks of the core share."""
+
+from amaranth.hdl import Module, Signal, ValueLike, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py.config import Config
+
+__all__ = ["HostPort", "Operand", "StorePort", "answer", "element_layout"]
+
+
+class HostPort(wiring.Signature):
+    """The host's way into one memory: `request`, address and data are held until `ack`, which lasts one cycle.
+
+    `r_data` and `error` are meaningful with `ack`; an `error` changed nothing.
+
+    Parameters
+    ----------
+    addr_bits
+        Width of the word address.
+    """
+
+    def __init__(self, addr_bits: int) -> None:
+        super().__init__(
+            {
+                "addr": Out(addr_bits),
+                "w_data": Out(32),
+                "write": Out(1),
+                "request": Out(1),
+                "ack": In(1),
+                "r_data": In(32),
+                "error": In(1),
+            }
+        )
+
+
+def answer(m: Module, host, word: ValueLike, error: ValueLike) -> None:
+    """Answer the host in the third cycle of an access, through a register, with the word that a memory gives in the second."""
+    fetched = Signal()
+    m.d.sync += [fetched.eq(host.request & ~fetched & ~host.ack), host.ack.eq(fetched), host.r_data.eq(word), host.error.eq(error)]
+
+
+class StorePort(wiring.Signature):
+    """The loader's way to the sample store: `request` and `addr` are held until `ack`, which brings `data`."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__({"addr": Out(range(config.store_words)), "request": Out(1), "ack": In(1), "data": In(32)})
+
+
+class Operand(data.StructLayout):
+    """A run of elements of one vector: where it starts, how many, and where among them the bias element is, if the vector has one."""
+
+    def __init__(self) -> None:
+        super().__init__({"addr": 16, "count": 16, "bias_at": 16, "bias": 1, "sample": 1})
+
+
+def element_layout(config: Config) -> data.StructLayout:
+    """Layout of an element on its way out of a reading port: `second` tells the run, `last` its end."""
+    return data.StructLayout({"word": signed(config.acc_bits), "second": 1, "last": 1})

@@ -1,0 +1,271 @@
+"""The digital twin of a crossbar: every tile of the board in on-chip memory, one lane a column, one row a cycle."""
+
+from amaranth.hdl import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal, Value, ValueLike
+from amaranth.lib import wiring
+
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.isa import Op
+
+from ..lib.clocks import resting_domain
+from ..lib.trees import GROUP, sum_tree
+from .converter import Converter, ReadNoise
+from .host import TileHost
+from .lane import STAGES, Lane
+from .signature import Status, TileSignature
+
+__all__ = ["EmulatedTile"]
+
+
+class EmulatedTile(wiring.Component):
+    """All tiles of a configuration, emulated word for word as docs/machine.md says, behind `TileSignature`.
+
+    Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes the first word, and no
+    pauses from outside, the last sense word of a READ is offered in cycle T + rows + cols + 4, of a READT in T + rows + cols + 3 +
+    `converter.row_stages`; the completion of either comes with it. A PULSE completes in T + rows + 5. If `sense` is not taken, reading
+    pauses before words could get lost; drives and counts are never refused while a command wants them. After `abort` the completion
+    comes within 8 cycles. A fresh tile's cells are zero and its random states one.
+
+    Parameters
+    ----------
+    config
+        Size, formats, device and noise.
+
+    Members
+    -------
+    As `TileSignature`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(TileSignature(config))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+
+        m.submodules.host = host = DomainRenamer("host")(TileHost(config))
+        m.submodules.converter = converter = ResetInserter({"convert": self.abort})(DomainRenamer("convert")(Converter(config)))
+        lanes = [Lane(config) for _ in range(config.tile_cols)]
+        for i, lane in enumerate(lanes):
+            m.submodules[f"lane_{i}"] = lane
+        wiring.connect(m, wiring.flipped(self.host), host.bus)
+        wiring.connect(m, converter.sense, wiring.flipped(self.sense))
+        noise = ReadNoise() if config.read_noise else None
+        host_row = self._connect_host(m, host, lanes, noise)
+
+        # The command in work, and how far it is.
+        bank, transposed = Signal(), Signal()
+        rows_left = Signal(range(config.tile_rows + 1))
+        column, cols_left = Signal(range(config.tile_cols)), Signal(range(config.tile_cols + 1))
+        last_row, last_col = rows_left == 1, cols_left == 1
+        accept, take_drive, take_counts = (s.valid & s.ready for s in (self.cmd, self.drive, self.counts))
+        drive_row, ask_row, ask_column, pulse = Signal(), Signal(), Signal(), Signal(STAGES + 1)
+        next_row, next_column = drive_row | ask_row | take_counts, ask_column | (take_drive & transposed)
+        done, cmd = self.completion.payload, self.cmd.payload
+        # While idle, whatever is offered: that is quicker than to tell a command.
+        first = cmd.tile * config.tile_rows + cmd.row0
+        with m.If(host.idle):
+            m.d.sync += [transposed.eq(cmd.op == Op.READT), bank.eq(cmd.bank), done.tag.eq(cmd.tag), done.status.eq(Status.OK)]
+            m.d.sync += [rows_left.eq(cmd.rows), column.eq(cmd.col0), cols_left.eq(cmd.cols)]
+        with m.If(next_row):
+            m.d.sync += rows_left.eq(rows_left - 1)
+        with m.If(next_column):
+            m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
+        # Each group of lanes counts its rows itself: one register for all memories would be too far from most of them.
+        row, write_row, write_at = (
+            [Signal(range(config.rows), name=f"{name}_{i}") for i in range(0, config.tile_cols, GROUP)]
+            for name in ("row", "write_row", "write_at")
+        )
+        for read, write, at in zip(row, write_row, write_at, strict=True):
+            with m.If(host.idle):
+                m.d.sync += [read.eq(Mux(host.free, first, host_row)), write.eq(first)]
+            with m.If(next_row):
+                m.d.sync += read.eq(read + 1)
+            with m.If(pulse[STAGES - 1]):
+                m.d.sync += write.eq(write + 1)
+            m.d.sync += at.eq(Mux(pulse[STAGES - 1], write, host_row))
+
+        # What a command wants is said by a bit of its own: from there it is a long way back to the vectors.
+        driving, pulsing, reads = Signal(), Signal(), Signal()
+        m.d.comb += [
+            reads.eq((cmd.op == Op.READ) | (cmd.op == Op.READT)),
+            self.drive.ready.eq(driving),
+            self.counts.ready.eq(pulsing),
+        ]
+        with m.If(accept):
+            m.d.sync += [driving.eq(reads), pulsing.eq(cmd.op == Op.PULSE)]
+        with m.If(self.abort | (take_drive & Mux(transposed, last_col, last_row))):
+            m.d.sync += driving.eq(0)
+        with m.If(self.abort | (take_counts & last_row)):
+            m.d.sync += pulsing.eq(0)
+
+        # Stage 0 is in the cycle that takes or asks; the lanes do the rest. Each part has its clock while something is under way in it.
+        drive1, keep1, kept1, clear = Signal.like(self.drive.payload), Signal(config.tile_cols), Signal(), Signal()
+        add1, add2, add3, moving = Signal(), Signal(), Signal(), Signal(3)
+        m.d.comb += pulse[0].eq(take_counts)
+        # A row or drive has gone through the lanes, to the sums, three cycles later.
+        enters = next_row | take_drive | accept
+        m.d.sync += [pulse[1:].eq(pulse[:-1]), moving.eq(Cat(enters, moving))]
+        resting_domain(m, platform, "host", awake=self.host.request | ~host.free)
+        resting_domain(m, platform, "cells", awake=enters | moving.any() | ~host.free)
+        resting_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any() | ~host.free)
+        resting_domain(m, platform, "convert", awake=ask_row | ask_column | converter.busy | self.abort)
+        m.d.cells += [drive1.eq(self.drive.payload), clear.eq(accept)]
+        m.d.cells += [add1.eq(drive_row & ~transposed), add2.eq(add1), add3.eq(add2)]
+        m.d.cells += [keep1.eq(Mux(take_drive & transposed, 1 << column, 0)), kept1.eq(transposed)]
+        for i, lane in enumerate(lanes):
+            m.d.comb += [
+                lane.parameters.eq(host.parameters),
+                lane.row.eq(row[i // GROUP]),
+                lane.write_row.eq(write_at[i // GROUP]),
+                lane.pulse.eq(pulse),
+                lane.count.eq(self.counts.payload[i]),
+                lane.drive.eq(drive1),
+                lane.keep.eq(keep1[i]),
+                lane.kept.eq(kept1),
+                lane.add.eq(add3),
+                lane.clear.eq(clear),
+                converter.products[i].eq(lane.product),
+                converter.totals[i].eq(lane.total),
+            ]
+
+        m.d.comb += [
+            converter.ask_row.eq(ask_row),
+            converter.ask_column.eq(ask_column),
+            converter.column.eq(column),
+            converter.last.eq(Mux(transposed, last_row, last_col)),
+        ]
+        if noise is not None:
+            m.submodules.noise = noise
+            m.d.comb += [
+                noise.advance.eq(converter.advance),
+                noise.bank.eq(bank),
+                noise.sigma.eq(host.parameters.read_sigma),
+                converter.noise.eq(noise.number),
+            ]
+
+        # Every pulse taken is applied, to a stuck cell too: asked and done are one number.
+        pulses = Signal.like(done.asked)
+        row_pulses, counted = sum_tree(m, [lane.size for lane in lanes], pulse[2])
+        with m.If(accept):
+            m.d.sync += pulses.eq(0)
+        with m.Elif(counted):
+            m.d.sync += pulses.eq(pulses + row_pulses)
+        m.d.comb += [done.asked.eq(pulses), done.done.eq(pulses)]
+
+        self._control(
+            m,
+            host=host,
+            room=converter.room,
+            ended=converter.ended,
+            settled=~pulse[: STAGES - 2].any(),
+            last_row=last_row,
+            last_col=last_col,
+            drive_row=drive_row,
+            ask_row=ask_row,
+            ask_column=ask_column,
+        )
+        return m
+
+    def _connect_host(self, m: Module, host: TileHost, lanes: list[Lane], noise: ReadNoise | None) -> Signal:
+        """Lead the host's strobes to the lanes and the read noise, and back what they hold; return its row.
+
+        All that goes far is a cycle late.
+        """
+
+        def late(value: ValueLike) -> Signal:
+            register = Signal(Value.cast(value).shape())
+            m.d.host += register.eq(value)
+            return register
+
+        row, w_data, root_at = (late(v) for v in (host.row, self.host.w_data, host.root_at))
+        state, root = late(host.write_state), late(host.write_root)
+        # A row has one register more to go through.
+        cell, spread = late(late(host.write_cell)), late(late(host.write_spread))
+        m.d.comb += host.root.eq(late(lanes[0].root))
+        if noise is not None:
+            m.d.comb += [
+                noise.host_write.eq(late(host.write_read)),
+                noise.host_bank.eq(host.bank),
+                noise.host_data.eq(w_data),
+                *(host.read_states[i].eq(noise.states[i]) for i in range(2)),
+            ]
+        for i, lane in enumerate(lanes):
+            m.d.comb += [
+                lane.host_data.eq(w_data),
+                lane.host_cell.eq(cell[i]),
+                lane.host_spread.eq(spread[i]),
+                host.cells[i].eq(lane.cell),
+                host.spreads[i].eq(lane.spread),
+            ]
+            if self._config.device is not DeviceKind.IDEAL:
+                m.d.comb += [
+                    lane.host_state.eq(state[i]),
+                    lane.host_root.eq(root),
+                    lane.root_at.eq(root_at),
+                    host.states[i].eq(lane.state),
+                ]
+        return row
+
+    def _control(self, m: Module, *, host, room, ended, settled, last_row, last_col, drive_row, ask_row, ask_column) -> None:
+        """Say what happens in each cycle of a command."""
+
+        def stop_if_aborted() -> None:
+            with m.If(self.abort):
+                m.d.comb += [drive_row.eq(0), ask_row.eq(0), ask_column.eq(0)]
+                m.d.sync += self.completion.payload.status.eq(Status.ABORTED)
+                m.next = "SETTLE"
+
+        take_drive = self.drive.valid & self.drive.ready
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [self.safe.eq(1), host.idle.eq(1), self.cmd.ready.eq(host.free & ~self.abort)]
+                with m.If(self.cmd.valid & self.cmd.ready):
+                    with m.Switch(self.cmd.payload.op):
+                        with m.Case(Op.READ):
+                            m.next = "DRIVE ROWS"
+                        with m.Case(Op.READT):
+                            m.next = "DRIVE COLUMNS"
+                        with m.Case(Op.PULSE):
+                            m.next = "PULSE"
+                        with m.Default():
+                            m.d.sync += self.completion.payload.status.eq(Status.REFUSED)
+                            m.next = "COMPLETE"
+            with m.State("DRIVE ROWS"):
+                m.d.comb += drive_row.eq(take_drive)
+                with m.If(take_drive & last_row):
+                    m.next = "SENSE COLUMNS"
+                stop_if_aborted()
+            with m.State("SENSE COLUMNS"):
+                m.d.comb += ask_column.eq(room)
+                with m.If(room & last_col):
+                    m.next = "CONVERT"
+                stop_if_aborted()
+            with m.State("DRIVE COLUMNS"):
+                with m.If(take_drive & last_col):
+                    # The last drive is in its lane when the first row's cells come.
+                    m.d.comb += ask_row.eq(room)
+                    m.next = "SENSE ROWS"
+                    with m.If(room & last_row):
+                        m.next = "CONVERT"
+                stop_if_aborted()
+            with m.State("SENSE ROWS"):
+                m.d.comb += ask_row.eq(room)
+                with m.If(room & last_row):
+                    m.next = "CONVERT"
+                stop_if_aborted()
+            with m.State("CONVERT"):
+                with m.If(ended):
+                    m.next = "COMPLETE"
+                stop_if_aborted()
+            with m.State("PULSE"):
+                with m.If(self.counts.valid & last_row):
+                    m.next = "SETTLE"
+                stop_if_aborted()
+            with m.State("SETTLE"):
+                with m.If(settled):
+                    m.next = "COMPLETE"
+            with m.State("COMPLETE"):
+                m.d.comb += [self.safe.eq(1), self.completion.valid.eq(1)]
+                with m.If(self.completion.ready):
+                    m.next = "IDLE"

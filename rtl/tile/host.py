@@ -1,0 +1,186 @@
+"""The host's way into the emulated tile: cells, spread words, random states and device parameters."""
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
+
+from ..lib.trees import GROUP
+from .lane import parameter_layout
+from .signature import HostSignature
+
+__all__ = ["TileHost"]
+
+LATENCY = 5
+"""Cycles from `active` to the word that was read."""
+
+
+class TileHost(wiring.Component):
+    """Decodes the host port of an emulated tile.
+
+    A request takes nine cycles, one refused three. It is refused where nothing is: a row or lane beyond the tile, spread words or
+    streams that the configuration does not have, a TILE word that is no parameter, and any while `idle` is low. Cells and signed
+    parameters are read sign-extended to 32 bits. Parameters that a build leaves out read as zero, and writing them does nothing.
+
+    Parameters
+    ----------
+    config
+        What the tile has.
+
+    Members
+    -------
+    bus
+        The port.
+    idle
+        No command is in work; `free` says that one may be taken.
+    active, row, root_at
+        An access begins, and its addresses in the lanes' memories, which are the host's while `free` is low.
+    write_cell, write_spread, write_state
+        One strobe a lane, with `bus.w_data`, a cycle after `active`; `write_root` is for all of them, `write_read` for a bank of the
+        read stream, `bank`.
+    cells, spreads, states, root, read_states
+        What is read, within `LATENCY` - 1 cycles of `active`: a register is behind each group of lanes.
+    parameters
+        Device parameters but for the noise table.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        lanes = config.tile_cols
+        super().__init__(
+            {
+                "bus": In(HostSignature()),
+                "idle": In(1),
+                "free": Out(1),
+                "active": Out(1),
+                "row": Out(range(config.rows)),
+                "root_at": Out(range(config.pulse_max + 1)),
+                "write_cell": Out(lanes),
+                "write_spread": Out(lanes),
+                "write_state": Out(lanes),
+                "write_root": Out(1),
+                "write_read": Out(1),
+                "bank": Out(1),
+                "cells": In(signed(config.cell_bits)).array(lanes),
+                "spreads": In(8).array(lanes),
+                "states": In(32).array(lanes),
+                "root": In(16),
+                "read_states": In(32).array(2),
+                "parameters": Out(parameter_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config, bus = self._config, self.bus
+        full = config.device is not DeviceKind.IDEAL
+        lanes = config.tile_cols
+
+        # The request: from registers, as the way from the bus is long.
+        address, chosen_window, writes = Signal.like(bus.addr), Signal.like(bus.window), Signal()
+        m.d.sync += [address.eq(bus.addr), chosen_window.eq(bus.window), writes.eq(bus.write)]
+        row, column = address >> CELL_ROW_SHIFT, address[:CELL_ROW_SHIFT]
+        stream, member = address >> STREAM_SHIFT, address[:STREAM_SHIFT]
+
+        def window(which: Window) -> Value:
+            return chosen_window == which - Window.CELLS
+
+        lane = Signal(range(lanes))
+        # What is beyond these bits has been refused.
+        parameter_at = address[: (TILE_WORDS - 1).bit_length()]
+        in_table = (parameter_at >= TileParameter.ROOT) & (parameter_at <= TileParameter.ROOT + config.pulse_max)
+        in_cells = (row < config.rows) & (column < lanes)
+        registers = [p for p in TileParameter if p < TileParameter.ROOT]
+        last, good = max(registers), Signal()
+        # Which lane is known a cycle before it is used.
+        of_writes = Signal()
+        m.d.sync += [lane.eq(Mux(window(Window.RANDOM), member, column)), of_writes.eq(stream == Stream.WRITE)]
+        m.d.comb += [
+            self.row.eq(row),
+            self.root_at.eq(address - TileParameter.ROOT),
+            self.bank.eq(member),
+        ]
+        with m.If(window(Window.CELLS)):
+            m.d.comb += good.eq(in_cells)
+        with m.Elif(window(Window.SPREAD)):
+            m.d.comb += good.eq(in_cells if config.spread else 0)
+        with m.Elif(window(Window.RANDOM)):
+            if config.read_noise:
+                with m.If(stream == Stream.READ):
+                    m.d.comb += good.eq(member < 2)
+            if full:
+                with m.If(stream == Stream.WRITE):
+                    m.d.comb += good.eq(member < lanes)
+        with m.Else():
+            m.d.comb += good.eq((address <= last) | ((address >= TileParameter.ROOT) & (address < TILE_WORDS)))
+
+        # Reading. Lanes lie all over the chip: first a group's, then the group.
+        def near(words: list[Value]) -> Value:
+            groups = [Signal.like(words[0], name="near", reset_less=True) for _ in range(0, lanes, GROUP)]
+            m.d.sync += [near.eq(Array(words[i * GROUP :][:GROUP])[lane % GROUP]) for i, near in enumerate(groups)]
+            return Array(groups)[lane // GROUP]
+
+        read, picked, own = Signal(32), Signal(32), Signal(32)
+        with m.Switch(parameter_at):
+            for parameter in registers:
+                with m.Case(parameter):
+                    m.d.sync += own.eq(self.parameters[parameter.name.lower()])
+            with m.Default():
+                m.d.sync += own.eq(Mux(in_table, self.root, 0))
+        with m.If(window(Window.CELLS)):
+            cell = Signal(signed(config.cell_bits))
+            m.d.comb += [cell.eq(near(self.cells)), picked.eq(cell)]
+        with m.Elif(window(Window.SPREAD)):
+            m.d.comb += picked.eq(near(self.spreads) if config.spread else 0)
+        with m.Elif(window(Window.RANDOM)):
+            m.d.comb += picked.eq(Array(self.read_states)[self.bank])
+            if full:
+                with m.If(of_writes):
+                    m.d.comb += picked.eq(near(self.states))
+        with m.Else():
+            m.d.comb += picked.eq(own)
+
+        # Writing.
+        write, chosen = Signal(), Const(1, lanes) << lane
+        m.d.sync += write.eq(0)
+        with m.If(write):
+            with m.Switch(chosen_window):
+                with m.Case(Window.CELLS - Window.CELLS):
+                    m.d.comb += self.write_cell.eq(chosen)
+                with m.Case(Window.SPREAD - Window.CELLS):
+                    m.d.comb += self.write_spread.eq(chosen)
+                with m.Case(Window.RANDOM - Window.CELLS):
+                    m.d.comb += self.write_read.eq(stream == Stream.READ)
+                    m.d.comb += self.write_state.eq(Mux(of_writes, chosen, 0))
+                with m.Default():
+                    m.d.comb += self.write_root.eq(in_table)
+                    for parameter in registers:
+                        with m.If(parameter_at == parameter):
+                            m.d.sync += self.parameters[parameter.name.lower()].eq(bus.w_data)
+
+        error, waiting = Signal(), Signal(range(LATENCY + 1))
+        m.d.comb += [bus.r_data.eq(read), bus.error.eq(error)]
+        with m.FSM():
+            with m.State("WAIT"):
+                m.d.comb += self.free.eq(1)
+                with m.If(bus.request):
+                    m.next = "CHECK"
+            with m.State("CHECK"):
+                m.d.sync += error.eq(~(self.idle & good))
+                m.next = "ANSWER"
+                with m.If(self.idle & good):
+                    m.next = "ACCESS"
+            with m.State("ACCESS"):
+                m.d.comb += self.active.eq(1)
+                m.d.sync += [waiting.eq(LATENCY), write.eq(writes)]
+                m.next = "PICK"
+            with m.State("PICK"):
+                m.d.sync += [read.eq(picked), waiting.eq(waiting - 1)]
+                with m.If(waiting == 1):
+                    m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += bus.ack.eq(1)
+                m.next = "WAIT"
+        return m

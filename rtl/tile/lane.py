@@ -1,0 +1,233 @@
+"""One lane of the emulated tile: a column's cells, its multiplier, its sum and the device model of its pulses."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.device import FACTOR_FRAC, SLOPE_SHIFT, STUCK, UPDATE_FRAC, parameter_bits
+from backpulse.firmware_py.registers import TileParameter
+
+from ..lib.numbers import clamp, rshift, times
+from ..lib.xorshift import gauss, xorshift
+
+__all__ = ["STAGES", "Lane", "parameter_layout", "sum_bits"]
+
+STAGES = 7
+"""Clock edges from the cycle that takes a row of counts to the cycle that writes its cells."""
+
+
+def parameter_layout(config: Config) -> data.StructLayout:
+    """Return the layout of the device parameters that all lanes share; those that a build leaves out have no bits, and are zero."""
+    bits = {p: parameter_bits(config, p) or 0 for p in TileParameter if p < TileParameter.ROOT}
+    return data.StructLayout({p.name.lower(): signed(-n) if n < 0 else unsigned(n) for p, n in bits.items()})
+
+
+def sum_bits(config: Config) -> int:
+    """Return the bits of an analog sum down a whole column or along a whole row, without noise."""
+    most = max(config.tile_rows, config.tile_cols)
+    return (most * config.drive_max << (config.cell_bits - 1)).bit_length() + 1
+
+
+class Lane(wiring.Component):
+    """A column of all tiles.
+
+    Takes one row a cycle; nothing stalls, and what no valid bit goes with is of no account. `row` is presented in stage 0, its cell is
+    there in stage 2. A read has its product after stage 2; `total` includes the product that is being added. A pulse passes through seven
+    stages and is written in the last:
+
+    ======  ==========================================
+    stage   what is computed
+    ======  ==========================================
+    1       the cell leaves its memory
+    2       slope * G; the spread word's step factor
+    3       step; n * factor; the random number
+    4       n * factor * step; the noise of n pulses
+    5       the update, rounded; the cell's bounds
+    6       the sum, clamped
+    7       written
+    ======  ==========================================
+
+    The clock domain `cells` may rest while no row and no drive passes; `pulse`, with what only pulses need and all that the host writes,
+    while no pulse does; neither while the host has an access.
+
+    Parameters
+    ----------
+    config
+        Device, spread, widths and depth.
+
+    Members
+    -------
+    row
+        Row of all tiles to read, stage 0.
+    count, pulse
+        Signed pulse count of stage 0, and a valid bit for each of the stages 0 to 7; `size` is the magnitude in stage 2.
+    write_row
+        Row to write, of stage 7 or the host's.
+    drive, keep, kept
+        Drive of stage 1; `keep` says that it is this lane's and stays (READT): while `kept` is high, what stays drives.
+    add, clear
+        Stage 3 of a READ, and a new sum.
+    product, total
+        Product after stage 2 and the sum down the column.
+    host_cell, host_spread, host_state, host_root
+        Write strobes with `host_data`, to `write_row` or to this lane's random state, or to entry `root_at` of the noise table.
+    cell, spread, state, root
+        What the host reads, two cycles after `row`, a cycle after `root_at`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        rows, count = range(config.rows), signed(config.count_bits)
+        super().__init__(
+            {
+                "parameters": In(parameter_layout(config)),
+                "row": In(rows),
+                "write_row": In(rows),
+                "pulse": In(STAGES + 1),
+                "count": In(count),
+                "size": Out(config.count_bits - 1),
+                "drive": In(signed(config.drive_bits)),
+                "keep": In(1),
+                "kept": In(1),
+                "add": In(1),
+                "clear": In(1),
+                "product": Out(signed(config.drive_bits + config.cell_bits)),
+                "total": Out(signed(sum_bits(config))),
+                "host_data": In(32),
+                "host_cell": In(1),
+                "host_spread": In(1),
+                "host_state": In(1),
+                "host_root": In(1),
+                "root_at": In(range(config.pulse_max + 1)),
+                "cell": Out(signed(config.cell_bits)),
+                "spread": Out(8),
+                "state": Out(32, init=1),
+                "root": Out(16),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config = self._config
+        full = config.device is not DeviceKind.IDEAL
+        par = self.parameters
+
+        m.submodules.cells = cells = Memory(shape=signed(config.cell_bits), depth=config.rows, init=[])
+        cell_out, cell_in = cells.read_port(domain="cells"), cells.write_port(domain="pulse")
+        m.d.comb += cell_out.addr.eq(self.row)
+        # A large memory is half a cycle away; from here on the cell is a register.
+        m.d.cells += self.cell.eq(cell_out.data)
+
+        # The one multiplier of cells, in stage 2, serves drives and slopes. Multipliers lie far away: registers before and after them.
+        # Registers have no enables: nets with thousands of ends are slow.
+        count1, count2 = Signal(signed(config.count_bits)), Signal(signed(config.count_bits))
+        held, factor1 = Signal.like(self.drive), Signal(signed(16))
+        factor2, product = Signal.like(factor1), Signal(signed(16 + config.cell_bits), reset_less=True)
+        up2, size2 = ~count2[-1], Signal.like(self.size)
+        m.d.pulse += [count1.eq(self.count), count2.eq(count1), size2.eq(abs(count1))]
+        m.d.cells += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
+        m.d.comb += [self.size.eq(size2), self.product.eq(product), factor1.eq(Mux(self.kept & ~self.keep, held, self.drive))]
+        with m.If(self.keep):
+            m.d.cells += held.eq(self.drive)
+        with m.Elif(self.clear):
+            m.d.cells += held.eq(0)
+        if full:
+            with m.If(self.pulse[1]):
+                m.d.comb += factor1.eq(Mux(count1[-1], par.slope_down, par.slope_up))
+
+        total = Signal.like(self.total)
+        m.d.comb += self.total.eq(Mux(self.add, (total + self.product)[: len(total)].as_signed(), total))
+        m.d.cells += total.eq(Mux(self.clear, 0, self.total))
+
+        # Spread: the step factor of stage 2, the bound offset of stages 3 and 4.
+        factor = Const(1 << FACTOR_FRAC, FACTOR_FRAC + 1)
+        stuck2, offset3 = Const(0, 1), Signal(signed(16))
+        if config.spread:
+            m.submodules.spreads = spreads = Memory(shape=unsigned(8), depth=config.rows, init=[])
+            spread_out, spread_in = spreads.read_port(domain="cells"), spreads.write_port(domain="pulse")
+            m.d.comb += [
+                spread_out.addr.eq(self.row),
+                spread_in.addr.eq(self.write_row),
+                spread_in.data.eq(self.host_data),
+                spread_in.en.eq(self.host_spread),
+            ]
+            m.d.cells += self.spread.eq(spread_out.data)
+            step_code, bound_code = self.spread[:4].as_signed(), self.spread[4:].as_signed()
+            factor = ((1 << FACTOR_FRAC) + step_code * par.step_unit)[: FACTOR_FRAC + 1]
+            stuck2 = bound_code == STUCK
+            m.d.pulse += offset3.eq(bound_code * par.bound_unit)
+
+        # Stage 3.
+        up3, weight3, cell3, moves3 = Signal(), Signal(config.count_bits + FACTOR_FRAC), Signal.like(self.cell), Signal()
+        m.d.pulse += [
+            up3.eq(up2),
+            weight3.eq(self.size * factor),
+            cell3.eq(self.cell),
+            moves3.eq((count2 != 0) & ~stuck2 & self.pulse[2]),
+        ]
+
+        # Stage 4.
+        up4, weight4, cell4, moves4 = Signal(), Signal.like(weight3), Signal.like(cell3), Signal()
+        m.d.pulse += [up4.eq(up3), weight4.eq(weight3), cell4.eq(cell3), moves4.eq(moves3)]
+        step3, step4 = Mux(up3, par.base_up, par.base_down), Signal(17)
+        if full:
+            slope3 = step3 - (product >> SLOPE_SHIFT)
+            step3 = Mux(slope3 < 0, 0, slope3)
+        m.d.pulse += step4.eq(step3)
+
+        # Stage 5.
+        up5, move5, cell5, moves5 = Signal(), Signal(len(step4) + len(weight4)), Signal.like(cell4), Signal()
+        product4 = weight4 * step4
+        if full and not config.spread:
+            # The weight is a count, of few bits: adders leave multipliers to those who have none near.
+            product4 = times(step4, weight4[FACTOR_FRAC:][: config.count_bits - 1]) << FACTOR_FRAC
+        m.d.pulse += [up5.eq(up4), move5.eq(product4), cell5.eq(cell4), moves5.eq(moves4)]
+        change5 = Mux(up5, move5, -move5)
+        if full:
+            change5 = change5 + self._noise(m)
+
+        # Stage 6.
+        change6, cell6, moves6 = Signal(signed(len(move5) - UPDATE_FRAC + 2)), Signal.like(cell5), Signal()
+        m.d.pulse += [change6.eq(rshift(change5, UPDATE_FRAC)), cell6.eq(cell5), moves6.eq(moves5)]
+        low6, high6 = self._bounds(m, offset3) if config.spread else (par.bound_down, par.bound_up)
+
+        # Stage 7: to the memory, half a chip away.
+        cell7, moves7 = Signal.like(cell6), Signal()
+        m.d.pulse += [cell7.eq(clamp(cell6 + change6, low6, high6)), moves7.eq(moves6)]
+        m.d.comb += [
+            cell_in.addr.eq(self.write_row),
+            cell_in.data.eq(Mux(self.host_cell, self.host_data[: config.cell_bits].as_signed(), cell7)),
+            cell_in.en.eq(moves7 | self.host_cell),
+        ]
+        return m
+
+    def _bounds(self, m: Module, offset3: Signal) -> tuple[Signal, Signal]:
+        """Work out the cell's own bounds for stage 6 from its offset of stage 3."""
+        shape = signed(self._config.cell_bits + 2)
+        lows, highs = ([Signal(shape, name=f"{name}{stage}") for stage in (4, 5, 6)] for name in ("low", "high"))
+        m.d.pulse += [highs[0].eq(self.parameters.bound_up + offset3), lows[0].eq(self.parameters.bound_down - offset3)]
+        for stage in (1, 2):
+            m.d.pulse += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
+        return lows[2], highs[2]
+
+    def _noise(self, m: Module) -> Signal:
+        """Write noise for stage 5: the lane's stream advances in stage 2, its number meets the root of the count in stage 4."""
+        with m.If(self.host_state):
+            m.d.pulse += self.state.eq(self.host_data)
+        with m.Elif(self.pulse[2]):
+            m.d.pulse += self.state.eq(xorshift(self.state))
+
+        m.submodules.roots = roots = Memory(shape=unsigned(16), depth=self._config.pulse_max + 1, init=[])
+        root_out, root_in = roots.read_port(domain="pulse"), roots.write_port(domain="pulse")
+        m.d.comb += [
+            root_out.addr.eq(Mux(self.pulse[2], self.size, self.root_at)),
+            self.root.eq(root_out.data),
+            root_in.addr.eq(self.root_at),
+            root_in.data.eq(self.host_data),
+            root_in.en.eq(self.host_root),
+        ]
+        number4, root4, noise5 = Signal(signed(10)), Signal(16), Signal(signed(26))
+        m.d.pulse += [number4.eq(gauss(self.state)), root4.eq(self.root), noise5.eq(number4 * root4)]
+        return noise5

@@ -1,0 +1,1 @@
+"""The units that elements go through between vector memory and the tile, and back."""

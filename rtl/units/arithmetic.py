@@ -1,0 +1,223 @@
+"""The vector arithmetic beside the crossbar: ERR, NORM2 and AXPY on one multiplier, and the scale registers that they use."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import SCALE_REGISTERS, Op
+from backpulse.firmware_py.registers import LOSS_FRAC
+
+from ..lib.numbers import rshift, rshift_by, sat
+from ..lib.ports import HostPort, element_layout
+from .activation import derivative_layout, word_layout
+
+__all__ = ["Alu", "Scales"]
+
+SHIFT_MAX = 33
+"""Most bits that a product is shifted by: nothing is left of its 32, as after the 47 of docs/machine.md."""
+NORM_EXPONENT = 2
+"""Exponent of a scale register that NORM2 wrote."""
+SUM_BITS = 46
+"""Bits of a sum of squares: 2**15 elements of 2**31."""
+
+
+class Scales(wiring.Component):
+    """The scale registers; NORM2 and the host write them.
+
+    Members
+    -------
+    index
+        Register to read; mantissa and exponent come a cycle later.
+    n_index, n_mantissa, n_en
+        A write of NORM2.
+    host
+        The host's way to the registers, at any time.
+    """
+
+    index: In(range(SCALE_REGISTERS))
+    mantissa: Out(16)
+    exponent: Out(signed(8))
+    n_index: In(range(SCALE_REGISTERS))
+    n_mantissa: In(16)
+    n_en: In(1)
+    host: In(HostPort((SCALE_REGISTERS - 1).bit_length()))
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        host = self.host
+        words = Array(Signal(24, name=f"scale{i}") for i in range(SCALE_REGISTERS))
+        chosen = words[self.index]
+        m.d.sync += [self.mantissa.eq(chosen[:16]), self.exponent.eq(chosen[16:].as_signed())]
+        with m.If(self.n_en):
+            m.d.sync += words[self.n_index].eq(Cat(self.n_mantissa, Const(NORM_EXPONENT, 8)))
+        # The host's address comes from afar.
+        asked, address = Signal(), Signal.like(host.addr)
+        with m.If(asked & host.write):
+            m.d.sync += words[address].eq(host.w_data)
+        with m.If(host.request):
+            m.d.sync += address.eq(host.addr)
+        m.d.sync += asked.eq(host.request & ~asked & ~host.ack)
+        m.d.sync += [host.ack.eq(asked), host.r_data.eq(words[address])]
+        return m
+
+
+class Alu(wiring.Component):
+    """ERR, NORM2 and AXPY, one element a cycle.
+
+    ERR gives words after one cycle, AXPY after four. The errors of ERR come back through `square` from the finishing stage, which
+    saturates them. NORM2 writes its register seven cycles after its last element.
+
+    Parameters
+    ----------
+    config
+        Number formats.
+
+    Members
+    -------
+    clear
+        Forget everything that is under way.
+    op
+        Operation of the instruction in work, from the cycle before its first element on.
+    i
+        ERR: targets. NORM2: the vector. AXPY: the vector that is taken from.
+    i_derivative
+        ERR: outputs. AXPY: the vector that is taken off.
+    o
+        Unsaturated words with their derivatives; never stalled by its consumer.
+    square, square_valid, square_last
+        The saturated errors of ERR.
+    mantissa, exponent
+        The scale register of the instruction.
+    norm, norm_en
+        Mantissa that NORM2 writes; NORM2 ends in this cycle.
+    loss, loss_en, hit, result, result_en
+        What a sample adds to the counters: its squared error, whether it was a hit, and the index of its largest output.
+    output, output_en
+        The outputs of ERR, one after the other.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "clear": In(1),
+                "op": In(4),
+                "i": In(stream.Signature(element_layout(config))),
+                "i_derivative": In(stream.Signature(derivative_layout(config))),
+                "o": Out(stream.Signature(word_layout(config))),
+                "square": In(signed(config.vector_bits)),
+                "square_valid": In(1),
+                "square_last": In(1),
+                "mantissa": In(16),
+                "exponent": In(signed(8)),
+                "norm": Out(16),
+                "norm_en": Out(1),
+                "loss": Out(32),
+                "loss_en": Out(1),
+                "hit": Out(1),
+                "result": Out(16),
+                "result_en": Out(1),
+                "output": Out(signed(config.vector_bits)),
+                "output_en": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        c = self._config
+        # Elements come later than their operation.
+        err, norm2, axpy = Signal(), Signal(), Signal()
+        m.d.sync += [err.eq(self.op == Op.ERR), norm2.eq(self.op == Op.NORM2), axpy.eq(self.op == Op.AXPY)]
+
+        # Elements join here.
+        fire = Signal()
+        plain, derived = self.i.p, self.i_derivative.p
+        a, taken = Signal(signed(c.vector_bits)), Signal(signed(c.vector_bits))
+        m.d.comb += [
+            fire.eq(self.i.valid & (norm2 | ((err | axpy) & self.i_derivative.valid))),
+            self.i.ready.eq(fire),
+            self.i_derivative.ready.eq(fire & ~norm2),
+            a.eq(plain.word),
+            taken.eq(derived.word),
+        ]
+
+        # The one multiplier: squares of errors, squares of NORM2, mantissa * |a| of AXPY, mantissa * norm at the end of NORM2.
+        left, right, product = Signal(signed(17)), Signal(signed(17)), Signal(32)
+        norm, scaling = Signal(16), Signal()
+        m.d.sync += [left.eq(self.square), right.eq(self.square), product.eq(left * right)]
+        with m.If(norm2):
+            m.d.sync += [left.eq(Mux(scaling, norm, a)), right.eq(Mux(scaling, self.mantissa, a))]
+        with m.If(axpy):
+            m.d.sync += [left.eq(abs(taken)), right.eq(self.mantissa)]
+
+        # One barrel shifter, for AXPY's products and NORM2's. How far is known two cycles before the first product.
+        amount, bits = Signal(signed(10)), Signal(range(SHIFT_MAX + 1))
+        m.d.comb += amount.eq(Mux(norm2, 14, 16) - self.exponent)
+        m.d.sync += bits.eq(Mux(amount < 0, 0, Mux(amount > SHIFT_MAX, SHIFT_MAX, amount)))
+        shifted = Signal(33)
+        m.d.sync += shifted.eq(rshift_by(product, bits))
+
+        # ERR: one stage. AXPY: the factors, the product, its shift, then the difference; less a negative product is a sum.
+        beside = data.StructLayout({"valid": 1, "less": 1, "word": signed(c.acc_bits), "fprime": c.vector_frac + 1, "last": 1})
+        b1, b2, b3 = (Signal(beside, name=f"b{stage}") for stage in (1, 2, 3))
+        m.d.sync += [
+            b1.valid.eq(fire & axpy),
+            b1.less.eq(taken >= 0),
+            b1.word.eq(plain.word),
+            b1.fprime.eq(derived.fprime),
+            b1.last.eq(plain.last),
+            b2.eq(b1),
+            b3.eq(b2),
+        ]
+        term = Cat(b3.less, shifted ^ b3.less.replicate(len(shifted)), b3.less).as_signed()
+        difference, _ = sat((Cat(b3.less, b3.word).as_signed() + term) >> 1, (1 << (c.acc_bits - 1)) - 1)
+        m.d.sync += [
+            self.o.valid.eq((fire & err) | b3.valid),
+            self.o.p.word.eq(Mux(axpy, difference, plain.word - derived.word)),
+            self.o.p.fprime.eq(Mux(axpy, b3.fprime, derived.fprime)),
+            self.o.p.last.eq(Mux(axpy, b3.last, plain.last)),
+        ]
+
+        # Sums of squares. The last of an ERR arrives when the next instruction has begun.
+        square1, last1, square, last, from_error = Signal(), Signal(), Signal(), Signal(), Signal(3)
+        total, complete, is_error = Signal(SUM_BITS), Signal(), from_error[-1]
+        m.d.sync += [
+            square1.eq((self.square_valid & err) | (fire & norm2)),
+            last1.eq(Mux(norm2, plain.last, self.square_last)),
+            square.eq(square1),
+            last.eq(last1),
+            from_error.eq(Cat(err, from_error)),
+            complete.eq(square & last),
+        ]
+        with m.If(square):
+            m.d.sync += total.eq(Mux(complete, 0, total) + product)
+        with m.Elif(complete):
+            m.d.sync += total.eq(0)
+        rounded = rshift(total, 2 * c.vector_frac - LOSS_FRAC)
+        m.d.comb += [self.loss.eq(rounded), self.loss_en.eq(complete & is_error)]
+
+        # The end of NORM2.
+        scaled = Signal(3)
+        m.d.sync += [scaling.eq(complete & ~is_error), scaled.eq(Cat(scaling, scaled))]
+        with m.If(complete):
+            m.d.sync += norm.eq(Mux(rounded >= 1 << 16, 0xFFFF, rounded))
+        m.d.comb += [self.norm_en.eq(scaled[-1]), self.norm.eq(Mux(shifted >= 1 << 16, 0xFFFF, shifted))]
+
+        # Hits: the first of the largest on both sides.
+        index, best, wanted = Signal(16), Signal(16), Signal(16)
+        best_a, best_t = Signal(signed(c.acc_bits)), Signal(signed(c.acc_bits))
+        judge = Signal()
+        m.d.sync += [judge.eq(fire & err & plain.last), self.output.eq(derived.word), self.output_en.eq(fire & err)]
+        with m.If(fire & err):
+            m.d.sync += index.eq(Mux(plain.last, 0, index + 1))
+            with m.If((index == 0) | (derived.word > best_a)):
+                m.d.sync += [best.eq(index), best_a.eq(derived.word)]
+            with m.If((index == 0) | (plain.word > best_t)):
+                m.d.sync += [wanted.eq(index), best_t.eq(plain.word)]
+        m.d.comb += [self.result.eq(best), self.result_en.eq(judge), self.hit.eq(judge & (best == wanted))]
+
+        with m.If(self.clear):
+            m.d.sync += [s.eq(0) for s in (self.o.valid, b1.valid, b2.valid, b3.valid, square1, square, complete, total)]
+            m.d.sync += [s.eq(0) for s in (scaling, scaled, judge, index, self.output_en)]
+        return m

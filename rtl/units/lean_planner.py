@@ -1,0 +1,243 @@
+"""The pulse planner of a lean machine: one multiplier with its adder a lane, which other units use while no row is planned."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.registers import STREAM_SHIFT
+
+from ..lib.numbers import negated_if
+from ..lib.ports import HostPort
+from ..lib.xorshift import xorshift
+from ..tile.signature import counts_layout
+from .multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
+from .planner import BYTES_MAX, SHIFT_MAX
+
+__all__ = ["LeanPlanner", "rectangle_layout"]
+
+STATE_BITS = 32
+RANDOM_BITS = 16
+"""Upper bits of a state that a product is rounded with."""
+TOP = 30
+"""Bits of a product of two words without sign; a sum that is carried beyond them is a pulse."""
+
+
+def rectangle_layout(config: Config) -> data.StructLayout:
+    """Return the layout of a PULSE for the planner: the rectangle."""
+    return data.StructLayout({"rows": range(config.tile_rows + 1), "col0": range(config.tile_cols), "cols": range(config.tile_cols + 1)})
+
+
+class LeanPlanner(wiring.Component):
+    """Plans the pulses of one PULSE after another, bit for bit as docs/machine.md says.
+
+    Takes a command, then one column word a column of the region, then one row word a row, each a word a cycle; gives one row of counts
+    a row, in the lanes of the region, zero elsewhere. The first row word can follow the last column word after two cycles, and its counts
+    are offered two cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
+
+    A product is not shifted: instead, what rounds it is shifted the other way, and added by the multiplier.
+
+    Parameters
+    ----------
+    config
+        Lanes, rows, widths, pulse_max.
+
+    Members
+    -------
+    cmd
+        `rectangle_layout`; taken while `settled`.
+    exponent, scale_log2, magnitude, stochastic
+        Of the scale register, the weight scale, the column vector and the instruction: steady from the command until `settled`.
+    lose
+        Bits that column words lose in scaling.
+    i_column, scaled, i_row
+        A column's sign; its size, scaled and saturated to 16 bits, two cycles after it was taken; row words.
+    o_counts
+        Rows of counts, for the tile.
+    up, down, clipped
+        Pulses up, pulses down and clipped cells of one row, to be added up in every cycle: zero but for one cycle a row.
+    settled
+        No command is in work and no totals are to come.
+    clear
+        Level or strobe: drop the command in work, with totals that are still to come. The rounding streams stay where they are.
+    host
+        The rounding states by lane (window RANDOM, stream ROUNDING). An error beyond the lanes and until `settled`. An access turns the
+        states once around, a lane a cycle; a command waits for that.
+    derivative, finish, square, scaler
+        The guests at the multipliers of the lanes, while no row is planned; the scaler scales columns too. To the products of the first two
+        the half of `vector_frac` bits is added, one less if negative. The left factors of `derivative` and `scaler` are the size of the row
+        word while `i_row` is valid; those of `finish` and `square` are always the same word.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        most = config.tile_cols * config.pulse_max
+        super().__init__(
+            {
+                "cmd": In(stream.Signature(rectangle_layout(config))),
+                "exponent": In(signed(8)),
+                "scale_log2": In(3),
+                "magnitude": In(5),
+                "stochastic": In(1),
+                "lose": Out(range(SHIFT_MAX + 1)),
+                "i_column": In(stream.Signature(1)),
+                "scaled": In(FACTOR_BITS),
+                "i_row": In(stream.Signature(1)),
+                "o_counts": Out(stream.Signature(counts_layout(config))),
+                "up": Out(range(most + 1)),
+                "down": Out(range(most + 1)),
+                "clipped": Out(range(config.tile_cols + 1)),
+                "settled": Out(1),
+                "clear": In(1),
+                "host": In(HostPort(STREAM_SHIFT)),
+                **{name: In(MultiplierSignature(signed=name in SIGNED)) for name in GUESTS},
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        config, lanes = self._config, self._config.tile_cols
+
+        # The command in work.
+        cmd = self.cmd.payload
+        accept = self.cmd.valid & self.cmd.ready
+        take_column, take_row, give = (s.valid & s.ready for s in (self.i_column, self.i_row, self.o_counts))
+        column, rows_left, cols_left = Signal(range(lanes)), Signal.like(cmd.rows), Signal.like(cmd.cols)
+        with m.If(accept):
+            m.d.sync += [rows_left.eq(cmd.rows), cols_left.eq(cmd.cols), column.eq(cmd.col0)]
+        with m.If(take_column):
+            m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
+        with m.If(take_row):
+            m.d.sync += rows_left.eq(rows_left - 1)
+        q, none = self._shifts(m)
+
+        # Columns: the scaler has the word in the cycle after it was taken, and its size in the next.
+        loading1, loading2, final1, final2 = Signal(), Signal(), Signal(), Signal()
+        column1, column2, negative_column1, negative_column2 = Signal.like(column), Signal.like(column), Signal(), Signal()
+        m.d.sync += [loading1.eq(take_column & ~self.clear), loading2.eq(loading1 & ~self.clear)]
+        m.d.sync += [column1.eq(column), column2.eq(column1), final1.eq(cols_left == 1), final2.eq(final1)]
+        m.d.sync += [negative_column1.eq(self.i_column.payload), negative_column2.eq(negative_column1)]
+        planned = Mux(none, 0, Mux(self.scaled[-1], (1 << FACTOR_BITS - 1) - 1, self.scaled[:-1]))
+
+        # Rows: taken (stage 0), multiplied (stage 1), counted on the way out.
+        full1, full2, move, negative1, negative2 = Signal(), Signal(), Signal(), Signal(), Signal(lanes)
+        m.d.comb += [
+            move.eq(~full2 | self.o_counts.ready),
+            self.i_column.ready.eq(cols_left != 0),
+            self.i_row.ready.eq((cols_left == 0) & ~loading1 & (rows_left != 0) & move),
+            self.o_counts.valid.eq(full2),
+        ]
+        with m.If(move):
+            m.d.sync += [full1.eq(take_row), full2.eq(full1), negative1.eq(self.i_row.payload)]
+        with m.If(self.clear):
+            m.d.sync += [full1.eq(0), full2.eq(0), cols_left.eq(0), rows_left.eq(0)]
+
+        # Which bits of a random word go where: the lower and the upper half of what is shifted by q bytes; nothing for guests.
+        rows, half = full1, config.vector_frac - 1
+        lower, upper, always = ([Signal(name=f"{name}{k}") for k in range(BYTES_MAX + 1)] for name in ("lower", "upper", "always"))
+        for k in range(BYTES_MAX + 1):
+            m.d.comb += [always[k].eq(rows & (q == k)), lower[k].eq(always[k] & self.stochastic), upper[k].eq(lower[k])]
+
+        states = [Signal(STATE_BITS, init=1, name=f"state_{i}") for i in range(lanes)]
+        turning = self._host(m, states)
+        # Without a reset, so that they can be the multipliers' own registers.
+        guests, size = [getattr(self, name) for name in GUESTS], self.scaler.left
+        lefts = [Signal(guest.left.shape(), name=f"left_{name}", reset_less=True) for guest, name in zip(guests, GUESTS, strict=True)]
+        lefts[2] = lefts[1]
+        for left, guest in zip(lefts, guests, strict=True):
+            if guest is not self.square:
+                with m.If(take_row | guest.en):
+                    m.d.sync += left.eq(Mux(take_row, size, guest.left) if guest is self.finish else guest.left)
+        counts, ups, clips = [], [], []
+        for i, (left, guest) in enumerate(zip(lefts, guests, strict=True)):
+            last = i == lanes - 1
+            right, negative = Signal(guest.right.shape(), name=f"right_{i}", reset_less=True), Signal(name=f"negative_{i}")
+            mine = loading2 & (column2 == i)
+            # The last lane, which scales the columns, learns with the last of them whether it has one.
+            load = loading2 & final2 if last else mine | accept
+            with m.If(load | guest.en):
+                m.d.sync += right.eq(Mux(mine, planned, Mux(guest.en, guest.right, 0)))
+            with m.If(load):
+                m.d.sync += negative.eq(negative_column2)
+            with m.If(take_row):
+                m.d.sync += states[i].eq(xorshift(states[i]))
+
+            r = states[i][STATE_BITS - RANDOM_BITS :]
+            top = r[-1] | ~self.stochastic
+            term = Signal(2 * FACTOR_BITS, name=f"term_{i}")
+            for bit in range(TOP):
+                k, j = divmod(bit, 8)
+                high = Const(0, 1) if k == 0 else (top & always[k - 1] if j == 7 else r[j + 8] & upper[k - 1])
+                # The half for guests.
+                if guest is self.derivative or guest is self.finish:
+                    down = left[-1] if guest is self.finish else Const(0, 1)
+                    high = high | (~rows & (down if bit < half else ~down if bit == half else 0))
+                m.d.comb += term[bit].eq((r[j] & lower[k]) | high)
+            product, ones = Signal.like(guest.product, name=f"product_{i}", reset_less=True), Signal(name=f"ones_{i}")
+            with m.If(move):
+                m.d.sync += product.eq(left * right + (term.as_signed() if product.shape().signed else term))
+            with m.If(move):
+                m.d.sync += [ones.eq(r[14:].all() & (~q[0] | r[6:14].all()) & self.stochastic), negative2[i].eq(negative1 ^ negative)]
+            m.d.comb += guest.product.eq(product)
+
+            most = config.count_bits - 1
+            count, above, wanted = Signal(most, name=f"count_{i}"), Signal(name=f"above_{i}"), Signal(most, name=f"wanted_{i}")
+            with m.Switch(q):
+                for k in range(2):
+                    with m.Case(k):
+                        low = 16 + 8 * k
+                        m.d.comb += [wanted.eq(product[low : low + most]), above.eq(product[low + most : TOP + 1].any())]
+                with m.Default():
+                    m.d.comb += wanted.eq(product[TOP] & ones)
+            clip = above if config.pulse_max + 1 == 1 << most else above | (wanted > config.pulse_max)
+            signed_count = negated_if(negative2[i], Cat(count, Const(0, 1))).as_signed()
+            m.d.comb += [count.eq(Mux(clip, config.pulse_max, wanted)), self.o_counts.payload[i].eq(signed_count)]
+            counts.append(count)
+            ups.append(Mux(negative2[i], 0, count))
+            clips.append(clip)
+
+        # Totals.
+        given, total = Signal(), Signal.like(self.up)
+        m.d.sync += given.eq(give & ~self.clear)
+        for output, terms in ((self.up, ups), (total, counts), (self.clipped, clips)):
+            m.d.sync += output.eq(Mux(give & ~self.clear, sum(terms), 0))
+        m.d.comb += [
+            self.down.eq(total - self.up),
+            self.settled.eq((rows_left == 0) & ~full1 & ~full2 & ~given),
+            self.cmd.ready.eq(self.settled & ~self.clear & ~turning),
+        ]
+        return m
+
+    def _shifts(self, m: Module) -> tuple[Value, Value]:
+        """Work out the shifts of docs/machine.md: set `lose`; return the bytes that products lose, and whether that is all there is.
+
+        All are registers, there before the first column word's product is.
+        """
+        t, bits, q, none = Signal(signed(11)), Signal(signed(12)), Signal(2), Signal()
+        # Below zero, 24 - x is magnitude + 1 + t.
+        m.d.comb += [
+            t.eq(23 + self.scale_log2 - self.magnitude - self.exponent),
+            bits.eq(self.magnitude + 1 + Mux(t < 0, t, t[:3])),
+        ]
+        m.d.sync += [self.lose.eq(Mux(bits < 0, 0, bits)), q.eq(Mux(t < 0, 0, t[3:5])), none.eq(~t[-1] & t[5:].any())]
+        return q, none
+
+    def _host(self, m: Module, states: list[Signal]) -> Signal:
+        """Turn the states once around for an access of the host: the one it wants passes by the end. Returns whether they turn."""
+        host, lanes = self.host, len(states)
+        left, turning = Signal(range(lanes)), Signal()
+        here, good, word = Signal(), Signal(), Signal(STATE_BITS)
+        m.d.comb += [
+            good.eq((host.addr < lanes) & self.settled),
+            here.eq(turning & host.request & (host.addr == left)),
+            host.error.eq(~good),
+            host.ack.eq(host.request & Mux(turning, here, ~good)),
+            host.r_data.eq(states[-1]),
+            word.eq(Mux(here & host.write, host.w_data, states[-1])),
+        ]
+        with m.If(turning):
+            m.d.sync += [s.eq(before) for s, before in zip(states, [word, *states[:-1]], strict=True)]
+            m.d.sync += [left.eq(left - 1), turning.eq(left != 0)]
+        with m.Elif(host.request & good & ~self.cmd.valid):
+            m.d.sync += [left.eq(lanes - 1), turning.eq(1)]
+        return turning
