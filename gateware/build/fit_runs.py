@@ -15,10 +15,10 @@ from backpulse.firmware_py.config import DEFAULT, IDEAL, Config
 
 from .. import child
 from ..boards.boards import BOARDS
-from .build import FAMILIES, commands, prepare, program
+from .build import commands, prepare
 from .fit import REPORTS
 from .reports import count
-from ..tools import ToolError, environment
+from ..tools import FAMILIES, ToolError, environment, program
 
 __all__ = ["RUNS", "main"]
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from backpulse.firmware_py.config import Config
+
 from ..child import children_end
 from ..tools import within_environment
 
-__all__ = ["CONTROLLER", "EXAMPLES", "export", "export_project"]
+__all__ = ["CONTROLLER", "EXAMPLES", "controller", "export", "export_project"]
 
 CONTROLLER = "backpulse"
 """Name of the exported module."""
@@ -39,6 +41,19 @@ def export(component: wiring.Component, name: str, *, out: Path | None = None, p
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)
     return text
+
+
+def controller(config: Config, *, clk_hz: int, baud: int) -> wiring.Component:
+    """Return what a project gets: the whole board with emulated tiles.
+
+    Raises
+    ------
+    ValueError
+        If the clock is too slow for the baud rate.
+    """
+    from ..chip.top import Top  # slow to import, and of no use to who exports blocks
+
+    return Top(config, clk_hz=clk_hz, baud=baud)
 
 
 def export_project(component: wiring.Component, folder: Path) -> Path:

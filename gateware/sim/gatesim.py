@@ -12,8 +12,7 @@ from amaranth.lib import wiring
 from backpulse.firmware_py.config import IDEAL
 
 from .. import child
-from ..build.build import FAMILIES, program
-from ..tools import MissingToolError, ToolError, environment
+from ..tools import FAMILIES, MissingToolError, ToolError, environment, program
 from .virtual_board import CLOCKS_PER_BIT, compile_board, identity
 
 __all__ = ["GATES", "build", "synthesise", "tools_missing"]

@@ -11,13 +11,14 @@ from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import FETCH_BITS
 
 from ..lib.clocks import resting_domain
+from ..lib.layouts import PC_BITS
 from ..lib.ports import HostPort, StorePort
 from ..tile.signature import TileSignature
 from ..tile.windows import WINDOWS, TileWindows
 from ..units.lean_units import LeanUnits
 from ..units.units import Units
 from .counters import Books, Ring
-from .fetch import PC_BITS, Fetch
+from .fetch import Fetch
 from .lean_fetch import LeanFetch
 from .lean_magnitudes import LeanMagnitudes
 from .ledger import LEDGER_BITS, RING_BITS, ROUND, Ledger

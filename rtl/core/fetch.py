@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -12,12 +12,10 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, LEGAL, REGION_WORDS, SCALE_LOG2_MAX, Function, Op
 from backpulse.firmware_py.registers import Fault
 
+from ..lib.layouts import PC_BITS, decoded_layout
 from ..lib.ports import HostPort, Operand, answer
 
-__all__ = ["Fetch", "decoded_layout"]
-
-PC_BITS = FIELDS["region"][1] + 1
-"""Bits of a program address; one more than a target, so that running off the end is seen."""
+__all__ = ["Fetch"]
 
 
 class _State(enum.Enum, shape=2):
@@ -25,42 +23,6 @@ class _State(enum.Enum, shape=2):
     TABLES = 1
     READY = 2
     STOP = 3
-
-
-def decoded_layout(config: Config) -> data.StructLayout:
-    """Layout of a decoded instruction: everything that the machine needs while it executes."""
-    return data.StructLayout(
-        {
-            "op": 4,
-            "function": 4,
-            "accumulate": 1,
-            "auto_range": 1,
-            "backward": 1,
-            "stochastic": 1,
-            "fault": 3,
-            "pc": PC_BITS,
-            "target": FIELDS["region"][1],
-            "tile": 10,
-            "row0": 10,
-            "rows": 10,
-            "col0": 9,
-            "cols": 9,
-            "scale_log2": 3,
-            "first": Operand(),
-            "second": Operand(),
-            "other": Operand(),
-            "uses_second": 1,
-            "uses_other": 1,
-            "w_addr": 16,
-            "w_vector": 6,
-            "w_anew": 1,
-            "w_bias": 1,
-            "m_vector": 6,
-            "m_sample": 1,
-            "scale": 3,
-            "to_scale": 3,
-        }
-    )
 
 
 class Fetch(wiring.Component):

@@ -10,8 +10,8 @@ from backpulse.firmware_py.isa import FIELDS, LEAN_FUNCTIONS, LEGAL, REGION_WORD
 from backpulse.firmware_py.registers import Fault
 from backpulse.firmware_py.timing import FETCH_BITS, fetch_cycles
 
+from ..lib.layouts import PC_BITS, decoded_layout
 from ..lib.ports import HostPort
-from .fetch import PC_BITS, decoded_layout
 
 __all__ = ["LeanFetch"]
 

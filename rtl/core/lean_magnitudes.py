@@ -6,8 +6,8 @@ from amaranth.lib.memory import Memory
 
 from backpulse.firmware_py.config import Config
 
+from ..lib.layouts import MagnitudesSignature
 from ..lib.numbers import magnitude
-from .vectors import MagnitudesSignature
 
 __all__ = ["LeanMagnitudes"]
 

@@ -10,8 +10,8 @@ from backpulse.firmware_py.registers import Fault
 from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import ALU_CYCLES
 
+from ..lib.layouts import decoded_layout
 from ..tile.signature import Status, command_layout, completion_layout
-from .fetch import decoded_layout
 
 __all__ = ["Sequencer"]
 

@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 
+from ..lib.layouts import MagnitudesSignature
 from ..lib.ports import HostPort, Operand, answer, element_layout
 
-__all__ = ["Magnitudes", "MagnitudesSignature", "ReadPort", "VectorMemory"]
+__all__ = ["Magnitudes", "ReadPort", "VectorMemory"]
 
 
 class VectorMemory(wiring.Component):
@@ -160,41 +161,6 @@ class ReadPort(wiring.Component):
             if c.lean:
                 m.d.sync += self.o.p.word.eq(0)
         return m
-
-
-class MagnitudesSignature(wiring.Signature):
-    """The magnitude of each vector: the bit length of the OR of its words' absolute values.
-
-    `magnitude` belongs to `lookup` from two cycles after `begin` on. A vector may be written from the fourth cycle after `begin`.
-
-    Members
-    -------
-    begin
-        First cycle of an instruction.
-    lookup, sample
-        Vector whose magnitude the instruction needs; whether it lies in the sample page.
-    target, writes, anew, bias
-        Vector that the instruction writes, if its words are final; whether it writes element 0; whether that vector has a bias.
-    word, w_en
-        A final word as it is written.
-    """
-
-    def __init__(self, config: Config) -> None:
-        vector = range(config.vectors)
-        super().__init__(
-            {
-                "begin": In(1),
-                "lookup": In(vector),
-                "sample": In(1),
-                "target": In(vector),
-                "writes": In(1),
-                "anew": In(1),
-                "bias": In(1),
-                "word": In(signed(config.vector_bits)),
-                "w_en": In(1),
-                "magnitude": Out(5),
-            }
-        )
 
 
 class Magnitudes(wiring.Component):

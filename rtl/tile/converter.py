@@ -10,7 +10,7 @@ from backpulse.firmware_py.config import Config
 from ..lib.numbers import rshift, sat
 from ..lib.trees import GROUP, sum_tree, tree_stages
 from ..lib.xorshift import gauss, xorshift
-from .lane import sum_bits
+from .layouts import sum_bits
 from .signature import sense_layout
 
 __all__ = ["Converter", "ReadNoise", "row_stages"]

@@ -8,7 +8,7 @@ from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
 
 from ..lib.trees import GROUP
-from .lane import parameter_layout
+from .layouts import parameter_layout
 from .signature import HostSignature
 
 __all__ = ["TileHost"]

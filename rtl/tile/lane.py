@@ -1,33 +1,21 @@
 """One lane of the emulated tile: a column's cells, its multiplier, its sum and the device model of its pulses."""
 
 from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.device import FACTOR_FRAC, SLOPE_SHIFT, STUCK, UPDATE_FRAC, parameter_bits
-from backpulse.firmware_py.registers import TileParameter
+from backpulse.firmware_py.device import FACTOR_FRAC, SLOPE_SHIFT, STUCK, UPDATE_FRAC
 
 from ..lib.numbers import clamp, rshift, times
 from ..lib.xorshift import gauss, xorshift
+from .layouts import parameter_layout, sum_bits
 
-__all__ = ["STAGES", "Lane", "parameter_layout", "sum_bits"]
+__all__ = ["STAGES", "Lane"]
 
 STAGES = 7
 """Clock edges from the cycle that takes a row of counts to the cycle that writes its cells."""
-
-
-def parameter_layout(config: Config) -> data.StructLayout:
-    """Return the layout of the device parameters that all lanes share; those that a build leaves out have no bits, and are zero."""
-    bits = {p: parameter_bits(config, p) or 0 for p in TileParameter if p < TileParameter.ROOT}
-    return data.StructLayout({p.name.lower(): signed(-n) if n < 0 else unsigned(n) for p, n in bits.items()})
-
-
-def sum_bits(config: Config) -> int:
-    """Return the bits of an analog sum down a whole column or along a whole row, without noise."""
-    most = max(config.tile_rows, config.tile_cols)
-    return (most * config.drive_max << (config.cell_bits - 1)).bit_length() + 1
 
 
 class Lane(wiring.Component):

@@ -11,7 +11,7 @@ from backpulse.firmware_py.isa import Op
 
 from ..lib.numbers import sat
 from .host import TileHost
-from .lane import parameter_layout, sum_bits
+from .layouts import parameter_layout, sum_bits
 from .signature import Status, TileSignature, sense_layout
 
 __all__ = ["LeanLane", "LeanTile", "clip", "rounded"]

@@ -11,7 +11,7 @@ from .lean_arithmetic import LeanArithmetic
 from .lean_planner import LeanPlanner
 from .multiplier import GUESTS
 from .reader import auto_range, to_drive
-from .units import UnitsSignature
+from .signature import UnitsSignature
 
 __all__ = ["LeanUnits"]
 

@@ -1,0 +1,87 @@
+"""What blocks of a full and of a lean machine have in common: layouts and signatures that both keep."""
+
+from amaranth.hdl import signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import FIELDS
+
+from .ports import Operand
+
+__all__ = ["PC_BITS", "MagnitudesSignature", "decoded_layout"]
+
+
+PC_BITS = FIELDS["region"][1] + 1
+"""Bits of a program address; one more than a target, so that running off the end is seen."""
+
+
+def decoded_layout(config: Config) -> data.StructLayout:
+    """Layout of a decoded instruction: everything that the machine needs while it executes."""
+    return data.StructLayout(
+        {
+            "op": 4,
+            "function": 4,
+            "accumulate": 1,
+            "auto_range": 1,
+            "backward": 1,
+            "stochastic": 1,
+            "fault": 3,
+            "pc": PC_BITS,
+            "target": FIELDS["region"][1],
+            "tile": 10,
+            "row0": 10,
+            "rows": 10,
+            "col0": 9,
+            "cols": 9,
+            "scale_log2": 3,
+            "first": Operand(),
+            "second": Operand(),
+            "other": Operand(),
+            "uses_second": 1,
+            "uses_other": 1,
+            "w_addr": 16,
+            "w_vector": 6,
+            "w_anew": 1,
+            "w_bias": 1,
+            "m_vector": 6,
+            "m_sample": 1,
+            "scale": 3,
+            "to_scale": 3,
+        }
+    )
+
+
+class MagnitudesSignature(wiring.Signature):
+    """The magnitude of each vector: the bit length of the OR of its words' absolute values.
+
+    `magnitude` belongs to `lookup` from two cycles after `begin` on. A vector may be written from the fourth cycle after `begin`.
+
+    Members
+    -------
+    begin
+        First cycle of an instruction.
+    lookup, sample
+        Vector whose magnitude the instruction needs; whether it lies in the sample page.
+    target, writes, anew, bias
+        Vector that the instruction writes, if its words are final; whether it writes element 0; whether that vector has a bias.
+    word, w_en
+        A final word as it is written.
+    """
+
+    def __init__(self, config: Config) -> None:
+        vector = range(config.vectors)
+        super().__init__(
+            {
+                "begin": In(1),
+                "lookup": In(vector),
+                "sample": In(1),
+                "target": In(vector),
+                "writes": In(1),
+                "anew": In(1),
+                "bias": In(1),
+                "word": In(signed(config.vector_bits)),
+                "w_en": In(1),
+                "magnitude": Out(5),
+            }
+        )
