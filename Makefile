@@ -33,6 +33,7 @@ test: .venv/installed-dev
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	$(BIN)/lint-imports --cache-dir build/imports
 
 bench: .venv/installed-sim
 	$(BIN)/python -m benchmarks.speed $(ARGS)
@@ -45,10 +46,10 @@ schedules: .venv/installed-sim
 
 boards: .venv/installed-sim
 	$(BIN)/python -m benchmarks.boards
-	$(BIN)/python -m backpulse.gateware.build.page
+	$(BIN)/python -m backpulse.gateware.bitstream.page
 
 budgets: .venv/installed-build
-	$(BIN)/python -m backpulse.gateware.build.budgets $(ARGS) $(BOARDS)
+	$(BIN)/python -m backpulse.gateware.bitstream.budgets $(ARGS) $(BOARDS)
 
 gatesim: .venv/installed-dev
 	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_gatesim.py cocotb_tests/test_gates.py $(ARGS)

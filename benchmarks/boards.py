@@ -9,8 +9,8 @@ import sys
 from rich.progress import Progress
 
 from backpulse.firmware_py.device import device_for
+from backpulse.gateware.bitstream.page import REFERENCE, RUNS
 from backpulse.gateware.boards.boards import BOARDS, Board
-from backpulse.gateware.build.page import REFERENCE, RUNS
 from backpulse.host.settings import Settings
 from backpulse.host.training import Trainer
 from backpulse.host.urls import open_board

@@ -8,10 +8,10 @@ from functools import cache
 
 import numpy as np
 
-from .config import Config
-from .formats import rshift, sat
-from .isa import Function
-from .jit import inlined
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.formats import rshift, sat
+from backpulse.firmware_py.isa import Function
+from backpulse.firmware_py.jit import inlined
 
 TABLE_WORDS = 512
 """Words of the tanh table."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from .places import NAME, OTHERS, CacheError, exposed, make, places, trouble, usable, work_in
+from backpulse.firmware_py.places import NAME, OTHERS, CacheError, exposed, make, places, trouble, usable, work_in
 
 __all__ = ["find", "read", "sealed", "shared", "store", "write"]
 

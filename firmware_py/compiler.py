@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .config import HIGHEST, Config
-from .isa import ACTIVATIONS, LEAN_FUNCTIONS, Function, Instruction, Op, Region, Vector, hadamard
-from .network import Network
-from .placement import LayerPlacement, place, shapes
-from .room import beyond_any_board, smaller_layers
-from .timing import fetch_cycles, instruction_cycles
+from backpulse.firmware_py.config import HIGHEST, Config
+from backpulse.firmware_py.isa import ACTIVATIONS, LEAN_FUNCTIONS, Function, Instruction, Op, Region, Vector, hadamard
+from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.placement import LayerPlacement, place, shapes
+from backpulse.firmware_py.room import beyond_any_board, smaller_layers
+from backpulse.firmware_py.timing import fetch_cycles, instruction_cycles
 
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
 """Schedules that run in the array (docs: DESIGN, The algorithm)."""

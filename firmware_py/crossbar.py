@@ -5,10 +5,10 @@ The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 
 import numpy as np
 
-from .device import update, write_noise
-from .formats import rshift, sat
-from .jit import inlined
-from .streams import gauss, xorshift
+from backpulse.firmware_py.device import update, write_noise
+from backpulse.firmware_py.formats import rshift, sat
+from backpulse.firmware_py.jit import inlined
+from backpulse.firmware_py.streams import gauss, xorshift
 
 
 @inlined

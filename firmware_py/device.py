@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from .config import Config, DeviceKind
-from .jit import inlined
-from .registers import TILE_WORDS, TileParameter
-from .streams import GAUSS_SIGMA, draws, gauss
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.jit import inlined
+from backpulse.firmware_py.registers import TILE_WORDS, TileParameter
+from backpulse.firmware_py.streams import GAUSS_SIGMA, draws, gauss
 
 _BASE_UP, _BASE_DOWN, _SLOPE_UP, _SLOPE_DOWN, _BOUND_UP, _BOUND_DOWN, _STEP_UNIT, _BOUND_UNIT, _READ_SIGMA, _ROOT = (
     int(p) for p in TileParameter

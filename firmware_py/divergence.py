@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .compiler import Program
-from .config import Config
-from .isa import INSTRUCTION_BITS, Instruction, Op
-from .registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Counter, Window
-from .streams import seed_states
+from backpulse.firmware_py.compiler import Program
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import INSTRUCTION_BITS, Instruction, Op
+from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Counter, Window
+from backpulse.firmware_py.streams import seed_states
 
 
 class Subject(Protocol):

@@ -4,9 +4,21 @@ from collections.abc import Sequence
 from struct import iter_unpack, pack, unpack
 from typing import Protocol
 
-from .config import ABI_VERSION
-from .framing import MAX_GRANT, MAX_WORDS, NONCE_BYTES, RESPONSE, UNSEQUENCED, WINDOW, BusError, Deframer, Frame, Opcode, Status
-from .registers import ANYTIME, WINDOW_SHIFT, State
+from backpulse.firmware_py.config import ABI_VERSION
+from backpulse.firmware_py.framing import (
+    MAX_GRANT,
+    MAX_WORDS,
+    NONCE_BYTES,
+    RESPONSE,
+    UNSEQUENCED,
+    WINDOW,
+    BusError,
+    Deframer,
+    Frame,
+    Opcode,
+    Status,
+)
+from backpulse.firmware_py.registers import ANYTIME, WINDOW_SHIFT, State
 
 
 class Machine(Protocol):

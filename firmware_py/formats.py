@@ -3,7 +3,7 @@
 Everything is int64; a shift count is never negative unless the function says so.
 """
 
-from .jit import inlined
+from backpulse.firmware_py.jit import inlined
 
 
 @inlined

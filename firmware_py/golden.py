@@ -7,16 +7,16 @@ talks to is in machine.py.
 
 import numpy as np
 
-from .activation import activate, fprime
-from .crossbar import add_read_noise, convert, multiply_columns, multiply_rows, update_row
-from .device import shared_words
-from .formats import bit_length, rshift, sat, shift
-from .isa import SCALE_LOG2_MAX, Function, Op
-from .jit import inlined, jit
-from .memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
-from .registers import LOSS_FRAC, Counter, Fault, State, TileParameter
-from .streams import advance
-from .timing import fetch_cycles, instruction_cycles
+from backpulse.firmware_py.activation import activate, fprime
+from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, update_row
+from backpulse.firmware_py.device import shared_words
+from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
+from backpulse.firmware_py.isa import SCALE_LOG2_MAX, Function, Op
+from backpulse.firmware_py.jit import inlined, jit
+from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
+from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State, TileParameter
+from backpulse.firmware_py.streams import advance
+from backpulse.firmware_py.timing import fetch_cycles, instruction_cycles
 
 _MASK32 = 0xFFFFFFFF
 _PARTIAL, _NONE, _HADAMARD = int(Function.PARTIAL), int(Function.NONE), int(Function.HADAMARD_SIGMOID)

@@ -21,7 +21,7 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 from numba.extending import register_jitable
 
-from . import cache
+from backpulse.firmware_py import cache
 
 _OPTIONS: dict[str, Any] = {"boundscheck": False}
 _BARE: dict[str, Any] = {"_nrt": False}

@@ -4,13 +4,25 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .config import ABI_VERSION, CONFIG_WORDS, Config, DeviceKind
-from .device import parameter_bits
-from .framing import BusError
-from .golden import execute
-from .isa import INSTRUCTION_BITS
-from .memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, new_memory, number_format
-from .registers import CELL_ROW_SHIFT, MAGIC, REGISTERS, STREAM_SHIFT, WINDOW_SHIFT, Counter, Fault, State, Stream, TileParameter, Window
+from backpulse.firmware_py.config import ABI_VERSION, CONFIG_WORDS, Config, DeviceKind
+from backpulse.firmware_py.device import parameter_bits
+from backpulse.firmware_py.framing import BusError
+from backpulse.firmware_py.golden import execute
+from backpulse.firmware_py.isa import INSTRUCTION_BITS
+from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, new_memory, number_format
+from backpulse.firmware_py.registers import (
+    CELL_ROW_SHIFT,
+    MAGIC,
+    REGISTERS,
+    STREAM_SHIFT,
+    WINDOW_SHIFT,
+    Counter,
+    Fault,
+    State,
+    Stream,
+    TileParameter,
+    Window,
+)
 
 _MASK32 = 0xFFFFFFFF
 _LOG_ROOM = 4

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .activation import table_array
-from .config import Config, DeviceKind
-from .device import fixed_words
-from .isa import LEAN_FUNCTIONS, LEGAL, SCALE_REGISTERS
-from .registers import TILE_WORDS, Counter
+from backpulse.firmware_py.activation import table_array
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.device import fixed_words
+from backpulse.firmware_py.isa import LEAN_FUNCTIONS, LEGAL, SCALE_REGISTERS
+from backpulse.firmware_py.registers import TILE_WORDS, Counter
 
 _LONGEST = 1 << 16
 """Words of a scratch line: more than a vector's length can say."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .isa import SCALE_LOG2_MAX
-from .streams import draws
+from backpulse.firmware_py.isa import SCALE_LOG2_MAX
+from backpulse.firmware_py.streams import draws
 
 HIDDEN = ("sigmoid", "tanh", "relu")
 """Functions of hidden layers."""

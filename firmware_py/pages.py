@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from .config import DEFAULT, Config
-from .device import PARAMETER_BITS
-from .isa import FIELDS, INSTRUCTION_BITS, Function, Op
-from .registers import REGISTERS, Counter, TileParameter
+from backpulse.firmware_py.config import DEFAULT, Config
+from backpulse.firmware_py.device import PARAMETER_BITS
+from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, Function, Op
+from backpulse.firmware_py.registers import REGISTERS, Counter, TileParameter
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

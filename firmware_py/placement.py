@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .config import Config
-from .isa import Region
-from .network import Network
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import Region
+from backpulse.firmware_py.network import Network
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ window.
 from dataclasses import dataclass
 from enum import IntEnum
 
-from .config import CONFIG_WORDS
-from .isa import SCALE_REGISTERS
+from backpulse.firmware_py.config import CONFIG_WORDS
+from backpulse.firmware_py.isa import SCALE_REGISTERS
 
 MAGIC = int.from_bytes(b"BKPL", "little")
 """First word of the identity block."""

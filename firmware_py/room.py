@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from .config import HIGHEST, Config
-from .network import Network
+from backpulse.firmware_py.config import HIGHEST, Config
+from backpulse.firmware_py.network import Network
 
 
 def beyond_any_board(network: Network, config: Config) -> str:

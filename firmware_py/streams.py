@@ -6,9 +6,9 @@ Journal of Statistical Software 8(14), 2003.
 
 import numpy as np
 
-from .config import Config, DeviceKind
-from .jit import inlined
-from .registers import Stream
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.jit import inlined
+from backpulse.firmware_py.registers import Stream
 
 _M64 = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15

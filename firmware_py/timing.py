@@ -1,7 +1,7 @@
 """The cycle model: clock cycles of each instruction on an emulated tile. The RTL is held to it exactly."""
 
-from .isa import Op
-from .jit import shared
+from backpulse.firmware_py.isa import Op
+from backpulse.firmware_py.jit import shared
 
 READ_OVERHEAD = 11
 """Cycles of a READ beyond one a row and one a column."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from .tools import ToolError
+from backpulse.gateware.tools import ToolError
 
 __all__ = ["children_end", "run"]
 

@@ -4,9 +4,9 @@ import os
 import sys
 from typing import NoReturn
 
-from . import terminal
-from .errors import TRACEBACK, HostError, OwnError
-from .stop import ended_by_signals
+from backpulse.host import terminal
+from backpulse.host.errors import TRACEBACK, HostError, OwnError
+from backpulse.host.stop import ended_by_signals
 
 
 def main() -> None:
@@ -17,12 +17,12 @@ def main() -> None:
         os.environ.pop("MPLBACKEND", None)
         try:
             if sys.argv[1:] == ["--version"]:
-                from .version import version_text
+                from backpulse.host.version import version_text
 
                 print(version_text())
                 terminal.finish()
                 sys.exit()
-            from .cli import main as command
+            from backpulse.host.cli import main as command
         except HostError as error:
             _fail(error)
         except Exception as error:  # a package is missing, damaged or of a wrong version: each fails in its own way
@@ -34,7 +34,7 @@ def main() -> None:
 
 def _stand_in(error: Exception) -> NoReturn:
     """Say why the command line cannot be loaded; `doctor` works all the same."""
-    from . import doctor
+    from backpulse.host import doctor
 
     if sys.argv[1:2] == ["doctor"]:
         print(doctor.table(doctor.examine()))

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from .columns import EXACT
-from .errors import InputError
-from .tables import count
+from backpulse.host.columns import EXACT
+from backpulse.host.errors import InputError
+from backpulse.host.tables import count
 
 
 def plain_array(name: str, value: Any) -> np.ndarray:

@@ -22,13 +22,12 @@ from backpulse.firmware_py.registers import (
     Window,
 )
 from backpulse.firmware_py.streams import seed_lane, seed_states
-
-from .commands import Request, check, command, grants, reads, words, writes
-from .errors import HostError, NoProgressError
-from .link import Link
-from .readers import OutputReader, RingReader
-from .run import Report, Run, counter_reads, state_of, status_reads
-from .stop import Stop
+from backpulse.host.commands import Request, check, command, grants, reads, words, writes
+from backpulse.host.errors import HostError, NoProgressError
+from backpulse.host.link import Link
+from backpulse.host.readers import OutputReader, RingReader
+from backpulse.host.run import Report, Run, counter_reads, state_of, status_reads
+from backpulse.host.stop import Stop
 
 HALT_TIMEOUT_S = 10.0
 """Longest wait for a board to stop; more where the line is forgiven more."""

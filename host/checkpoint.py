@@ -19,13 +19,12 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import SCALE_REGISTERS
 from backpulse.firmware_py.registers import TILE_WORDS, Counter, Stream
 from backpulse.firmware_py.streams import seed_states
-
-from .archive import MOST_MANIFEST, OPTIONAL, Archive, DamagedError, Kind, encode
-from .errors import InputError, StorageError, reason
-from .features import Features
-from .scaling import Scaler
-from .settings import SOFTWARE, Settings
-from .storage import written_whole
+from backpulse.host.archive import MOST_MANIFEST, OPTIONAL, Archive, DamagedError, Kind, encode
+from backpulse.host.errors import InputError, StorageError, reason
+from backpulse.host.features import Features
+from backpulse.host.scaling import Scaler
+from backpulse.host.settings import SOFTWARE, Settings
+from backpulse.host.storage import written_whole
 
 FORMAT, VERSION = "backpulse checkpoint", 2
 HISTORY = ("test_accuracy", "train_loss", "train_accuracy")

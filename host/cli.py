@@ -21,23 +21,22 @@ from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.registers import Counter
-
-from . import options as o
-from . import terminal
-from .cli_boards import boards, build, fit, flash
-from .cli_compare import compare
-from .cli_doctor import cache, doctor
-from .cli_infer import infer
-from .cli_train import train
-from .errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, reason, unexpected, wrong_input
-from .output import STDOUT, check_outputs, write_json
-from .settings import SOFTWARE
-from .stop import stop_on_signals
-from .storage import check_writable
-from .terminal import plain
-from .urls import BAUD, board_config, open_board
-from .version import PACKAGE, version_text
-from .view import console, stdout
+from backpulse.host import options as o
+from backpulse.host import terminal
+from backpulse.host.cli_boards import boards, build, fit, flash
+from backpulse.host.cli_compare import compare
+from backpulse.host.cli_doctor import cache, doctor
+from backpulse.host.cli_infer import infer
+from backpulse.host.cli_train import train
+from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, reason, unexpected, wrong_input
+from backpulse.host.output import STDOUT, check_outputs, write_json
+from backpulse.host.settings import SOFTWARE
+from backpulse.host.stop import stop_on_signals
+from backpulse.host.storage import check_writable
+from backpulse.host.terminal import plain
+from backpulse.host.urls import BAUD, board_config, open_board
+from backpulse.host.version import PACKAGE, version_text
+from backpulse.host.view import console, stdout
 
 POLL_S = 0.1
 

@@ -8,11 +8,10 @@ from rich.table import Table
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
 from backpulse.firmware_py.network import Network
-
-from . import options as o
-from .errors import HostError, InputError, own_trouble, wrong_input
-from .output import STDOUT, check_outputs, write_json
-from .view import console, stdout
+from backpulse.host import options as o
+from backpulse.host.errors import HostError, InputError, own_trouble, wrong_input
+from backpulse.host.output import STDOUT, check_outputs, write_json
+from backpulse.host.view import console, stdout
 
 BoardName = Annotated[str, typer.Option("--board", help="Name of a board; `backpulse boards` lists them.", metavar="NAME")]
 
@@ -88,8 +87,8 @@ def flash(
         chosen = table.find_board(board)
     if file is not None and not file.is_file():
         raise InputError(f"There is no bitstream {file}: leave --file out to build one")
-    from backpulse.gateware.build.flash import NotLoadedError
-    from backpulse.gateware.build.flash import flash as load
+    from backpulse.gateware.bitstream.flash import NotLoadedError
+    from backpulse.gateware.bitstream.flash import flash as load
 
     with own_trouble():
         bitstream = file or builder.bitstream(builder.build(chosen, progress=_tell))
@@ -114,7 +113,7 @@ def fit(
     """Say whether a network fits a board, its cycles per step, and what to change if not: exit code 1."""
     check_outputs({"--json": json})
     table, _ = _gateware()
-    from backpulse.gateware.build.fit import fit as judge
+    from backpulse.gateware.bitstream.fit import fit as judge
 
     with wrong_input():
         chosen = table.find_board(board)
@@ -157,8 +156,8 @@ def _seen_from_here(path: Path) -> str:
 def _gateware() -> tuple[Any, Any]:
     """Import the board table and the builder, which the base installation lacks."""
     try:
+        from backpulse.gateware.bitstream import build
         from backpulse.gateware.boards import boards
-        from backpulse.gateware.build import build
     except ModuleNotFoundError as error:
         raise InputError(f"This needs the build packages ({error.name} is missing): pip install 'backpulse[build]'") from error
     return boards, build

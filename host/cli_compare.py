@@ -7,15 +7,15 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from . import options as o
-from .datasets import Dataset
-from .errors import InputError
-from .output import STDOUT, Results, check_outputs, write_json
-from .settings import SOFTWARE, Settings, prepare
-from .tables import count
-from .training import Trainer, train_software
-from .urls import board_config, open_board
-from .view import console, show_warnings, stdout
+from backpulse.host import options as o
+from backpulse.host.datasets import Dataset
+from backpulse.host.errors import InputError
+from backpulse.host.output import STDOUT, Results, check_outputs, write_json
+from backpulse.host.settings import SOFTWARE, Settings, prepare
+from backpulse.host.tables import count
+from backpulse.host.training import Trainer, train_software
+from backpulse.host.urls import board_config, open_board
+from backpulse.host.view import console, show_warnings, stdout
 
 
 def compare(
@@ -63,7 +63,7 @@ def compare(
         write_json(json, {"epochs": epochs, "seeds": seeds, "warnings": warnings, "summary": rows, "runs": results})
     with written.each():
         if plot:
-            from .plots import plot_comparison
+            from backpulse.host.plots import plot_comparison
 
             curves = [(f"{r['schedule']}, lr {r['lr']:g}", np.array(r["curves"])) for r in rows]
             plot_comparison(plot, f"{first.layers} on {dataset}, {device} device, {seeds} seeds", curves)

@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from backpulse.firmware_py import places
-
-from . import doctor as examination
-from . import options as o
-from .doctor import Finding
-from .errors import HostError, OwnError
-from .output import check_outputs, write_json
-from .urls import BAUD, open_board
-from .view import console, stdout
+from backpulse.host import doctor as examination
+from backpulse.host import options as o
+from backpulse.host.doctor import Finding
+from backpulse.host.errors import HostError, OwnError
+from backpulse.host.output import check_outputs, write_json
+from backpulse.host.urls import BAUD, open_board
+from backpulse.host.view import console, stdout
 
 
 def doctor(

@@ -6,21 +6,21 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from . import options as o
-from .checkpoint import Checkpoint
-from .cli_train import open_told
-from .datasets import Dataset, load
-from .errors import InputError
-from .labels import UNLABELLED
-from .output import STDOUT, check_outputs, write_json
-from .remarks import beyond_training
-from .scaling import records
-from .scores import scores, told
-from .stop import stop_on_signals
-from .tables import count
-from .terminal import plain
-from .urls import BAUD
-from .view import console, show_warnings, stdout
+from backpulse.host import options as o
+from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.cli_train import open_told
+from backpulse.host.datasets import Dataset, load
+from backpulse.host.errors import InputError
+from backpulse.host.labels import UNLABELLED
+from backpulse.host.output import STDOUT, check_outputs, write_json
+from backpulse.host.remarks import beyond_training
+from backpulse.host.scaling import records
+from backpulse.host.scores import scores, told
+from backpulse.host.stop import stop_on_signals
+from backpulse.host.tables import count
+from backpulse.host.terminal import plain
+from backpulse.host.urls import BAUD
+from backpulse.host.view import console, show_warnings, stdout
 
 
 def infer(

@@ -8,20 +8,19 @@ import typer
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
 from backpulse.firmware_py.config import DEFAULT, Config
-
-from . import options as o
-from .board import Board
-from .checkpoint import Checkpoint
-from .datasets import Dataset
-from .errors import HostError, InputError, SignalError
-from .output import Results, RunLog, check_outputs, write_json
-from .scores import told
-from .settings import SOFTWARE, Settings, prepare
-from .stop import stop_on_signals
-from .terminal import plain
-from .training import Trainer, train_software
-from .urls import BAUD, board_config, is_virtual, open_board
-from .view import TrainView, console, show_warnings
+from backpulse.host import options as o
+from backpulse.host.board import Board
+from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.datasets import Dataset
+from backpulse.host.errors import HostError, InputError, SignalError
+from backpulse.host.output import Results, RunLog, check_outputs, write_json
+from backpulse.host.scores import told
+from backpulse.host.settings import SOFTWARE, Settings, prepare
+from backpulse.host.stop import stop_on_signals
+from backpulse.host.terminal import plain
+from backpulse.host.training import Trainer, train_software
+from backpulse.host.urls import BAUD, board_config, is_virtual, open_board
+from backpulse.host.view import TrainView, console, show_warnings
 
 DEFAULT_CHECKPOINT = Path("backpulse-checkpoint.npz")
 """Where Ctrl-C saves if no file is named."""
@@ -125,7 +124,7 @@ def train(
             _save(log, results)
         with results.each():
             if plot:
-                from .plots import plot_training  # matplotlib takes its time
+                from backpulse.host.plots import plot_training  # matplotlib takes its time
 
                 plot_training(plot, result, program=trainer.program, before=trainer.initial, after=trainer.cells, reference=software)
     results.finish()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import InputError
-from .tables import DASH, NUMBER, Table, Words, is_missing, is_number, some
+from backpulse.host.errors import InputError
+from backpulse.host.tables import DASH, NUMBER, Table, Words, is_missing, is_number, some
 
 SWITCHES = {"true": "false", "yes": "no", "t": "f", "y": "n"}
 """Words for true, in small letters, with the word for false that goes with each."""

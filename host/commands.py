@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from struct import pack, unpack
 
 from backpulse.firmware_py.framing import MAX_GRANT, MAX_WORDS, Opcode, Status
-
-from .errors import LinkError, RefusedError
+from backpulse.host.errors import LinkError, RefusedError
 
 _REASONS = {
     Status.BAD_ADDRESS: "there is nothing at that address",

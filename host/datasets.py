@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import labels as label_column
-from .arrays import class_numbers, real_numbers
-from .columns import Column, UnusableError, drop_option, find, learn, parse_names
-from .errors import InputError
-from .features import Features, check_missing
-from .labels import UNLABELLED
-from .sources import NAMES, TEXT_ENDINGS, Source, read
-from .tables import Table, Words, count, is_missing, some
+from backpulse.host import labels as label_column
+from backpulse.host.arrays import class_numbers, real_numbers
+from backpulse.host.columns import Column, UnusableError, drop_option, find, learn, parse_names
+from backpulse.host.errors import InputError
+from backpulse.host.features import Features, check_missing
+from backpulse.host.labels import UNLABELLED
+from backpulse.host.sources import NAMES, TEXT_ENDINGS, Source, read
+from backpulse.host.tables import Table, Words, count, is_missing, some
 
 __all__ = ["NAMES", "TEXT_ENDINGS", "Dataset", "load", "split"]
 

@@ -4,12 +4,12 @@ import os
 import sys
 from pathlib import Path
 
-from .errors import HostError, SignalError
-from .settings import Settings, prepare
-from .stop import ended_by_signals, stop_on_signals
-from .training import Trainer, train_software
-from .urls import board_config, open_board
-from .view import TrainView, console
+from backpulse.host.errors import HostError, SignalError
+from backpulse.host.settings import Settings, prepare
+from backpulse.host.stop import ended_by_signals, stop_on_signals
+from backpulse.host.training import Trainer, train_software
+from backpulse.host.urls import board_config, open_board
+from backpulse.host.view import TrainView, console
 
 EPOCHS = 5
 LEAST_ACCURACY = 0.92
@@ -21,7 +21,7 @@ SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "ste
 def main(board: str = "sim://", picture: Path = PICTURE) -> int:
     """Run the demonstration on a board; return the exit code."""
     os.environ.pop("MPLBACKEND", None)  # as in `__main__`
-    from .plots import plot_training
+    from backpulse.host.plots import plot_training
 
     settings = Settings()
     config = board_config(settings.network, settings.device_model)

@@ -11,8 +11,7 @@ from math import prod
 from typing import NamedTuple
 
 from backpulse.firmware_py.network import Network
-
-from .settings import Settings
+from backpulse.host.settings import Settings
 
 
 class Rule(NamedTuple):

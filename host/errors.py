@@ -10,7 +10,7 @@ from backpulse.gateware.tools import MissingToolError, ToolError
 if TYPE_CHECKING:
     from backpulse.firmware_py.framing import Status
 
-from .stop import SIGNALLED, Stop
+from backpulse.host.stop import SIGNALLED, Stop
 
 TRACEBACK = "BACKPULSE_TRACEBACK"
 """Environment variable that lets an exception which nobody foresaw show its traceback."""

@@ -2,7 +2,7 @@
 
 import random
 
-from .link import Port
+from backpulse.host.link import Port
 
 
 class FaultyLine:

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from .columns import KINDS, Column, decimal_comma, drop_option, values
-from .errors import InputError
-from .tables import Table, count, some
+from backpulse.host.columns import KINDS, Column, decimal_comma, drop_option, values
+from backpulse.host.errors import InputError
+from backpulse.host.tables import Table, count, some
 
 MISSING_CHOICES = ("drop", "mean", "median")
 MOST_CLASSES = 1 << 16

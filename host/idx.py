@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError
+from backpulse.host.errors import InputError
 
 IMAGES, LABELS = 3, 1
 """Dimensions of the two kinds of files."""

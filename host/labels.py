@@ -6,10 +6,10 @@ from collections import Counter
 
 import numpy as np
 
-from .columns import EXACT
-from .errors import InputError
-from .features import MOST_CLASSES
-from .tables import DASH, Table, Words, count, is_missing, is_number, some
+from backpulse.host.columns import EXACT
+from backpulse.host.errors import InputError
+from backpulse.host.features import MOST_CLASSES
+from backpulse.host.tables import DASH, Table, Words, count, is_missing, is_number, some
 
 UNLABELLED = -1
 """The class of a sample without label."""

@@ -9,9 +9,8 @@ from typing import Protocol
 
 from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.framing import NONCE_BYTES, RESPONSE, UNSEQUENCED, WINDOW, Deframer, Frame, Opcode, Status
-
-from .commands import Request, check, command, granted, grants, reads, words, writes
-from .errors import LineBlockedError, LineLostError, NoAnswerError, SessionLostError, WrongAbiError
+from backpulse.host.commands import Request, check, command, granted, grants, reads, words, writes
+from backpulse.host.errors import LineBlockedError, LineLostError, NoAnswerError, SessionLostError, WrongAbiError
 
 TIMEOUT_MARGIN_S = 0.1
 """Least wait for an answer beyond the round trip: above the scheduling hiccups of a busy computer."""

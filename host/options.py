@@ -9,13 +9,12 @@ import typer
 from backpulse.firmware_py.compiler import SCHEDULES
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.network import HIDDEN, LOSSES, OUTPUTS
-
-from .checkpoint import MOST_EPOCHS
-from .datasets import NAMES
-from .datasets import Dataset as Data
-from .errors import InputError
-from .features import MISSING_CHOICES
-from .settings import HIDDEN_UNITS, ROUNDINGS, SOFTWARE, Settings
+from backpulse.host.checkpoint import MOST_EPOCHS
+from backpulse.host.datasets import NAMES
+from backpulse.host.datasets import Dataset as Data
+from backpulse.host.errors import InputError
+from backpulse.host.features import MISSING_CHOICES
+from backpulse.host.settings import HIDDEN_UNITS, ROUNDINGS, SOFTWARE, Settings
 
 
 def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from backpulse.firmware_py.pulse_log import COLUMNS, PulseLog, check_suffix
-
-from .errors import InputError, StorageError, wrong_input
-from .storage import check_writable, written_whole
+from backpulse.host.errors import InputError, StorageError, wrong_input
+from backpulse.host.storage import check_writable, written_whole
 
 STDOUT = "-"
 """What stands for standard output where a file is named."""

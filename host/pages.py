@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backpulse.firmware_py.pages import table, updated
-
-from .errors import HostError
+from backpulse.host.errors import HostError
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors.md"
 

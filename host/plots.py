@@ -14,9 +14,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from backpulse.firmware_py.compiler import Program
-
-from .storage import written_whole
-from .terminal import plain
+from backpulse.host.storage import written_whole
+from backpulse.host.terminal import plain
 
 INK, SOFT, GRID = "#22313f", "#7b8a97", "#e3e8ec"
 ACCENT, REFERENCE, BEFORE = "#0b7a75", "#d1603d", "#b9c4cc"

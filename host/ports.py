@@ -11,10 +11,9 @@ import serial
 
 from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.machine import GoldenMachine
-
-from .addresses import connection_trouble, port_trouble
-from .errors import InputError, OwnError
-from .link import TICK_S
+from backpulse.host.addresses import connection_trouble, port_trouble
+from backpulse.host.errors import InputError, OwnError
+from backpulse.host.link import TICK_S
 
 RECEIVE_BYTES = 65536
 CONNECT_TIMEOUT_S = 5.0

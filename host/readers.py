@@ -4,8 +4,7 @@ import numpy as np
 
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.registers import Window
-
-from .link import Link
+from backpulse.host.link import Link
 
 
 class RingReader:

@@ -4,11 +4,11 @@ import re
 
 import numpy as np
 
-from .columns import drop_option
-from .datasets import Dataset
-from .labels import alike
-from .scaling import LEAST_FOR_BOUNDS, Scaler, bounds
-from .tables import count, is_number, some
+from backpulse.host.columns import drop_option
+from backpulse.host.datasets import Dataset
+from backpulse.host.labels import alike
+from backpulse.host.scaling import LEAST_FOR_BOUNDS, Scaler, bounds
+from backpulse.host.tables import count, is_number, some
 
 SMALL_TEST = 10
 """Test samples below which one of them is worth more than the differences that one looks for."""

@@ -11,14 +11,13 @@ import numpy as np
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.framing import Opcode
 from backpulse.firmware_py.registers import LOSS_FRAC, REG, Counter, Fault, State
-
-from .commands import Request, check, command, granted, reads, words, writes
-from .errors import HostError, LinkError, NoProgressError
-from .readers import OutputReader, RingReader
-from .stop import Stop, StoppedError
+from backpulse.host.commands import Request, check, command, granted, reads, words, writes
+from backpulse.host.errors import HostError, LinkError, NoProgressError
+from backpulse.host.readers import OutputReader, RingReader
+from backpulse.host.stop import Stop, StoppedError
 
 if TYPE_CHECKING:
-    from .board import Board
+    from backpulse.host.board import Board
 
 AHEAD_S = 0.5
 """Training that a board is granted ahead at its own rate, besides what it does while commands and answers travel."""

@@ -16,13 +16,12 @@ from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.isa import SCALE_REGISTERS, Scale
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.room import smaller_layers
-
-from .columns import join_names, parse_names
-from .datasets import Dataset, load
-from .errors import InputError, wrong_input
-from .features import Features, check_missing
-from .remarks import inspect
-from .scaling import Scaler, records, targets
+from backpulse.host.columns import join_names, parse_names
+from backpulse.host.datasets import Dataset, load
+from backpulse.host.errors import InputError, wrong_input
+from backpulse.host.features import Features, check_missing
+from backpulse.host.remarks import inspect
+from backpulse.host.scaling import Scaler, records, targets
 
 SOFTWARE = "software"
 """The schedule without an array."""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .arrays import real_numbers
-from .errors import InputError, reason
-from .features import Features
-from .idx import find_parts, is_idx, read_pair, unzip
-from .labels import from_array, text
-from .tables import Table, Words, count
-from .text_tables import read_table
+from backpulse.host.arrays import real_numbers
+from backpulse.host.errors import InputError, reason
+from backpulse.host.features import Features
+from backpulse.host.idx import find_parts, is_idx, read_pair, unzip
+from backpulse.host.labels import from_array, text
+from backpulse.host.tables import Table, Words, count
+from backpulse.host.text_tables import read_table
 
 NAMES = ("digits", "iris", "wine", "breast-cancer")
 KNOWN = f"one of {', '.join(NAMES)} or the path of a .npz, .csv or IDX file"

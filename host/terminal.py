@@ -11,7 +11,7 @@ import select
 import sys
 from typing import TextIO
 
-from .errors import StorageError
+from backpulse.host.errors import StorageError
 
 _SIGNS = {"±": "+-", "…": "...", "·": "-", "×": "x", "—": "-", "•": "*", **dict(zip("▁▂▃▄▅▆▇█", "12345678", strict=True))}
 """What stands for signs that an encoding lacks."""

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import InputError
-from .tables import DASH, Table, Words, count, is_missing, is_number, some
+from backpulse.host.errors import InputError
+from backpulse.host.tables import DASH, Table, Words, count, is_missing, is_number, some
 
 SEPARATORS = ("\t", ";", "|", ",")
 SPACES = " "

@@ -15,18 +15,17 @@ from backpulse.firmware_py.device import quantise_cells
 from backpulse.firmware_py.digest import conductance_digest
 from backpulse.firmware_py.registers import LOSS_FRAC, Counter
 from backpulse.firmware_py.streams import seed_states
-
-from .board import Board, Tell
-from .checkpoint import Checkpoint, Position, check_names, program_digest
-from .departure import DRIFTING, EARLY_SAMPLES, remark
-from .errors import HostError, InputError, StorageError, wrong_input
-from .output import RunLog
-from .run import Progress, Report
-from .scores import scores
-from .settings import SOFTWARE, Prepared, Settings, prepare
-from .software import Software
-from .stop import Stop, StoppedError
-from .storage import check_writable
+from backpulse.host.board import Board, Tell
+from backpulse.host.checkpoint import Checkpoint, Position, check_names, program_digest
+from backpulse.host.departure import DRIFTING, EARLY_SAMPLES, remark
+from backpulse.host.errors import HostError, InputError, StorageError, wrong_input
+from backpulse.host.output import RunLog
+from backpulse.host.run import Progress, Report
+from backpulse.host.scores import scores
+from backpulse.host.settings import SOFTWARE, Prepared, Settings, prepare
+from backpulse.host.software import Software
+from backpulse.host.stop import Stop, StoppedError
+from backpulse.host.storage import check_writable
 
 ARRAY_KEYS = (
     "config_digest",

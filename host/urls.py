@@ -10,13 +10,12 @@ from backpulse.firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
 from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
-
-from .addresses import FORMS, VIRTUAL, likely
-from .board import Board
-from .errors import InputError, own_trouble, wrong_input
-from .link import Link, Port
-from .ports import GoldenPort, SerialPort, connect
-from .virtual import VirtualPort
+from backpulse.host.addresses import FORMS, VIRTUAL, likely
+from backpulse.host.board import Board
+from backpulse.host.errors import InputError, own_trouble, wrong_input
+from backpulse.host.link import Link, Port
+from backpulse.host.ports import GoldenPort, SerialPort, connect
+from backpulse.host.virtual import VirtualPort
 
 PATIENCE_S = 5.0
 """Silence that a line is forgiven."""

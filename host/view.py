@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .terminal import plain
-from .training import Event
+from backpulse.host.terminal import plain
+from backpulse.host.training import Event
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ROWS = 8

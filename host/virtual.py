@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .errors import OwnError
-from .ports import SocketPort
+from backpulse.host.errors import OwnError
+from backpulse.host.ports import SocketPort
 
 if TYPE_CHECKING:
     from backpulse.gateware.sim.virtual_board import VirtualBoard

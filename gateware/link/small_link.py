@@ -6,14 +6,13 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
+from backpulse.gateware.link.bus import ADDRESS_BITS
+from backpulse.gateware.link.crc import ONES, POLYNOMIAL
+from backpulse.gateware.link.memory import data_image
+from backpulse.gateware.link.microcode import CLOCKS_MIN, DATA_BYTES, PROGRAM_WORDS, Mode, Op, Port, Strobe
+from backpulse.gateware.link.program import DATA_PORTS, OFFSET_BITS, link_program
 from backpulse.rtl.lib.fifo import Fifo
 from backpulse.rtl.lib.ports import HostPort
-
-from .bus import ADDRESS_BITS
-from .crc import ONES, POLYNOMIAL
-from .memory import data_image
-from .microcode import CLOCKS_MIN, DATA_BYTES, PROGRAM_WORDS, Mode, Op, Port, Strobe
-from .program import DATA_PORTS, OFFSET_BITS, link_program
 
 __all__ = ["CLOCKS_MIN", "SmallLink"]
 

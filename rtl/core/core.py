@@ -9,22 +9,21 @@ from backpulse.firmware_py.isa import Function, Op
 from backpulse.firmware_py.registers import WINDOW_SHIFT, Counter, Window
 from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import FETCH_BITS
-
-from ..lib.clocks import resting_domain
-from ..lib.layouts import PC_BITS
-from ..lib.ports import HostPort, StorePort
-from ..tile.signature import TileSignature
-from ..tile.windows import WINDOWS, TileWindows
-from ..units.lean_units import LeanUnits
-from ..units.units import Units
-from .counters import Books, Ring
-from .fetch import Fetch
-from .lean_fetch import LeanFetch
-from .lean_magnitudes import LeanMagnitudes
-from .ledger import LEDGER_BITS, RING_BITS, ROUND, Ledger
-from .samples import Samples
-from .sequencer import Sequencer
-from .vectors import Magnitudes, ReadPort, VectorMemory
+from backpulse.rtl.core.counters import Books, Ring
+from backpulse.rtl.core.fetch import Fetch
+from backpulse.rtl.core.lean_fetch import LeanFetch
+from backpulse.rtl.core.lean_magnitudes import LeanMagnitudes
+from backpulse.rtl.core.ledger import LEDGER_BITS, RING_BITS, ROUND, Ledger
+from backpulse.rtl.core.samples import Samples
+from backpulse.rtl.core.sequencer import Sequencer
+from backpulse.rtl.core.vectors import Magnitudes, ReadPort, VectorMemory
+from backpulse.rtl.lib.clocks import resting_domain
+from backpulse.rtl.lib.layouts import PC_BITS
+from backpulse.rtl.lib.ports import HostPort, StorePort
+from backpulse.rtl.tile.signature import TileSignature
+from backpulse.rtl.tile.windows import WINDOWS, TileWindows
+from backpulse.rtl.units.lean_units import LeanUnits
+from backpulse.rtl.units.units import Units
 
 __all__ = ["Core", "host_windows"]
 

@@ -9,10 +9,9 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.registers import Counter
-
-from ..lib.ports import HostPort, answer
-from ..units.arithmetic import Scales
-from .ledger import RING_BITS, ledger_members
+from backpulse.rtl.core.ledger import RING_BITS, ledger_members
+from backpulse.rtl.lib.ports import HostPort, answer
+from backpulse.rtl.units.arithmetic import Scales
 
 __all__ = ["Books", "Counters", "Ring"]
 

@@ -11,9 +11,8 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, LEGAL, REGION_WORDS, SCALE_LOG2_MAX, Function, Op
 from backpulse.firmware_py.registers import Fault
-
-from ..lib.layouts import PC_BITS, decoded_layout
-from ..lib.ports import HostPort, Operand, answer
+from backpulse.rtl.lib.layouts import PC_BITS, decoded_layout
+from backpulse.rtl.lib.ports import HostPort, Operand, answer
 
 __all__ = ["Fetch"]
 

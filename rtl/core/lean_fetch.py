@@ -9,9 +9,8 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import FIELDS, LEAN_FUNCTIONS, LEGAL, REGION_WORDS, SCALE_LOG2_MAX, Function, Op
 from backpulse.firmware_py.registers import Fault
 from backpulse.firmware_py.timing import FETCH_BITS, fetch_cycles
-
-from ..lib.layouts import PC_BITS, decoded_layout
-from ..lib.ports import HostPort
+from backpulse.rtl.lib.layouts import PC_BITS, decoded_layout
+from backpulse.rtl.lib.ports import HostPort
 
 __all__ = ["LeanFetch"]
 

@@ -5,9 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
 from backpulse.firmware_py.config import Config
-
-from ..lib.layouts import MagnitudesSignature
-from ..lib.numbers import magnitude
+from backpulse.rtl.lib.layouts import MagnitudesSignature
+from backpulse.rtl.lib.numbers import magnitude
 
 __all__ = ["LeanMagnitudes"]
 

@@ -6,8 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-
-from ..lib.ports import StorePort
+from backpulse.rtl.lib.ports import StorePort
 
 __all__ = ["Samples"]
 

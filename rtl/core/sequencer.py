@@ -9,9 +9,8 @@ from backpulse.firmware_py.isa import Op
 from backpulse.firmware_py.registers import Fault
 from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import ALU_CYCLES
-
-from ..lib.layouts import decoded_layout
-from ..tile.signature import Status, command_layout, completion_layout
+from backpulse.rtl.lib.layouts import decoded_layout
+from backpulse.rtl.tile.signature import Status, command_layout, completion_layout
 
 __all__ = ["Sequencer"]
 

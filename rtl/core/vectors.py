@@ -6,9 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-
-from ..lib.layouts import MagnitudesSignature
-from ..lib.ports import HostPort, Operand, answer, element_layout
+from backpulse.rtl.lib.layouts import MagnitudesSignature
+from backpulse.rtl.lib.ports import HostPort, Operand, answer, element_layout
 
 __all__ = ["Magnitudes", "ReadPort", "VectorMemory"]
 

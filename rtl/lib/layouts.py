@@ -6,8 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import FIELDS
-
-from .ports import Operand
+from backpulse.rtl.lib.ports import Operand
 
 __all__ = ["PC_BITS", "MagnitudesSignature", "decoded_layout"]
 

@@ -6,12 +6,11 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-
-from ..lib.numbers import rshift, sat
-from ..lib.trees import GROUP, sum_tree, tree_stages
-from ..lib.xorshift import gauss, xorshift
-from .layouts import sum_bits
-from .signature import sense_layout
+from backpulse.rtl.lib.numbers import rshift, sat
+from backpulse.rtl.lib.trees import GROUP, sum_tree, tree_stages
+from backpulse.rtl.lib.xorshift import gauss, xorshift
+from backpulse.rtl.tile.layouts import sum_bits
+from backpulse.rtl.tile.signature import sense_layout
 
 __all__ = ["Converter", "ReadNoise", "row_stages"]
 

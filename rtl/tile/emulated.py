@@ -5,13 +5,12 @@ from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import Op
-
-from ..lib.clocks import resting_domain
-from ..lib.trees import GROUP, sum_tree
-from .converter import Converter, ReadNoise
-from .host import TileHost
-from .lane import STAGES, Lane
-from .signature import Status, TileSignature
+from backpulse.rtl.lib.clocks import resting_domain
+from backpulse.rtl.lib.trees import GROUP, sum_tree
+from backpulse.rtl.tile.converter import Converter, ReadNoise
+from backpulse.rtl.tile.host import TileHost
+from backpulse.rtl.tile.lane import STAGES, Lane
+from backpulse.rtl.tile.signature import Status, TileSignature
 
 __all__ = ["EmulatedTile"]
 

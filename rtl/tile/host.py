@@ -6,10 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
-
-from ..lib.trees import GROUP
-from .layouts import parameter_layout
-from .signature import HostSignature
+from backpulse.rtl.lib.trees import GROUP
+from backpulse.rtl.tile.layouts import parameter_layout
+from backpulse.rtl.tile.signature import HostSignature
 
 __all__ = ["TileHost"]
 

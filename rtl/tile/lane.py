@@ -7,10 +7,9 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import FACTOR_FRAC, SLOPE_SHIFT, STUCK, UPDATE_FRAC
-
-from ..lib.numbers import clamp, rshift, times
-from ..lib.xorshift import gauss, xorshift
-from .layouts import parameter_layout, sum_bits
+from backpulse.rtl.lib.numbers import clamp, rshift, times
+from backpulse.rtl.lib.xorshift import gauss, xorshift
+from backpulse.rtl.tile.layouts import parameter_layout, sum_bits
 
 __all__ = ["STAGES", "Lane"]
 

@@ -8,11 +8,10 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.device import STEP_FRAC
 from backpulse.firmware_py.isa import Op
-
-from ..lib.numbers import sat
-from .host import TileHost
-from .layouts import parameter_layout, sum_bits
-from .signature import Status, TileSignature, sense_layout
+from backpulse.rtl.lib.numbers import sat
+from backpulse.rtl.tile.host import TileHost
+from backpulse.rtl.tile.layouts import parameter_layout, sum_bits
+from backpulse.rtl.tile.signature import Status, TileSignature, sense_layout
 
 __all__ = ["LeanLane", "LeanTile", "clip", "rounded"]
 

@@ -5,9 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.registers import STREAM_SHIFT, WINDOW_SHIFT, Stream, Window
-
-from ..lib.ports import HostPort
-from .signature import HostSignature
+from backpulse.rtl.lib.ports import HostPort
+from backpulse.rtl.tile.signature import HostSignature
 
 __all__ = ["WINDOWS", "TileWindows"]
 

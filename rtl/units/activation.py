@@ -8,9 +8,8 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py.activation import TABLE_STEP_LOG2, TABLE_WORDS, tanh_table
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import Function
-
-from ..lib.numbers import rshift, sat
-from ..lib.ports import element_layout
+from backpulse.rtl.lib.numbers import rshift, sat
+from backpulse.rtl.lib.ports import element_layout
 
 __all__ = ["Derivative", "Finish", "derivative_layout", "word_layout"]
 

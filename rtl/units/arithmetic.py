@@ -7,10 +7,9 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import SCALE_REGISTERS, Op
 from backpulse.firmware_py.registers import LOSS_FRAC
-
-from ..lib.numbers import rshift, rshift_by, sat
-from ..lib.ports import HostPort, element_layout
-from .activation import derivative_layout, word_layout
+from backpulse.rtl.lib.numbers import rshift, rshift_by, sat
+from backpulse.rtl.lib.ports import HostPort, element_layout
+from backpulse.rtl.units.activation import derivative_layout, word_layout
 
 __all__ = ["Alu", "Scales"]
 

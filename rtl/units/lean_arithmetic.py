@@ -9,11 +9,10 @@ from backpulse.firmware_py.activation import TABLE_STEP_LOG2, TABLE_WORDS, tanh_
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import SCALE_LOG2_MAX, Function, Op
 from backpulse.firmware_py.registers import LOSS_FRAC
-
-from ..lib.numbers import magnitude, rshift_parts, sat
-from ..lib.ports import element_layout
-from ..tile.signature import sense_layout
-from .multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
+from backpulse.rtl.lib.numbers import magnitude, rshift_parts, sat
+from backpulse.rtl.lib.ports import element_layout
+from backpulse.rtl.tile.signature import sense_layout
+from backpulse.rtl.units.multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
 
 __all__ = ["LeanArithmetic"]
 

@@ -6,13 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.registers import STREAM_SHIFT
-
-from ..lib.numbers import negated_if
-from ..lib.ports import HostPort
-from ..lib.xorshift import xorshift
-from ..tile.signature import counts_layout
-from .multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
-from .planner import BYTES_MAX, SHIFT_MAX
+from backpulse.rtl.lib.numbers import negated_if
+from backpulse.rtl.lib.ports import HostPort
+from backpulse.rtl.lib.xorshift import xorshift
+from backpulse.rtl.tile.signature import counts_layout
+from backpulse.rtl.units.multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
+from backpulse.rtl.units.planner import BYTES_MAX, SHIFT_MAX
 
 __all__ = ["LeanPlanner", "rectangle_layout"]
 

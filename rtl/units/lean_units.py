@@ -6,12 +6,11 @@ from amaranth.lib.wiring import connect, flipped
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import Op
-
-from .lean_arithmetic import LeanArithmetic
-from .lean_planner import LeanPlanner
-from .multiplier import GUESTS
-from .reader import auto_range, to_drive
-from .signature import UnitsSignature
+from backpulse.rtl.units.lean_arithmetic import LeanArithmetic
+from backpulse.rtl.units.lean_planner import LeanPlanner
+from backpulse.rtl.units.multiplier import GUESTS
+from backpulse.rtl.units.reader import auto_range, to_drive
+from backpulse.rtl.units.signature import UnitsSignature
 
 __all__ = ["LeanUnits"]
 

@@ -10,12 +10,11 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import SCALE_LOG2_MAX
 from backpulse.firmware_py.registers import STREAM_SHIFT
-
-from ..lib.numbers import rshift_by
-from ..lib.ports import HostPort
-from ..lib.trees import GROUP, sum_tree, tree_stages
-from ..lib.xorshift import xorshift
-from ..tile.signature import counts_layout
+from backpulse.rtl.lib.numbers import rshift_by
+from backpulse.rtl.lib.ports import HostPort
+from backpulse.rtl.lib.trees import GROUP, sum_tree, tree_stages
+from backpulse.rtl.lib.xorshift import xorshift
+from backpulse.rtl.tile.signature import counts_layout
 
 __all__ = ["Planner", "plan_layout", "pulse_shift"]
 

@@ -6,11 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import SCALE_LOG2_MAX
-
-from ..lib.numbers import rshift_by, rshift_parts
-from ..lib.ports import element_layout
-from ..tile.signature import sense_layout
-from .activation import derivative_layout, word_layout
+from backpulse.rtl.lib.numbers import rshift_by, rshift_parts
+from backpulse.rtl.lib.ports import element_layout
+from backpulse.rtl.tile.signature import sense_layout
+from backpulse.rtl.units.activation import derivative_layout, word_layout
 
 __all__ = ["Driver", "Receiver", "auto_range", "to_drive"]
 

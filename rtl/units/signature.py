@@ -6,10 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.registers import STREAM_SHIFT
-
-from ..lib.layouts import decoded_layout
-from ..lib.ports import HostPort, element_layout
-from ..tile.signature import counts_layout, sense_layout
+from backpulse.rtl.lib.layouts import decoded_layout
+from backpulse.rtl.lib.ports import HostPort, element_layout
+from backpulse.rtl.tile.signature import counts_layout, sense_layout
 
 __all__ = ["UnitsSignature"]
 

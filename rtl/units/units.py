@@ -7,13 +7,12 @@ from amaranth.lib.wiring import connect, flipped
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import Function, Op
-
-from ..lib.clocks import resting_domain
-from .activation import Derivative, Finish, derivative_layout
-from .arithmetic import Alu
-from .planner import Planner
-from .reader import Driver, Receiver, auto_range
-from .signature import UnitsSignature
+from backpulse.rtl.lib.clocks import resting_domain
+from backpulse.rtl.units.activation import Derivative, Finish, derivative_layout
+from backpulse.rtl.units.arithmetic import Alu
+from backpulse.rtl.units.planner import Planner
+from backpulse.rtl.units.reader import Driver, Receiver, auto_range
+from backpulse.rtl.units.signature import UnitsSignature
 
 __all__ = ["Units"]
 

@@ -1,4 +1,4 @@
-"""Compares builds with stored budgets: `python -m backpulse.gateware.build.budgets [--quick] [BOARD ...]`, all boards that have a budget if none is named.
+"""Compares builds with stored budgets: `python -m backpulse.gateware.bitstream.budgets [--quick] [BOARD ...]`, all that have one if none is named.
 
 A quick comparison only synthesises: some minutes less, and no clock.
 """
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from backpulse.firmware_py.places import CacheError
-
-from .. import child
-from ..boards.boards import Board, find_board
-from .build import build, commands, prepare
-from .reports import RESOURCES, read_netlist
-from ..tools import FAMILIES, ToolError, environment, program
+from backpulse.gateware import child
+from backpulse.gateware.bitstream.build import build, commands, prepare
+from backpulse.gateware.bitstream.reports import RESOURCES, read_netlist
+from backpulse.gateware.boards.boards import Board, find_board
+from backpulse.gateware.tools import FAMILIES, ToolError, environment, program
 
 __all__ = ["BUDGETS", "broken", "load", "main", "synthesise"]
 

@@ -10,7 +10,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -19,12 +18,11 @@ from typing import Any
 
 from backpulse.firmware_py import cache
 from backpulse.firmware_py.places import CacheError, lock, usable, work
-
-from .. import child
-from ..chip.board_top import BoardTop
-from ..boards.boards import Board
-from .reports import read_report
-from ..tools import FAMILIES, ROOM, MissingToolError, ToolError, environment, program
+from backpulse.gateware import child
+from backpulse.gateware.bitstream.reports import read_report
+from backpulse.gateware.boards.boards import Board
+from backpulse.gateware.chip.board_top import BoardTop
+from backpulse.gateware.tools import FAMILIES, ROOM, MissingToolError, ToolError, environment, program
 
 __all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare"]
 

@@ -1,4 +1,4 @@
-"""Writes the table of builds in docs/boards.md from stored results: `python -m backpulse.gateware.build.page`.
+"""Writes the table of builds in docs/boards.md from stored results: `python -m backpulse.gateware.bitstream.page`.
 
 `XDG_CACHE_HOME=$PWD/build backpulse build --board B --json docs/builds/B.json` stores a build, with a path that is the same everywhere,
 `make boards` what the boards' configurations learn, and in how many cycles.
@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..boards.boards import BOARDS, Board
-from .reports import RESOURCES
+from backpulse.gateware.bitstream.reports import RESOURCES
+from backpulse.gateware.boards.boards import BOARDS, Board
 
 __all__ = ["DOCS", "REFERENCE", "RUNS", "main", "stale", "table"]
 

@@ -17,12 +17,11 @@ from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import REGION_WORDS
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REGISTER_WORDS
+from backpulse.gateware.boards.boards import Board
+from backpulse.gateware.chip.store import bank_depths
+from backpulse.gateware.link.microcode import DATA_BYTES, PROGRAM_WORDS
 from backpulse.rtl.core.lean_fetch import places
 from backpulse.rtl.core.ledger import ring_at
-
-from ..boards.boards import Board
-from ..link.microcode import DATA_BYTES, PROGRAM_WORDS
-from ..chip.store import bank_depths
 
 __all__ = ["REPORTS", "brams", "dsps", "estimate", "fit", "luts"]
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..boards.boards import Board
+from backpulse.gateware.boards.boards import Board
 
 __all__ = ["CELLS", "RESOURCES", "count", "read_netlist", "read_report"]
 

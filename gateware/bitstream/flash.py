@@ -5,9 +5,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from .. import child
-from ..boards.boards import Board
-from ..tools import MissingToolError, ToolError
+from backpulse.gateware import child
+from backpulse.gateware.boards.boards import Board
+from backpulse.gateware.tools import MissingToolError, ToolError
 
 __all__ = ["NotLoadedError", "flash"]
 

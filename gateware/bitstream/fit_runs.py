@@ -1,4 +1,4 @@
-"""Makes the reports that `gateware.build.fit` is fitted to: `python -m backpulse.gateware.build.fit_runs [NAME ...]`, all if none is named.
+"""Makes the reports that `fit` is fitted to: `python -m backpulse.gateware.bitstream.fit_runs [NAME ...]`, all if none is named.
 
 Each configuration is synthesised and packed, but not placed: packing already counts everything, and takes parts that are too small.
 """
@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from backpulse.firmware_py.config import DEFAULT, IDEAL, Config
-
-from .. import child
-from ..boards.boards import BOARDS
-from .build import commands, prepare
-from .fit import REPORTS
-from .reports import count
-from ..tools import FAMILIES, ToolError, environment, program
+from backpulse.gateware import child
+from backpulse.gateware.bitstream.build import commands, prepare
+from backpulse.gateware.bitstream.fit import REPORTS
+from backpulse.gateware.bitstream.reports import count
+from backpulse.gateware.boards.boards import BOARDS
+from backpulse.gateware.tools import FAMILIES, ToolError, environment, program
 
 __all__ = ["RUNS", "main"]
 
