@@ -89,6 +89,8 @@ COMMANDS = {
     "fit": ["--board", "icebreaker"],
     "build": ["--board", "icebreaker"],
     "sim": [],
+    "doctor": [],
+    "cache": [],
     "export": ["--out", "v"],
 }
 
