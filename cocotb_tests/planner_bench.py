@@ -126,9 +126,10 @@ class TB:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def plans(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def plans(dut, pause):
     """Random cases give the golden counts, totals and rounding states."""
-    tb = TB(dut, pause=PARAMETERS["pause"])
+    tb = TB(dut, pause=pause)
     await tb.begin()
     seen = np.zeros(3, np.int64)
     for _ in range(PARAMETERS.get("cases", 200)):
@@ -180,9 +181,10 @@ async def host_port(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def clear(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def clear(dut, pause):
     """A command can be dropped at any moment, and the next one is right."""
-    tb = TB(dut, pause=PARAMETERS["pause"])
+    tb = TB(dut, pause=pause)
     await tb.begin()
     for _ in range(20):
         case = tb.case()

@@ -1,9 +1,12 @@
 """The simulator of a component for cocotb: Verilator's C++ and cocotb's main program, compiled as one file and kept in the user's cache.
 
-A program is known by the netlist that it simulates and by the tools that made it, so that a second run of the tests compiles nothing.
+A program is known by its Verilog and by the tools that made it; which it is, by the test that asks and all sources. So a second run of the
+tests neither compiles nor elaborates, and after a change only the designs are compiled that it changes.
 """
 
 import contextlib
+import functools
+import hashlib
 import importlib.metadata
 import os
 import re
@@ -11,11 +14,11 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cocotb_tools.config
-from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from gateware import verilator
@@ -25,6 +28,8 @@ from gateware.virtual_board import cache_folder, identity
 Synthesise = Callable[[Path, str], list[Path]]
 """Turns the Verilog of a top into other files to simulate."""
 
+_ROOT = Path(__file__).parent.parent
+_PACKAGES = ("firmware_py", "rtl", "gateware", "cocotb_tests")
 _KEPT_S = 30 * 86400
 _MAIN = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
 _LIBRARY = ("verilated", "verilated_dpi", "verilated_vpi", "verilated_threads")
@@ -43,14 +48,51 @@ def build(
     RuntimeError
         If Verilator or the compiler fails.
     """
-    netlist = rtlil.convert(component, name=top, platform=platform, emit_src=False)
-    name = _digest(netlist, top, str(waves), identity(synthesise.__module__).hex() if synthesise else "")
+    asked = _asked(top, platform, waves)
+    if asked and (known := _read(asked)):
+        return known
+    text = export(component, top, platform=platform)
+    name = _digest(text, top, str(waves), identity(synthesise.__module__).hex() if synthesise else "")
     with _kept(f"{top}-{name}") as (folder, work):
         if work is not None:
-            (work / f"{top}.v").write_text(export(component, top, platform=platform))
+            (work / f"{top}.v").write_text(text)
             sources = synthesise(work / f"{top}.v", top) if synthesise else [work / f"{top}.v"]
             _compile(work, top, sources, waves)
+    if asked:
+        asked.write_text(folder.name)
     return folder
+
+
+_calls: Counter[str] = Counter()
+
+
+def _asked(top: str, platform: object, waves: bool) -> Path | None:
+    """Return the file that keeps which program the running test got here the last time; the same sources make the same."""
+    test = os.environ.get("PYTEST_CURRENT_TEST")
+    if test is None:
+        return None
+    _calls[test] += 1
+    return _home() / f"asked-{_digest(_sources(), test, str(_calls[test]), top, type(platform).__name__, str(waves))}"
+
+
+def _read(asked: Path) -> Path | None:
+    with contextlib.suppress(FileNotFoundError):
+        folder = _home() / asked.read_text()
+        os.utime(asked)
+        os.utime(folder)
+        return folder
+    return None
+
+
+@functools.cache
+def _sources() -> str:
+    """Return a digest of all that a design can depend on."""
+    digest = hashlib.sha256()
+    for name in _PACKAGES:
+        for path in sorted((_ROOT / name).rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(f"{path.relative_to(_ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _compile(work: Path, top: str, sources: list[Path], waves: bool) -> None:
@@ -86,7 +128,7 @@ def _library(waves: bool) -> Path:
     with _kept(f"library-{_digest(str(waves))}") as (folder, work):
         if work is not None:
             for name in (*_LIBRARY, *["verilated_vcd_c"] * waves):
-                _run([*_compiler(waves), "-O2", "-c", str(verilator.root() / "include" / f"{name}.cpp")], work)
+                _run([*_compiler(waves), _OPTIMISE, "-c", str(verilator.root() / "include" / f"{name}.cpp")], work)
     return folder
 
 
@@ -108,15 +150,15 @@ def _digest(*parts: str) -> str:
     return verilator.digest(Path(__file__).read_text(), str(cocotb_tools.config.libs_dir), *versions, *parts)
 
 
+def _home() -> Path:
+    return cache_folder() / "benches"
+
+
 @contextlib.contextmanager
 def _kept(name: str) -> Iterator[tuple[Path, Path | None]]:
     """Give the folder of this name in the cache, and another to fill in its place while it is not there; of two processes one fills it."""
-    home = cache_folder() / "benches"
+    home = _home()
     folder = home / name
-    if folder.exists():
-        os.utime(folder)
-        yield folder, None
-        return
     with verilator.lock(home / f"{name}.lock"):
         if folder.exists():
             yield folder, None

@@ -7,6 +7,7 @@ other number, makes other random stimuli than those of every day (0).
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def run_cocotb(
     name
         Name of the top module; that of the class by default.
     testcase
-        Run only these tests of the bench.
+        Run only these tests of the bench, with all their parameters.
     synthesise
         Turns the Verilog of a top into other files to simulate.
     platform
@@ -78,6 +79,8 @@ def run_cocotb(
     waves = bool(int(os.environ.get("WAVES") or 0))
     seed = int(os.environ.get("RANDOM_SEED") or 0)
     folder = build(component, top, platform=platform, synthesise=synthesise, waves=waves)
+    names = [testcase] if isinstance(testcase, str) else testcase
+    variables = {_VARIABLE: json.dumps(params), "PYTHONWARNINGS": "error", "COCOTB_REWRITE_ASSERTION_FILES": " ".join(_ASSERTING)}
     with tempfile.TemporaryDirectory() as work:
         results = Path(work) / "results.xml"
         try:
@@ -87,11 +90,15 @@ def run_cocotb(
                 hdl_toplevel_lang="verilog",
                 build_dir=folder,
                 test_dir=WAVES / f"{top}-{bench}" if waves else work,
-                testcase=testcase,
+                test_filter=rf"\.({'|'.join(map(re.escape, names))})(/.*)?$" if names else None,
                 seed=seed,
                 waves=waves,
                 results_xml=str(results),
-                extra_env={_VARIABLE: json.dumps(params), "PYTHONWARNINGS": "error", "COCOTB_REWRITE_ASSERTION_FILES": " ".join(_ASSERTING)},
+                extra_env={
+                    _VARIABLE: json.dumps(params),
+                    "PYTHONWARNINGS": "error",
+                    "COCOTB_REWRITE_ASSERTION_FILES": " ".join(_ASSERTING),
+                },
             )
         except (SystemExit, RuntimeError) as stop:
             if not results.exists():

@@ -17,12 +17,12 @@ CONFIG = Config.from_words(PARAMETERS["config"])
 class TB:
     """Samples and store, and what the store holds."""
 
-    def __init__(self, dut) -> None:
+    def __init__(self, dut, pause: str) -> None:
         self.dut, self.rng = dut, random.Random(5)
         for name in ("clear", "take", "page__en", "page__addr", "stride"):
             getattr(dut, name).value = 0
         self.host = HostPortDriver(dut)
-        self.order = Source(dut, "order", 16, pause=pattern(PARAMETERS["pause"], 6))
+        self.order = Source(dut, "order", 16, pause=pattern(pause, 6))
         self.words = [self.rng.getrandbits(32) for _ in range(CONFIG.store_words)]
 
     async def fill(self) -> None:
@@ -53,9 +53,10 @@ class TB:
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-async def loads(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def loads(dut, pause):
     """Each sample comes in its turn, whole, while the host uses the store; credit counts what is not begun."""
-    tb = TB(dut)
+    tb = TB(dut, pause)
     await start(dut)
     await tb.fill()
     stop = [False]
@@ -91,9 +92,10 @@ async def loads(dut):
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-async def clears(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def clears(dut, pause):
     """clear drops what is granted, at any moment, and what is granted afterwards is not touched."""
-    tb = TB(dut)
+    tb = TB(dut, pause)
     await start(dut)
     await tb.fill()
     dut.stride.value = 2

@@ -13,7 +13,11 @@ import cocotb
 from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data, enum
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, ReadOnly
+from cocotb.simtime import get_sim_time
+from cocotb.triggers import Event, FallingEdge, ReadOnly, Timer
+
+PERIOD_NS = 10
+"""Of the clock."""
 
 Pattern = Callable[[], bool]
 
@@ -75,10 +79,10 @@ def unpack(layout: ShapeLike, bits: int) -> Any:
     return layout(value) if isinstance(layout, enum.EnumType) else value
 
 
-async def start(dut: Any, *, period_ns: int = 10) -> None:
+async def start(dut: Any) -> None:
     """Start the clock and reset the design; returns at a falling edge, out of reset. Inputs should have been set before."""
     dut.rst.value = 1
-    cocotb.start_soon(Clock(dut.clk, period_ns, "ns").start())
+    cocotb.start_soon(Clock(dut.clk, PERIOD_NS, "ns").start())
     for _ in range(3):
         await FallingEdge(dut.clk)
     dut.rst.value = 0
@@ -86,8 +90,15 @@ async def start(dut: Any, *, period_ns: int = 10) -> None:
 
 async def cycles(dut: Any, count: int = 1) -> None:
     """Wait for falling edges."""
-    for _ in range(count):
+    if count > 1:  # at once: an edge that Python looks at takes as long as hundreds that it does not
+        await Timer((count - 1) * PERIOD_NS + PERIOD_NS // 4, "ns")
+    if count > 0:
         await FallingEdge(dut.clk)
+
+
+def cycle() -> int:
+    """Return the number of the clock cycle."""
+    return int(get_sim_time("ns")) // PERIOD_NS
 
 
 class Source:
@@ -105,13 +116,14 @@ class Source:
     Members
     -------
     sent, times
-        Count of words taken, and the clock cycle of each; `Sink` counts the same cycles if it was made at the same time.
+        Count of words taken, and the clock cycle of each.
     """
 
     def __init__(self, dut: Any, name: str, layout: ShapeLike, *, pause: Pattern = never) -> None:
         self._dut, self._layout, self.pause = dut, layout, pause
         self._payload, self._valid, self._ready = (getattr(dut, f"{name}__{part}") for part in ("payload", "valid", "ready"))
         self._queue: deque[Any] = deque()
+        self._filled = Event()
         self._valid.value, self._payload.value = 0, 0
         self.sent = 0
         self.times: list[int] = []
@@ -120,6 +132,8 @@ class Source:
     def send(self, values: Iterable[Any]) -> None:
         """Queue words."""
         self._queue.extend(values)
+        if self._queue:
+            self._filled.set()
 
     def drop(self) -> None:
         """Forget what waits; a word on offer is taken back at the next falling edge."""
@@ -131,20 +145,22 @@ class Source:
             await FallingEdge(self._dut.clk)
 
     async def _run(self) -> None:
-        offering, cycle = False, 0
+        offering, edge, settled = False, FallingEdge(self._dut.clk), ReadOnly()
         while True:
-            await FallingEdge(self._dut.clk)
-            cycle += 1
+            await edge
             offering = bool(self._queue) and (offering or not self.pause())
             self._valid.value = int(offering)
             if offering:
                 self._payload.value = pack(self._layout, self._queue[0])
-            await ReadOnly()
-            if offering and self._queue and int(self._ready.value):
-                self._queue.popleft()
-                self.sent += 1
-                self.times.append(cycle)
-                offering = False
+                await settled
+                if self._queue and int(self._ready.value):
+                    self._queue.popleft()
+                    self.sent += 1
+                    self.times.append(cycle())
+                    offering = False
+            elif not self._queue:
+                self._filled.clear()
+                await self._filled.wait()
 
 
 class Sink:
@@ -169,7 +185,6 @@ class Sink:
         self._ready.value = 0
         self.words: list[Any] = []
         self.times: list[int] = []
-        self.cycle = 0
         self._waiting: int | None = None
         self._excused = 0
         cocotb.start_soon(self._run())
@@ -200,16 +215,16 @@ class Sink:
         self.words, self.times = [], []
 
     async def _run(self) -> None:
-        seen = False
+        seen, edge, settled, reset = False, FallingEdge(self._dut.clk), ReadOnly(), self._dut.rst
         while True:
-            await FallingEdge(self._dut.clk)
-            self.cycle += 1
+            await edge
             ready = seen if isinstance(self.pause, str) else not self.pause()
             self._ready.value = int(ready)
-            await ReadOnly()
-            if int(self._dut.rst.value):
+            await settled
+            if int(reset.value):
                 continue
-            valid, bits = int(self._valid.value), int(self._payload.value)
+            valid = int(self._valid.value)
+            bits = int(self._payload.value) if valid else 0
             if self._waiting is not None and not self._excused:
                 assert valid, f"{self._name}: valid fell before the word was taken"
                 assert bits == self._waiting, f"{self._name}: payload changed while it waited"
@@ -218,7 +233,7 @@ class Sink:
             self._waiting = bits if seen else None
             if valid and ready:
                 self.words.append(unpack(self._layout, bits))
-                self.times.append(self.cycle)
+                self.times.append(cycle())
 
 
 def sink_pause(name: str, seed: int) -> Pattern | str:
