@@ -9,7 +9,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
+from cocotb_tests.streams import Sink, Source, cycles, nonzero, pattern, sink_pause, start
 from firmware_py.config import Config
 from firmware_py.formats import rshift, sat
 from firmware_py.golden import pulse_shift
@@ -39,11 +39,12 @@ class TB:
         cocotb.start_soon(self._add_totals())
 
     async def _add_totals(self) -> None:
+        pulses = [getattr(self.dut, name) for name in ("up", "down", "clipped")]
         while True:
             await FallingEdge(self.dut.clk)
-            await ReadOnly()
+            await nonzero(self.dut, *pulses)
             if not int(self.dut.rst.value):
-                self.totals += [int(getattr(self.dut, name).value) for name in ("up", "down", "clipped")]
+                self.totals += [int(pin.value) for pin in pulses]
 
     async def begin(self) -> None:
         """Reset and seed the rounding streams."""

@@ -1,6 +1,7 @@
 """Drivers and checkers of Amaranth streams for benches.
 
 Everything is driven at the falling clock edge and sampled when that time step has settled, which is what the next rising edge sees.
+Whoever has nothing to do sleeps: a cycle that Python looks at takes as long as a hundred that it does not.
 Payloads are plain Python: an integer, a dict for a struct layout, a list for an array layout.
 """
 
@@ -14,7 +15,7 @@ from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data, enum
 from cocotb.clock import Clock
 from cocotb.simtime import get_sim_time
-from cocotb.triggers import Event, FallingEdge, ReadOnly, Timer
+from cocotb.triggers import Event, FallingEdge, First, ReadOnly, Timer, ValueChange
 
 PERIOD_NS = 10
 """Of the clock."""
@@ -90,10 +91,20 @@ async def start(dut: Any) -> None:
 
 async def cycles(dut: Any, count: int = 1) -> None:
     """Wait for falling edges."""
-    if count > 1:  # at once: an edge that Python looks at takes as long as hundreds that it does not
+    if count > 1:
         await Timer((count - 1) * PERIOD_NS + PERIOD_NS // 4, "ns")
     if count > 0:
         await FallingEdge(dut.clk)
+
+
+async def nonzero(dut: Any, *signals: Any) -> None:
+    """Sleep until one of the signals is not zero when a falling edge has settled; return then, in the read-only phase."""
+    await ReadOnly()
+    while not any(int(signal.value) for signal in signals):
+        await (First(*map(ValueChange, signals)) if len(signals) > 1 else ValueChange(signals[0]))
+        if int(dut.clk.value):  # it changed with a register, not with an input
+            await FallingEdge(dut.clk)
+        await ReadOnly()
 
 
 def cycle() -> int:
@@ -123,7 +134,7 @@ class Source:
         self._dut, self._layout, self.pause = dut, layout, pause
         self._payload, self._valid, self._ready = (getattr(dut, f"{name}__{part}") for part in ("payload", "valid", "ready"))
         self._queue: deque[Any] = deque()
-        self._filled = Event()
+        self._filled, self._empty = Event(), Event()
         self._valid.value, self._payload.value = 0, 0
         self.sent = 0
         self.times: list[int] = []
@@ -142,6 +153,8 @@ class Source:
     async def drain(self) -> None:
         """Wait until all queued words are taken."""
         while self._queue:
+            self._empty.clear()
+            await self._empty.wait()
             await FallingEdge(self._dut.clk)
 
     async def _run(self) -> None:
@@ -158,7 +171,10 @@ class Source:
                     self.sent += 1
                     self.times.append(cycle())
                     offering = False
+                    if not self._queue:
+                        self._empty.set()
             elif not self._queue:
+                self._empty.set()
                 self._filled.clear()
                 await self._filled.wait()
 
@@ -186,12 +202,12 @@ class Sink:
         self.words: list[Any] = []
         self.times: list[int] = []
         self._waiting: int | None = None
-        self._excused = 0
+        self._excused = -1
         cocotb.start_soon(self._run())
 
     def forget(self) -> None:
         """Allow the word on offer to vanish in this cycle or the next (abort)."""
-        self._excused = 2
+        self._excused = cycle() + 1
 
     async def get(self) -> Any:
         """Take the oldest word, waiting for it."""
@@ -215,20 +231,22 @@ class Sink:
         self.words, self.times = [], []
 
     async def _run(self) -> None:
-        seen, edge, settled, reset = False, FallingEdge(self._dut.clk), ReadOnly(), self._dut.rst
+        seen, edge, reset = False, FallingEdge(self._dut.clk), self._dut.rst
         while True:
             await edge
             ready = seen if isinstance(self.pause, str) else not self.pause()
             self._ready.value = int(ready)
-            await settled
+            if self._waiting is None and (self.pause is never or isinstance(self.pause, str)):
+                await nonzero(self._dut, self._valid)
+            else:
+                await ReadOnly()
             if int(reset.value):
                 continue
             valid = int(self._valid.value)
             bits = int(self._payload.value) if valid else 0
-            if self._waiting is not None and not self._excused:
+            if self._waiting is not None and cycle() > self._excused:
                 assert valid, f"{self._name}: valid fell before the word was taken"
                 assert bits == self._waiting, f"{self._name}: payload changed while it waited"
-            self._excused = max(self._excused - 1, 0)
             seen = bool(valid) and not ready
             self._waiting = bits if seen else None
             if valid and ready:
