@@ -5,6 +5,7 @@ for what the test gave them. In the environment, `WAVES=1` leaves a `dump.vcd` i
 other number, makes other random stimuli than those of every day (0).
 """
 
+import contextlib
 import json
 import os
 import re
@@ -24,7 +25,7 @@ _DETECTED = {"AssertionError", "SimTimeoutError"}
 _ASSERTING = ("*_bench.py", "streams.py", "host_port.py")
 """Files whose assertions cocotb rewrites, so that a failure shows the values: in numba's it takes seconds a process."""
 _COMPILED = ("core_bench", "top_bench", "registers_bench")
-"""Benches with a whole golden machine, which is slow uncompiled. For the others loading what numba has compiled takes longer than it saves."""
+"""Benches with a whole golden machine, which is slow in plain Python; the others take longer to load compiled functions than these save."""
 
 
 class BenchError(AssertionError):
@@ -90,7 +91,7 @@ def run_cocotb(
     }
     with tempfile.TemporaryDirectory() as work:
         results = Path(work) / "results.xml"
-        try:
+        with contextlib.suppress(SystemExit, RuntimeError):  # what failed is in the results
             get_runner("verilator").test(
                 test_module=bench if "." in bench else f"cocotb_tests.{bench}",
                 hdl_toplevel=top,
@@ -101,14 +102,8 @@ def run_cocotb(
                 seed=seed,
                 waves=waves,
                 results_xml=str(results),
-                extra_env={
-                    _VARIABLE: json.dumps(params),
-                    "PYTHONWARNINGS": "error",
-                    "COCOTB_REWRITE_ASSERTION_FILES": " ".join(_ASSERTING),
-                },
+                extra_env=variables,
             )
-        except (SystemExit, RuntimeError):
-            pass  # what failed is in the results
         if not results.exists():
             raise RuntimeError(f"Simulator of {top} left no results")
         _judge(results, bench, seed)
