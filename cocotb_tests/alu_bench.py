@@ -1,11 +1,9 @@
 """Bench of the vector arithmetic: ERR, NORM2 and AXPY against the golden functions, at every magnitude and scale."""
 
-import random
-
 import cocotb
 
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, start, unpack
+from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, start, unpack
 from firmware_py.config import Config
 from firmware_py.formats import rshift, sat
 from firmware_py.isa import Op
@@ -23,7 +21,7 @@ class TB:
     """The unit with its two sources, and what it gave."""
 
     def __init__(self, dut, pause: str) -> None:
-        self.dut, self.rng = dut, random.Random(7)
+        self.dut, self.rng = dut, generator(7)
         for name in ("clear", "op", "mantissa", "exponent", "square", "square_valid", "square_last"):
             getattr(dut, name).value = 0
         self.plain = Source(dut, "i", element_layout(CONFIG), pause=pattern(pause, 1))

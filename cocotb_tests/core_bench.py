@@ -1,6 +1,7 @@
 """Bench of the whole machine behind the link: training against the golden machine, word for word and cycle for cycle."""
 
 import json
+import os
 
 import cocotb
 from cocotb.triggers import FallingEdge
@@ -21,6 +22,7 @@ CONFIG = Config.from_words(PARAMETERS["config"])
 RUNS = PARAMETERS.get("runs", [{}])
 STOPPED = PARAMETERS.get("stops")
 """The run that is stopped in every way."""
+SEED = 1 + int(os.environ["COCOTB_RANDOM_SEED"])
 PROGRAM = Window.PROGRAM.base
 OFFSET = (1 << WINDOW_SHIFT) - 1
 
@@ -109,7 +111,7 @@ async def trains(dut):
     before = [0] * len(Counter)
     for run in RUNS:
         program = compiled(run)
-        twin = await tb.load(image(program, preset=run.get("device", "ideal"), lr=run.get("lr", 0.5), seed=run.get("seed", 1)))
+        twin = await tb.load(image(program, preset=run.get("device", "ideal"), lr=run.get("lr", 0.5), seed=SEED))
         twin.start()
         twin.memory.counters[:] = before
         twin.memory.counters[Counter.RESULTS] = 0
@@ -140,7 +142,7 @@ async def stops(dut):
     await start(dut)
     assert STOPPED is not None
     program = compiled(STOPPED)
-    writes = image(program, preset=STOPPED.get("device", "ideal"))
+    writes = image(program, preset=STOPPED.get("device", "ideal"), seed=SEED)
 
     async def trains_as_new(what: str) -> None:
         twin = await tb.load(writes)
@@ -194,7 +196,7 @@ async def faults(dut):
     tb = TB(dut)
     await start(dut)
     program = compiled({})
-    writes = image(program)
+    writes = image(program, seed=SEED)
     read = program.instructions[1]
     other = {name: getattr(read, name) for name in ("region", "a", "b", "c", "function")}
     bad = [

@@ -5,7 +5,7 @@ import random
 import cocotb
 
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
+from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, sink_pause, start
 from firmware_py.activation import TABLE_STEP_LOG2, TABLE_WORDS, activate, fprime, table_array
 from firmware_py.config import Config
 from firmware_py.formats import rshift, sat
@@ -56,7 +56,7 @@ def outputs(rng: random.Random, function: Function, *, every: bool) -> list[int]
 @cocotb.parametrize(pause=PAUSES)
 async def derivatives(dut, pause):
     """Each derivative comes with its word, once and in order, whatever pauses."""
-    rng = random.Random(1)
+    rng = generator(1)
     dut.clear.value = 0
     source = Source(dut, "i", element_layout(CONFIG), pause=pattern(pause, 2))
     sink = Sink(dut, "o", derivative_layout(CONFIG), pause=sink_pause(pause, 3))
@@ -93,7 +93,7 @@ def finish(function: Function, word: int, derivative: int) -> tuple[int, int]:
 @cocotb.parametrize(pause=PAUSES)
 async def finishes(dut, pause):
     """Every function, at ascending addresses, one write a word."""
-    rng = random.Random(4)
+    rng = generator(4)
     dut.clear.value, dut.function.value, dut.w_base.value = 0, 0, 0
     source = Source(dut, "i", word_layout(CONFIG), pause=pattern(pause, 5))
     written: list[tuple[int, int, int]] = []

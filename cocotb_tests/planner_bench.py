@@ -1,7 +1,5 @@
 """Bench of the pulse planner: random vectors, scales and regions against the golden model's counts."""
 
-import random
-
 import cocotb
 import numpy as np
 from amaranth.hdl import signed
@@ -9,7 +7,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, nonzero, pattern, sink_pause, start
+from cocotb_tests.streams import Sink, Source, cycles, generator, nonzero, pattern, sink_pause, start
 from firmware_py.config import Config
 from firmware_py.formats import rshift, sat
 from firmware_py.golden import pulse_shift
@@ -26,7 +24,7 @@ class TB:
     """Planner, drivers, monitors and model; the model is written from docs/machine.md with the golden functions."""
 
     def __init__(self, dut, *, pause: str = "never", seed: int = 1) -> None:
-        self.dut, self.rng = dut, random.Random(seed)
+        self.dut, self.rng = dut, generator(seed)
         word = signed(CONFIG.vector_bits)
         self.cmd = Source(dut, "cmd", plan_layout(CONFIG), pause=pattern(pause, seed + 1))
         self.columns = Source(dut, "i_column", word, pause=pattern(pause, seed + 2))

