@@ -1,12 +1,11 @@
 """Benches of COBS and frames, in both directions, against firmware_py/framing.py. One test a component, chosen by the test."""
 
-import random
 from binascii import crc32
 
 import cocotb
 
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
+from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, sink_pause, start
 from firmware_py.framing import MAX_FRAME, Deframer, Frame, cobs_decode, cobs_encode
 from gateware.cobs import DECODED, FRAME
 from gateware.frames import RECEIVED
@@ -39,7 +38,7 @@ async def setup(dut, i_layout, o_layout, source_pause, pause):
     source = Source(dut, "i", i_layout, pause=pattern(source_pause, 1))
     sink = Sink(dut, "o", o_layout, pause=sink_pause(pause, 2))
     await start(dut)
-    return source, sink, random.Random(3)
+    return source, sink, generator(3)
 
 
 PAUSES = {"source_pause": ["never", "bursts"], "pause": ["never", "often", "late"]}

@@ -1,13 +1,11 @@
 """Bench of the ledgers: counters, results and scale registers, while the machine and the host use them together."""
 
-import random
-
 import cocotb
 from cocotb.triggers import FallingEdge
 
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import cycles, start
+from cocotb_tests.streams import cycles, generator, start
 from firmware_py.config import Config
 from firmware_py.isa import SCALE_REGISTERS
 from firmware_py.registers import Counter
@@ -24,7 +22,7 @@ class TB:
     """What the ledger is given, and the same in plain numbers."""
 
     def __init__(self, dut) -> None:
-        self.dut, self.rng = dut, random.Random(3)
+        self.dut, self.rng = dut, generator(3)
         self.widths = {counter: PARAMETERS["widths"][counter] for counter in Counter}
         self.totals, self.scales, self.ring = dict.fromkeys(Counter, 0), [0] * SCALE_REGISTERS, [0] * CONFIG.result_depth
         self.written: set[int] = set()

@@ -1,12 +1,10 @@
 """Bench of decoder and register bank: every address answers as the golden machine's does."""
 
-import random
-
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.streams import start
+from cocotb_tests.streams import generator, start
 from firmware_py.config import SMALL
 from firmware_py.framing import BusError
 from firmware_py.machine import GoldenMachine
@@ -31,7 +29,7 @@ async def slave(dut, name, memory, mask):
 async def setup(dut):
     bus = HostPortDriver(dut, "bus")
     golden = GoldenMachine(SMALL)
-    rng = random.Random(1)
+    rng = generator(1)
     golden.session = rng.getrandbits(64)
     golden.memory.counters[:] = [rng.getrandbits(31) for _ in Counter]
     dut.session.value, dut.state.value, dut.credit.value, dut.fault.value = golden.session, 0, 0, 0
