@@ -20,7 +20,7 @@ class HostPortDriver:
         self._name, self._limit = name, limit
         self._edge = FallingEdge(dut.clk)
         parts = ("addr", "window", "write", "w_data", "request", "ack", "r_data", "error")
-        self._pins = {part: getattr(dut, f"{name}__{part}", None) for part in parts}
+        self._pins: dict[str, Any] = {part: getattr(dut, f"{name}__{part}", None) for part in parts}
         self._pins["request"].value = 0
 
     async def access(self, address: int, value: int | None = None, *, window: int | None = None) -> tuple[int, bool]:
