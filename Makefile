@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test lint bench table schedules boards budgets gatesim formal checkpoints caches lines signals fuzz clean
+.PHONY: help demo test coverage lint bench table schedules boards budgets gatesim formal checkpoints caches lines signals fuzz clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    train the digits on the virtual board (RTL) and compare with the golden model"
 	@echo "make test    all tests, pure Python and RTL"
+	@echo "make coverage  branches of state machines that no bench takes (some minutes)"
 	@echo "make lint    style and types"
 	@echo "make bench   speed of golden model, virtual board and RTL"
 	@echo "make table   the table of learning results in docs"
@@ -29,6 +30,11 @@ demo: .venv/installed-sim
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+
+coverage: .venv/installed-dev
+	rm -rf build/coverage
+	BRANCHES=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal cocotb_tests -k "not broken" $(ARGS)
+	$(BIN)/python -m cocotb_tests.coverage
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

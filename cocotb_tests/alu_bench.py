@@ -1,7 +1,5 @@
 """Bench of the vector arithmetic: ERR, NORM2 and AXPY against the golden functions, at every magnitude and scale."""
 
-import random
-
 import cocotb
 
 from backpulse.firmware_py.config import Config
@@ -11,23 +9,23 @@ from backpulse.firmware_py.registers import LOSS_FRAC
 from backpulse.rtl.lib.ports import element_layout
 from backpulse.rtl.units.activation import derivative_layout, word_layout
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, start, unpack
+from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, start, unpack
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])
-PAUSE = PARAMETERS["pause"]
+PAUSES = PARAMETERS["pauses"]
 LENGTHS = (1, 2, 3, 10, 40)
 
 
 class TB:
     """The unit with its two sources, and what it gave."""
 
-    def __init__(self, dut) -> None:
-        self.dut, self.rng = dut, random.Random(7)
+    def __init__(self, dut, pause: str) -> None:
+        self.dut, self.rng = dut, generator(7)
         for name in ("clear", "op", "mantissa", "exponent", "square", "square_valid", "square_last"):
             getattr(dut, name).value = 0
-        self.plain = Source(dut, "i", element_layout(CONFIG), pause=pattern(PAUSE, 1))
-        self.derived = Source(dut, "i_derivative", derivative_layout(CONFIG), pause=pattern(PAUSE, 2))
+        self.plain = Source(dut, "i", element_layout(CONFIG), pause=pattern(pause, 1))
+        self.derived = Source(dut, "i_derivative", derivative_layout(CONFIG), pause=pattern(pause, 2))
         self.words = Sink(dut, "o", word_layout(CONFIG))
         self.seen: dict[str, list] = {"norm": [], "loss": [], "result": []}
 
@@ -78,9 +76,10 @@ class TB:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def errors(dut):
+@cocotb.parametrize(pause=PAUSES)
+async def errors(dut, pause):
     """ERR: differences, loss, hit and prediction."""
-    tb = TB(dut)
+    tb = TB(dut, pause)
     await tb.begin()
     dut.op.value = int(Op.ERR)
     for length in LENGTHS * 8:
@@ -99,9 +98,10 @@ async def errors(dut):
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
-async def norms(dut):
+@cocotb.parametrize(pause=PAUSES)
+async def norms(dut, pause):
     """NORM2: the new mantissa, for every exponent that a register can hold."""
-    tb = TB(dut)
+    tb = TB(dut, pause)
     await tb.begin()
     dut.op.value = int(Op.NORM2)
     for exponent in [*range(-40, 34), -128, 127, 47, 48]:
@@ -118,9 +118,10 @@ async def norms(dut):
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
-async def differences(dut):
+@cocotb.parametrize(pause=PAUSES)
+async def differences(dut, pause):
     """AXPY: the difference, saturated far outside a vector word."""
-    tb = TB(dut)
+    tb = TB(dut, pause)
     await tb.begin()
     dut.op.value = int(Op.AXPY)
     limit = (1 << (CONFIG.acc_bits - 1)) - 1

@@ -1,6 +1,7 @@
 """Bench of the whole machine behind the link: training against the golden machine, word for word and cycle for cycle."""
 
 import json
+import os
 
 import cocotb
 from cocotb.triggers import FallingEdge
@@ -19,6 +20,9 @@ from cocotb_tests.streams import Source, cycles, start
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])
 RUNS = PARAMETERS.get("runs", [{}])
+STOPPED = PARAMETERS.get("stops")
+"""The run that is stopped in every way."""
+SEED = 1 + int(os.environ["COCOTB_RANDOM_SEED"])
 PROGRAM = Window.PROGRAM.base
 OFFSET = (1 << WINDOW_SHIFT) - 1
 
@@ -45,6 +49,8 @@ class TB:
         self.order = Source(dut, "order", 16)
         for name in ("start", "halt", "abort", "clear_credit", "nonce"):
             getattr(dut, name).value = 0
+        if "part" in PARAMETERS:  # the one that sleeps on
+            dut.part.value = PARAMETERS["part"]
 
     async def load(self, writes) -> GoldenMachine:
         """Write an image into the machine and into its twin."""
@@ -105,7 +111,7 @@ async def trains(dut):
     before = [0] * len(Counter)
     for run in RUNS:
         program = compiled(run)
-        twin = await tb.load(image(program, preset=run.get("device", "ideal"), lr=run.get("lr", 0.5), seed=run.get("seed", 1)))
+        twin = await tb.load(image(program, preset=run.get("device", "ideal"), lr=run.get("lr", 0.5), seed=SEED))
         twin.start()
         twin.memory.counters[:] = before
         twin.memory.counters[Counter.RESULTS] = 0
@@ -129,14 +135,14 @@ async def trains(dut):
         await tb.until(State.IDLE)
 
 
-@cocotb.test(timeout_time=100, timeout_unit="ms", skip="stops" not in PARAMETERS)
+@cocotb.test(timeout_time=100, timeout_unit="ms", skip=STOPPED is None)
 async def stops(dut):
     """HALT, ABORT at any moment, clear_credit and the watchdog leave a machine that trains as if new."""
     tb = TB(dut)
     await start(dut)
-    run = RUNS[0]
-    program = compiled(run)
-    writes = image(program, preset=run.get("device", "ideal"))
+    assert STOPPED is not None
+    program = compiled(STOPPED)
+    writes = image(program, preset=STOPPED.get("device", "ideal"), seed=SEED)
 
     async def trains_as_new(what: str) -> None:
         twin = await tb.load(writes)
@@ -184,13 +190,13 @@ async def stops(dut):
     await trains_as_new("watchdog")
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms", skip="stops" not in PARAMETERS)
+@cocotb.test(timeout_time=20, timeout_unit="ms", skip=STOPPED is None)
 async def faults(dut):
     """Words that are no instruction and operands that cannot be used stop the machine where the golden one stops; so does END."""
     tb = TB(dut)
     await start(dut)
-    program = compiled(RUNS[0])
-    writes = image(program)
+    program = compiled({})
+    writes = image(program, seed=SEED)
     read = program.instructions[1]
     other = {name: getattr(read, name) for name in ("region", "a", "b", "c", "function")}
     bad = [

@@ -1,23 +1,22 @@
 """Bench of the counters and of a ring against plain Python numbers."""
 
-import random
-
 import cocotb
 from cocotb.triggers import FallingEdge
 
 from backpulse.firmware_py.registers import Counter
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import cycles, pattern, start
+from cocotb_tests.streams import cycles, generator, pattern, start
 
 PARAMETERS = parameters()
 BLOCK = PARAMETERS["block"]
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "counters")
-async def counts(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def counts(dut, pause):
     """Each counter is the sum of what it was given, modulo 2**32; RESULTS starts anew and no other does."""
-    rng, idle = random.Random(3), pattern(PARAMETERS["pause"], 4)
+    rng, idle = generator(3), pattern(pause, 4)
     widths = {counter: PARAMETERS["widths"][counter] for counter in Counter}
     inputs = {counter: getattr(dut, f"add_{counter.name.lower()}") for counter in Counter}
     for pin in inputs.values():
@@ -42,9 +41,10 @@ async def counts(dut):
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "ring")
-async def keeps(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def keeps(dut, pause):
     """The last words stand at their number modulo the depth, also while new ones come; what is outside or written is an error."""
-    rng, idle = random.Random(5), pattern(PARAMETERS["pause"], 6)
+    rng, idle = generator(5), pattern(pause, 6)
     depth = PARAMETERS["depth"]
     host = HostPortDriver(dut)
     dut.en.value, dut.clear.value = 0, 0

@@ -1,6 +1,5 @@
 """Benches of COBS and frames, in both directions, against firmware_py/framing.py. One test a component, chosen by the test."""
 
-import random
 from binascii import crc32
 
 import cocotb
@@ -9,7 +8,7 @@ from backpulse.firmware_py.framing import MAX_FRAME, Deframer, Frame, cobs_decod
 from backpulse.gateware.link.cobs import DECODED, FRAME
 from backpulse.gateware.link.frames import RECEIVED
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
+from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, sink_pause, start
 
 LENGTHS = [1, 2, 3, 4, 59, 60, 127, 128, 243, 244]
 
@@ -39,7 +38,7 @@ async def setup(dut, i_layout, o_layout, source_pause, pause):
     source = Source(dut, "i", i_layout, pause=pattern(source_pause, 1))
     sink = Sink(dut, "o", o_layout, pause=sink_pause(pause, 2))
     await start(dut)
-    return source, sink, random.Random(3)
+    return source, sink, generator(3)
 
 
 PAUSES = {"source_pause": ["never", "bursts"], "pause": ["never", "often", "late"]}

@@ -1,10 +1,8 @@
 """Bench of the vendor's cell models: block memory, multiplier and single-port memory against plain Python."""
 
-import random
-
 import cocotb
 
-from cocotb_tests.streams import cycles, start
+from cocotb_tests.streams import cycles, generator, start
 
 
 def signed(word: int) -> int:
@@ -15,7 +13,7 @@ def signed(word: int) -> int:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def memory(dut):
     """Every word keeps what each byte enable let in; what is read comes a cycle later and stays while not enabled."""
-    rng = random.Random(1)
+    rng = generator(1)
     words, read = [0] * 256, None
     dut.byte_en.value, dut.r_en.value = 0, 0
     await start(dut)
@@ -35,7 +33,7 @@ async def memory(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def multiplier(dut):
     """Signed and unsigned products, extreme ones among them."""
-    rng = random.Random(2)
+    rng = generator(2)
     corners = [0, 1, 0x7FFF, 0x8000, 0xFFFF]
     pairs = [(a, b) for a in corners for b in corners] + [(rng.getrandbits(16), rng.getrandbits(16)) for _ in range(500)]
     await start(dut)
@@ -49,7 +47,7 @@ async def multiplier(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def single_port(dut):
     """Words far apart keep what was written."""
-    rng = random.Random(3)
+    rng = generator(3)
     await start(dut)
     written = {rng.randrange(1 << 14): rng.getrandbits(16) for _ in range(200)}
     dut.store_en.value = 1

@@ -17,28 +17,29 @@ class HostPortDriver:
     """
 
     def __init__(self, dut: Any, name: str = "host", *, limit: int = 32) -> None:
-        self._dut, self._name, self._limit = dut, name, limit
-        self._pin("request").value = 0
-
-    def _pin(self, part: str) -> Any:
-        return getattr(self._dut, f"{self._name}__{part}")
+        self._name, self._limit = name, limit
+        self._edge = FallingEdge(dut.clk)
+        parts = ("addr", "window", "write", "w_data", "request", "ack", "r_data", "error")
+        self._pins: dict[str, Any] = {part: getattr(dut, f"{name}__{part}", None) for part in parts}
+        self._pins["request"].value = 0
 
     async def access(self, address: int, value: int | None = None, *, window: int | None = None) -> tuple[int, bool]:
         """Read a word, or write `value`; return the word read and whether it was an error."""
-        await FallingEdge(self._dut.clk)
-        self._pin("addr").value = address
+        pins = self._pins
+        await self._edge
+        pins["addr"].value = address
         if window is not None:
-            self._pin("window").value = window
-        self._pin("write").value = int(value is not None)
-        self._pin("w_data").value = (value or 0) & 0xFFFFFFFF
-        self._pin("request").value = 1
+            pins["window"].value = window
+        pins["write"].value = int(value is not None)
+        pins["w_data"].value = (value or 0) & 0xFFFFFFFF
+        pins["request"].value = 1
         for _ in range(self._limit):
             await ReadOnly()
-            answered = int(self._pin("ack").value)
-            word, error = int(self._pin("r_data").value), bool(int(self._pin("error").value))
-            await FallingEdge(self._dut.clk)
+            if answered := int(pins["ack"].value):
+                word, error = int(pins["r_data"].value), bool(int(pins["error"].value))
+            await self._edge
             if answered:
-                self._pin("request").value = 0
+                pins["request"].value = 0
                 return word, error
         raise AssertionError(f"{self._name}: no answer to address {address} within {self._limit} cycles")
 

@@ -1,7 +1,5 @@
 """Bench of the ledgers: counters, results and scale registers, while the machine and the host use them together."""
 
-import random
-
 import cocotb
 from cocotb.triggers import FallingEdge
 
@@ -11,7 +9,7 @@ from backpulse.firmware_py.registers import Counter
 from backpulse.rtl.core.ledger import ONCE, ROUND
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import cycles, start
+from cocotb_tests.streams import cycles, generator, start
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])
@@ -24,7 +22,7 @@ class TB:
     """What the ledger is given, and the same in plain numbers."""
 
     def __init__(self, dut) -> None:
-        self.dut, self.rng = dut, random.Random(3)
+        self.dut, self.rng = dut, generator(3)
         self.widths = {counter: PARAMETERS["widths"][counter] for counter in Counter}
         self.totals, self.scales, self.ring = dict.fromkeys(Counter, 0), [0] * SCALE_REGISTERS, [0] * CONFIG.result_depth
         self.written: set[int] = set()

@@ -1,7 +1,5 @@
 """Bench of the pulse planner: random vectors, scales and regions against the golden model's counts."""
 
-import random
-
 import cocotb
 import numpy as np
 from amaranth.hdl import signed
@@ -16,7 +14,7 @@ from backpulse.rtl.tile.signature import counts_layout
 from backpulse.rtl.units.planner import plan_layout
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
+from cocotb_tests.streams import Sink, Source, cycles, generator, nonzero, pattern, sink_pause, start
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])
@@ -26,7 +24,7 @@ class TB:
     """Planner, drivers, monitors and model; the model is written from docs/machine.md with the golden functions."""
 
     def __init__(self, dut, *, pause: str = "never", seed: int = 1) -> None:
-        self.dut, self.rng = dut, random.Random(seed)
+        self.dut, self.rng = dut, generator(seed)
         word = signed(CONFIG.vector_bits)
         self.cmd = Source(dut, "cmd", plan_layout(CONFIG), pause=pattern(pause, seed + 1))
         self.columns = Source(dut, "i_column", word, pause=pattern(pause, seed + 2))
@@ -39,11 +37,12 @@ class TB:
         cocotb.start_soon(self._add_totals())
 
     async def _add_totals(self) -> None:
+        pulses = [getattr(self.dut, name) for name in ("up", "down", "clipped")]
         while True:
             await FallingEdge(self.dut.clk)
-            await ReadOnly()
+            await nonzero(self.dut, *pulses)
             if not int(self.dut.rst.value):
-                self.totals += [int(getattr(self.dut, name).value) for name in ("up", "down", "clipped")]
+                self.totals += [int(pin.value) for pin in pulses]
 
     async def begin(self) -> None:
         """Reset and seed the rounding streams."""
@@ -126,9 +125,10 @@ class TB:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def plans(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def plans(dut, pause):
     """Random cases give the golden counts, totals and rounding states."""
-    tb = TB(dut, pause=PARAMETERS["pause"])
+    tb = TB(dut, pause=pause)
     await tb.begin()
     seen = np.zeros(3, np.int64)
     for _ in range(PARAMETERS.get("cases", 200)):
@@ -180,9 +180,10 @@ async def host_port(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def clear(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def clear(dut, pause):
     """A command can be dropped at any moment, and the next one is right."""
-    tb = TB(dut, pause=PARAMETERS["pause"])
+    tb = TB(dut, pause=pause)
     await tb.begin()
     for _ in range(20):
         case = tb.case()

@@ -1,7 +1,5 @@
 """Bench of the two ends of a read: drives of vector words, words of sense words, against the golden arithmetic."""
 
-import random
-
 import cocotb
 from amaranth.hdl import signed
 
@@ -12,21 +10,22 @@ from backpulse.rtl.lib.ports import element_layout
 from backpulse.rtl.tile.signature import sense_layout
 from backpulse.rtl.units.activation import derivative_layout, word_layout
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
+from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, sink_pause, start
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])
-PAUSE = PARAMETERS["pause"]
+PAUSES = PARAMETERS["pauses"]
 SHIFTS = range(CONFIG.range_min, CONFIG.range_max + 1)
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms", skip=PARAMETERS["block"] != "driver")
-async def drives(dut):
+@cocotb.parametrize(pause=PAUSES)
+async def drives(dut, pause):
     """Every auto-range shift: rounding, saturation, and what of it counts."""
-    rng = random.Random(1)
+    rng = generator(1)
     dut.clear.value, dut.shift.value = 0, 0
-    source = Source(dut, "i", element_layout(CONFIG), pause=pattern(PAUSE, 2))
-    sink = Sink(dut, "o", signed(CONFIG.drive_bits), pause=sink_pause(PAUSE, 3))
+    source = Source(dut, "i", element_layout(CONFIG), pause=pattern(pause, 2))
+    sink = Sink(dut, "o", signed(CONFIG.drive_bits), pause=sink_pause(pause, 3))
     clamped = [0]
 
     async def watch():
@@ -41,7 +40,7 @@ async def drives(dut):
         words += [CONFIG.vector_max, -CONFIG.vector_max, 0, CONFIG.unit, CONFIG.one]
         wide = [shift(w, s - CONFIG.drive_shift) for w in words]
         clamped[0] = 0
-        task = cocotb.start_soon(watch()) if PAUSE == "never" else None
+        task = cocotb.start_soon(watch()) if pause == "never" else None
         source.send({"word": w, "second": 0, "last": 0} for w in words)
         await sink.wait(len(words))
         sink.expect([sat(w, CONFIG.drive_max) for w in wide])
@@ -52,15 +51,16 @@ async def drives(dut):
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms", skip=PARAMETERS["block"] != "receiver")
-async def receives(dut):
+@cocotb.parametrize(pause=PAUSES)
+async def receives(dut, pause):
     """Every shift, weight scale and direction; with and without partial sums and derivatives."""
-    rng = random.Random(4)
+    rng = generator(4)
     for name in ("clear", "shift", "scale_log2", "backward", "accumulate", "hadamard"):
         getattr(dut, name).value = 0
-    sense = Source(dut, "i_sense", sense_layout(CONFIG), pause=pattern(PAUSE, 5))
-    partial = Source(dut, "i_partial", element_layout(CONFIG), pause=pattern(PAUSE, 6))
-    derivative = Source(dut, "i_derivative", derivative_layout(CONFIG), pause=pattern(PAUSE, 7))
-    sink = Sink(dut, "o", word_layout(CONFIG), pause=sink_pause(PAUSE, 8))
+    sense = Source(dut, "i_sense", sense_layout(CONFIG), pause=pattern(pause, 5))
+    partial = Source(dut, "i_partial", element_layout(CONFIG), pause=pattern(pause, 6))
+    derivative = Source(dut, "i_derivative", derivative_layout(CONFIG), pause=pattern(pause, 7))
+    sink = Sink(dut, "o", word_layout(CONFIG), pause=sink_pause(pause, 8))
     await start(dut)
     for s in SHIFTS:
         for _ in range(8):

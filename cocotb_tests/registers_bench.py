@@ -1,7 +1,5 @@
 """Bench of decoder and register bank: every address answers as the golden machine's does."""
 
-import random
-
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
@@ -10,7 +8,7 @@ from backpulse.firmware_py.framing import BusError
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.registers import REG, REGISTER_WORDS, Counter, Window
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.streams import start
+from cocotb_tests.streams import generator, start
 
 
 async def slave(dut, name, memory, mask):
@@ -31,7 +29,7 @@ async def slave(dut, name, memory, mask):
 async def setup(dut):
     bus = HostPortDriver(dut, "bus")
     golden = GoldenMachine(SMALL)
-    rng = random.Random(1)
+    rng = generator(1)
     golden.session = rng.getrandbits(64)
     golden.memory.counters[:] = [rng.getrandbits(31) for _ in Counter]
     dut.session.value, dut.state.value, dut.credit.value, dut.fault.value = golden.session, 0, 0, 0

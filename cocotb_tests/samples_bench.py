@@ -1,14 +1,12 @@
 """Bench of the samples with the store: the order, the credit, the pages and the host's share of the store."""
 
-import random
-
 import cocotb
 from cocotb.triggers import FallingEdge
 
 from backpulse.firmware_py.config import Config
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Source, cycles, pattern, start
+from cocotb_tests.streams import Source, cycles, generator, pattern, start
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])
@@ -17,12 +15,12 @@ CONFIG = Config.from_words(PARAMETERS["config"])
 class TB:
     """Samples and store, and what the store holds."""
 
-    def __init__(self, dut) -> None:
-        self.dut, self.rng = dut, random.Random(5)
+    def __init__(self, dut, pause: str) -> None:
+        self.dut, self.rng = dut, generator(5)
         for name in ("clear", "take", "page__en", "page__addr", "stride"):
             getattr(dut, name).value = 0
         self.host = HostPortDriver(dut)
-        self.order = Source(dut, "order", 16, pause=pattern(PARAMETERS["pause"], 6))
+        self.order = Source(dut, "order", 16, pause=pattern(pause, 6))
         self.words = [self.rng.getrandbits(32) for _ in range(CONFIG.store_words)]
 
     async def fill(self) -> None:
@@ -53,9 +51,10 @@ class TB:
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-async def loads(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def loads(dut, pause):
     """Each sample comes in its turn, whole, while the host uses the store; credit counts what is not begun."""
-    tb = TB(dut)
+    tb = TB(dut, pause)
     await start(dut)
     await tb.fill()
     stop = [False]
@@ -91,9 +90,10 @@ async def loads(dut):
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-async def clears(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def clears(dut, pause):
     """clear drops what is granted, at any moment, and what is granted afterwards is not touched."""
-    tb = TB(dut)
+    tb = TB(dut, pause)
     await start(dut)
     await tb.fill()
     dut.stride.value = 2

@@ -1,17 +1,16 @@
 """Bench of the session: the bytes and the machine's log must be those of the golden endpoint, whatever comes in."""
 
-import random
 from collections import Counter
 from struct import pack
 
 import cocotb
-from cocotb.triggers import FallingEdge, ReadOnly
+from cocotb.triggers import FallingEdge, First, ReadOnly, Timer, ValueChange
 
 from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import BusError, Deframer, Frame, Opcode, Status
 from backpulse.firmware_py.registers import State
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
+from cocotb_tests.streams import PERIOD_NS, Sink, Source, cycles, generator, nonzero, pattern, sink_pause, start
 from tests.toy import ToyMachine
 
 BASE = ToyMachine.BASE
@@ -31,7 +30,7 @@ class TB:
     """The session, a toy machine on its ports, and the same toy machine behind the golden endpoint."""
 
     def __init__(self, dut, *, source_pause="never", sink="never", seed=1):
-        self.dut, self.random = dut, random.Random(seed)
+        self.dut, self.random = dut, generator(seed)
         self.machine, self.golden = Moody(), Moody()
         self.endpoint = Endpoint(self.golden)
         self.source = Source(dut, "rx", 8, pause=pattern(source_pause, seed))
@@ -50,13 +49,11 @@ class TB:
 
     async def _slave(self):
         """Acknowledge requests after up to three cycles."""
-        dut, rng = self.dut, random.Random(7)
+        dut, rng = self.dut, generator(7)
         while True:
             await FallingEdge(dut.clk)
             dut.bus__ack.value = 0
-            await ReadOnly()
-            if not int(dut.bus__request.value):
-                continue
+            await nonzero(dut, dut.bus__request)
             request = self._request()
             for _ in range(rng.randrange(4)):
                 await FallingEdge(dut.clk)
@@ -73,6 +70,7 @@ class TB:
             except BusError:
                 dut.bus__error.value = 1
             dut.bus__ack.value = 1
+            self._show()
 
     def _request(self):
         dut = self.dut
@@ -80,20 +78,24 @@ class TB:
         write = int(dut.bus__write.value)
         return write, int(dut.bus__addr.value), int(dut.bus__w_data.value) if write else 0
 
+    def _show(self):
+        self.dut.state.value = int(self.machine.state)
+        self.dut.order_room.value = self.machine.room
+
     async def _machine(self):
         """Log the strobes and the order, and drive the state; samples of one GRANT follow each other in the log."""
         dut = self.dut
+        strobes = {name: getattr(dut, name) for name in ("start", "halt", "abort", "clear_credit")}
         while True:
             await FallingEdge(dut.clk)
-            dut.state.value = int(self.machine.state)
-            dut.order_room.value = self.machine.room
-            await ReadOnly()
+            self._show()
+            await nonzero(dut, *strobes.values(), dut.order__valid)
             if self.order.words:
                 self.machine.log += [("sample", i) for i in self.order.words]
                 self.machine.room -= len(self.order.words)
                 self.order.words.clear()
-            for name in ("start", "halt", "abort", "clear_credit"):
-                if int(getattr(dut, name).value):
+            for name, pin in strobes.items():
+                if int(pin.value):
                     getattr(self.machine, name)()
 
     def send(self, data):
@@ -109,10 +111,10 @@ class TB:
     async def finish(self):
         """Wait for the last answer, then compare everything."""
         await self.source.drain()
-        idle = 0
-        while idle < 50:
-            await FallingEdge(self.dut.clk)
-            idle = 0 if int(self.dut.busy.value) else idle + 1
+        changed = ValueChange(self.dut.busy)
+        while await First(changed, Timer(50 * PERIOD_NS, "ns")) is changed or int(self.dut.busy.value):
+            pass
+        await FallingEdge(self.dut.clk)
         got, want = Deframer().feed(bytes(self.sink.words)), Deframer().feed(self.want)
         for i, pair in enumerate(zip(got, want, strict=False)):
             assert pair[0] == pair[1], f"answer {i}"

@@ -1,9 +1,11 @@
 """Drivers and checkers of Amaranth streams for benches.
 
 Everything is driven at the falling clock edge and sampled when that time step has settled, which is what the next rising edge sees.
+Whoever has nothing to do sleeps: a cycle that Python looks at takes as long as a hundred that it does not.
 Payloads are plain Python: an integer, a dict for a struct layout, a list for an array layout.
 """
 
+import os
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -13,9 +15,18 @@ import cocotb
 from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import data, enum
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, ReadOnly
+from cocotb.simtime import get_sim_time
+from cocotb.triggers import Event, FallingEdge, First, ReadOnly, Timer, ValueChange
+
+PERIOD_NS = 10
+"""Of the clock."""
 
 Pattern = Callable[[], bool]
+
+
+def generator(number: int) -> random.Random:
+    """Return the random numbers of one part of a bench, those of RANDOM_SEED."""
+    return random.Random(1000 * int(os.environ["COCOTB_RANDOM_SEED"]) + number)
 
 
 def never() -> bool:
@@ -25,18 +36,18 @@ def never() -> bool:
 
 def often(probability: float, seed: int) -> Pattern:
     """Pause in each cycle with a probability."""
-    generator = random.Random(seed)
-    return lambda: generator.random() < probability
+    random_ = generator(seed)
+    return lambda: random_.random() < probability
 
 
 def bursts(seed: int) -> Pattern:
     """Alternate runs of 1 to 12 cycles without and with pauses."""
-    generator = random.Random(seed)
+    random_ = generator(seed)
     state = [False, 0]
 
     def pattern() -> bool:
         if not state[1]:
-            state[:] = [not state[0], generator.randint(1, 12)]
+            state[:] = [not state[0], random_.randint(1, 12)]
         state[1] -= 1
         return bool(state[0])
 
@@ -75,10 +86,10 @@ def unpack(layout: ShapeLike, bits: int) -> Any:
     return layout(value) if isinstance(layout, enum.EnumType) else value
 
 
-async def start(dut: Any, *, period_ns: int = 10) -> None:
+async def start(dut: Any) -> None:
     """Start the clock and reset the design; returns at a falling edge, out of reset. Inputs should have been set before."""
     dut.rst.value = 1
-    cocotb.start_soon(Clock(dut.clk, period_ns, "ns").start())
+    cocotb.start_soon(Clock(dut.clk, PERIOD_NS, "ns").start())
     for _ in range(3):
         await FallingEdge(dut.clk)
     dut.rst.value = 0
@@ -86,8 +97,25 @@ async def start(dut: Any, *, period_ns: int = 10) -> None:
 
 async def cycles(dut: Any, count: int = 1) -> None:
     """Wait for falling edges."""
-    for _ in range(count):
+    if count > 1:
+        await Timer((count - 1) * PERIOD_NS + PERIOD_NS // 4, "ns")
+    if count > 0:
         await FallingEdge(dut.clk)
+
+
+async def nonzero(dut: Any, *signals: Any) -> None:
+    """Sleep until one of the signals is not zero when a falling edge has settled; return then, in the read-only phase."""
+    await ReadOnly()
+    while not any(int(signal.value) for signal in signals):
+        await (First(*map(ValueChange, signals)) if len(signals) > 1 else ValueChange(signals[0]))
+        if int(dut.clk.value):  # it changed with a register, not with an input
+            await FallingEdge(dut.clk)
+        await ReadOnly()
+
+
+def cycle() -> int:
+    """Return the number of the clock cycle."""
+    return int(get_sim_time("ns")) // PERIOD_NS
 
 
 class Source:
@@ -105,13 +133,14 @@ class Source:
     Members
     -------
     sent, times
-        Count of words taken, and the clock cycle of each; `Sink` counts the same cycles if it was made at the same time.
+        Count of words taken, and the clock cycle of each.
     """
 
     def __init__(self, dut: Any, name: str, layout: ShapeLike, *, pause: Pattern = never) -> None:
         self._dut, self._layout, self.pause = dut, layout, pause
         self._payload, self._valid, self._ready = (getattr(dut, f"{name}__{part}") for part in ("payload", "valid", "ready"))
         self._queue: deque[Any] = deque()
+        self._filled, self._empty = Event(), Event()
         self._valid.value, self._payload.value = 0, 0
         self.sent = 0
         self.times: list[int] = []
@@ -120,6 +149,8 @@ class Source:
     def send(self, values: Iterable[Any]) -> None:
         """Queue words."""
         self._queue.extend(values)
+        if self._queue:
+            self._filled.set()
 
     def drop(self) -> None:
         """Forget what waits; a word on offer is taken back at the next falling edge."""
@@ -128,23 +159,30 @@ class Source:
     async def drain(self) -> None:
         """Wait until all queued words are taken."""
         while self._queue:
+            self._empty.clear()
+            await self._empty.wait()
             await FallingEdge(self._dut.clk)
 
     async def _run(self) -> None:
-        offering, cycle = False, 0
+        offering, edge, settled = False, FallingEdge(self._dut.clk), ReadOnly()
         while True:
-            await FallingEdge(self._dut.clk)
-            cycle += 1
+            await edge
             offering = bool(self._queue) and (offering or not self.pause())
             self._valid.value = int(offering)
             if offering:
                 self._payload.value = pack(self._layout, self._queue[0])
-            await ReadOnly()
-            if offering and self._queue and int(self._ready.value):
-                self._queue.popleft()
-                self.sent += 1
-                self.times.append(cycle)
-                offering = False
+                await settled
+                if self._queue and int(self._ready.value):
+                    self._queue.popleft()
+                    self.sent += 1
+                    self.times.append(cycle())
+                    offering = False
+                    if not self._queue:
+                        self._empty.set()
+            elif not self._queue:
+                self._empty.set()
+                self._filled.clear()
+                await self._filled.wait()
 
 
 class Sink:
@@ -169,14 +207,13 @@ class Sink:
         self._ready.value = 0
         self.words: list[Any] = []
         self.times: list[int] = []
-        self.cycle = 0
         self._waiting: int | None = None
-        self._excused = 0
+        self._excused = -1
         cocotb.start_soon(self._run())
 
     def forget(self) -> None:
         """Allow the word on offer to vanish in this cycle or the next (abort)."""
-        self._excused = 2
+        self._excused = cycle() + 1
 
     async def get(self) -> Any:
         """Take the oldest word, waiting for it."""
@@ -200,25 +237,27 @@ class Sink:
         self.words, self.times = [], []
 
     async def _run(self) -> None:
-        seen = False
+        seen, edge, reset = False, FallingEdge(self._dut.clk), self._dut.rst
         while True:
-            await FallingEdge(self._dut.clk)
-            self.cycle += 1
+            await edge
             ready = seen if isinstance(self.pause, str) else not self.pause()
             self._ready.value = int(ready)
-            await ReadOnly()
-            if int(self._dut.rst.value):
+            if self._waiting is None and (self.pause is never or isinstance(self.pause, str)):
+                await nonzero(self._dut, self._valid)
+            else:
+                await ReadOnly()
+            if int(reset.value):
                 continue
-            valid, bits = int(self._valid.value), int(self._payload.value)
-            if self._waiting is not None and not self._excused:
+            valid = int(self._valid.value)
+            bits = int(self._payload.value) if valid else 0
+            if self._waiting is not None and cycle() > self._excused:
                 assert valid, f"{self._name}: valid fell before the word was taken"
                 assert bits == self._waiting, f"{self._name}: payload changed while it waited"
-            self._excused = max(self._excused - 1, 0)
             seen = bool(valid) and not ready
             self._waiting = bits if seen else None
             if valid and ready:
                 self.words.append(unpack(self._layout, bits))
-                self.times.append(self.cycle)
+                self.times.append(cycle())
 
 
 def sink_pause(name: str, seed: int) -> Pattern | str:

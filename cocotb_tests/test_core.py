@@ -4,7 +4,9 @@ from dataclasses import replace
 from unittest import mock
 
 import pytest
-from amaranth.hdl import Signal
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
 
 from backpulse.firmware_py.config import DEFAULT, IDEAL
 from backpulse.firmware_py.isa import LEGAL, Function, Op
@@ -28,6 +30,7 @@ LEAN = replace(IDEAL, tile_rows=12, tile_cols=4, tiles=2, page_bytes=32, **SIZES
 SMALLEST = replace(
     IDEAL, tile_rows=16, tile_cols=4, tiles=4, page_bytes=32, cell_bits=11, cell_frac=10, lean=1, **(SIZES | {"output_depth": 0})
 )
+PARTS = ("host", "cells", "pulse", "convert")
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
 RUNS = [
     *({"schedule": schedule, "device": "ecram", "lr": lr} for schedule, lr in zip(SCHEDULES, (0.5, 2.0, 0.25, 1.0), strict=True)),
@@ -42,29 +45,24 @@ def _run(config, **arguments) -> None:
     run_cocotb(Machine(config), "core_bench", config=config.to_words(), **arguments)
 
 
-def test_trains():
-    _run(SMALL, runs=RUNS, testcase="trains")
+def test_boards():
+    _run(SMALL, runs=RUNS, stops={"device": "ecram"})
 
 
-def test_trains_ideal():
-    """Here clocks of parts that rest stand still, as in the virtual board."""
+def test_virtual_board():
+    """Here clocks of parts that rest stand still."""
+    _run(SMALL, stops={"device": "ecram"}, testcase=["stops", "faults"], platform=Simulator())
+
+
+def test_virtual_board_ideal():
     runs = [{key: value for key, value in run.items() if key != "device"} for run in RUNS if "layers" not in run]
     _run(LEAN, runs=runs, testcase="trains", platform=Simulator())
 
 
-def test_trains_lean():
+def test_lean():
     sigmoid = [run for run in RUNS if "activation" not in run.get("network", {})]
     runs = [{key: value for key, value in run.items() if key != "device"} for run in sigmoid[2:]]
-    _run(SMALLEST, runs=runs, testcase="trains")
-
-
-@pytest.mark.parametrize("platform", [None, Simulator()], ids=["boards", "virtual board"])
-def test_stops_and_faults(platform):
-    _run(SMALL, runs=[{"device": "ecram"}], stops=True, testcase=["stops", "faults"], platform=platform)
-
-
-def test_stops_and_faults_lean():
-    _run(SMALLEST, runs=[{}], stops=True, testcase=["stops", "faults"])
+    _run(SMALLEST, runs=runs, stops={})
 
 
 @pytest.mark.parametrize(
@@ -79,22 +77,45 @@ def test_broken(what, variant):
         expect_failure(Machine(LEAN), "core_bench", config=LEAN.to_words(), runs=[{}], testcase="trains")
 
 
-@pytest.mark.parametrize("part", ["host", "cells", "pulse", "convert"])
-def test_broken_resting(part):
-    """A part of the tile sleeps on in the first cycle that it has something to do; the way of the host, which waits, for good."""
+class Sleepy(wiring.Component):
+    """A machine of which a part sleeps on in the first cycle that it has something to do; the way of the host, which waits, for good.
 
-    def late(m, platform, name, *, awake):
-        if name == part:
+    All in one design: which part it is, or none, is an input.
+    """
+
+    def __init__(self, config):
+        self._machine = Machine(config)
+        super().__init__({**self._machine.signature.members, "part": In(range(len(PARTS) + 1))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.machine = machine = self._machine
+        for name, member in machine.signature.members.items():
+            if member.is_signature:
+                wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(machine, name))
+            elif member.flow == In:
+                m.d.comb += getattr(machine, name).eq(getattr(self, name))
+            else:
+                m.d.comb += getattr(self, name).eq(getattr(machine, name))
+        return m
+
+    def late(self, m, platform, name, *, awake):
+        """Do as `resting_domain` does."""
+        if name in PARTS:
             begun = Signal()
-            m.d.sync += begun.eq(awake if part != "host" else 0)
-            awake = begun & awake
+            m.d.sync += begun.eq(awake if name != "host" else 0)
+            awake = Mux(self.part == PARTS.index(name), begun & awake, awake)
         resting_domain(m, platform, name, awake=awake)
 
-    with mock.patch("backpulse.rtl.tile.emulated.resting_domain", late):
-        expect_failure(Machine(LEAN), "core_bench", platform=Simulator(), config=LEAN.to_words(), runs=[{}], testcase="trains")
+
+@pytest.mark.parametrize("part", [*PARTS, "none"])
+def test_broken_resting(part):
+    sleepy, run = Sleepy(LEAN), run_cocotb if part == "none" else expect_failure
+    with mock.patch("backpulse.rtl.tile.emulated.resting_domain", sleepy.late):
+        run(sleepy, "core_bench", platform=Simulator(), config=LEAN.to_words(), testcase="trains", part=(*PARTS, "none").index(part))
 
 
 def test_broken_fetch():
     """One illegal pair of operation and function slips through."""
     with mock.patch("backpulse.rtl.core.fetch.LEGAL", [*LEGAL, (int(Op.PULSE), int(Function.NONE))]):
-        expect_failure(Machine(LEAN), "core_bench", config=LEAN.to_words(), runs=[{}], stops=True, testcase="faults")
+        expect_failure(Machine(LEAN), "core_bench", config=LEAN.to_words(), stops={}, testcase="faults")

@@ -43,20 +43,19 @@ class Answers(Ring):
         return m
 
 
-def _run(component, run, block, pause):
+def _run(component, run, block, pauses):
     widths = [WIDTHS[counter] for counter in Counter]
-    run(component, "counters_bench", depth=DEPTH, block=block, widths=widths, pause=pause)
+    run(component, "counters_bench", depth=DEPTH, block=block, widths=widths, pauses=pauses)
 
 
-@pytest.mark.parametrize("pause", PATTERNS[:3])
 @pytest.mark.parametrize("block", ["counters", "ring"])
-def test_golden(block, pause):
-    _run(Counters(WIDTHS) if block == "counters" else Ring(DEPTH), run_cocotb, block, pause)
+def test_golden(block):
+    _run(Counters(WIDTHS) if block == "counters" else Ring(DEPTH), run_cocotb, block, PATTERNS[:3])
 
 
 @pytest.mark.parametrize("variant", [KeepsResults, Stops])
 def test_broken_counters(variant):
-    _run(variant(WIDTHS), expect_failure, "counters", "never")
+    _run(variant(WIDTHS), expect_failure, "counters", ["never"])
 
 
 class RunsOn(Ring):
@@ -69,4 +68,4 @@ class RunsOn(Ring):
 
 @pytest.mark.parametrize("variant", [Answers, RunsOn])
 def test_broken_ring(variant):
-    _run(variant(DEPTH), expect_failure, "ring", "never")
+    _run(variant(DEPTH), expect_failure, "ring", ["never"])

@@ -27,12 +27,11 @@ def _shifted_table(config):
     return (*tanh_table(config)[1:], 0)
 
 
-@pytest.mark.parametrize("pause", PATTERNS[:3])
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("block", BLOCKS)
-def test_golden(block, name, pause):
+def test_golden(block, name):
     config = CONFIGS[name]
-    run_cocotb(BLOCKS[block](config), "function_bench", config=config.to_words(), block=block, pause=pause)
+    run_cocotb(BLOCKS[block](config), "function_bench", config=config.to_words(), block=block, pauses=PATTERNS[:3])
 
 
 @pytest.mark.parametrize(
@@ -45,4 +44,4 @@ def test_golden(block, name, pause):
 )
 def test_broken(block, what, variant):
     with mock.patch(what, variant):
-        expect_failure(BLOCKS[block](DEFAULT), "function_bench", config=DEFAULT.to_words(), block=block, pause="never")
+        expect_failure(BLOCKS[block](DEFAULT), "function_bench", config=DEFAULT.to_words(), block=block, pauses=["never"])

@@ -83,24 +83,19 @@ BLOCKS = {
 }
 
 
-def _run(block, run, pause, **arguments):
+def _run(block, run, pauses):
     component, bench = BLOCKS[block]
     with mock.patch("backpulse.gateware.chip.store.BANK_BITS", 4):  # several banks
-        run(component(CONFIG), bench, config=CONFIG.to_words(), block=block.removeprefix("lean "), pause=pause, **arguments)
+        run(component(CONFIG), bench, config=CONFIG.to_words(), block=block.removeprefix("lean "), pauses=pauses)
 
 
 @pytest.mark.parametrize(
-    ("block", "pause"),
-    [
-        *(("port", pause) for pause in PATTERNS),
-        ("magnitudes", "never"),
-        ("lean magnitudes", "never"),
-        ("samples", "never"),
-        ("samples", "bursts"),
-    ],
+    ("block", "pauses"),
+    [("port", PATTERNS), ("magnitudes", ["never"]), ("lean magnitudes", ["never"]), ("samples", ["never", "bursts"])],
+    ids=["port", "magnitudes", "lean magnitudes", "samples"],
 )
-def test_golden(block, pause):
-    _run(block, run_cocotb, pause)
+def test_golden(block, pauses):
+    _run(block, run_cocotb, pauses)
 
 
 class _Opaque(Memory):
@@ -127,4 +122,4 @@ def _always_first(condition, then, otherwise):
 )
 def test_broken(block, what, variant):
     with mock.patch(what, variant):
-        _run(block, expect_failure, "never")
+        _run(block, expect_failure, ["never"])

@@ -24,6 +24,7 @@ CONFIGS = {
     "lean": replace(IDEAL, tile_rows=16, tile_cols=4, cell_bits=11, cell_frac=10, lean=1, output_depth=0),
     "9 lanes": replace(DEFAULT, tile_rows=5, tile_cols=9, vector_bits=14, vector_frac=10, pulse_max=6),
 }
+PAUSED = ("5 lanes", "lean", "9 lanes")
 
 
 class ScaledPlanner(wiring.Component):
@@ -90,14 +91,8 @@ def run(name: str, **arguments) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_all(name):
-    run(name, pause="never")
-
-
-@pytest.mark.parametrize("pause", PATTERNS[1:])
-@pytest.mark.parametrize("name", ["5 lanes", "lean", "9 lanes"])
-def test_pauses(name, pause):
-    run(name, pause=pause, testcase=["plans", "clear"])
+def test_golden(name):
+    run(name, pauses=PATTERNS if name in PAUSED else ["never"])
 
 
 @pytest.mark.parametrize(
@@ -112,7 +107,7 @@ def test_pauses(name, pause):
 def test_broken(what, variant):
     config = CONFIGS["4 lanes"]
     with mock.patch(f"backpulse.rtl.units.planner.{what}", variant):
-        expect_failure(Planner(config), "planner_bench", testcase="plans", config=config.to_words(), pause="never")
+        expect_failure(Planner(config), "planner_bench", testcase="plans", config=config.to_words(), pauses=["never"])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +120,7 @@ def test_broken(what, variant):
 )
 def test_broken_lean(what, variant):
     with mock.patch(f"rtl.{what}", variant):
-        expect_failure(planner(CONFIGS["lean"]), "planner_bench", testcase="plans", pause="never", config=CONFIGS["lean"].to_words())
+        expect_failure(planner(CONFIGS["lean"]), "planner_bench", testcase="plans", pauses=["never"], config=CONFIGS["lean"].to_words())
 
 
 class Hasty(wiring.Component):
@@ -148,4 +143,4 @@ class Hasty(wiring.Component):
 
 def test_broken_flow():
     config = CONFIGS["4 lanes"]
-    expect_failure(Hasty(config), "planner_bench", testcase="plans", config=config.to_words(), pause="often")
+    expect_failure(Hasty(config), "planner_bench", testcase="plans", config=config.to_words(), pauses=["often"])

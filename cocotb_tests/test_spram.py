@@ -56,11 +56,11 @@ class SamplesOnSpram(SamplesOnStore):
 
 
 def test_golden():
-    run_cocotb(SamplesOnSpram(CONFIG, Model), "samples_bench", config=CONFIG.to_words(), block="samples", pause="bursts")
+    run_cocotb(SamplesOnSpram(CONFIG, Model), "samples_bench", config=CONFIG.to_words(), block="samples", pauses=["bursts"])
 
 
 def test_broken():
-    expect_failure(SamplesOnSpram(CONFIG, Deaf), "samples_bench", config=CONFIG.to_words(), block="samples", pause="never")
+    expect_failure(SamplesOnSpram(CONFIG, Deaf), "samples_bench", config=CONFIG.to_words(), block="samples", pauses=["never"])
 
 
 def test_a_store_that_is_too_large_is_refused():

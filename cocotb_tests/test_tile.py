@@ -21,6 +21,7 @@ CONFIGS = {
     "lean": replace(IDEAL, tile_rows=16, tile_cols=4, tiles=2, cell_bits=11, cell_frac=10, lean=1, output_depth=0),
     "formats": replace(DEFAULT, tile_rows=5, tile_cols=11, drive_bits=6, sense_bits=8, cell_bits=14, cell_frac=12, pulse_max=7),
 }
+PAUSED = ("full", "three tiles", "lean", "formats")
 
 
 def tile(config):
@@ -35,14 +36,8 @@ def run(name: str, **arguments) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_all(name):
-    run(name, pause="never")
-
-
-@pytest.mark.parametrize("pause", PATTERNS[1:])
-@pytest.mark.parametrize("name", ["full", "three tiles", "lean", "formats"])
-def test_pauses(name, pause):
-    run(name, pause=pause, testcase=["commands", "abort"])
+def test_golden(name):
+    run(name, pauses=PATTERNS if name in PAUSED else ["never"])
 
 
 def _truncate(value, n):
@@ -75,7 +70,7 @@ def _short_fifo(*, width, depth):
 def test_broken_arithmetic(what, variant):
     config = CONFIGS["full"]
     with mock.patch(what, variant):
-        expect_failure(EmulatedTile(config), "tile_bench", testcase="commands", config=config.to_words(), pause="never")
+        expect_failure(EmulatedTile(config), "tile_bench", testcase="commands", config=config.to_words(), pauses=["never"])
 
 
 @pytest.mark.parametrize(
@@ -89,11 +84,11 @@ def test_broken_arithmetic(what, variant):
 def test_broken_lean(what, variant):
     config = CONFIGS["lean"]
     with mock.patch(f"backpulse.rtl.tile.lean.{what}", variant):
-        expect_failure(LeanTile(config), "tile_bench", testcase="commands", config=config.to_words(), pause="never")
+        expect_failure(LeanTile(config), "tile_bench", testcase="commands", config=config.to_words(), pauses=["never"])
 
 
 def test_broken_flow():
     """Words asked for without room in the FIFO get lost under back-pressure."""
     config = CONFIGS["formats"]
     with mock.patch("backpulse.rtl.tile.converter.SyncFIFO", _short_fifo):
-        expect_failure(EmulatedTile(config), "tile_bench", testcase="commands", config=config.to_words(), pause="often")
+        expect_failure(EmulatedTile(config), "tile_bench", testcase="commands", config=config.to_words(), pauses=["often"])

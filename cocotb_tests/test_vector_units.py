@@ -31,12 +31,11 @@ def _no_sat(value, limit):
     return value, value > limit
 
 
-@pytest.mark.parametrize("pause", PATTERNS[:3])
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("block", BLOCKS)
-def test_golden(block, name, pause):
+def test_golden(block, name):
     component, bench = BLOCKS[block]
-    run_cocotb(component(CONFIGS[name]), bench, config=CONFIGS[name].to_words(), block=block, pause=pause)
+    run_cocotb(component(CONFIGS[name]), bench, config=CONFIGS[name].to_words(), block=block, pauses=PATTERNS[:3])
 
 
 @pytest.mark.parametrize(
@@ -51,4 +50,4 @@ def test_golden(block, name, pause):
 def test_broken(block, what, variant):
     component, bench = BLOCKS[block]
     with mock.patch(what, variant):
-        expect_failure(component(DEFAULT), bench, config=DEFAULT.to_words(), block=block, pause="never")
+        expect_failure(component(DEFAULT), bench, config=DEFAULT.to_words(), block=block, pauses=["never"])

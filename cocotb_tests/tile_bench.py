@@ -17,11 +17,11 @@ from backpulse.rtl.tile.converter import row_stages
 from backpulse.rtl.tile.signature import Status, command_layout, completion_layout, counts_layout, sense_layout
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, pattern, sink_pause, start
+from cocotb_tests.streams import Sink, Source, cycle, cycles, generator, pattern, sink_pause, start
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])
-SEED = PARAMETERS.get("seed", 1)
+SEED = 1
 FULL = CONFIG.device is not DeviceKind.IDEAL
 ABORT_CYCLES = 8
 
@@ -100,7 +100,7 @@ class TB:
     """Tile, drivers, monitors and model."""
 
     def __init__(self, dut, *, pause: str = "never", seed: int = SEED) -> None:
-        self.dut, self.rng, self.tag = dut, random.Random(seed), 0
+        self.dut, self.rng, self.tag = dut, generator(seed), 0
         self.model = Model(self.rng)
         self.cmd = Source(dut, "cmd", command_layout(CONFIG), pause=pattern(pause, seed + 1))
         self.drive = Source(dut, "drive", signed(CONFIG.drive_bits), pause=pattern(pause, seed + 2))
@@ -192,9 +192,10 @@ class TB:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def commands(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def commands(dut, pause):
     """Random commands on random regions give the model's senses, completions and cells."""
-    tb = TB(dut, pause=PARAMETERS["pause"])
+    tb = TB(dut, pause=pause)
     await tb.begin()
     for i in range(PARAMETERS.get("commands", 40)):
         await tb.run(tb.command([Op.READ, Op.PULSE, Op.READT][i % 3], whole=i % 5 == 0))
@@ -253,9 +254,10 @@ async def host_port(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def abort(dut):
+@cocotb.parametrize(pause=PARAMETERS["pauses"])
+async def abort(dut, pause):
     """An abort at any moment ends the command at a row, safely and soon, and the next command is right again."""
-    tb = TB(dut, pause=PARAMETERS["pause"])
+    tb = TB(dut, pause=pause)
     await tb.begin()
     await cycles(dut)
     for i in range(PARAMETERS.get("aborts", 24)):
@@ -268,7 +270,7 @@ async def abort(dut):
         tb.cmd.drop()
         tb.drive.drop()
         tb.sense.forget()
-        began = tb.completion.cycle
+        began = cycle()
         for held in range(1 + tb.rng.choice([1, 3])):
             await ReadOnly()
             for name in ("cmd", "drive", "counts")[: 3 if held else 1]:
@@ -276,7 +278,7 @@ async def abort(dut):
             await cycles(dut, 1)
         dut.abort.value = 0
         tb.counts.drop()
-        await cycles(dut, ABORT_CYCLES - (tb.completion.cycle - began))
+        await cycles(dut, ABORT_CYCLES - (cycle() - began))
         await ReadOnly()
         assert int(dut.safe.value), "not safe in time after an abort"
         await cycles(dut, 60)

@@ -1,12 +1,10 @@
 """Bench of the UART: real bits in time, with jitter, baud offset, bad stop bits, breaks and glitches."""
 
-import random
-
 import cocotb
 from cocotb.triggers import FallingEdge, Timer
 
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Sink, Source, cycles, often, start
+from cocotb_tests.streams import Sink, Source, cycles, generator, often, start
 
 CLOCK_NS = 10
 
@@ -15,7 +13,7 @@ class Line:
     """Sends and receives 8N1 on a pair of pins, at `scale` times the bit length of the design."""
 
     def __init__(self, dut, *, scale=1.0, jitter=0.0, seed=1):
-        self.dut, self.random = dut, random.Random(seed)
+        self.dut, self.random = dut, generator(seed)
         self.bit_ps = parameters()["clocks_per_bit"] * CLOCK_NS * 1000 * scale
         self.jitter_ps = self.bit_ps * jitter
         self.received = []
@@ -54,7 +52,7 @@ class Line:
 
 def random_bytes(count, seed):
     """All bit patterns that matter, then random ones."""
-    return [0x00, 0xFF, 0x55, 0xAA, 0x01, 0x80, *random.Random(seed).randbytes(count)]
+    return [0x00, 0xFF, 0x55, 0xAA, 0x01, 0x80, *generator(seed).randbytes(count)]
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")

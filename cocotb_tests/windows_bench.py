@@ -1,7 +1,5 @@
 """Bench of the tile's windows and of the scale registers."""
 
-import random
-
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
@@ -9,7 +7,7 @@ from backpulse.firmware_py.isa import SCALE_REGISTERS
 from backpulse.firmware_py.registers import STREAM_SHIFT, WINDOW_SHIFT, Stream, Window
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import cycles, start
+from cocotb_tests.streams import cycles, generator, start
 
 BLOCK = parameters()["block"]
 WINDOWS = (Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE)
@@ -51,7 +49,7 @@ class Port:
 @cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "windows")
 async def leads(dut):
     """Each access reaches its port once, whole, with its window; the answer and the error come back; the other port hears nothing."""
-    rng = random.Random(7)
+    rng = generator(7)
     hosts = {window: HostPortDriver(dut, window.name.lower()) for window in WINDOWS}
     for window in WINDOWS:
         for part in ("addr", "write", "w_data"):
@@ -80,7 +78,7 @@ async def leads(dut):
 @cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "scales")
 async def holds(dut):
     """A register has what the host or NORM2 wrote last, with the sign of its exponent, whichever is read meanwhile."""
-    rng = random.Random(9)
+    rng = generator(9)
     host = HostPortDriver(dut)
     for name in ("index", "n_index", "n_mantissa", "n_en"):
         getattr(dut, name).value = 0

@@ -1,5 +1,7 @@
 """The command `train`."""
 
+import itertools
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,7 +108,8 @@ def train(
         start = trainer.checkpoint() if log and board != "golden://" else None
         with results.each():
             if not trainer.run(save_to) and not save_to:
-                trainer.checkpoint().save(DEFAULT_CHECKPOINT)
+                save_to = _unused(DEFAULT_CHECKPOINT)
+                trainer.checkpoint().save(save_to)
         complete = trainer.complete
         view.__exit__(None, None, None)
         heeding.close()  # what follows has nothing to keep: a signal interrupts it
@@ -130,7 +133,15 @@ def train(
     results.finish()
     if not complete:
         place = f"epoch {trainer.position.epoch + 1}, sample {trainer.position.place}"
-        raise SignalError(f"Stopped at {place}: go on with --resume {save_to or DEFAULT_CHECKPOINT}", stop)
+        raise SignalError(f"Stopped at {place}: go on with --resume {save_to}", stop)
+
+
+def _unused(path: Path) -> Path:
+    """Return the path, or with a number the first that is not there: an older run's checkpoint is nobody's to replace unasked."""
+    numbers = itertools.count(2)
+    while os.path.lexists(path):
+        path = DEFAULT_CHECKPOINT.with_stem(f"{DEFAULT_CHECKPOINT.stem}-{next(numbers)}")
+    return path
 
 
 def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Config:

@@ -46,7 +46,8 @@ class Port(Protocol):
 class _Seen:
     """What has come from the board since its last answer."""
 
-    octets: int = 0
+    foreign: int = 0
+    """Whole frames that answer nothing, such as our own."""
     refusals: int = 0
     damaged: int = 0
     """Damaged frames of the whole session when the last answer came."""
@@ -311,22 +312,22 @@ class Link:
                 f"The board answers, but has taken no command for {seconds}: each was refused as out of sequence",
                 "restart the board, and go on from the last checkpoint with --resume",
             )
-        if self._seen.octets:
+        if damaged:
             return NoAnswerError(
-                f"No answer from the board came whole for {seconds}: of {self._seen.octets} bytes came {damaged} damaged frames",
+                f"No answer from the board came whole for {seconds}, {damaged} came damaged",
                 "check cable and ground, and that the baud rate is the board's",
             )
+        if self._seen.foreign and not self._spoke:
+            return NoAnswerError(f"What answers there is no board: for {seconds} it sent frames that answer nothing", "check the port")
         if self._spoke:
             return NoAnswerError(f"The board does not answer any more (silent for {seconds})", "check its cable and power")
         return NoAnswerError(f"No answer from the board within {seconds}", "check port, baud rate, cable and bitstream")
 
     def _read(self, timeout: float) -> bytes:
         try:
-            data = self._port.read(timeout)
+            return self._port.read(timeout)
         except (OSError, EOFError) as error:
             raise LineLostError(f"The line to the board was lost ({error})") from error
-        self._seen.octets += len(data)
-        return data
 
     def _take(self, frame: Frame) -> bool:
         """Take a frame; say whether it is the answer to something that was waited for."""
@@ -337,6 +338,7 @@ class Link:
             return False
         place = next((i for i, (sent, _) in enumerate(self._flight) if sent == key), None)
         if place is None or key not in self._pending or not frame.payload:
+            self._seen.foreign += 1
             return False
         request = self._pending[key]
         generation = self._flight[place][1]

@@ -217,7 +217,9 @@ def test_an_interrupted_saving_leaves_nothing(trainer, tmp_path, monkeypatch):
 
 def test_a_stopped_run_that_could_not_be_saved_says_so(trainer, tmp_path, monkeypatch):
     full_at(monkeypatch, 1)
-    run = trainer(2, stop=Stop(True))
+    stop = Stop()
+    run = trainer(2, stop=stop)
+    stop.asked = True
     with pytest.raises(StorageError, match=r"run\.npz cannot be written"):
         run.run(tmp_path / "run.npz")
     assert not run.complete

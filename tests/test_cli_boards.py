@@ -147,7 +147,7 @@ def test_a_port_that_echoes_is_no_board(backpulse):
     thread.join()
     listener.close()
     assert code == 1
-    assert "No answer from the board within 5 s" in error
+    assert "What answers there is no board: for 5 s it sent frames that answer nothing: check the port" in error
 
 
 def test_a_board_that_leaves_in_mid_run_is_one_sentence(backpulse):

@@ -26,15 +26,6 @@ ONE = 4096
 DEVICES = {"ideal": PRESETS["ideal"], "ecram": PRESETS["ecram"]}
 
 
-def one_instruction(board: Loaded, instruction: Instruction, *, sample: int | None = None) -> None:
-    """Run a program of one instruction, on a sample if one is needed."""
-    for i, ins in enumerate([Instruction(op=Op.NEXT, region=1), instruction, Instruction(op=Op.END)]):
-        word = ins.encode()
-        board.write_words(Window.PROGRAM.base + 2 * i, [word & 0xFFFFFFFF, word >> 32])
-    board.run(0, [sample or 0])
-    assert board.machine.state == State.IDLE
-
-
 def sample_vectors(board: Loaded, index: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (x with the bias, t) of a sample as logical numbers."""
     n = board.program.network.layers
@@ -120,7 +111,6 @@ def back_reads(schedule: str, *, device: object, stochastic: bool, lr: float) ->
     """Train, and around each PULSE W2 read the error back; return (d2, e_before, e_after, dW2, a1) of each step, in logical units."""
     board = loaded(Network.parse("30-20-6"), schedule, device=device, stochastic=stochastic, lr=lr)  # type: ignore[arg-type]
     program = board.program
-    names = program.vector_names
     rest = program.instructions
     pulse = next(i for i, ins in enumerate(rest) if ins.op is Op.PULSE)
     back = next(ins for ins in rest if ins.backward)
@@ -149,7 +139,6 @@ def back_reads(schedule: str, *, device: object, stochastic: bool, lr: float) ->
         board.machine.memory.cells[:], board.machine.memory.rounding[:], board.machine.memory.write[:] = state
         load(saved)
         board.run(program.train_entry, [sample])
-    assert names.index("d1")
     return board, found
 
 
@@ -316,8 +305,8 @@ def test_random_words_never_hang_or_break_the_machine(seed: int) -> None:
     if machine.state in (State.TRAINING, State.PAUSED):
         machine.grant([0, 1, 65535])
         machine.run(10)
-    assert machine.state in set(map(int, State))
-    assert np.abs(machine.memory.cells).max() < 1 << 15
+    assert machine.state in (State.IDLE, State.PAUSED, State.FAULT)
+    assert np.abs(machine.memory.cells.astype(int)).max() <= SMALL.cell_max
 
 
 def test_a_fault_says_where() -> None:

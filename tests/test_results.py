@@ -4,10 +4,12 @@ import errno
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from backpulse.host import cli_train
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.errors import InputError
 from backpulse.host.output import check_outputs
@@ -89,6 +91,8 @@ COMMANDS = {
     "fit": ["--board", "icebreaker"],
     "build": ["--board", "icebreaker"],
     "sim": [],
+    "doctor": [],
+    "cache": [],
     "export": ["--out", "v"],
 }
 
@@ -222,3 +226,12 @@ def test_infer_and_compare_tell_the_classes_apart(backpulse):
     assert compared["runs"][0]["confusion"] == trained["confusion"]
     mean = np.mean([run["class_accuracy"] for run in compared["runs"]], axis=0)
     assert compared["summary"][0]["class_accuracy"] == pytest.approx(mean)
+
+
+def test_a_checkpoint_that_nobody_named_replaces_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = []
+    for _ in range(3):
+        names.append(str(cli_train._unused(cli_train.DEFAULT_CHECKPOINT)))
+        Path(names[-1]).touch()
+    assert names == ["backpulse-checkpoint.npz", "backpulse-checkpoint-2.npz", "backpulse-checkpoint-3.npz"]

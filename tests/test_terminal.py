@@ -117,7 +117,7 @@ def whole(text, columns=80):
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "infer", "compare", "boards", "build", "flash", "fit", "program", "info", "sim", "export", ""]
+    "command", ["train", "infer", "compare", "boards", "build", "flash", "fit", "program", "info", "sim", "export", "doctor", "cache", ""]
 )
 def test_help_is_whole_at_80_columns(backpulse, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
@@ -153,7 +153,7 @@ def test_version_works_where_nothing_else_does(tmp_path, backpulse):
     assert backpulse("--version") == (0, done.stdout, "")
     done = bare("train")
     assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr.startswith("Error: A package cannot be used (import of numba halted")
+    assert done.stderr.startswith("Error: This installation lacks something (import of numba halted")
     assert done.stderr.count("\n") == 1
 
 

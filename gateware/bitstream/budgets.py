@@ -1,4 +1,4 @@
-"""Compares builds with stored budgets: `python -m backpulse.gateware.bitstream.budgets [--quick] [BOARD ...]`, all that have one if none is named.
+"""Compares builds with stored budgets, all or those named: `python -m backpulse.gateware.bitstream.budgets [--quick] [BOARD ...]`.
 
 A quick comparison only synthesises: some minutes less, and no clock.
 """
