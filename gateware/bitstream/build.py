@@ -30,6 +30,8 @@ _RESULT = "result.json"
 SEEDS = {"ulx3s-85f": 2}
 """Seeds of place and route, 1 if not named: the same plan gives the same bitstream, and another seed another one as good."""
 _PACKAGES = ("firmware_py", "rtl", "gateware")
+_ROOT = Path(__file__).parents[2]
+"""Where the packages are found: the folder `backpulse`."""
 
 _STAGES = ("synthesis", "place and route", "packing")
 
@@ -163,11 +165,8 @@ def _sources_digest(board: Board) -> str:
     """Return a digest of everything that the plan is made from."""
     h = hashlib.sha256(json.dumps([board.to_dict(), _versions(board), sys.version_info[:2], SEEDS], sort_keys=True).encode())
     for package in _PACKAGES:
-        spec = importlib.util.find_spec(package)
-        assert spec is not None
-        assert spec.submodule_search_locations is not None
-        for file in sorted(Path(next(iter(spec.submodule_search_locations))).glob("*.py")):
-            h.update(f"{package}/{file.name}\0".encode() + file.read_bytes())
+        for file in sorted((_ROOT / package).rglob("*.py")):
+            h.update(f"{file.relative_to(_ROOT)}\0".encode() + file.read_bytes())
     return h.hexdigest()
 
 
