@@ -29,6 +29,8 @@ from gateware.virtual_board import identity
 Synthesise = Callable[[Path, str], list[Path]]
 """Turns the Verilog of a top into other files to simulate."""
 
+DESIGN = "design.v"
+"""Name of the Verilog beside a program."""
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("firmware_py", "rtl", "gateware", "cocotb_tests")
 _KIND = "benches"
@@ -54,7 +56,7 @@ def build(
     synthesise: Synthesise | None = None,
     features: frozenset[str] = frozenset(),
 ) -> Path:
-    """Return the folder with the simulator of a component, whose program, `top`, and Verilog have the top's name.
+    """Return the folder with the simulator of a component: the program, which has the top's name, and its Verilog.
 
     Features are "waves" and "coverage".
 
@@ -70,9 +72,9 @@ def build(
     name = f"{top}-{_digest(text, top, identity(synthesise.__module__).hex() if synthesise else '', *sorted(features))}"
 
     def make(made: Path, work: Path) -> list[str]:
-        (made / f"{top}.v").write_text(text)
-        sources = synthesise(made / f"{top}.v", top) if synthesise else [made / f"{top}.v"]
-        _compile(made, work, top, sources, features)
+        verilog = made / DESIGN
+        verilog.write_text(text)
+        _compile(made, work, top, text, synthesise(verilog, top) if synthesise else [verilog], features)
         return [top]
 
     folder = _kept(name, make)
@@ -104,9 +106,8 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-def _compile(made: Path, work: Path, top: str, sources: list[Path], features: frozenset[str]) -> None:
+def _compile(made: Path, work: Path, top: str, text: str, sources: list[Path], features: frozenset[str]) -> None:
     """Compile the program `top` in the folder `made`, with another to work in."""
-    text = (made / f"{top}.v").read_text()
     ports = re.search(rf"^module {top}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
     assert ports is not None
     # Benches see ports alone: with every signal public Verilator has to keep them all, and makes fifty times as much C++. Names that are
