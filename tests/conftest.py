@@ -9,11 +9,15 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import settings
 
+from backpulse.host import stop
 from backpulse.host.__main__ import main
 from backpulse.host.stop import SIGNALS
 
 # Tests that run in the background, as a script's, would hand on that they ignore Ctrl-C, and commands heed that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Commands run in this process, which a deadline that a busy machine misses would end.
+stop.GRACE_S = 60.0
 
 settings.register_profile("backpulse", derandomize=True, deadline=None)
 settings.load_profile("backpulse")
