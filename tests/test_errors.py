@@ -5,15 +5,11 @@ import os
 
 import pytest
 
-import backpulse.host.cli
-import backpulse.host.link
-import backpulse.host.run
-import backpulse.host.urls
 from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import BusError
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.pages import updated
-from backpulse.host import errors
+from backpulse.host import cli, errors, link, run, urls
 from backpulse.host.errors import TRACEBACK
 from backpulse.host.pages import PAGE, SECTIONS, kinds
 from backpulse.host.ports import GoldenPort
@@ -35,7 +31,7 @@ def silent(m):
 
 
 def blocked(m):
-    m.setattr(backpulse.host.link, "WRITE_LIMIT_S", 0.05)
+    m.setattr(link, "WRITE_LIMIT_S", 0.05)
     m.setattr(GoldenPort, "write", lambda self, data: 0)
 
 
@@ -59,7 +55,7 @@ def confused(m):
 
 
 def standing(m):
-    m.setattr(backpulse.host.run, "PATIENCE_S", 0.1)
+    m.setattr(run, "PATIENCE_S", 0.1)
     m.setattr(GoldenMachine, "run", lambda self, samples: 0)
 
 
@@ -92,7 +88,7 @@ ROWS = {
     "SessionLostError": (INFO, restarted, "The board has restarted in mid session"),
     "WrongAbiError": (
         INFO,
-        lambda m: m.setattr(backpulse.host.link, "ABI_VERSION", 99),
+        lambda m: m.setattr(link, "ABI_VERSION", 99),
         "The board has ABI version 2, this program 99: use the program",
     ),
     "RefusedError": (
@@ -107,9 +103,9 @@ ROWS = {
 def test_each_kind_has_a_sentence_and_an_exit_code(backpulse, monkeypatch, kind):
     """A kind that no row drives fails here."""
     arguments, spoil, sentence = ROWS[kind]
-    seen, fail = [], backpulse.host.cli._fail
-    monkeypatch.setattr(backpulse.host.cli, "_fail", lambda error: (seen.append((type(error).__name__, error.exit_code)), fail(error)))
-    monkeypatch.setattr(backpulse.host.urls, "PATIENCE_S", 0.1)
+    seen, fail = [], cli._fail
+    monkeypatch.setattr(cli, "_fail", lambda error: (seen.append((type(error).__name__, error.exit_code)), fail(error)))
+    monkeypatch.setattr(urls, "PATIENCE_S", 0.1)
     spoil(monkeypatch)
     code, out, err = backpulse(*arguments)
     assert (seen, out) == ([(kind, code)], "")
@@ -141,7 +137,7 @@ def test_the_page_lists_every_kind():
     ],
 )
 def test_what_nobody_foresaw_is_a_sentence_too(backpulse, monkeypatch, error, sentence):
-    monkeypatch.setattr(backpulse.host.cli, "board_config", raising(error))
+    monkeypatch.setattr(cli, "board_config", raising(error))
     monkeypatch.delenv(TRACEBACK, raising=False)
     code, _, err = backpulse("info")
     assert (code, err.count("\n")) == (errors.OwnError.exit_code, 1)
