@@ -13,8 +13,10 @@ from backpulse.host import stop
 from backpulse.host.__main__ import main
 from backpulse.host.stop import SIGNALS
 
-# Tests that run in the background, as a script's, would hand on that they ignore Ctrl-C, and commands heed that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+# Tests that run in the background or under nohup would hand on that they ignore signals, and commands heed that.
+for ignored in SIGNALS:
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, signal.default_int_handler if ignored is signal.SIGINT else signal.SIG_DFL)
 
 # Commands run in this process, which a deadline that a busy machine misses would end.
 stop.GRACE_S = 60.0
