@@ -119,7 +119,7 @@ def test_broken(what, variant):
     ],
 )
 def test_broken_lean(what, variant):
-    with mock.patch(f"rtl.{what}", variant):
+    with mock.patch(f"backpulse.rtl.units.{what}", variant):
         expect_failure(planner(CONFIGS["lean"]), "planner_bench", testcase="plans", pauses=["never"], config=CONFIGS["lean"].to_words())
 
 
