@@ -22,6 +22,8 @@ WRITE_LIMIT_S = 5.0
 """Time in which a port must take at least a byte."""
 TICK_S = 0.1
 """Longest wait in one call of the port, between looks at the user's wish to stop."""
+HELLOS = 3
+"""Most HELLOs that a session is opened with, if they are refused."""
 REMEMBERED = 2 * WINDOW
 """Answered commands that are remembered, for second answers to them."""
 
@@ -135,8 +137,13 @@ class Link:
         self._flight.clear()
         # The delimiter ends whatever noise the board has gathered before us.
         self._torn = True
-        request = command(Opcode.HELLO, self._nonce)
-        self.run([request])
+        for _ in range(HELLOS):
+            request = command(Opcode.HELLO, self._nonce)
+            self.exchange([request])
+            # A refusal may be the answer to what the line held before us, such as a damaged HELLO of another program.
+            if request.status is Status.OK:
+                break
+        check([request])
         answer = request.answer or b""
         if len(answer) < 4:
             raise WrongAbiError("The board's HELLO cannot be read: it is not a Backpulse board, or one of another version")

@@ -4,7 +4,7 @@ import pytest
 
 from backpulse.firmware_py import endpoint as endpoint_module
 from backpulse.firmware_py.endpoint import Endpoint
-from backpulse.firmware_py.framing import Opcode, Status
+from backpulse.firmware_py.framing import RESPONSE, Frame, Opcode, Status
 from backpulse.host.errors import LineLostError, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
 from backpulse.host.faults import FaultyLine, FaultyPort
 from backpulse.host.link import Link
@@ -202,3 +202,13 @@ def test_fault_rates_are_checked_and_repeatable():
     data = bytes(range(256)) * 40
     assert FaultyLine(4, corrupt=0.1)(data) == FaultyLine(4, corrupt=0.1)(data) != data
     assert abs(len(FaultyLine(4, drop=0.1)(data)) - 0.9 * len(data)) < 200 > abs(len(FaultyLine(4, double=0.1)(data)) - 1.1 * len(data))
+
+
+def test_a_refusal_of_what_the_line_held_before_is_not_ours(monkeypatch):
+    port = EndpointPort(Endpoint(ToyMachine()))
+    link = Link(port)
+    link._tag = 6
+    port._bytes += Frame(Opcode.HELLO | RESPONSE, 7, bytes((Status.BAD_LENGTH,))).encode()  # with the tag that we are about to use
+    link.hello()
+    link.write_words(BASE, [1])
+    assert port.endpoint._machine.words[0] == 1
