@@ -1,14 +1,13 @@
 """From a network and a schedule to a program: region table, vector table, instructions and their listing."""
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from backpulse.firmware_py.config import HIGHEST, Config
-from backpulse.firmware_py.isa import ACTIVATIONS, LEAN_FUNCTIONS, Function, Instruction, Op, Region, Vector, hadamard
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import ACTIVATIONS, Function, Instruction, Op, Region, Vector, hadamard
 from backpulse.firmware_py.network import Network
-from backpulse.firmware_py.placement import LayerPlacement, place, shapes
-from backpulse.firmware_py.room import beyond_any_board, smaller_layers
+from backpulse.firmware_py.placement import LayerPlacement, orientations_of, place
+from backpulse.firmware_py.room import beyond_any_board, check_functions, excess_of, smaller_layers
 from backpulse.firmware_py.timing import fetch_cycles, instruction_cycles
 
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
@@ -377,7 +376,7 @@ def compile_network(
     program, excess = _best(network, config, schedule, orientations, stochastic=stochastic, auto_range=auto_range)
     if program is None or excess:
         raise ValueError(f"{excess}; {smaller_layers(network, lambda other: _fits(other, config, schedule))}")
-    _check_functions(program)
+    check_functions(program)
     return program
 
 
@@ -398,77 +397,11 @@ def _best(
     """Return the program that fits best, and what it needs too much of; no program where that is beyond any board."""
     if excess := beyond_any_board(network, config):
         return None, excess
-    choices = [orientations] if orientations is not None else _orientations(network, config)
+    choices = [orientations] if orientations is not None else orientations_of(network, config)
     programs = (_build(network, config, schedule, o, stochastic=stochastic, auto_range=auto_range) for o in choices)
     best = next(programs)
     for program in programs:
         if best.tiles_used <= config.tiles:
             break
         best = program if program.tiles_used < best.tiles_used else best
-    return best, _excess(best)
-
-
-def _orientations(network: Network, config: Config) -> list[tuple[bool, ...]]:
-    """Return ways to lay the layers, the cheapest in cycles first (at most 64 of them)."""
-
-    def cost(layer: int, transposed: bool) -> int:
-        total = 0
-        for _, rows, _, cols in shapes(network, config, layer, transposed=transposed):
-            forward, back = (Op.READT, Op.READ) if transposed else (Op.READ, Op.READT)
-            ops = [forward, Op.PULSE] + ([back] if layer > 1 else [])
-            for op in ops:
-                total += instruction_cycles(int(op), rows, cols, 0, config.tile_cols, config.lean, 0) + fetch_cycles(int(op), config.lean)
-        return total
-
-    costs = [(cost(layer, False), cost(layer, True)) for layer in range(1, network.depth + 1)]
-    ways = itertools.islice(itertools.product((0, 1), repeat=network.depth), 64)
-    # A 0 keeps a layer's cheaper way, so the first way is the cheapest of all even where 64 do not cover every combination.
-    cheap = [int(c[1] < c[0]) for c in costs]
-    chosen = [tuple(c ^ w for c, w in zip(cheap, way, strict=True)) for way in ways]
-    chosen.sort(key=lambda way: sum(c[w] for c, w in zip(costs, way, strict=True)))
-    return [tuple(bool(w) for w in way) for way in chosen]
-
-
-def _excess(program: Program) -> str:
-    """Say which size of its configuration a program exceeds and by how much, nothing if none."""
-    c = program.config
-    limits = [
-        (f"tiles of {c.tile_rows} x {c.tile_cols}", program.tiles_used, c.tiles),
-        ("instructions of program memory", len(program.instructions), c.program_words),
-        ("entries of the region table", len(program.regions), c.regions),
-        ("entries of the vector table", len(program.vectors), c.vectors),
-        ("words of vector memory", program.vector_words_used, c.vector_words),
-        ("bytes of a sample page", 4 * program.stride_words, c.page_bytes),
-    ]
-    for what, need, have in limits:
-        if need > have:
-            return f"Network {program.network.brief} needs {need} {what} and this board has {have}, {need - have} too few"
-    return ""
-
-
-def _check_functions(program: Program) -> None:
-    """Raise ValueError if a program of the right size has functions or sums that its configuration has not."""
-    c, net = program.config, program.network
-    if c.lean and any(ins.function not in LEAN_FUNCTIONS for ins in program.instructions):
-        raise ValueError(f"Network {net.brief} has functions that this board leaves out; choose sigmoid throughout")
-    need_bits = partial_sum_bits(program)
-    if need_bits > c.acc_bits:
-        raise ValueError(
-            f"Network {net.brief} needs {need_bits} bits of a partial sum and this board has {c.acc_bits}; "
-            "choose a smaller weight_scale or larger tiles"
-        )
-
-
-def partial_sum_bits(program: Program) -> int:
-    """Return the bits that a partial sum of a program can take, with every sense word at its largest."""
-    c = program.config
-    shift = c.backward_shift + program.network.scale_log2 - c.range_min
-    blocks = max(len(p.blocks) for p in program.placements)
-    return ((blocks * c.sense_max) << shift).bit_length() + 1
-
-
-def tiles_needed(network: Network, config: Config) -> int:
-    """Return the number of tiles that a network takes at its cheapest orientation, or the most of any board if it takes more."""
-    if beyond_any_board(network, config):
-        return HIGHEST["tiles"]
-    return min(place(network, config, _orientations(network, config)[0])[1], HIGHEST["tiles"])
+    return best, excess_of(best)

@@ -1,12 +1,14 @@
 """Layers onto tiles: splitting into blocks, choosing the way round, packing the blocks."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import Region
+from backpulse.firmware_py.isa import Op, Region
 from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.timing import fetch_cycles, instruction_cycles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +94,24 @@ def place(network: Network, config: Config, orientations: tuple[bool, ...]) -> t
         parts = tuple(found[layer, i] for i in range(blocks[layer]))
         placements.append(LayerPlacement(layer=layer, transposed=orientations[layer - 1], blocks=parts))
     return placements, len(shelves.tiles)
+
+
+def orientations_of(network: Network, config: Config) -> list[tuple[bool, ...]]:
+    """Return ways to lay the layers, the cheapest in cycles first (at most 64 of them)."""
+
+    def cost(layer: int, transposed: bool) -> int:
+        total = 0
+        for _, rows, _, cols in shapes(network, config, layer, transposed=transposed):
+            forward, back = (Op.READT, Op.READ) if transposed else (Op.READ, Op.READT)
+            ops = [forward, Op.PULSE] + ([back] if layer > 1 else [])
+            for op in ops:
+                total += instruction_cycles(int(op), rows, cols, 0, config.tile_cols, config.lean, 0) + fetch_cycles(int(op), config.lean)
+        return total
+
+    costs = [(cost(layer, False), cost(layer, True)) for layer in range(1, network.depth + 1)]
+    ways = itertools.islice(itertools.product((0, 1), repeat=network.depth), 64)
+    # A 0 keeps a layer's cheaper way, so the first way is the cheapest of all even where 64 do not cover every combination.
+    cheap = [int(c[1] < c[0]) for c in costs]
+    chosen = [tuple(c ^ w for c, w in zip(cheap, way, strict=True)) for way in ways]
+    chosen.sort(key=lambda way: sum(c[w] for c, w in zip(costs, way, strict=True)))
+    return [tuple(bool(w) for w in way) for way in chosen]

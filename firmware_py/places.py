@@ -25,6 +25,7 @@ __all__ = [
     "lock",
     "make",
     "places",
+    "reason",
     "size",
     "trouble",
     "usable",
@@ -49,7 +50,7 @@ class CacheError(RuntimeError):
         culprit = error.filename if isinstance(error.filename, str) else folder
         full = error.errno in (errno.ENOSPC, errno.EDQUOT) or isinstance(error, shutil.Error)
         advice = f"make room there, or {_ADVICE}" if full else _ADVICE
-        return cls(f"{culprit} cannot be written: {_reason(error)}: {advice}")
+        return cls(f"{culprit} cannot be written: {reason(error)}: {advice}")
 
 
 def places() -> list[Path]:
@@ -85,7 +86,7 @@ def trouble(folder: Path, *, programs: bool = False, room: int = 0) -> str | Non
         tempfile.TemporaryFile(dir=folder).close()
         system = os.statvfs(folder)
     except OSError as error:
-        return _reason(error)
+        return reason(error)
     if programs and system.f_flag & getattr(os, "ST_NOEXEC", 0):
         return "no program may run there (noexec)"
     free = system.f_bavail * system.f_frsize
@@ -176,7 +177,7 @@ def clear() -> tuple[int, list[str]]:
                 else:
                     entry.unlink()
             except OSError as error:
-                left.append(f"{entry} stays: {_reason(error)}")
+                left.append(f"{entry} stays: {reason(error)}")
         stays += left[:1]  # the next ones have the same reason
         freed += before - size(place)
     return freed, stays
@@ -260,7 +261,8 @@ def _lock(file: IO[Any], *, wait: bool = False) -> bool:
     return True
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Return the words of the operating system for an error, without a capital."""
     if isinstance(error, shutil.Error):  # a list of files, each with its reason as a text
         return str(error.args[0][0][2]).lower()
     return (error.strerror or str(error)).lower()

@@ -1,10 +1,16 @@
-"""What of a network finds room: limits that can be told without placing anything, and the nearest network that fits."""
+"""What of a network finds room: limits that can be told without placing anything, those of a program, and the nearest network that fits."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from backpulse.firmware_py.config import HIGHEST, Config
+from backpulse.firmware_py.isa import LEAN_FUNCTIONS
 from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.placement import orientations_of, place
+
+if TYPE_CHECKING:
+    from backpulse.firmware_py.compiler import Program
 
 
 def beyond_any_board(network: Network, config: Config) -> str:
@@ -45,3 +51,48 @@ def smaller_layers(network: Network, fits: Callable[[Network], bool]) -> str:
     return (
         f"no hidden layers between {inputs} inputs and {outputs} outputs fit: choose a larger board or tiles, fewer layers or fewer inputs"
     )
+
+
+def tiles_needed(network: Network, config: Config) -> int:
+    """Return the number of tiles that a network takes at its cheapest orientation, or the most of any board if it takes more."""
+    if beyond_any_board(network, config):
+        return HIGHEST["tiles"]
+    return min(place(network, config, orientations_of(network, config)[0])[1], HIGHEST["tiles"])
+
+
+def excess_of(program: "Program") -> str:
+    """Say which size of its configuration a program exceeds and by how much, nothing if none."""
+    c = program.config
+    limits = [
+        (f"tiles of {c.tile_rows} x {c.tile_cols}", program.tiles_used, c.tiles),
+        ("instructions of program memory", len(program.instructions), c.program_words),
+        ("entries of the region table", len(program.regions), c.regions),
+        ("entries of the vector table", len(program.vectors), c.vectors),
+        ("words of vector memory", program.vector_words_used, c.vector_words),
+        ("bytes of a sample page", 4 * program.stride_words, c.page_bytes),
+    ]
+    for what, need, have in limits:
+        if need > have:
+            return f"Network {program.network.brief} needs {need} {what} and this board has {have}, {need - have} too few"
+    return ""
+
+
+def check_functions(program: "Program") -> None:
+    """Raise ValueError if a program of the right size has functions or sums that its configuration has not."""
+    c, net = program.config, program.network
+    if c.lean and any(ins.function not in LEAN_FUNCTIONS for ins in program.instructions):
+        raise ValueError(f"Network {net.brief} has functions that this board leaves out; choose sigmoid throughout")
+    need_bits = partial_sum_bits(program)
+    if need_bits > c.acc_bits:
+        raise ValueError(
+            f"Network {net.brief} needs {need_bits} bits of a partial sum and this board has {c.acc_bits}; "
+            "choose a smaller weight_scale or larger tiles"
+        )
+
+
+def partial_sum_bits(program: "Program") -> int:
+    """Return the bits that a partial sum of a program can take, with every sense word at its largest."""
+    c = program.config
+    shift = c.backward_shift + program.network.scale_log2 - c.range_min
+    blocks = max(len(p.blocks) for p in program.placements)
+    return ((blocks * c.sense_max) << shift).bit_length() + 1

@@ -26,11 +26,9 @@ from backpulse.host.commands import Request, check, command, grants, reads, word
 from backpulse.host.errors import HostError, NoProgressError
 from backpulse.host.link import Link
 from backpulse.host.readers import OutputReader, RingReader
-from backpulse.host.run import Report, Run, counter_reads, state_of, status_reads
+from backpulse.host.run import PATIENCE_S, Report, Run, counter_reads, state_of, status_reads
 from backpulse.host.stop import Stop
 
-HALT_TIMEOUT_S = 10.0
-"""Longest wait for a board to stop; more where the line is forgiven more."""
 EVALUATION = 1
 """Bank of the read-noise stream that evaluation uses."""
 
@@ -48,6 +46,15 @@ class Board:
         The line to it.
     close : callable
         What ends the board or its port, called by `close`.
+
+    Attributes
+    ----------
+    totals : dict
+        What the counters have counted in all trainings; evaluations leave it alone.
+    rates : dict
+        By program entry, the highest number of samples a second that a run of it was seen to do.
+    counters_at_rest : list of int
+        The counters when the machine last stopped, from which the next run counts on.
 
     Raises
     ------
@@ -287,7 +294,7 @@ class Board:
         if not self.link.started:
             return
         with self.heeding(Stop()):
-            until = time.monotonic() + max(HALT_TIMEOUT_S, self.link.patience_s)
+            until = time.monotonic() + max(PATIENCE_S, self.link.patience_s)
             halt = [command(Opcode.HALT)]
             while True:
                 status, counters = status_reads(), counter_reads()
@@ -297,7 +304,7 @@ class Board:
                     break
                 if time.monotonic() > until:
                     self.link.abort()
-                    raise NoProgressError(f"The board did not stop within {HALT_TIMEOUT_S:.0f} s and was aborted")
+                    raise NoProgressError(f"The board did not stop within {PATIENCE_S:.0f} s and was aborted")
                 halt = []
                 self.link.wait(0.001)
         self.counters_at_rest, self.link.started = words(counters), False

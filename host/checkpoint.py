@@ -17,10 +17,11 @@ import numpy as np
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import SCALE_REGISTERS
+from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import TILE_WORDS, Counter, Stream
 from backpulse.firmware_py.streams import seed_states
 from backpulse.host.archive import MOST_MANIFEST, OPTIONAL, Archive, DamagedError, Kind, encode
-from backpulse.host.errors import InputError, StorageError, reason
+from backpulse.host.errors import InputError, StorageError
 from backpulse.host.features import Features
 from backpulse.host.scaling import Scaler
 from backpulse.host.settings import SOFTWARE, Settings

@@ -20,6 +20,7 @@ from typer.completion import (
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
 from backpulse.host import options as o
 from backpulse.host import terminal
@@ -28,7 +29,7 @@ from backpulse.host.cli_compare import compare
 from backpulse.host.cli_doctor import cache, doctor
 from backpulse.host.cli_infer import infer
 from backpulse.host.cli_train import train
-from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, reason, unexpected, wrong_input
+from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, unexpected, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.settings import SOFTWARE
 from backpulse.host.stop import stop_on_signals
@@ -282,7 +283,7 @@ def main() -> None:
             raise
     except HostError as error:
         _fail(error)
-    except Exception as error:
+    except Exception as error:  # a mistake of ours is one sentence too
         if os.environ.get(TRACEBACK):
             raise
         _fail(unexpected(error))

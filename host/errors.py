@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from backpulse.firmware_py.places import CacheError
+from backpulse.firmware_py.places import CacheError, reason
 from backpulse.gateware.tools import MissingToolError, ToolError
 
 if TYPE_CHECKING:
@@ -122,11 +122,6 @@ def unexpected(error: Exception) -> OwnError:
     return OwnError(
         f"Backpulse itself has failed ({what:.300})", f"please report it, with what the same command prints where {TRACEBACK}=1 is set"
     )
-
-
-def reason(error: OSError) -> str:
-    """Return the operating system's words for an error, without a capital."""
-    return (error.strerror or str(error)).lower()
 
 
 @contextmanager

@@ -26,7 +26,7 @@ ROUND_TRIPS_AHEAD = 4
 FIRST_AHEAD = 32
 """Samples granted ahead before a rate is known."""
 PATIENCE_S = 10.0
-"""Time without a sample done after which a board that answers is given up; more where the line is forgiven more."""
+"""Time in which a board that answers must do a sample, or stop; more where the line is forgiven more."""
 POLL_S = 0.05
 """Longest pause between looks at a board that has work: each look takes the time of a virtual board that shares the processor."""
 REPORT_S = 0.05
@@ -106,9 +106,8 @@ class Run:
         try:
             self._run()
         except StoppedError:
-            with self._board.heeding(Stop()):
-                self._board.stop()
-                self._count(self._board.raw_counters())
+            self._board.stop()
+            self._count(self._board.counters_at_rest)
             raise StoppedError(self._gained(Counter.STEPS)) from None
         except NoProgressError:
             with suppress(HostError):

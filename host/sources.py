@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from backpulse.firmware_py.places import reason
 from backpulse.host.arrays import real_numbers
-from backpulse.host.errors import InputError, reason
+from backpulse.host.errors import InputError
 from backpulse.host.features import Features
 from backpulse.host.idx import find_parts, is_idx, read_pair, unzip
 from backpulse.host.labels import from_array, text

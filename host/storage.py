@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from backpulse.host.errors import InputError, StorageError, reason
+from backpulse.firmware_py.places import reason
+from backpulse.host.errors import InputError, StorageError
 
 ROOM_BYTES = 1 << 16
 """What a folder must have room for before a run: a picture, or the checkpoint of a small network."""

@@ -25,14 +25,14 @@ class _Dropping(io.FileIO):
 
     lost: OSError | None = None
 
-    def write(self, data: object, /) -> int:  # type: ignore[override]
+    def write(self, data: object, /) -> int:  # type: ignore[override] - the base's type is that of any buffer
         try:
-            while (written := super().write(data)) is None:  # type: ignore[arg-type]
+            while (written := super().write(data)) is None:  # type: ignore[arg-type] - likewise
                 select.select([], [self], [])  # another program has set the terminal to wait for nothing
             return written
         except OSError as error:
             self.lost = self.lost or error
-            return memoryview(data).nbytes  # type: ignore[arg-type]
+            return memoryview(data).nbytes  # type: ignore[arg-type] - likewise
 
 
 def guard() -> None:

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from backpulse.firmware_py.compiler import SCHEDULES, compile_network, partial_sum_bits, tiles_needed
+from backpulse.firmware_py.compiler import SCHEDULES, compile_network
 from backpulse.firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
 from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
 from backpulse.host.addresses import FORMS, VIRTUAL, likely
 from backpulse.host.board import Board
 from backpulse.host.errors import InputError, own_trouble, wrong_input

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, ETA_SCALE, PULSE_SCALE, Program, compile_network, tiles_needed
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, ETA_SCALE, PULSE_SCALE, Program, compile_network
 from backpulse.firmware_py.config import DEFAULT, Config, DeviceKind
 from backpulse.firmware_py.device import PRESETS, Device, quantise_cells
 from backpulse.firmware_py.isa import Scale
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, State, Window
+from backpulse.firmware_py.room import tiles_needed
 from backpulse.firmware_py.streams import seed_states
 
 

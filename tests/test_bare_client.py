@@ -20,7 +20,7 @@ from .test_same_bits import CONFIGS
 pytestmark = pytest.mark.timeout(1200)  # the board may have to be built
 
 SCRIPT = Path(__file__).parent.parent / "docs" / "examples" / "bare_client.py"
-CONFIG = CONFIGS["blocks"]
+CONFIG = CONFIGS["ideal"]
 """A board that other tests build too."""
 
 

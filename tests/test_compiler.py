@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backpulse.firmware_py.compiler import SCHEDULES, compile_network, tiles_needed
+from backpulse.firmware_py.compiler import SCHEDULES, compile_network
 from backpulse.firmware_py.config import DEFAULT, SMALL
 from backpulse.firmware_py.isa import Function, Op
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.placement import place
+from backpulse.firmware_py.room import tiles_needed
 
 layer_sizes = st.lists(st.integers(1, 50), min_size=1, max_size=4).map(lambda hidden: (*hidden, 3))
 
