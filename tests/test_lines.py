@@ -16,7 +16,7 @@ from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.host.errors import HostError, LineBlockedError, NoAnswerError
 from backpulse.host.ports import GoldenPort, SocketPort
 from backpulse.host.settings import Settings, prepare
-from backpulse.host.training import Event, Trainer
+from backpulse.host.training import Event, Trainer, Watcher
 from backpulse.host.urls import board_config, open_board
 
 from .bad_line import BadLine, leaping, steady, wandering
@@ -50,8 +50,17 @@ class Trial:
         return bool(clean.result) and [self.result.get(key) for key in SAME] == [clean.result[key] for key in SAME]
 
 
+def train(watch: Watcher | None = None, **port: Any) -> dict[str, Any]:
+    """Train on a golden board, read all that a checkpoint needs, and return the result."""
+    with open_board("golden://", config=CONFIG, **port) as board:
+        trainer = Trainer(board, SETTINGS, 1, data=DATA, watch=watch)
+        trainer.run()
+        trainer.checkpoint()
+        return trainer.result()
+
+
 def trial(**line: Any) -> Trial:
-    """Train on a golden board behind a bad line, and read all that a checkpoint needs."""
+    """Train on a golden board behind a bad line."""
     found, begun = Trial(line), time.monotonic()
     with BadLine(GoldenPort(GoldenMachine(CONFIG)), **line) as bad:
 
@@ -59,11 +68,7 @@ def trial(**line: Any) -> Trial:
             found.marks.append((event.phase, bad.taken, bad.given))
 
         try:
-            with open_board("golden://", config=CONFIG, wrap=lambda _: SocketPort(bad.socket)) as board:
-                trainer = Trainer(board, SETTINGS, 1, data=DATA, watch=watch)
-                trainer.run()
-                trainer.checkpoint()
-                found.result = trainer.result()
+            found.result = train(watch, wrap=lambda _: SocketPort(bad.socket))
         except HostError as error:
             found.error = error
         found.marks.append((found.marks[-1][0], bad.taken, bad.given))
@@ -96,9 +101,13 @@ def check_frozen(found: Trial) -> None:
 
 @pytest.fixture(scope="module")
 def clean() -> Trial:
-    """Return the run on a line without fault."""
-    found = trial()
-    assert found.result
+    """Return the run on a line without fault; before it there is one without a line.
+
+    That one also compiles the golden model where nobody has: a proxy that compiles is a line that stands still.
+    """
+    direct, found = train(), trial()
+    assert found.result, found
+    assert [found.result[key] for key in SAME] == [direct[key] for key in SAME]
     return found
 
 
