@@ -8,7 +8,7 @@ from cocotb.triggers import FallingEdge
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, Program, compile_network
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import Function, Instruction, Op
+from backpulse.firmware_py.isa import INSTRUCTION_BITS, REGION_WORDS, USED_BITS, Function, Instruction, Op, Region, Vector
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Fault, State, Window
@@ -192,7 +192,7 @@ async def stops(dut):
 
 @cocotb.test(timeout_time=20, timeout_unit="ms", skip=STOPPED is None)
 async def faults(dut):
-    """Words that are no instruction and operands that cannot be used stop the machine where the golden one stops; so does END."""
+    """Illegal words and operands that cannot be used stop the machine where the golden one stops; so does END."""
     tb = TB(dut)
     await start(dut)
     program = compiled({})
@@ -202,6 +202,7 @@ async def faults(dut):
     bad = [
         0,
         read.encode() & ~15 | 9,
+        *(read.encode() | 1 << bit for bit in (USED_BITS, INSTRUCTION_BITS - 13, INSTRUCTION_BITS - 1)),
         Instruction(op=Op.PULSE, function=Function.NONE).encode(),
         Instruction(op=Op.READ, **{**other, "region": 20}).encode(),
         Instruction(op=Op.READ, **{**other, "a": 40}).encode(),
@@ -209,10 +210,18 @@ async def faults(dut):
         Instruction(op=Op.READ, **{**other, "c": 42, "function": Function.HADAMARD_TANH}).encode(),
         Instruction(op=Op.NORM2, a=43).encode(),
         Instruction(op=Op.NEXT, region=CONFIG.program_words).encode(),
+        Instruction(op=Op.NEXT, region=0xFFF).encode(),
         Instruction(op=Op.END).encode(),
     ]
-    for word in bad:
-        here = [(PROGRAM + 2, word & 0xFFFFFFFF), (PROGRAM + 3, word >> 32)]
+    long = Vector(base=0, length=CONFIG.longest + 1).to_word()
+    far = Region.from_words([*program.regions[read.region].to_words()[:3], (CONFIG.longest + 1) << 16]).to_words()
+    changes = [
+        *([(PROGRAM + 2, word & 0xFFFFFFFF), (PROGRAM + 3, word >> 32)] for word in bad),
+        *([(REG["ENTRY"].address, entry)] for entry in (CONFIG.program_words, 1 << 12, 1 << 13, 0xFFFF)),
+        [(Window.VECTORS.base + read.b, long)],
+        [(Window.REGIONS.base + REGION_WORDS * read.region + i, word) for i, word in enumerate(far)],
+    ]
+    for here in changes:
         twin = await tb.load([*writes, *here])
         await tb.strobe("start")
         tb.order.send([1, 2])
@@ -223,4 +232,4 @@ async def faults(dut):
         twin.run(2)
         for register in ("STATE", "FAULT"):
             got, want = await tb.bus.read(REG[register].address), twin.read(REG[register].address)
-            assert got == want, f"word {word:#x}: {register} is {got:#x}, golden {want:#x}"
+            assert got == want, f"writes {here}: {register} is {got:#x}, golden {want:#x}"

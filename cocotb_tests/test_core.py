@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from backpulse.firmware_py.config import DEFAULT, IDEAL
+from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN
 from backpulse.firmware_py.isa import LEGAL, Function, Op
 from backpulse.gateware.chip.top import Machine
 from backpulse.gateware.sim.virtual_board import Simulator
@@ -26,10 +26,8 @@ SIZES = {
     "vector_words": 128,
 }
 SMALL = replace(DEFAULT, tile_rows=8, tile_cols=5, tiles=6, page_bytes=32, **SIZES)
-LEAN = replace(IDEAL, tile_rows=12, tile_cols=4, tiles=2, page_bytes=32, **SIZES)
-SMALLEST = replace(
-    IDEAL, tile_rows=16, tile_cols=4, tiles=4, page_bytes=32, cell_bits=11, cell_frac=10, lean=1, **(SIZES | {"output_depth": 0})
-)
+IDEAL_CELLS = replace(IDEAL, tile_rows=12, tile_cols=4, tiles=2, page_bytes=32, **SIZES)
+SMALLEST = replace(LEAN, tile_rows=16, tiles=4, page_bytes=32, cell_bits=11, cell_frac=10, **(SIZES | {"output_depth": 0}))
 PARTS = ("host", "cells", "pulse", "convert")
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
 RUNS = [
@@ -56,7 +54,12 @@ def test_virtual_board():
 
 def test_virtual_board_ideal():
     runs = [{key: value for key, value in run.items() if key != "device"} for run in RUNS if "layers" not in run]
-    _run(LEAN, runs=runs, testcase="trains", platform=Simulator())
+    _run(IDEAL_CELLS, runs=runs, testcase="trains", platform=Simulator())
+
+
+def test_without_prefetch():
+    """A full machine that fetches an instruction only when the one before has ended: the same words, and the cycles that it says."""
+    _run(replace(SMALL, prefetch=0), runs=RUNS[2:6], stops={}, testcase=["trains", "faults"])
 
 
 def test_lean():
@@ -74,7 +77,7 @@ def test_lean():
 )
 def test_broken(what, variant):
     with mock.patch(what, variant):
-        expect_failure(Machine(LEAN), "core_bench", config=LEAN.to_words(), runs=[{}], testcase="trains")
+        expect_failure(Machine(IDEAL_CELLS), "core_bench", config=IDEAL_CELLS.to_words(), runs=[{}], testcase="trains")
 
 
 class Sleepy(wiring.Component):
@@ -110,12 +113,12 @@ class Sleepy(wiring.Component):
 
 @pytest.mark.parametrize("part", [*PARTS, "none"])
 def test_broken_resting(part):
-    sleepy, run = Sleepy(LEAN), run_cocotb if part == "none" else expect_failure
+    sleepy, run = Sleepy(IDEAL_CELLS), run_cocotb if part == "none" else expect_failure
     with mock.patch("backpulse.rtl.tile.emulated.resting_domain", sleepy.late):
-        run(sleepy, "core_bench", platform=Simulator(), config=LEAN.to_words(), testcase="trains", part=(*PARTS, "none").index(part))
+        run(sleepy, "core_bench", platform=Simulator(), config=IDEAL_CELLS.to_words(), testcase="trains", part=(*PARTS, "none").index(part))
 
 
 def test_broken_fetch():
     """One illegal pair of operation and function slips through."""
-    with mock.patch("backpulse.rtl.core.fetch.LEGAL", [*LEGAL, (int(Op.PULSE), int(Function.NONE))]):
-        expect_failure(Machine(LEAN), "core_bench", config=LEAN.to_words(), stops={}, testcase="faults")
+    with mock.patch("backpulse.rtl.core.prefetch.legal", return_value=[*LEGAL, (int(Op.PULSE), int(Function.NONE))]):
+        expect_failure(Machine(IDEAL_CELLS), "core_bench", config=IDEAL_CELLS.to_words(), stops={}, testcase="faults")

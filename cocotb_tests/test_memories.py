@@ -30,7 +30,7 @@ class PortOnMemory(wiring.Component):
             {
                 "run": In(1),
                 "clear": In(1),
-                "operand": In(Operand()).array(2),
+                "operand": In(Operand(CONFIG)).array(2),
                 "use_second": In(1),
                 "o": Out(stream.Signature(element_layout(config))),
                 "w_en": In(1),

@@ -8,8 +8,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, connect, flipped
 
-from backpulse.firmware_py.config import DEFAULT, IDEAL
-from backpulse.firmware_py.isa import Op
+from backpulse.firmware_py.config import DEFAULT, LEAN
 from backpulse.rtl.units.lean_arithmetic import LeanArithmetic
 from backpulse.rtl.units.lean_planner import LeanPlanner
 from backpulse.rtl.units.multiplier import GUESTS
@@ -21,7 +20,7 @@ CONFIGS = {
     "4 lanes": replace(DEFAULT, tile_rows=8, tile_cols=4),
     "5 lanes": replace(DEFAULT, tile_rows=16, tile_cols=5, tiles=3),
     "1 lane": replace(DEFAULT, tile_rows=3, tile_cols=1),
-    "lean": replace(IDEAL, tile_rows=16, tile_cols=4, cell_bits=11, cell_frac=10, lean=1, output_depth=0),
+    "lean": replace(LEAN, tile_rows=16, cell_bits=11, cell_frac=10),
     "9 lanes": replace(DEFAULT, tile_rows=5, tile_cols=9, vector_bits=14, vector_frac=10, pulse_max=6),
 }
 PAUSED = ("5 lanes", "lean", "9 lanes")
@@ -67,7 +66,7 @@ class ScaledPlanner(wiring.Component):
             planner.scaled.eq(arithmetic.scaled),
             arithmetic.i_a.p.word.eq(Mux(columns, self.i_column.p, self.i_row.p)),
             arithmetic.take.eq(self.i_column.valid & columns),
-            arithmetic.op.eq(Op.PULSE),
+            arithmetic.planner.eq(1),
             arithmetic.mantissa.eq(kept.mantissa),
             arithmetic.lose.eq(planner.lose),
         ]

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from backpulse.firmware_py.config import IDEAL
+from backpulse.firmware_py.config import LEAN as SMALL
 from backpulse.firmware_py.registers import WINDOW_SHIFT
 from backpulse.gateware.link import session
 from backpulse.gateware.link.session import Executor, Session
@@ -15,7 +15,7 @@ from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
 
 DEPTH = 1024
-LEAN = replace(IDEAL, tile_rows=8, tile_cols=4, cell_bits=15, lean=1, output_depth=0, order_depth=DEPTH)
+LEAN = replace(SMALL, tile_rows=8, order_depth=DEPTH)
 SMALL_FRAMES = 40
 
 

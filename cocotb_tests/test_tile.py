@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 from amaranth.lib.fifo import SyncFIFO
 
-from backpulse.firmware_py.config import DEFAULT, IDEAL
+from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN
 from backpulse.rtl.tile.emulated import EmulatedTile
 from backpulse.rtl.tile.lean import LeanTile
 from cocotb_tests.runner import expect_failure, run_cocotb
@@ -18,7 +18,7 @@ CONFIGS = {
     "ideal": replace(IDEAL, tile_rows=16, tile_cols=5),
     "one column": replace(DEFAULT, tile_rows=6, tile_cols=1, read_noise=0),
     "one cell": replace(IDEAL, tile_rows=1, tile_cols=1, read_noise=1),
-    "lean": replace(IDEAL, tile_rows=16, tile_cols=4, tiles=2, cell_bits=11, cell_frac=10, lean=1, output_depth=0),
+    "lean": replace(LEAN, tile_rows=16, tiles=2, cell_bits=11, cell_frac=10),
     "formats": replace(DEFAULT, tile_rows=5, tile_cols=11, drive_bits=6, sense_bits=8, cell_bits=14, cell_frac=12, pulse_max=7),
 }
 PAUSED = ("full", "three tiles", "lean", "formats")

@@ -40,7 +40,7 @@ async def runs(dut, pause):
                 "bias": rng.getrandbits(1),
                 "sample": int(rng.random() < 0.3),
             }
-            getattr(dut, f"operand__{second}").value = pack(Operand(), operand)
+            getattr(dut, f"operand__{second}").value = pack(Operand(CONFIG), operand)
             for i in range(count):
                 # The bench's sample page holds the address itself, as a signed byte.
                 byte = (operand["addr"] + i + 128) % 256 - 128
@@ -67,7 +67,7 @@ async def writes_are_seen(dut):
     HostPortDriver(dut)
     sink = Sink(dut, "o", element_layout(CONFIG))
     await start(dut)
-    dut.operand__0.value = pack(Operand(), {"addr": 5, "count": 1, "bias_at": 0, "bias": 0, "sample": 0})
+    dut.operand__0.value = pack(Operand(CONFIG), {"addr": 5, "count": 1, "bias_at": 0, "bias": 0, "sample": 0})
     dut.run.value, dut.w_en.value, dut.w_addr.value, dut.w_data.value = 1, 1, 5, 77
     await FallingEdge(dut.clk)
     dut.w_en.value = 0

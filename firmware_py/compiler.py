@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import ACTIVATIONS, Function, Instruction, Op, Region, Vector, hadamard
+from backpulse.firmware_py.isa import ACTIVATIONS, Function, Instruction, Op, Region, Vector, When, hadamard, require
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.placement import LayerPlacement, orientations_of, place
 from backpulse.firmware_py.room import beyond_any_board, check_functions, excess_of, smaller_layers
-from backpulse.firmware_py.timing import fetch_cycles, instruction_cycles
+from backpulse.firmware_py.timing import costs, instruction_cycles
 
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
 """Schedules that run in the array (docs: DESIGN, The algorithm)."""
@@ -64,7 +64,7 @@ class Program:
         most = 0
         for at, pulse in enumerate(step):
             if pulse.op is Op.PULSE:
-                written = {v for ins in step[:at] for v in _writes(ins)} & errors
+                written = {v for ins in step[:at] for v in ins.writes} & errors
                 most = max(most, sum(_live(step[at:], v) for v in written))
         return most
 
@@ -75,13 +75,10 @@ class Program:
 
     def cycles(self, start: int, stop: int) -> int:
         """Return the clock cycles of the instructions from address `start` to before `stop` on an emulated tile."""
-        total = 0
+        table, total = costs(self.config), 0
         for ins in self.instructions[start:stop]:
-            region = self.regions[ins.region if ins.op in (Op.READ, Op.READT, Op.PULSE) else 0]
-            length, config = self.vectors[ins.a].length, self.config
-            hadamard = int(ins.function >= Function.HADAMARD_SIGMOID)
-            total += instruction_cycles(int(ins.op), region.rows, region.cols, length, config.tile_cols, config.lean, hadamard)
-            total += fetch_cycles(int(ins.op), config.lean)
+            region = self.regions[ins.region if ins.operation.region else 0]
+            total += int(instruction_cycles(table, ins.op, int(ins.hadamard), region.rows, region.cols, self.vectors[ins.a].length))
         return total
 
     def listing(self) -> str:
@@ -102,51 +99,42 @@ class Program:
         def name(index: int) -> str:
             return names[index] if index < len(names) else f"v{index}"
 
-        if ins.op in (Op.READ, Op.READT):
-            parts = [f"{ins.op.name:<6} {self._region(ins.region)}, {name(ins.a):<3} > {name(ins.b)}"]
-            if ins.accumulate:
-                parts.append("accumulate")
-            if ins.auto_range:
-                parts.append("auto-range")
-            return ", ".join(parts) + self._function(ins)
-        if ins.op is Op.PULSE:
-            return f"PULSE  {self._region(ins.region)}, {name(ins.a)}, {name(ins.b)}, s{ins.c}" + (", stochastic" if ins.stochastic else "")
-        if ins.op is Op.ERR:
-            return f"ERR    {name(ins.a)}, {name(ins.b)} > {name(ins.c)}" + self._function(ins)
-        if ins.op is Op.NORM2:
-            return f"NORM2  {name(ins.a)}, s{ins.b} > s{ins.c}"
-        if ins.op is Op.AXPY:
-            return f"AXPY   {name(ins.b)} - s{ins.c} {name(ins.a)} > {name(ins.b)}" + self._function(ins)
-        return f"NEXT   {ins.region}" if ins.op is Op.NEXT else "END"
-
-    def _region(self, index: int) -> str:
-        return self.region_names[index] if index < len(self.region_names) else f"r{index}"
+        region = self.region_names[ins.region] if ins.region < len(self.region_names) else f"r{ins.region}"
+        operands = _LISTING[ins.op].format(ins=ins, region=region, a=name(ins.a), b=name(ins.b), c=name(ins.c))
+        parts = [f"{ins.op.name:<6} {operands}".rstrip()]
+        for flag in ("accumulate", "auto_range", "stochastic"):
+            if getattr(ins, flag):
+                parts.append(flag.replace("_", "-"))
+        return ", ".join(parts) + self._function(ins)
 
     def _function(self, ins: Instruction) -> str:
-        if ins.function is Function.NONE:
+        if ins.function is Function.NONE or len(ins.operation.functions) == 1:
             return ""
-        if ins.function is Function.PARTIAL:
-            return ", partial"
-        if ins.function < Function.HADAMARD_SIGMOID:
-            return f", {ins.function.name.lower()}"
-        kind = ins.function.name.split("_")[1].lower()
-        if ins.op in (Op.READ, Op.READT):
-            return f", hadamard {kind} {self.vector_names[ins.c]}"
-        return f", hadamard {kind}"
+        text = f", {ins.function.name.lower().replace('_', ' ')}"
+        other = ins.operation.other
+        return f"{text} {self.vector_names[ins.c]}" if ins.hadamard and other and other.when is When.HADAMARD else text
 
 
-def _writes(ins: Instruction) -> list[int]:
-    return {Op.READ: [ins.b], Op.READT: [ins.b], Op.ERR: [ins.c], Op.AXPY: [ins.b]}.get(ins.op, [])
+_LISTING = {
+    Op.READ: "{region}, {a:<3} > {b}",
+    Op.READT: "{region}, {a:<3} > {b}",
+    Op.PULSE: "{region}, {a}, {b}, s{ins.c}",
+    Op.ERR: "{a}, {b} > {c}",
+    Op.NORM2: "{a}, s{ins.b} > s{ins.c}",
+    Op.AXPY: "{b} - s{ins.c} {a} > {b}",
+    Op.NEXT: "{ins.region}",
+    Op.END: "",
+}
+"""How the operands of each operation are listed."""
+require("listing", _LISTING)
 
 
 def _live(step: tuple[Instruction, ...], vector: int) -> bool:
     """Say whether the instructions read a vector before they write it anew."""
     for ins in step:
-        reads = {Op.READ: [ins.a, ins.c], Op.READT: [ins.a, ins.c], Op.PULSE: [ins.a, ins.b], Op.ERR: [ins.a, ins.b]}.get(ins.op)
-        reads = reads if reads is not None else {Op.NORM2: [ins.a], Op.AXPY: [ins.a, ins.b]}.get(ins.op, [])
-        if vector in reads:
+        if vector in ins.reads:
             return True
-        if vector in _writes(ins) and not ins.accumulate:
+        if vector in ins.writes:
             return False
     return False
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 """Version of the register map, the instruction words and their meaning."""
 
 
@@ -69,8 +69,14 @@ class Config:
     """Fraction bits of a cell's conductance, in device units."""
     pulse_max: int = _field(31, 1, 31)
     """Most pulses a cell gets in one PULSE."""
+    steps: int = _field(2, 1, 2)
+    """2 if the device's step has parameters of its own in each direction, 1 if those of the way up are for both."""
+    bounds: int = _field(1, 0, 1)
+    """1 if the device's bounds are parameters, 0 if they are the ends of a cell word, -1 and 1 device units."""
+    prefetch: int = _field(1, 0, 1)
+    """1 if an instruction is fetched while the one before executes, 0 if each costs the cycles of its fetching."""
     lean: int = _field(0, 0, 1)
-    """1 for a small part: four columns of the ideal device, with one step both ways and bounds that are the ends of a cell word."""
+    """1 for a small part: units with shared multipliers, which have the sigmoid alone, and four columns of the ideal device."""
 
     program_words: int = _field(256, 8, 4096, meaning=False)
     """Instructions that the program memory holds."""
@@ -99,13 +105,14 @@ class Config:
         object.__setattr__(self, "device", DeviceKind(self.device))
         if self.spread and self.device is DeviceKind.IDEAL:
             raise ValueError("Configuration field spread must be 0 for the ideal device, not 1")
+        if not self.bounds and (self.cell_bits != self.cell_frac + 1 or self.spread):
+            raise ValueError("Configuration field bounds must be 1 but for cells of cell_frac + 1 bits without spread")
         if self.lean:
             if self.device is not DeviceKind.IDEAL or self.read_noise or self.tile_cols != LEAN_COLS:
                 raise ValueError(f"Configuration field lean must be 0 but for {LEAN_COLS} columns of the ideal device without read noise")
-            if self.output_depth:
-                raise ValueError(f"Configuration field output_depth must be 0 if lean, not {self.output_depth}")
-            if self.cell_bits != self.cell_frac + 1:
-                raise ValueError(f"Configuration field cell_bits must be cell_frac + 1 if lean, not {self.cell_bits}")
+            for name, value in _OF_LEAN.items():
+                if getattr(self, name) != value:
+                    raise ValueError(f"Configuration field {name} must be {value} if lean, not {getattr(self, name)}")
         elif self.cell_bits < 12:
             raise ValueError(f"Configuration field cell_bits must be at least 12 unless lean, not {self.cell_bits}")
         for name in ("order_depth", "result_depth", "output_depth", "vector_words", "page_bytes"):
@@ -194,13 +201,18 @@ class Config:
 
     @property
     def longest(self) -> int:
-        """Most elements of a vector, and largest offset in one: what the fields hold, or if lean, what the memories do."""
-        return max(self.vector_words, self.page_bytes) if self.lean else 0xFFFF
+        """Most elements of a vector, and largest offset in one: no memory of vectors holds more."""
+        return max(self.vector_words, self.page_bytes)
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of an element's index in a vector or region, one less than the offsets that may be taken off it included."""
+        return (max(self.longest, self.tile_rows, self.tile_cols) + self.longest - 2).bit_length()
 
     @property
     def stride_bits(self) -> int:
-        """Bits of STRIDE that the machine looks at: all, or if lean, what a page needs."""
-        return (self.page_bytes // 4).bit_length() if self.lean else 16
+        """Bits of STRIDE: no page holds more words."""
+        return (self.page_bytes // 4).bit_length()
 
     @property
     def stride_mask(self) -> int:
@@ -246,8 +258,12 @@ HIGHEST: dict[str, int] = {f.name: f.metadata["high"] for f in fields(Config)}
 """Highest allowed value of each field."""
 DEFAULT = Config()
 """128 x 32 with the full device model."""
+_OF_LEAN = {"steps": 1, "bounds": 0, "prefetch": 0, "output_depth": 0}
+"""What a lean configuration has of other fields."""
 IDEAL = replace(DEFAULT, device=DeviceKind.IDEAL, spread=0, read_noise=0)
 """The same array with the ideal device: the smallest and fastest build of that size."""
+LEAN = replace(IDEAL, tile_cols=LEAN_COLS, cell_bits=DEFAULT.cell_frac + 1, lean=1, **_OF_LEAN)
+"""A machine for small parts."""
 SMALL = replace(DEFAULT, tile_rows=32, tile_cols=16, tiles=8)
 """Several small tiles: what the tests split layers over."""
 

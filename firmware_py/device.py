@@ -37,6 +37,8 @@ PARAMETER_BITS = {
     TileParameter.ROOT: 16,
 }
 """Bits of the words of the TILE window, negative for signed ones; ROOT stands for its whole table."""
+_TWINS = {TileParameter.BASE_UP: TileParameter.BASE_DOWN, TileParameter.SLOPE_UP: TileParameter.SLOPE_DOWN}
+"""Words of the way up that a configuration with one step uses for the way down too."""
 SLOPE_MAX = 32767
 """Largest slope word."""
 STUCK = -8
@@ -116,8 +118,13 @@ class Device:
                 f"Device {self.name} has cell-to-cell spread, and this board has no spread words. "
                 "Choose a device without spread, such as ecram-uniform"
             )
-        if config.lean and (self.bound_up, self.bound_down) != (1.0, -1.0):
+        if not config.bounds and (self.bound_up, self.bound_down) != (1.0, -1.0):
             raise ValueError(f"Device {self.name} has bounds of its own, and this board's are fixed. Choose bound_up 1 and bound_down -1")
+        if config.steps == 1 and self.slope_up * self.bound_down != self.slope_down * self.bound_up:
+            raise ValueError(
+                f"Device {self.name} has steps that depend on the direction, and this board has one step for both. "
+                "Choose slope_up / bound_up equal to slope_down / bound_down"
+            )
         if self.read_noise and not config.read_noise:
             raise ValueError(f"Device {self.name} has read noise and this board was built without; choose a device without")
 
@@ -210,10 +217,14 @@ def parameter_bits(config: Config, offset: int) -> int | None:
     if offset not in set(map(int, TileParameter)):
         return None
     parameter = TileParameter(offset)
+    if parameter in _TWINS.values() and config.steps == 1:
+        return 0
+    if parameter in (TileParameter.BASE_UP, TileParameter.BASE_DOWN):
+        return min(PARAMETER_BITS[parameter], config.cell_frac + 2)
     if parameter in (TileParameter.SLOPE_UP, TileParameter.SLOPE_DOWN):
         present = config.device is not DeviceKind.IDEAL
-    elif config.lean:
-        return config.cell_frac + 2 if parameter is TileParameter.BASE_UP else 0
+    elif parameter in (TileParameter.BOUND_UP, TileParameter.BOUND_DOWN):
+        present = bool(config.bounds)
     elif parameter in (TileParameter.STEP_UNIT, TileParameter.BOUND_UNIT):
         present = bool(config.spread)
     else:
@@ -221,9 +232,14 @@ def parameter_bits(config: Config, offset: int) -> int | None:
     return PARAMETER_BITS[parameter] if present else 0
 
 
+def twins(config: Config, offset: int) -> list[int]:
+    """Return the TILE words that follow the one at `offset`: with one step, those of the way up are for both directions."""
+    return [int(_TWINS[TileParameter(offset)])] if config.steps == 1 and offset in _TWINS else []
+
+
 def fixed_words(config: Config) -> dict[int, int]:
-    """Return the TILE words that a lean configuration has fixed, by offset: bounds that are the ends of a cell word."""
-    if not config.lean:
+    """Return the TILE words that a configuration has fixed, by offset: without bounds of their own, cells end where their words do."""
+    if config.bounds:
         return {}
     return {_BOUND_UP: config.cell_max, _BOUND_DOWN: -config.cell_max - 1}
 

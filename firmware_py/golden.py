@@ -11,23 +11,35 @@ from backpulse.firmware_py.activation import activate, fprime
 from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, update_row
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
-from backpulse.firmware_py.isa import SCALE_LOG2_MAX, Function, Op
+from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, USED_BITS, Function, Op, When, require
 from backpulse.firmware_py.jit import inlined, jit
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
 from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State, TileParameter
 from backpulse.firmware_py.streams import advance
-from backpulse.firmware_py.timing import fetch_cycles, instruction_cycles
+from backpulse.firmware_py.timing import instruction_cycles
 
 _MASK32 = 0xFFFFFFFF
 _PARTIAL, _NONE, _HADAMARD = int(Function.PARTIAL), int(Function.NONE), int(Function.HADAMARD_SIGMOID)
-_READ, _READT, _PULSE, _ERR, _NORM2, _AXPY, _NEXT = (int(op) for op in (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY, Op.NEXT))
+_HANDLED = (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY, Op.NEXT, Op.END)
+require("golden model", _HANDLED)
+_READ, _READT, _PULSE, _ERR, _NORM2, _AXPY, _NEXT, _END = (int(op) for op in _HANDLED)
 _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS = (int(c) for c in Counter)
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
 _READ_SIGMA = int(TileParameter.READ_SIGMA)
-_LOSS_FRAC, _SCALE_LOG2_MAX = int(LOSS_FRAC), int(SCALE_LOG2_MAX)
-NORM_EXPONENT = 2
-"""Exponent of a scale register written by NORM2."""
+_PLACED = np.array([op in OPERATIONS and OPERATIONS[Op(op)].region for op in range(16)])
+_UNUSED, _USED, _USED_BY_HADAMARD = 0, 1, 2
+_USES = np.zeros((16, 3), np.int64)
+"""Whether an operation uses the vectors of its fields a, b and c."""
+_OTHER = np.full(16, -1)
+"""Place among these of the vector that comes through the second reading port."""
+for _op, _operation in OPERATIONS.items():
+    for _operand in (_operation.other, _operation.first, _operation.second, _operation.written):
+        if _operand:
+            _USES[_op, "abc".index(_operand.field)] = _USED_BY_HADAMARD if _operand.when is When.HADAMARD else _USED
+    if _operation.other:
+        _OTHER[_op] = "abc".index(_operation.other.field)
+_LOSS_FRAC, _SCALE_LOG2_MAX, _USED_BITS, _NORM_EXPONENT = int(LOSS_FRAC), int(SCALE_LOG2_MAX), int(USED_BITS), int(NORM_EXPONENT)
 
 
 @inlined
@@ -285,7 +297,7 @@ def _norm2(m, f, vector, eta, to):
     product = min(_norm(line, n, f), 65535) * m.scales[eta, 0]
     bits = min(max(14 - m.scales[eta, 1], 0), 47)
     m.scales[to, 0] = min(rshift(product, bits), 65535)
-    m.scales[to, 1] = NORM_EXPONENT
+    m.scales[to, 1] = _NORM_EXPONENT
 
 
 @inlined
@@ -313,7 +325,7 @@ def _fault(m, code):
 @inlined
 def _operands_bad(m, f, op, region, a, b, c, function):
     """Say whether an instruction's region or vectors cannot be used."""
-    if op == _READ or op == _READT or op == _PULSE:
+    if _PLACED[op]:
         if region >= m.regions.shape[0]:
             return True
         words = m.regions[region]
@@ -323,17 +335,17 @@ def _operands_bad(m, f, op, region, a, b, c, function):
             return True
         if words[2] & 0xFFFF > _SCALE_LOG2_MAX or words[3] & 0xFFFF > f.longest or words[3] >> 16 > f.longest:
             return True
-    for vector in (a, b):
-        if op == _NORM2 and vector == b:
+    hadamard = function >= _HADAMARD
+    for place, vector in enumerate((a, b, c)):
+        use = _USES[op, place]
+        if use == _UNUSED or (use == _USED_BY_HADAMARD and not hadamard):
             continue
         if vector >= m.table.shape[0] or not 1 <= (m.table[vector] >> 16) & 0x7FFF <= f.longest:
             return True
-    hadamard_read = (op == _READ or op == _READT) and function >= _HADAMARD
-    if (op == _ERR or hadamard_read) and (c >= m.table.shape[0] or not 1 <= (m.table[c] >> 16) & 0x7FFF <= f.longest):
-        return True
-    # The port behind outputs and activations has no way to the sample page.
-    other = c if hadamard_read else b
-    return (hadamard_read or op == _ERR or op == _AXPY) and m.table[other] >> 31 != 0
+        # The second reading port has no way to the sample page.
+        if place == _OTHER[op] and m.table[vector] >> 31:
+            return True
+    return False
 
 
 @inlined
@@ -373,7 +385,7 @@ def execute(m, f, order, count):
         word = m.program[pc]
         op, function = word & 15, (word >> 34) & 15
         region, a, b, c = (word >> 4) & 0xFFF, (word >> 16) & 63, (word >> 22) & 63, (word >> 28) & 63
-        if not m.legal[op, function]:
+        if word >> _USED_BITS != 0 or not m.legal[op, function]:
             _fault(m, _UNKNOWN_WORD)
             break
         if op == _NEXT:
@@ -391,11 +403,10 @@ def execute(m, f, order, count):
             begun += 1
             m.control[STATE] = _TRAINING
             m.control[ACTIVE] = 1
-            m.control[PC] = min(region, m.program.shape[0]) if f.lean else region
-            cycles = instruction_cycles(op, 0, 0, 0, f.tile_cols, f.lean, 0) + fetch_cycles(op, f.lean)
-            counters[_CYCLES] = (counters[_CYCLES] + cycles) & _MASK32
+            m.control[PC] = min(region, m.program.shape[0])
+            counters[_CYCLES] = (counters[_CYCLES] + instruction_cycles(m.costs, op, 0, 0, 0, 0)) & _MASK32
             continue
-        if op > _NEXT:
+        if op == _END:
             m.control[STATE] = _IDLE
             break
         if _operands_bad(m, f, op, region, a, b, c, function):
@@ -403,10 +414,10 @@ def execute(m, f, order, count):
             break
         accumulate, auto_range, backward, stochastic = (word >> 38) & 1, (word >> 39) & 1, (word >> 40) & 1, (word >> 41) & 1
         rows = cols = 0
-        if op <= _PULSE:
+        if _PLACED[op]:
             rows, cols = m.regions[region][1] >> 16, m.regions[region][1] & 0xFFFF
         hadamard = int(function >= _HADAMARD)
-        cycles = instruction_cycles(op, rows, cols, (m.table[a] >> 16) & 0x7FFF, f.tile_cols, f.lean, hadamard) + fetch_cycles(op, f.lean)
+        cycles = instruction_cycles(m.costs, op, hadamard, rows, cols, (m.table[a] >> 16) & 0x7FFF)
         if op == _PULSE:
             _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)
             counters[_PULSE_CYCLES] = (counters[_PULSE_CYCLES] + cycles) & _MASK32
@@ -416,7 +427,7 @@ def execute(m, f, order, count):
             _norm2(m, f, a, b & 7, c & 7)
         elif op == _AXPY:
             _axpy(m, f, a, b, c & 7, function)
-        else:
+        elif op == _READ or op == _READT:
             _read(m, f, op, m.regions[region], a, b, c, function, accumulate, auto_range, backward)
             counters[_READ_CYCLES] = (counters[_READ_CYCLES] + cycles) & _MASK32
         counters[_CYCLES] = (counters[_CYCLES] + cycles) & _MASK32

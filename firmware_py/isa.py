@@ -3,14 +3,17 @@
 The meaning of each instruction is in docs/machine.md. RTL, golden model and compiler import the layouts from here.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from math import frexp
 from typing import Any
 
+from backpulse.firmware_py.config import Config
+
 
 class Op(IntEnum):
-    """Operation codes. Zero is no instruction, so that empty memory faults."""
+    """Operation codes. Zero is illegal, so that empty memory faults."""
 
     READ = 1
     READT = 2
@@ -46,6 +49,121 @@ def hadamard(activation: str) -> Function:
     return Function(ACTIVATIONS[activation] - Function.SIGMOID + Function.HADAMARD_SIGMOID)
 
 
+class Unit(Enum):
+    """What executes an operation: the array and what reads it, the pulse planner, the vector arithmetic, the sequencer itself."""
+
+    READER = 0
+    PLANNER = 1
+    ARITHMETIC = 2
+    SEQUENCER = 3
+
+
+class Span(Enum):
+    """Which elements of a vector an operand is: those at the region's rows, those at its columns, or all of them."""
+
+    ROWS = 0
+    COLS = 1
+    ALL = 2
+
+
+class When(Enum):
+    """When an operation reads an operand: always, with `accumulate`, or with a Hadamard function."""
+
+    ALWAYS = 0
+    ACCUMULATE = 1
+    HADAMARD = 2
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A vector of an instruction: the field that names it, which of its elements, and when it is read."""
+
+    field: str
+    span: Span
+    when: When = When.ALWAYS
+
+
+_HADAMARD = frozenset(f for f in Function if f >= Function.HADAMARD_SIGMOID)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What everybody has to know of an operation; `OPERATIONS` has one for each.
+
+    `first` and then `second` come through the first reading port, `other` through the second one, beside them; `written` is where the
+    results go, if they are a vector. `scale` and `to_scale` are the fields that name the scale register that is read or written.
+    """
+
+    unit: Unit
+    functions: frozenset[Function] = frozenset({Function.PARTIAL})
+    region: bool = False
+    first: Operand | None = None
+    second: Operand | None = None
+    other: Operand | None = None
+    written: Operand | None = None
+    scale: str = ""
+    to_scale: str = ""
+
+
+def _read(driven: Span, sensed: Span) -> Operation:
+    return Operation(
+        unit=Unit.READER,
+        functions=frozenset(Function),
+        region=True,
+        first=Operand("a", driven),
+        second=Operand("b", sensed, When.ACCUMULATE),
+        other=Operand("c", sensed, When.HADAMARD),
+        written=Operand("b", sensed),
+    )
+
+
+OPERATIONS: dict[Op, Operation] = {
+    Op.READ: _read(Span.ROWS, Span.COLS),
+    Op.READT: _read(Span.COLS, Span.ROWS),
+    Op.PULSE: Operation(
+        unit=Unit.PLANNER,
+        region=True,
+        first=Operand("b", Span.COLS),
+        second=Operand("a", Span.ROWS),
+        scale="c",
+    ),
+    Op.ERR: Operation(
+        unit=Unit.ARITHMETIC,
+        functions=_HADAMARD | {Function.NONE},
+        first=Operand("a", Span.ALL),
+        other=Operand("b", Span.ALL),
+        written=Operand("c", Span.ALL),
+    ),
+    Op.NORM2: Operation(unit=Unit.ARITHMETIC, first=Operand("a", Span.ALL), scale="b", to_scale="c"),
+    Op.AXPY: Operation(
+        unit=Unit.ARITHMETIC,
+        functions=_HADAMARD | {Function.NONE},
+        first=Operand("a", Span.ALL),
+        other=Operand("b", Span.ALL),
+        written=Operand("b", Span.ALL),
+        scale="c",
+    ),
+    Op.NEXT: Operation(unit=Unit.SEQUENCER),
+    Op.END: Operation(unit=Unit.SEQUENCER),
+}
+"""Each operation: the one place that says what it reads, writes and needs."""
+
+
+def require(part: str, handled: Iterable[Op], *units: Unit) -> None:
+    """Check, when a part is imported, that it handles each operation (of some units, if given).
+
+    Raises
+    ------
+    NotImplementedError
+        If it does not: an operation is never taken for another one.
+    """
+    wanted = [op for op in Op if not units or OPERATIONS[op].unit in units]
+    if missing := [op.name for op in wanted if op not in set(handled)]:
+        raise NotImplementedError(f"The {part} does not handle operation {', '.join(missing)} of firmware_py/isa.py")
+
+
+require("table of operations", OPERATIONS)
+
 FIELDS: dict[str, tuple[int, int]] = {
     "op": (0, 4),
     "region": (4, 12),
@@ -58,33 +176,27 @@ FIELDS: dict[str, tuple[int, int]] = {
     "backward": (40, 1),
     "stochastic": (41, 1),
 }
-"""Bit position and width of each field of an instruction word. NEXT keeps its target in `region`; the scale registers of
-PULSE and AXPY, and the result register of NORM2, are in `c`; NORM2 has its eta register in `b`."""
+"""Bit position and width of each field of an instruction word. NEXT keeps its target in `region`."""
 
-INSTRUCTION_BITS = 42
-"""Bits of an instruction word; on the bus it is two 32-bit words, low half first."""
-
-_FUNCTIONS = {
-    Op.READ: set(Function),
-    Op.READT: set(Function),
-    Op.PULSE: {Function.PARTIAL},
-    Op.ERR: {Function.NONE, *(f for f in Function if f >= Function.HADAMARD_SIGMOID)},
-    Op.NORM2: {Function.PARTIAL},
-    Op.AXPY: {Function.NONE, *(f for f in Function if f >= Function.HADAMARD_SIGMOID)},
-    Op.NEXT: {Function.PARTIAL},
-    Op.END: {Function.PARTIAL},
+RESERVED: dict[str, tuple[int, int]] = {
+    "profile": (42, 4),
+    "negate": (46, 1),
+    "index": (47, 3),
+    "paired": (50, 1),
+    "ahead": (51, 1),
 }
+"""Fields that are to come, zero until then: the tile's profile, the sign of what is read or pulsed, an index register, pairs of passes.
+PULSE has room for functions of its own, and NEXT for a second target in `a` and `b`."""
+
+USED_BITS = 42
+"""Bits of an instruction word that have a meaning; all others are zero, or the word is illegal."""
+INSTRUCTION_BITS = 64
+"""Bits of an instruction word; on the bus it is two 32-bit words, low half first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Instruction:
-    """One instruction; fields that an operation does not use are zero.
-
-    READ, READT: `a` source vector, `b` destination, `c` activations for a Hadamard function.
-    PULSE: `a` row vector, `b` column vector, `c` scale register. ERR: `a` target, `b` output, `c` error.
-    NORM2: `a` vector, `b` eta register, `c` result register. AXPY: `b` += , `a` vector, `c` scale register.
-    NEXT: `region` target address.
-    """
+    """One instruction; fields that an operation does not use are zero (`OPERATIONS` has which it uses)."""
 
     op: Op
     region: int = 0
@@ -113,6 +225,28 @@ class Instruction:
             word |= value << low
         return word
 
+    @property
+    def operation(self) -> Operation:
+        """What the operation reads, writes and needs."""
+        return OPERATIONS[self.op]
+
+    @property
+    def hadamard(self) -> bool:
+        """True if words are multiplied by a derivative."""
+        return self.function in _HADAMARD
+
+    @property
+    def reads(self) -> list[int]:
+        """Vectors that are read."""
+        when = {When.ALWAYS: True, When.ACCUMULATE: bool(self.accumulate), When.HADAMARD: self.hadamard}
+        operands = (self.operation.first, self.operation.second, self.operation.other)
+        return [getattr(self, operand.field) for operand in operands if operand and when[operand.when]]
+
+    @property
+    def writes(self) -> list[int]:
+        """Vectors that are written."""
+        return [getattr(self, self.operation.written.field)] if self.operation.written else []
+
 
 def decode(word: int) -> Instruction:
     """Return the instruction of a word.
@@ -120,26 +254,26 @@ def decode(word: int) -> Instruction:
     Raises
     ------
     ValueError
-        If the word is no instruction: unknown operation, a function that the operation does not have, or bits beyond
-        the last field. The controller faults on exactly these words.
+        If the word is illegal: an unknown operation, a function that the operation does not have, or a bit that is not zero
+        beyond the last field. The controller faults on exactly these words.
     """
     values: dict[str, Any] = {name: (word >> low) & ((1 << width) - 1) for name, (low, width) in FIELDS.items()}
-    if word >> INSTRUCTION_BITS or not legal(values["op"], values["function"]):
-        raise ValueError(f"Unknown instruction word 0x{word:011x}")
+    if word >> USED_BITS or (values["op"], values["function"]) not in LEGAL:
+        raise ValueError(f"Illegal instruction word 0x{word:016x}")
     values["op"], values["function"] = Op(values["op"]), Function(values["function"])
     return Instruction(**values)
 
 
-def legal(op: int, function: int) -> bool:
-    """Say whether an operation code and function code go together."""
-    return op in _FUNCTIONS and function in _FUNCTIONS[Op(op)]
+LEGAL = [(int(op), int(f)) for op, operation in OPERATIONS.items() for f in sorted(operation.functions)]
+"""All pairs of operation and function code that are legal."""
+
+SIGMOID_ALONE = {Function.PARTIAL, Function.NONE, Function.SIGMOID, Function.HADAMARD_SIGMOID}
+"""Functions of a lean machine; the others are illegal there."""
 
 
-LEGAL = [(int(op), int(f)) for op, fs in _FUNCTIONS.items() for f in sorted(fs)]
-"""All pairs of operation and function code that are an instruction."""
-
-LEAN_FUNCTIONS = {Function.PARTIAL, Function.NONE, Function.SIGMOID, Function.HADAMARD_SIGMOID}
-"""Functions of a lean machine; the others are no instructions there."""
+def legal(config: Config) -> list[tuple[int, int]]:
+    """Return the pairs of operation and function code that are legal on a machine."""
+    return [(op, function) for op, function in LEGAL if not config.lean or function in SIGMOID_ALONE]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +341,8 @@ class Vector:
 
 SCALE_REGISTERS = 8
 """Scale registers of the machine."""
+NORM_EXPONENT = 2
+"""Exponent of a scale register that NORM2 wrote."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from backpulse.firmware_py.config import ABI_VERSION, CONFIG_WORDS, Config, DeviceKind
-from backpulse.firmware_py.device import parameter_bits
+from backpulse.firmware_py.device import parameter_bits, twins
 from backpulse.firmware_py.framing import BusError
 from backpulse.firmware_py.golden import execute
-from backpulse.firmware_py.isa import INSTRUCTION_BITS
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, new_memory, number_format
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
@@ -20,7 +19,6 @@ from backpulse.firmware_py.registers import (
     Fault,
     State,
     Stream,
-    TileParameter,
     Window,
 )
 
@@ -69,9 +67,8 @@ class GoldenMachine:
         control = self.memory.control
         self._order.clear()
         self.memory.counters[Counter.RESULTS] = 0
-        control[PC], control[ACTIVE], control[HALT], control[FAULT], control[OUTPUT] = self._entry, 0, 0, 0, 0
-        if self.config.lean:
-            control[PC] = min(self._entry, self.config.program_words)
+        control[PC] = min(self._entry, self.config.program_words)
+        control[ACTIVE], control[HALT], control[FAULT], control[OUTPUT] = 0, 0, 0, 0
         control[STATE] = State.TRAINING
         self._execute(0)
 
@@ -177,10 +174,9 @@ class GoldenMachine:
             raise BusError
         word = int(program[address])
         if value is not None:
-            keep = word & _MASK32 if high else word >> 32 << 32
-            word = keep | (value & ((1 << (INSTRUCTION_BITS - 32)) - 1)) << 32 if high else keep | value
+            word = (word & _MASK32) | _signed(value, 32) << 32 if high else word >> 32 << 32 | value
             program[address] = word
-        return word >> 32 if high else word & _MASK32
+        return (word >> 32 if high else word) & _MASK32
 
     def _cell(self, window: int, offset: int, value: int | None) -> int:
         row, col = offset >> CELL_ROW_SHIFT, offset & ((1 << CELL_ROW_SHIFT) - 1)
@@ -212,8 +208,8 @@ class GoldenMachine:
         tile = self.memory.tile
         if value is not None:
             tile[offset] = _signed(value, -bits) if bits < 0 else value & ((1 << bits) - 1)
-            if self.config.lean:
-                tile[TileParameter.BASE_DOWN] = tile[TileParameter.BASE_UP]
+            for twin in twins(self.config, offset):
+                tile[twin] = tile[offset]
         return int(tile[offset])
 
     def _register(self, offset: int, value: int | None) -> int:

@@ -7,11 +7,9 @@ import numpy as np
 from backpulse.firmware_py.activation import table_array
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import fixed_words
-from backpulse.firmware_py.isa import LEAN_FUNCTIONS, LEGAL, SCALE_REGISTERS
+from backpulse.firmware_py.isa import SCALE_REGISTERS, legal
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
-
-_LONGEST = 1 << 16
-"""Words of a scratch line: more than a vector's length can say."""
+from backpulse.firmware_py.timing import costs
 
 
 class Memory(NamedTuple):
@@ -36,6 +34,7 @@ class Memory(NamedTuple):
     counters: np.ndarray  # int64 (len(Counter))
     activations: np.ndarray  # int64 (512)
     legal: np.ndarray  # bool (16, 16): operation, function
+    costs: np.ndarray  # int64 (16, 2, 6): see `timing.costs`
     control: np.ndarray  # int64: the places below
     line: np.ndarray  # int64 scratch of the longest vector, like the three below
     words: np.ndarray  # int64
@@ -56,7 +55,6 @@ class Format(NamedTuple):
 
     tile_rows: int
     tile_cols: int
-    lean: int
     tiles: int
     longest: int
     stride_mask: int
@@ -87,9 +85,10 @@ def number_format(config: Config) -> Format:
 def new_memory(config: Config) -> Memory:
     """Return the memory of a machine after power-up: everything zero, random states one."""
     cols, shape = config.tile_cols, (config.rows, config.tile_cols)
-    legal = np.zeros((16, 16), np.bool_)
-    for op, function in LEGAL:
-        legal[op, function] = not config.lean or function in LEAN_FUNCTIONS
+    pairs = np.zeros((16, 16), np.bool_)
+    for op, function in legal(config):
+        pairs[op, function] = True
+    line = max(config.longest, *shape) + 1
 
     def zeros(*size: int) -> np.ndarray:
         return np.zeros(size, np.int64)
@@ -113,12 +112,13 @@ def new_memory(config: Config) -> Memory:
         scales=zeros(SCALE_REGISTERS, 2),
         counters=zeros(len(Counter)),
         activations=table_array(config),
-        legal=legal,
+        legal=pairs,
+        costs=costs(config),
         control=zeros(OUTPUT + 1),
-        line=zeros(_LONGEST),
-        words=zeros(_LONGEST),
-        factors=zeros(_LONGEST),
-        sums=zeros(_LONGEST),
+        line=zeros(line),
+        words=zeros(line),
+        factors=zeros(line),
+        sums=zeros(line),
         planned=np.zeros(cols, np.int32),
         counts=np.zeros(cols, np.int32),
         log=np.zeros((0, 5), np.int32),

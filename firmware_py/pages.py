@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.device import PARAMETER_BITS
-from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, Function, Op
+from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, OPERATIONS, RESERVED, Function, Operand, Operation, When
 from backpulse.firmware_py.registers import REGISTERS, Counter, TileParameter
 
 
@@ -36,11 +36,38 @@ def configuration() -> str:
 
 
 def instructions() -> str:
-    """Return the fields of an instruction word, and the codes."""
-    bits = table(("field", "lowest bit", "bits"), ((name, low, width) for name, (low, width) in FIELDS.items()))
-    ops = ", ".join(f"{op.value} {op.name}" for op in Op)
+    """Return the fields of an instruction word, the operations and the codes of functions."""
+    places = [(name, low, width) for name, (low, width) in FIELDS.items()]
+    places += [(f"{name} (reserved)", low, width) for name, (low, width) in RESERVED.items()]
+    bits = table(("field", "lowest bit", "bits"), places)
+    operations = table(
+        ("code", "operation", "region", "reads", "writes", "scale registers", "functions"),
+        ((op.value, op.name, "yes" if o.region else "", *_operands(o), _functions(o)) for op, o in OPERATIONS.items()),
+    )
     functions = ", ".join(f"{f.value} {f.name}" for f in Function)
-    return f"{INSTRUCTION_BITS} bits:\n\n{bits}\nOperations: {ops}.\n\nFunctions: {functions}.\n"
+    return (
+        f"{INSTRUCTION_BITS} bits; those of no field, and those of reserved fields, are zero:\n\n{bits}\n"
+        "Operations (elements at the region's rows or columns, or all; with `accumulate` or a Hadamard function only, where so said):\n\n"
+        f"{operations}\nFunctions: {functions}.\n"
+    )
+
+
+def _operands(operation: Operation) -> tuple[str, str, str]:
+    """Return what an operation reads, what it writes, and its scale registers."""
+
+    def text(operand: Operand) -> str:
+        when = "" if operand.when is When.ALWAYS else f" ({operand.when.name.lower()})"
+        return f"{operand.field} {operand.span.name.lower()}{when}"
+
+    reads = ", ".join(text(o) for o in (operation.first, operation.second, operation.other) if o)
+    scales = " > ".join(field for field in (operation.scale, operation.to_scale) if field)
+    return reads, text(operation.written) if operation.written else "", scales
+
+
+def _functions(operation: Operation) -> str:
+    if len(operation.functions) == 1:
+        return ""
+    return "all" if operation.functions == set(Function) else "NONE, HADAMARD"
 
 
 def parameters() -> str:

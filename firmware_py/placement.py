@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import Op, Region
 from backpulse.firmware_py.network import Network
-from backpulse.firmware_py.timing import fetch_cycles, instruction_cycles
+from backpulse.firmware_py.timing import costs, instruction_cycles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,7 @@ def place(network: Network, config: Config, orientations: tuple[bool, ...]) -> t
 
 def orientations_of(network: Network, config: Config) -> list[tuple[bool, ...]]:
     """Return ways to lay the layers, the cheapest in cycles first (at most 64 of them)."""
+    table = costs(config)
 
     def cost(layer: int, transposed: bool) -> int:
         total = 0
@@ -105,13 +106,13 @@ def orientations_of(network: Network, config: Config) -> list[tuple[bool, ...]]:
             forward, back = (Op.READT, Op.READ) if transposed else (Op.READ, Op.READT)
             ops = [forward, Op.PULSE] + ([back] if layer > 1 else [])
             for op in ops:
-                total += instruction_cycles(int(op), rows, cols, 0, config.tile_cols, config.lean, 0) + fetch_cycles(int(op), config.lean)
+                total += int(instruction_cycles(table, op, 0, rows, cols, 0))
         return total
 
-    costs = [(cost(layer, False), cost(layer, True)) for layer in range(1, network.depth + 1)]
+    both = [(cost(layer, False), cost(layer, True)) for layer in range(1, network.depth + 1)]
     ways = itertools.islice(itertools.product((0, 1), repeat=network.depth), 64)
     # A 0 keeps a layer's cheaper way, so the first way is the cheapest of all even where 64 do not cover every combination.
-    cheap = [int(c[1] < c[0]) for c in costs]
+    cheap = [int(c[1] < c[0]) for c in both]
     chosen = [tuple(c ^ w for c, w in zip(cheap, way, strict=True)) for way in ways]
-    chosen.sort(key=lambda way: sum(c[w] for c, w in zip(costs, way, strict=True)))
+    chosen.sort(key=lambda way: sum(c[w] for c, w in zip(both, way, strict=True)))
     return [tuple(bool(w) for w in way) for way in chosen]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backpulse.firmware_py.config import HIGHEST, Config
-from backpulse.firmware_py.isa import LEAN_FUNCTIONS
+from backpulse.firmware_py.isa import legal
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.placement import orientations_of, place
 
@@ -80,7 +80,8 @@ def excess_of(program: "Program") -> str:
 def check_functions(program: "Program") -> None:
     """Raise ValueError if a program of the right size has functions or sums that its configuration has not."""
     c, net = program.config, program.network
-    if c.lean and any(ins.function not in LEAN_FUNCTIONS for ins in program.instructions):
+    pairs = set(legal(c))
+    if any((ins.op, ins.function) not in pairs for ins in program.instructions):
         raise ValueError(f"Network {net.brief} has functions that this board leaves out; choose sigmoid throughout")
     need_bits = partial_sum_bits(program)
     if need_bits > c.acc_bits:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from amaranth.hdl import Assert, Assume, Cat, Module, ResetInserter, Signal
 
 from backpulse.firmware_py.config import IDEAL
-from backpulse.firmware_py.isa import LEGAL, Op
+from backpulse.firmware_py.isa import LEGAL
 from backpulse.firmware_py.registers import Fault, State
-from backpulse.rtl.core.fetch import Fetch
+from backpulse.rtl.core.prefetch import Prefetch
 from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.sequencer import Sequencer
 from backpulse.rtl.units.planner import Planner
@@ -167,18 +167,18 @@ class SequencerCommand(_Sequencer):
 
 
 class FetchJudges(Harness):
-    """Whatever the memories hold, a word that is no instruction is handed over with its fault code, and each keeps the stream contract."""
+    """Whatever the memories hold, an illegal word is handed over with its fault code, and each keeps the stream contract."""
 
-    block = "rtl.core.fetch.Fetch"
+    block = "rtl.core.prefetch.Prefetch"
     mutant = "every operation may have every function"
     mutant_depth = 9
     quick = False
 
     def make(self):
-        return Fetch(TINY)
+        return Prefetch(TINY)
 
     def break_(self, m):
-        m.d.comb += self.signal("legal").eq(1)
+        m.d.comb += self.signal("word_is_legal").eq(1)
 
     def check(self, m: Module, dut):
         o = dut.o
@@ -186,7 +186,7 @@ class FetchJudges(Harness):
         known = Cat(pair == (op | function << 4) for op, function in LEGAL).any()
         with m.If(o.valid & (o.p.fault != Fault.UNKNOWN_WORD)):
             # NEXT has no function: it may be fetched through, and then that field is stale.
-            m.d.comb += Assert(known | (o.p.op == Op.NEXT))
+            m.d.comb += Assert(known | o.p.next)
         kept = Cat(Cat(self.signal("op"), self.signal("function")) == (op | function << 4) for op, function in LEGAL).any()
         self.lemmas(m, ~self.signal("known") | kept)
         holds(m, o, Assert, drop=dut.clear)

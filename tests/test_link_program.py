@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from backpulse.firmware_py.config import IDEAL
+from backpulse.firmware_py.config import LEAN
 from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import BusError, Deframer, Frame, Opcode, Status
 from backpulse.firmware_py.machine import GoldenMachine
@@ -20,9 +20,7 @@ from backpulse.gateware.link import program as link_program
 from backpulse.gateware.link.memory import data_image
 from backpulse.gateware.link.microcode import Mode, Op, Port, Strobe, When
 
-CONFIG = replace(
-    IDEAL, tile_rows=8, tile_cols=4, tiles=2, cell_bits=15, lean=1, output_depth=0, store_words=64, order_depth=128, page_bytes=16
-)
+CONFIG = replace(LEAN, tile_rows=8, tiles=2, store_words=64, order_depth=128, page_bytes=16)
 NONCES = [b"\0" * 8, b"01234567", b"01234568", b"\xff1234567"]
 
 

@@ -16,6 +16,8 @@ from backpulse.firmware_py.isa import (
     FIELDS,
     INSTRUCTION_BITS,
     LEGAL,
+    RESERVED,
+    USED_BITS,
     Function,
     Instruction,
     Op,
@@ -168,22 +170,25 @@ def test_error_is_the_finite_difference_of_the_loss(loss: str) -> None:
             assert (t - a) / c.one * slope == pytest.approx(fall, abs=0.02), f"target {t}, z {y}"
 
 
-@given(st.integers(0, (1 << INSTRUCTION_BITS) - 1))
-def test_decode_takes_exactly_the_legal_words(word: int) -> None:
+@given(st.integers(0, (1 << USED_BITS) - 1), st.just(0) | st.integers(0, (1 << INSTRUCTION_BITS - USED_BITS) - 1))
+def test_decode_takes_exactly_the_legal_words(word: int, beyond: int) -> None:
     op, function = word & 15, word >> FIELDS["function"][0] & 15
-    if (op, function) in LEGAL:
+    word |= beyond << USED_BITS
+    if (op, function) in LEGAL and not beyond:
         assert decode(word).encode() == word
     else:
-        with pytest.raises(ValueError, match="Unknown instruction word 0x"):
+        with pytest.raises(ValueError, match="Illegal instruction word 0x"):
             decode(word)
 
 
 def test_instruction_fields_are_disjoint_and_checked() -> None:
     bits = sorted(bit for low, width in FIELDS.values() for bit in range(low, low + width))
-    assert bits == list(range(INSTRUCTION_BITS))
+    assert bits == list(range(USED_BITS))
+    reserved = sorted(bit for low, width in RESERVED.values() for bit in range(low, low + width))
+    assert reserved == list(range(USED_BITS, USED_BITS + len(reserved)))
     with pytest.raises(ValueError, match="Instruction field region must be 0 to 4095, not 4096"):
         Instruction(op=Op.READ, region=4096, function=Function.NONE).encode()
-    with pytest.raises(ValueError, match="Unknown instruction word 0x00000000000"):
+    with pytest.raises(ValueError, match="Illegal instruction word 0x0000000000000000"):
         decode(0)
 
 

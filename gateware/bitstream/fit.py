@@ -20,7 +20,7 @@ from backpulse.firmware_py.registers import REGISTER_WORDS
 from backpulse.gateware.boards.boards import Board
 from backpulse.gateware.chip.store import bank_depths
 from backpulse.gateware.link.microcode import DATA_BYTES, PROGRAM_WORDS
-from backpulse.rtl.core.lean_fetch import places
+from backpulse.rtl.core.fetch import places
 from backpulse.rtl.core.ledger import ring_at
 
 __all__ = ["REPORTS", "brams", "dsps", "estimate", "fit", "luts"]

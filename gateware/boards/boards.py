@@ -4,7 +4,7 @@ import importlib
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from backpulse.firmware_py.config import DEFAULT, IDEAL, Config
+from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN, Config
 
 __all__ = ["BOARDS", "PARTS", "Board", "Part", "find_board"]
 
@@ -87,13 +87,11 @@ _ECP5_25 = replace(IDEAL, tile_rows=128, tile_cols=8, tiles=8, regions=128, stor
 """What 28 multipliers allow: eight lanes of the ideal device."""
 
 _LEAN = replace(
-    IDEAL,
+    LEAN,
     tile_rows=128,
-    tile_cols=4,
     tiles=8,
     cell_bits=11,
     cell_frac=10,
-    lean=1,
     program_words=128,
     regions=48,
     vector_words=256,
@@ -101,7 +99,6 @@ _LEAN = replace(
     store_words=32768,
     order_depth=256,
     result_depth=128,
-    output_depth=0,
 )
 """What 5280 logic cells allow."""
 

@@ -5,20 +5,18 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import Function, Op
-from backpulse.firmware_py.registers import WINDOW_SHIFT, Counter, Window
+from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Window
 from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import FETCH_BITS
 from backpulse.rtl.core.counters import Books, Ring
 from backpulse.rtl.core.fetch import Fetch
-from backpulse.rtl.core.lean_fetch import LeanFetch
 from backpulse.rtl.core.lean_magnitudes import LeanMagnitudes
 from backpulse.rtl.core.ledger import LEDGER_BITS, RING_BITS, ROUND, Ledger
+from backpulse.rtl.core.prefetch import Prefetch
 from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.sequencer import Sequencer
 from backpulse.rtl.core.vectors import Magnitudes, ReadPort, VectorMemory
 from backpulse.rtl.lib.clocks import resting_domain
-from backpulse.rtl.lib.layouts import PC_BITS
 from backpulse.rtl.lib.ports import HostPort, StorePort
 from backpulse.rtl.tile.signature import TileSignature
 from backpulse.rtl.tile.windows import WINDOWS, TileWindows
@@ -77,7 +75,7 @@ class Core(wiring.Component):
                 "halt": In(1),
                 "abort": In(1),
                 "clear_credit": In(1),
-                "entry": In(PC_BITS),
+                "entry": In(REG["ENTRY"].bits),
                 "bank": In(1),
                 "stride": In(16),
                 "watchdog": In(32),
@@ -97,9 +95,9 @@ class Core(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        fetch = LeanFetch(c) if c.lean else Fetch(c)
+        fetch = Prefetch(c) if c.prefetch else Fetch(c)
         m.submodules.fetch = DomainRenamer("fetch")(fetch)
-        resting_domain(m, platform, "fetch", awake=1 if c.lean else fetch.awake)
+        resting_domain(m, platform, "fetch", awake=fetch.awake if c.prefetch else 1)
         m.submodules.sequencer = sequencer = Sequencer(c)
         m.submodules.memory = memory = VectorMemory(c)
         m.submodules.port_a = port_a = ReadPort(c, runs=2, samples=True)
@@ -110,7 +108,7 @@ class Core(wiring.Component):
         m.submodules.windows = windows = TileWindows()
         widths = dict.fromkeys(Counter, 1) | {
             Counter.LOSS: 32,
-            **dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), FETCH_BITS + 1 if c.lean else 1),
+            **dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), 1 if c.prefetch else FETCH_BITS + 1),
             Counter.VECTOR_SATURATED: 2,
             Counter.PULSES_UP: len(units.up),
             Counter.PULSES_DOWN: len(units.down),
@@ -168,8 +166,6 @@ class Core(wiring.Component):
         ]
 
         # Elements, and words on their way back.
-        pulse = Signal()
-        m.d.sync += pulse.eq(ins.op == Op.PULSE)
         connect(m, port_a.memory, memory.read_a)
         connect(m, port_b.memory, memory.read_b)
         connect(m, port_a.page, samples.page)
@@ -205,7 +201,7 @@ class Core(wiring.Component):
             magnitudes.lookup.eq(ins.m_vector),
             magnitudes.sample.eq(ins.m_sample),
             magnitudes.target.eq(ins.w_vector),
-            magnitudes.writes.eq(~pulse & (ins.op != Op.NORM2) & (ins.function != Function.PARTIAL)),
+            magnitudes.writes.eq(ins.final),
             magnitudes.anew.eq(ins.w_anew),
             magnitudes.bias.eq(ins.w_bias),
             magnitudes.word.eq(units.w_data),
@@ -214,9 +210,9 @@ class Core(wiring.Component):
 
         # What it took to fetch an instruction, if that shows, is counted with its first cycle.
         cost = Signal(FETCH_BITS + 1)
-        m.d.comb += cost.eq(1 + (Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0) if c.lean else 0))
+        m.d.comb += cost.eq(1 + (0 if c.prefetch else Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0)))
         m.d.comb += [
-            ledger.look.eq(fetch.look if c.lean else 0),
+            ledger.look.eq(0 if c.prefetch else fetch.look),
             ledger.clear_results.eq(sequencer.started),
             ledger.add_steps.eq(sequencer.step),
             ledger.add_hits.eq(units.hit),

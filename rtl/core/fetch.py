@@ -1,41 +1,56 @@
-"""Fetch: reads the next instruction with its region and vectors, judges it, and hands it over decoded."""
+"""Fetch: reads an instruction with its region and vectors when the one before has ended, field by field, from one memory."""
 
 from functools import reduce
-from operator import or_
+from operator import attrgetter, or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import enum, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, LEGAL, REGION_WORDS, SCALE_LOG2_MAX, Function, Op
-from backpulse.firmware_py.registers import Fault
-from backpulse.rtl.lib.layouts import PC_BITS, decoded_layout
-from backpulse.rtl.lib.ports import HostPort, Operand, answer
+from backpulse.firmware_py.isa import FIELDS, REGION_WORDS, SCALE_LOG2_MAX, USED_BITS, Op, Operand, Span, legal
+from backpulse.firmware_py.registers import REG, Fault
+from backpulse.firmware_py.timing import FETCH_BITS, fetch_cycles
+from backpulse.rtl.core.decode import any_of, chosen, control, used
+from backpulse.rtl.lib.layouts import control_layout, decoded_layout
+from backpulse.rtl.lib.limits import capped, exceeds, reaches
+from backpulse.rtl.lib.ports import HostPort
 
 __all__ = ["Fetch"]
 
+# Steps: what is asked for in one comes in the next. An instruction without region leaves out the region's.
+LOW, HIGH, REGION, VECTORS, READY = 0, 1, 2, 6, 10
 
-class _State(enum.Enum, shape=2):
-    WORD = 0
-    TABLES = 1
-    READY = 2
-    STOP = 3
+
+SLOTS = (attrgetter("first"), lambda operation: operation.second or operation.written, attrgetter("other"))
+"""Operands in the order in which their entries are fetched; the second one has the count of what comes back."""
+
+
+def _field(operand: Operand | None) -> str:
+    return operand.field if operand else ""
+
+
+def places(config: Config) -> dict[str, int]:
+    """Return where each table begins in the memory, the largest first: an address is then a table's place with an offset's bits."""
+    sizes = {"program": 2 * config.program_words, "regions": REGION_WORDS * config.regions, "vectors": config.vectors}
+    found, end = {}, 0
+    for name in sorted(sizes, key=lambda n: -sizes[n]):
+        whole = 1 << (sizes[name] - 1).bit_length()
+        found[name] = -(-end // whole) * whole
+        end = found[name] + sizes[name]
+    return {**found, "end": end}
 
 
 class Fetch(wiring.Component):
-    """Program, region and vector tables, and the fetching from them.
+    """Program, region and vector tables, and the fetching from them, which takes the cycles that `fetch_cycles` says.
 
-    Reading one instruction takes six cycles and goes on while the one before executes; a NEXT takes three and is fetched through. Fetching
-    stops at END and at an instruction that is none; such a one is handed over with its fault code and takes effect when its turn comes.
-
-    The host's accesses take three cycles. A write makes what was fetched ahead of a waiting NEXT stale: it is then fetched again.
+    The tables lie in one memory of words. Nothing is fetched while an instruction executes, so that what is decoded is kept only once.
 
     Parameters
     ----------
     config
-        Depths of the tables.
+        Depths of the tables; vectors and offsets may be as long as `Config.longest`.
 
     Members
     -------
@@ -43,10 +58,12 @@ class Fetch(wiring.Component):
         While `clear` is high nothing is fetched; then fetching begins at `entry`.
     o
         Decoded instructions in program order; `ready` ends the present one.
-    awake
-        Registers may change at the end of this cycle.
+    cycles
+        Those that it took to fetch the present instruction.
+    look
+        Its scale register is known; it begins four cycles later at the earliest.
     program, regions, vectors
-        The host's ports of the tables.
+        The host's ports of the tables, of which one at most asks.
     """
 
     def __init__(self, config: Config) -> None:
@@ -54,9 +71,10 @@ class Fetch(wiring.Component):
         super().__init__(
             {
                 "clear": In(1),
-                "entry": In(PC_BITS),
+                "entry": In(REG["ENTRY"].bits),
                 "o": Out(stream.Signature(decoded_layout(config))),
-                "awake": Out(1),
+                "cycles": Out(FETCH_BITS),
+                "look": Out(1),
                 "program": In(HostPort(14)),
                 "regions": In(HostPort(15)),
                 "vectors": In(HostPort(7)),
@@ -65,198 +83,169 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        c = self._config
-        ports = (self.program, self.regions, self.vectors)
-        any_host = reduce(or_, (port.request for port in ports))
+        c, o = self._config, Signal(decoded_layout(self._config))
+        place = places(c)
+        m.submodules.tables = tables = Memory(shape=32, depth=place["end"], init=[])
+        w, r = tables.write_port(), tables.read_port()
+        low, high = r.data[:16], r.data[16:]
+        step = Signal(range(READY + 1))
+        pc = Signal(range(c.program_words + 1))
+        field = {name: Signal(width, name=name) for name, (_, width) in FIELDS.items() if name in "abc" or name == "region"}
 
-        # Program: each half of a word its memory. Their outputs hold the instruction while it is decoded.
-        pc = Signal(PC_BITS)
-        host = self.program
-        fetching = Signal()
-        halves = []
-        inside = host.addr < 2 * c.program_words
-        for half, (name, width) in enumerate((("program_low", 32), ("program_high", INSTRUCTION_BITS - 32))):
-            memory = Memory(shape=width, depth=c.program_words, init=[])
-            m.submodules[name] = memory
-            w, r = memory.write_port(), memory.read_port()
-            m.d.comb += [
-                w.addr.eq(host.addr >> 1),
-                w.data.eq(host.w_data),
-                w.en.eq(host.request & host.write & inside & (host.addr[0] == half)),
-                r.addr.eq(Mux(host.request, host.addr >> 1, pc)),
-                r.en.eq(host.request | fetching),
-            ]
-            halves.append(r.data)
-        answer(m, host, Mux(host.addr[0], halves[1], halves[0]), ~inside)
+        bits = control(m, o.op, o.function)
+        pairs = [Cat(o.op, o.function) == (op | function << 4) for op, function in legal(c)]
+        across = Signal()
+        known = Signal()
+        reserved = Signal()
+        bad = Signal()
+        m.d.comb += [
+            across.eq(any_of(bits, lambda kind: kind.region and kind.first.span is Span.COLS)),
+            known.eq(Cat(pairs).any() & ~reserved & ~reaches(pc, c.program_words)),
+        ]
+        placed = any_of(bits, attrgetter("region"))
 
-        word = Cat(halves)
-        field = {name: word[low : low + width] for name, (low, width) in FIELDS.items()}
-        legal = Signal()
-        pairs = [Cat(field["op"], field["function"]) == (op | function << 4) for op, function in LEGAL]
-        m.d.comb += legal.eq(Cat(pairs).any() & (pc < c.program_words))
+        # Where the next word is: first the program's, then the region's, then the vectors' in the order of `SLOTS`.
+        vector = Signal(6)
+        now = [(step == VECTORS) | (step == REGION), step == VECTORS + 1, step == VECTORS + 2]
+        picked = {}
+        for name in "bc":
+            of_slots = [any_of(bits, lambda kind, slot=slot, name=name: _field(slot(kind)) == name) for slot in SLOTS]
+            picked[name] = reduce(or_, (here & mine for here, mine in zip(now, of_slots, strict=True)))
+        m.d.comb += vector.eq(Mux(picked["c"], field["c"], Mux(picked["b"], field["b"], field["a"])))
+        m.d.comb += r.en.eq(1)
+        with m.If(step <= HIGH):
+            m.d.comb += r.addr.eq(place["program"] | Cat(step[0], pc[: (c.program_words - 1).bit_length()]))
+        with m.Elif(placed & (step < VECTORS)):
+            m.d.comb += r.addr.eq(place["regions"] | Cat((step - REGION)[:2], field["region"][: (c.regions - 1).bit_length()]))
+        with m.Else():
+            m.d.comb += r.addr.eq(place["vectors"] | vector[: (c.vectors - 1).bit_length()])
+        self._host(m, w, r, place)
 
-        # What everything is decoded by is registered in step 0: the memory itself is slow.
-        step = Signal(range(6))
-        known, op, function, listed = Signal(), Signal(4), Signal(4), Signal()
-        with m.If(step == 0):
-            m.d.sync += [known.eq(legal), op.eq(field["op"]), function.eq(field["function"]), listed.eq(field["region"] < c.regions)]
-        field |= {"op": op, "function": function}
-
-        # Tables: step k asks for region word k and vector k, and takes what step k - 1 asked for.
-        vector_id = Signal(6)
-        regions = self._table(m, "region_table", self.regions, REGION_WORDS * c.regions, Cat(step[:2], field["region"]))
-        vectors = self._table(m, "vector_table", self.vectors, c.vectors, vector_id)
-        region = [Signal(32, name=f"region{i}") for i in range(REGION_WORDS)]
-        vector = [Signal(32, name=f"vector{i}") for i in range(3)]
-        with m.Switch(step):
-            for i, name in enumerate("abc"):
-                with m.Case(i):
-                    m.d.comb += vector_id.eq(field[name])
-
-        decoded = Signal(decoded_layout(c))
-        self._decode(m, decoded, field, region, vector, pc, known, listed)
-
-        waits, waits_pc, target = Signal(), Signal(PC_BITS), Signal(FIELDS["region"][1])  # a NEXT that was fetched through
-        ready, free = Signal(), Signal()
-        m.d.comb += free.eq(~self.o.valid | self.o.ready)
-        with m.If(free):
-            m.d.sync += [self.o.valid.eq(waits | ready), waits.eq(0)]
-            with m.If(waits):
-                m.d.sync += [self.o.p.op.eq(Op.NEXT), self.o.p.fault.eq(0), self.o.p.pc.eq(waits_pc), self.o.p.target.eq(target)]
-            with m.Elif(ready):
-                m.d.sync += self.o.p.eq(decoded)
-
-        state = Signal(_State)
-        with m.Switch(state):
-            with m.Case(_State.WORD):
-                m.d.comb += fetching.eq(1)
-                m.d.sync += [step.eq(0), state.eq(_State.TABLES)]
-            with m.Case(_State.TABLES):
-                m.d.sync += step.eq(step + 1)
-                for i in range(REGION_WORDS):
-                    with m.If(step == i + 1):
-                        m.d.sync += region[i].eq(regions)
-                        if i < len(vector):
-                            m.d.sync += vector[i].eq(vectors)
-                with m.If((step == 1) & known & (op == Op.NEXT)):
-                    m.d.sync += step.eq(1)
-                    with m.If(~waits):
-                        m.d.sync += [waits.eq(1), waits_pc.eq(pc), target.eq(field["region"])]
-                        m.d.sync += [pc.eq(field["region"]), state.eq(_State.WORD)]
-                with m.If(step == REGION_WORDS):
-                    m.d.sync += state.eq(_State.READY)
-            with m.Case(_State.READY):
-                m.d.comb += ready.eq(~waits)
-                with m.If(free & ~waits):
-                    stop = (decoded.fault != Fault.NONE) | (op == Op.END)
-                    m.d.sync += [pc.eq(pc + 1), state.eq(Mux(stop, _State.STOP, _State.WORD))]
-        # The host comes while a NEXT waits, the only time that it can: what follows may have changed.
-        with m.If(any_host):
-            m.d.sync += [pc.eq(self.o.p.target), waits.eq(0), state.eq(_State.WORD)]
-        rests = ((state == _State.READY) & ~free) | (state == _State.STOP)
-        m.d.comb += self.awake.eq(~rests | self.o.ready | self.clear | any_host | reduce(or_, (port.ack for port in ports)))
+        with m.If(step != READY):
+            m.d.sync += step.eq(step + 1)
+        with m.If((step == REGION) & ~placed):
+            m.d.sync += step.eq(VECTORS + 1)
+        with m.If((step == VECTORS + 1) & (bits.sequencer | ~known)):
+            m.d.sync += step.eq(READY)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [step.eq(LOW), pc.eq(pc + 1)]
+            with m.If(bits.next):
+                m.d.sync += pc.eq(capped(field["region"], c.program_words))
         with m.If(self.clear):
-            m.d.sync += [pc.eq(self.entry), self.o.valid.eq(0), waits.eq(0), state.eq(_State.WORD)]
+            m.d.sync += [step.eq(LOW), pc.eq(capped(self.entry, c.program_words))]
+
+        cols = Mux(across, o.first.count, o.second.count)
+        self._gather(m, o, bits, field, low, high, step, bad, reserved, vector, cols=cols, across=across)
+        given = self.o.p
+        names = {name: field[name] for name in "abc"}
+        m.d.comb += [
+            self.o.valid.eq(step == READY),
+            self.look.eq(step == REGION),
+            given.eq(o),
+            *(given[name].eq(bits[name]) for name, _ in control_layout()),
+            given.pc.eq(pc),
+            given.target.eq(field["region"]),
+            given.rows.eq(Mux(across, o.second.count, o.first.count)),
+            given.cols.eq(cols),
+            given.other.count.eq(o.second.count),
+            given.uses_second.eq(used(bits, attrgetter("second"), o.accumulate)),
+            given.uses_other.eq(used(bits, attrgetter("other"))),
+            given.w_addr.eq(o.second.addr),
+            given.w_bias.eq(o.second.bias),
+            given.w_vector.eq(chosen(bits, attrgetter("written"), names)),
+            given.m_vector.eq(chosen(bits, attrgetter("first"), names)),
+            given.m_sample.eq(o.first.sample),
+            given.scale.eq(chosen(bits, attrgetter("scale"), names)),
+            given.to_scale.eq(field["c"]),
+        ]
+        with m.If(~known):
+            m.d.comb += given.fault.eq(Fault.UNKNOWN_WORD)
+        with m.Elif(~bits.sequencer & bad):
+            m.d.comb += given.fault.eq(Fault.BAD_OPERAND)
+        with m.Switch(o.op):
+            for op in Op:
+                with m.Case(op):
+                    m.d.comb += self.cycles.eq(fetch_cycles(op))
         return m
 
-    def _table(self, m: Module, name: str, host, depth: int, address):
-        """Add a 32-bit memory that the host shares; return the word at last cycle's address."""
-        memory = Memory(shape=32, depth=depth, init=[])
-        m.submodules[name] = memory
-        w, r = memory.write_port(), memory.read_port()
-        inside = host.addr < depth
-        m.d.comb += [
-            w.addr.eq(host.addr),
-            w.data.eq(host.w_data),
-            w.en.eq(host.request & host.write & inside),
-            r.addr.eq(Mux(host.request, host.addr, address)),
-            r.en.eq(1),
-        ]
-        answer(m, host, r.data, ~inside)
-        return r.data
-
-    def _decode(self, m: Module, o, field, region, vector, pc, known, listed) -> None:
-        """Work out everything that the execution needs, and whether the operands can be used."""
+    def _host(self, m: Module, w, r, place: dict[str, int]) -> None:
+        """Give the memory to the host."""
         c = self._config
-        low, high = [w[:16] for w in region], [w[16:] for w in region]
-        row0, tile, cols, rows, col0, col_offset, row_offset = low[0], high[0], low[1], high[1], high[2], low[3], high[3]
-        a, b, aux = (self._operand(m, name, v) for name, v in zip("abc", vector, strict=True))
-        op, function = field["op"], field["function"]
-        reads, pulse = Signal(), Signal()
-        hadamard = function >= Function.HADAMARD_SIGMOID
-        m.d.comb += [reads.eq((op == Op.READ) | (op == Op.READT)), pulse.eq(op == Op.PULSE)]
-        m.d.comb += [
-            *(o[name].eq(field[name]) for name in ("op", "function", "accumulate", "auto_range", "backward", "stochastic")),
-            o.pc.eq(pc),
-            o.target.eq(field["region"]),
-            o.tile.eq(tile),
-            o.row0.eq(row0),
-            o.rows.eq(rows),
-            o.col0.eq(col0),
-            o.cols.eq(cols),
-            o.scale_log2.eq(low[2]),
-            o.scale.eq(Mux(op == Op.NORM2, field["b"], field["c"])),
-            o.to_scale.eq(field["c"]),
-            o.m_vector.eq(Mux(pulse, field["b"], field["a"])),
-            o.m_sample.eq(Mux(pulse, b.sample, a.sample)),
-            o.w_vector.eq(Mux(op == Op.ERR, field["c"], field["b"])),
-            o.w_bias.eq(Mux(op == Op.ERR, aux.bias, b.bias)),
-        ]
-        out_offset = Signal(16)
-        m.d.comb += o.w_anew.eq(out_offset == 0)
+        m.d.comb += w.addr.eq(r.addr)
+        ports = ((self.program, "program", 2 * c.program_words), (self.regions, "regions", REGION_WORDS * c.regions))
+        for port, name, words in (*ports, (self.vectors, "vectors", c.vectors)):
+            at = place[name] | port.addr[: (words - 1).bit_length()]
+            inside = ~reaches(port.addr, words)
+            with m.If(port.request):
+                m.d.comb += [r.addr.eq(at), w.data.eq(port.w_data), w.en.eq(port.write & inside)]
+            m.d.comb += port.r_data.eq(r.data)
+            m.d.sync += [port.ack.eq(port.request & ~port.ack), port.error.eq(~inside)]
 
-        def run(to, entry, offset, count):
+    def _gather(self, m: Module, o, bits, field, low, high, step, bad, reserved, vector, *, cols, across) -> None:
+        """Take what comes, word by word, and judge whether it can be used."""
+        c = self._config
+        addr_bits, count_bits = (c.longest - 1).bit_length(), c.longest.bit_length()
+        row_bits, col_bits = c.tile_rows.bit_length(), c.tile_cols.bit_length()
+        wrong = Signal()
+        # Offsets of the first operand, and of the others.
+        near = Signal(count_bits)
+        far = Signal(count_bits)
+        row_end = Signal(row_bits + 1)
+        col_end = Signal(col_bits + 1)
+        m.d.comb += [row_end.eq(o.row0 + high[:row_bits]), col_end.eq(high[:col_bits] + cols[:col_bits])]
+
+        length, offset = high[:15], Mux(step == VECTORS + 1, near, far)
+        unlisted = Signal()
+        unusable = Signal()
+        m.d.sync += unlisted.eq(reaches(vector, c.vectors))
+        m.d.comb += unusable.eq(unlisted | (length == 0) | exceeds(length, c.longest))
+
+        def operand(to):
             return [
-                to.addr.eq(entry.addr + offset),
-                to.count.eq(count),
-                to.bias_at.eq(entry.count - offset),
-                to.bias.eq(entry.bias),
-                to.sample.eq(entry.sample),
+                to.addr.eq((low[:addr_bits] + offset)[:addr_bits]),
+                to.bias_at.eq((high[:count_bits] - offset)[:count_bits]),
+                to.bias.eq(low[15]),
+                to.sample.eq(high[15]),
             ]
 
-        with m.Switch(op):
-            for kind, (n, offset), (n_out, to) in (
-                (Op.READ, (rows, row_offset), (cols, col_offset)),
-                (Op.READT, (cols, col_offset), (rows, row_offset)),
-            ):
-                with m.Case(kind):
-                    m.d.comb += [*run(o.first, a, offset, n), *run(o.second, b, to, n_out), *run(o.other, aux, to, n_out)]
-                    m.d.comb += [o.uses_second.eq(field["accumulate"]), o.uses_other.eq(hadamard)]
-                    m.d.comb += [out_offset.eq(to), o.w_addr.eq(b.addr + to)]
-            with m.Case(Op.PULSE):
-                m.d.comb += [*run(o.first, b, col_offset, cols), *run(o.second, a, row_offset, rows), o.uses_second.eq(1)]
-            with m.Default():
-                m.d.comb += [*run(o.first, a, 0, a.count), *run(o.other, b, 0, a.count), o.uses_other.eq(op != Op.NORM2)]
-                m.d.comb += o.w_addr.eq(Mux(op == Op.ERR, aux.addr, b.addr))
+        def counts(first, second):
+            return [o.first.count.eq(first[:count_bits]), o.second.count.eq(second[:count_bits])]
 
-        row_end, col_end = Signal(17), Signal(17)
-        rectangle, bad = Signal(), Signal()
-        m.d.comb += [row_end.eq(row0 + rows), col_end.eq(col0 + cols)]
-        m.d.comb += rectangle.eq(
-            listed
-            & (rows != 0)
-            & (cols != 0)
-            & (row_end <= c.tile_rows)
-            & (col_end <= c.tile_cols)
-            & (tile < c.tiles)
-            & (low[2] <= SCALE_LOG2_MAX)
-        )
-        uses_b, uses_c = op != Op.NORM2, (op == Op.ERR) | (reads & hadamard)
-        usable = {n: (field[n] < c.vectors) & (v.count != 0) for n, v in (("a", a), ("b", b), ("c", aux))}
-        m.d.comb += bad.eq(
-            ((reads | pulse) & ~rectangle)
-            | ~usable["a"]
-            | (uses_b & ~usable["b"])
-            | (uses_c & ~usable["c"])
-            | (o.uses_other & o.other.sample)
-        )
-        with m.If(~known):
-            m.d.comb += o.fault.eq(Fault.UNKNOWN_WORD)
-        with m.Elif((op != Op.NEXT) & (op != Op.END) & bad):
-            m.d.comb += o.fault.eq(Fault.BAD_OPERAND)
-
-    def _operand(self, m: Module, name: str, word):
-        """Unpack a vector table entry; `count` is the vector's length."""
-        entry = Signal(Operand(), name=f"entry_{name}")
-        m.d.comb += [entry.addr.eq(word[:15]), entry.bias.eq(word[15]), entry.count.eq(word[16:31]), entry.sample.eq(word[31])]
-        return entry
+        with m.Switch(step):
+            with m.Case(LOW):
+                m.d.sync += [bad.eq(0), near.eq(0), far.eq(0)]
+            with m.Case(HIGH):
+                m.d.sync += [o.op.eq(low[:4]), *(to.eq(Cat(low, high)[FIELDS[n][0] :]) for n, to in field.items() if n != "c")]
+                m.d.sync += field["c"][:4].eq(high[12:])
+            with m.Case(REGION):
+                m.d.sync += [field["c"][4:].eq(low[:2]), reserved.eq(Cat(low, high)[USED_BITS - 32 :].any())]
+                for name in ("function", "accumulate", "auto_range", "backward", "stochastic"):
+                    m.d.sync += o[name].eq(low[FIELDS[name][0] - 32 :])
+            with m.Case(REGION + 1):
+                m.d.sync += [o.row0.eq(low[: (c.tile_rows - 1).bit_length()]), o.tile.eq(high[: (c.tiles - 1).bit_length()])]
+                m.d.comb += wrong.eq(reaches(low, c.tile_rows) | reaches(high, c.tiles) | reaches(field["region"], c.regions))
+            with m.Case(REGION + 2):
+                m.d.sync += counts(Mux(across, low, high), Mux(across, high, low))
+                m.d.comb += wrong.eq(
+                    exceeds(low, c.tile_cols) | (low == 0) | exceeds(high, c.tile_rows) | (high == 0) | exceeds(row_end, c.tile_rows)
+                )
+            with m.Case(REGION + 3):
+                m.d.sync += [o.scale_log2.eq(low), o.col0.eq(high[: (c.tile_cols - 1).bit_length()])]
+                m.d.comb += wrong.eq(exceeds(low, SCALE_LOG2_MAX) | reaches(high, c.tile_cols) | exceeds(col_end, c.tile_cols))
+            with m.Case(REGION + 4):
+                m.d.sync += [near.eq(Mux(across, low, high)), far.eq(Mux(across, high, low))]
+                m.d.sync += o.w_anew.eq(Mux(across, high, low) == 0)
+                m.d.comb += wrong.eq(exceeds(low, c.longest) | exceeds(high, c.longest))
+            with m.Case(VECTORS + 1):
+                m.d.sync += operand(o.first)
+                with m.If(~any_of(bits, attrgetter("region"))):
+                    m.d.sync += [*counts(high, high), o.w_anew.eq(1)]
+                m.d.comb += wrong.eq(unusable)
+            with m.Case(VECTORS + 2):
+                m.d.sync += operand(o.second)
+                m.d.comb += wrong.eq(unusable & any_of(bits, lambda kind: SLOTS[1](kind) is not None))
+            with m.Case(VECTORS + 3):
+                m.d.sync += operand(o.other)
+                m.d.comb += wrong.eq((unusable | high[15]) & used(bits, attrgetter("other")))
+        with m.If(wrong):
+            m.d.sync += bad.eq(1)

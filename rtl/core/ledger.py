@@ -10,10 +10,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import SCALE_REGISTERS
+from backpulse.firmware_py.isa import NORM_EXPONENT, SCALE_REGISTERS
 from backpulse.firmware_py.registers import Counter
 from backpulse.rtl.lib.ports import HostPort
-from backpulse.rtl.units.arithmetic import NORM_EXPONENT
 
 __all__ = ["LEDGER_BITS", "ONCE", "RING_BITS", "ROUND", "Ledger", "ledger_members", "ring_at"]
 

@@ -5,7 +5,7 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import Op
+from backpulse.firmware_py.isa import Op, Unit, require
 from backpulse.firmware_py.registers import Fault
 from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import ALU_CYCLES
@@ -13,6 +13,9 @@ from backpulse.rtl.lib.layouts import decoded_layout
 from backpulse.rtl.tile.signature import Status, command_layout, completion_layout
 
 __all__ = ["Sequencer"]
+
+
+require("sequencer", (Op.NEXT, Op.END), Unit.SEQUENCER)
 
 
 class _State(enum.Enum, shape=2):
@@ -98,24 +101,28 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        state, begun, active, halting = Signal(_State), Signal(), Signal(), Signal()
-        ins, here = self.ins.p, Signal()
-        reads, pulse, alu = Signal(), Signal(), Signal()
+        state = Signal(_State)
+        begun = Signal()
+        active = Signal()
+        halting = Signal()
+        ins = self.ins.p
+        here = Signal()
         m.d.comb += [
             here.eq((state == _State.RUN) & self.ins.valid & (ins.fault == Fault.NONE)),
-            reads.eq((ins.op == Op.READ) | (ins.op == Op.READT)),
-            pulse.eq(ins.op == Op.PULSE),
-            alu.eq((ins.op == Op.ERR) | (ins.op == Op.NORM2) | (ins.op == Op.AXPY)),
-            self.run.eq(here & (reads | pulse | alu)),
+            self.run.eq(here & ~ins.sequencer),
             self.begin.eq(self.run & ~begun),
             self.clear.eq(state != _State.RUN),
         ]
 
         # The tile's command goes out in the first cycle; its completion may come before or after the last word is written.
-        tag, commanded, completed, written = Signal(4), Signal(), Signal(), Signal()
-        refused, answered = Signal(), Signal()
+        tag = Signal(4)
+        commanded = Signal()
+        completed = Signal()
+        written = Signal()
+        refused = Signal()
+        answered = Signal()
         m.d.comb += [
-            self.cmd.valid.eq(self.run & ~alu & ~commanded),
+            self.cmd.valid.eq(self.run & ~ins.arithmetic & ~commanded),
             *(self.cmd.p[name].eq(ins[name]) for name in ("op", "tile", "row0", "rows", "col0", "cols")),
             self.cmd.p.bank.eq(self.bank),
             self.cmd.p.tag.eq(tag),
@@ -127,8 +134,11 @@ class Sequencer(wiring.Component):
         old = age == ALU_CYCLES - 1
         all_written, all_completed = written | self.written | self.norm, completed | answered
         # Nothing ends in its first cycle: `begun` and what was decoded then say all that is to be known.
-        reads1, pulse1, alu1, ended = Signal(), Signal(), Signal(), Signal()
-        m.d.sync += [reads1.eq(reads), pulse1.eq(pulse), alu1.eq(alu)]
+        reads1 = Signal()
+        pulse1 = Signal()
+        alu1 = Signal()
+        ended = Signal()
+        m.d.sync += [reads1.eq(ins.reader), pulse1.eq(ins.planner), alu1.eq(ins.arithmetic)]
         m.d.comb += [
             ended.eq((reads1 & all_written & all_completed) | (pulse1 & all_completed & self.settled) | (alu1 & all_written & old)),
             self.done.eq(begun & (state == _State.RUN) & ended),
@@ -152,7 +162,7 @@ class Sequencer(wiring.Component):
 
         # NEXT: the sample that is in work ends; then HALT, or the next sample, or waiting.
         next_ = Signal()
-        m.d.comb += next_.eq(here & (ins.op == Op.NEXT))
+        m.d.comb += next_.eq(here & ins.next)
         with m.If(next_):
             m.d.comb += self.step.eq(active)
             m.d.sync += active.eq(0)
@@ -161,7 +171,7 @@ class Sequencer(wiring.Component):
             with m.Elif(self.sample_ready):
                 m.d.comb += [self.sample_take.eq(1), self.ins.ready.eq(1)]
                 m.d.sync += active.eq(1)
-        with m.If(here & (ins.op == Op.END)):
+        with m.If(here & ins.end):
             m.d.sync += state.eq(_State.IDLE)
 
         code = Signal(Fault)
@@ -197,7 +207,7 @@ class Sequencer(wiring.Component):
                 m.d.comb += self.state.eq(Mux(waiting, Seen.PAUSED, Seen.TRAINING))
         m.d.comb += [
             self.cycle.eq(self.run | self.sample_take),
-            self.read_cycle.eq(self.run & reads),
-            self.pulse_cycle.eq(self.run & pulse),
+            self.read_cycle.eq(self.run & ins.reader),
+            self.pulse_cycle.eq(self.run & ins.planner),
         ]
         return m

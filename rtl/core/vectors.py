@@ -102,7 +102,7 @@ class ReadPort(wiring.Component):
         members = {
             "run": In(1),
             "clear": In(1),
-            "operand": In(Operand()).array(runs),
+            "operand": In(Operand(config)).array(runs),
             "use_second": In(1),
             "memory": Out(wiring.Signature({"addr": Out(16), "en": Out(1), "data": In(signed(config.acc_bits))})),
             "o": Out(stream.Signature(element_layout(config))),
@@ -114,10 +114,9 @@ class ReadPort(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        # A lean machine has no longer vectors than its memory.
-        bits = max(c.vector_words, c.page_bytes).bit_length() if c.lean else 16
+        bits = c.index_bits
         index, second, finished = Signal(bits), Signal(), Signal()
-        operand = Signal(Operand())
+        operand = Signal(Operand(c))
         last, issue = Signal(), Signal()
         fetched, taken = Signal(), Signal()  # elements in the memory's output, and leaving it
         is_bias, is_sample, fetched_second, fetched_last = Signal(), Signal(), Signal(), Signal()
@@ -127,23 +126,23 @@ class ReadPort(wiring.Component):
             with m.If(second):
                 m.d.comb += operand.eq(self.operand[1])
         m.d.comb += [
-            last.eq((index + 1)[:bits] == operand.count[:bits] if c.lean else index + 1 == operand.count),
+            last.eq((index + 1)[:bits] == operand.count),
             taken.eq(~self.o.valid | self.o.ready),
             issue.eq(self.run & ~finished & (~fetched | taken)),
-            self.memory.addr.eq((operand.addr + index)[:bits]),
+            self.memory.addr.eq(operand.addr + index),
             self.memory.en.eq(issue),
         ]
         word = Signal(signed(c.acc_bits))
         m.d.comb += word.eq(Mux(is_bias, c.unit, self.memory.data))
         if self._samples:
-            m.d.comb += [self.page.addr.eq((operand.addr + index)[:bits]), self.page.en.eq(issue)]
+            m.d.comb += [self.page.addr.eq(operand.addr + index), self.page.en.eq(issue)]
             with m.If(is_sample & ~is_bias):
                 m.d.comb += word.eq(self.page.data << c.drive_shift)
 
         with m.If(issue):
             m.d.sync += [
                 index.eq(index + 1),
-                is_bias.eq(operand.bias & (index == operand.bias_at[:bits])),
+                is_bias.eq(operand.bias & (index == operand.bias_at)),
                 is_sample.eq(operand.sample),
                 fetched_second.eq(second),
                 fetched_last.eq(last),

@@ -5,20 +5,37 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import FIELDS
+from backpulse.firmware_py.isa import FIELDS, Op, Unit
 from backpulse.rtl.lib.ports import Operand
 
-__all__ = ["PC_BITS", "MagnitudesSignature", "decoded_layout"]
+__all__ = ["PC_BITS", "MagnitudesSignature", "control_layout", "control_name", "decoded_layout"]
 
 
 PC_BITS = FIELDS["region"][1] + 1
 """Bits of a program address; one more than a target, so that running off the end is seen."""
 
 
+def control_name(what: Op | Unit) -> str:
+    """Return the name of the control bit of an operation, or of all those that a unit does."""
+    return what.name.lower()
+
+
+def control_layout() -> data.StructLayout:
+    """Layout of the control bits: one for each operation and each unit (`control_name`), and two for the function.
+
+    With `hadamard`, words are multiplied by a derivative; with `final`, they are written to a vector and are no partial sums.
+    """
+    return data.StructLayout({**{control_name(what): 1 for what in (*Op, *Unit)}, "hadamard": 1, "final": 1})
+
+
 def decoded_layout(config: Config) -> data.StructLayout:
-    """Layout of a decoded instruction: everything that the machine needs while it executes."""
+    """Layout of a decoded instruction: everything that the machine needs while it executes.
+
+    The code of the operation is only for the tile's command; all else looks at the control bits.
+    """
     return data.StructLayout(
         {
+            **dict(control_layout().members),
             "op": 4,
             "function": 4,
             "accumulate": 1,
@@ -27,16 +44,16 @@ def decoded_layout(config: Config) -> data.StructLayout:
             "stochastic": 1,
             "fault": 3,
             "pc": PC_BITS,
-            "target": FIELDS["region"][1],
+            "target": PC_BITS,
             "tile": 10,
             "row0": 10,
             "rows": 10,
             "col0": 9,
             "cols": 9,
             "scale_log2": 3,
-            "first": Operand(),
-            "second": Operand(),
-            "other": Operand(),
+            "first": Operand(config),
+            "second": Operand(config),
+            "other": Operand(config),
             "uses_second": 1,
             "uses_other": 1,
             "w_addr": 16,

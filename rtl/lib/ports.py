@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 
-__all__ = ["HostPort", "Operand", "StorePort", "answer", "element_layout"]
+__all__ = ["HostPort", "Operand", "StorePort", "answer", "element_layout", "entry_layout"]
 
 
 class HostPort(wiring.Signature):
@@ -50,8 +50,13 @@ class StorePort(wiring.Signature):
 class Operand(data.StructLayout):
     """A run of elements of one vector: where it starts, how many, and where among them the bias element is, if the vector has one."""
 
-    def __init__(self) -> None:
-        super().__init__({"addr": 16, "count": 16, "bias_at": 16, "bias": 1, "sample": 1})
+    def __init__(self, config: Config) -> None:
+        addr, index = range(config.longest), config.index_bits
+        super().__init__({"addr": addr, "count": index, "bias_at": index, "bias": 1, "sample": 1})
+
+
+entry_layout = data.StructLayout({"base": 15, "bias": 1, "length": 15, "sample": 1})
+"""Layout of an entry of the vector table, as `firmware_py.isa.Vector`."""
 
 
 def element_layout(config: Config) -> data.StructLayout:

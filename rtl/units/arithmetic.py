@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import SCALE_REGISTERS, Op
+from backpulse.firmware_py.isa import NORM_EXPONENT, SCALE_REGISTERS, Op, Unit, require
 from backpulse.firmware_py.registers import LOSS_FRAC
 from backpulse.rtl.lib.numbers import rshift, rshift_by, sat
 from backpulse.rtl.lib.ports import HostPort, element_layout
@@ -15,10 +15,10 @@ __all__ = ["Alu", "Scales"]
 
 SHIFT_MAX = 33
 """Most bits that a product is shifted by: nothing is left of its 32, as after the 47 of docs/machine.md."""
-NORM_EXPONENT = 2
-"""Exponent of a scale register that NORM2 wrote."""
 SUM_BITS = 46
 """Bits of a sum of squares: 2**15 elements of 2**31."""
+
+require("vector arithmetic of full machines", (Op.ERR, Op.NORM2, Op.AXPY), Unit.ARITHMETIC)
 
 
 class Scales(wiring.Component):
@@ -76,8 +76,8 @@ class Alu(wiring.Component):
     -------
     clear
         Forget everything that is under way.
-    op
-        Operation of the instruction in work, from the cycle before its first element on.
+    err, norm2, axpy
+        Operation of the executing instruction, from the cycle before its first element on.
     i
         ERR: targets. NORM2: the vector. AXPY: the vector that is taken from.
     i_derivative
@@ -101,7 +101,9 @@ class Alu(wiring.Component):
         super().__init__(
             {
                 "clear": In(1),
-                "op": In(4),
+                "err": In(1),
+                "norm2": In(1),
+                "axpy": In(1),
                 "i": In(stream.Signature(element_layout(config))),
                 "i_derivative": In(stream.Signature(derivative_layout(config))),
                 "o": Out(stream.Signature(word_layout(config))),
@@ -126,8 +128,10 @@ class Alu(wiring.Component):
         m = Module()
         c = self._config
         # Elements come later than their operation.
-        err, norm2, axpy = Signal(), Signal(), Signal()
-        m.d.sync += [err.eq(self.op == Op.ERR), norm2.eq(self.op == Op.NORM2), axpy.eq(self.op == Op.AXPY)]
+        err = Signal()
+        norm2 = Signal()
+        axpy = Signal()
+        m.d.sync += [err.eq(self.err), norm2.eq(self.norm2), axpy.eq(self.axpy)]
 
         # Elements join here.
         fire = Signal()

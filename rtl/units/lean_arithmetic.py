@@ -7,19 +7,23 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.activation import TABLE_STEP_LOG2, TABLE_WORDS, tanh_table
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import SCALE_LOG2_MAX, Function, Op
+from backpulse.firmware_py.isa import SCALE_LOG2_MAX, Function, Op, Unit, require
 from backpulse.firmware_py.registers import LOSS_FRAC
 from backpulse.rtl.lib.numbers import magnitude, rshift_parts, sat
 from backpulse.rtl.lib.ports import element_layout
 from backpulse.rtl.tile.signature import sense_layout
 from backpulse.rtl.units.multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
 
-__all__ = ["LeanArithmetic"]
+__all__ = ["CONTROLS", "LeanArithmetic"]
 
 SHIFT_BITS = 6
 """Bits of a shift of products; from 33 on nothing is left of one."""
 WORD_BITS = 18
 """Bits of a difference before it is saturated."""
+CONTROLS = ("reader", "planner", "err", "norm2", "axpy", "hadamard")
+"""Control bits of an instruction that it looks at."""
+
+require("vector arithmetic of lean machines", (Op.ERR, Op.NORM2, Op.AXPY), Unit.ARITHMETIC)
 
 
 class LeanArithmetic(wiring.Component):
@@ -46,8 +50,8 @@ class LeanArithmetic(wiring.Component):
     -------
     clear
         Forget everything that is under way.
-    op, function, accumulate, backward, scale_log2, shift
-        Of the instruction in work, from two cycles before its first element on; the auto-range shift of a read.
+    reader, planner, err, norm2, axpy, hadamard, function, accumulate, backward, scale_log2, shift
+        Of the executing instruction, from two cycles before its first element on; the auto-range shift of a read.
     i_sense, i_a, i_b
         Sense words; partial sums of reads, the first vector of ERR, NORM2 and AXPY; the second vector, and the outputs of a read.
         Their words are zero while they are not valid.
@@ -82,7 +86,7 @@ class LeanArithmetic(wiring.Component):
         super().__init__(
             {
                 "clear": In(1),
-                "op": In(4),
+                **{name: In(1) for name in CONTROLS},
                 "function": In(4),
                 "accumulate": In(1),
                 "backward": In(1),
@@ -123,12 +127,12 @@ class LeanArithmetic(wiring.Component):
             Signal(name=name) for name in ("reads", "err", "norm2", "axpy", "pulse", "hadamard", "partial", "curve")
         )
         m.d.sync += [
-            reads.eq((self.op == Op.READ) | (self.op == Op.READT)),
-            err.eq(self.op == Op.ERR),
-            norm2.eq(self.op == Op.NORM2),
-            axpy.eq(self.op == Op.AXPY),
-            pulse.eq(self.op == Op.PULSE),
-            hadamard.eq(self.function >= Function.HADAMARD_SIGMOID),
+            reads.eq(self.reader),
+            err.eq(self.err),
+            norm2.eq(self.norm2),
+            axpy.eq(self.axpy),
+            pulse.eq(self.planner),
+            hadamard.eq(self.hadamard),
             partial.eq(self.function == Function.PARTIAL),
             curve.eq(self.function == Function.SIGMOID),
         ]

@@ -5,8 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import Op
-from backpulse.rtl.units.lean_arithmetic import LeanArithmetic
+from backpulse.rtl.units.lean_arithmetic import CONTROLS, LeanArithmetic
 from backpulse.rtl.units.lean_planner import LeanPlanner
 from backpulse.rtl.units.multiplier import GUESTS
 from backpulse.rtl.units.reader import auto_range, to_drive
@@ -43,8 +42,9 @@ class LeanUnits(wiring.Component):
         connect(m, planner.o_counts, flipped(self.counts))
 
         # Which way elements go is known before they come.
-        reads, pulse = Signal(), Signal()
-        m.d.sync += [reads.eq((ins.op == Op.READ) | (ins.op == Op.READT)), pulse.eq(ins.op == Op.PULSE)]
+        reads = Signal()
+        pulse = Signal()
+        m.d.sync += [reads.eq(ins.reader), pulse.eq(ins.planner)]
         second, negative = self.a.p.second, self.a.p.word[c.vector_bits - 1]
         shift, right, steady = Signal(signed(5)), Signal(range(c.range_max - c.range_min + 1)), Signal()
         drives = reads & ~second
@@ -90,7 +90,7 @@ class LeanUnits(wiring.Component):
             planner.magnitude.eq(self.magnitude),
             planner.scaled.eq(unit.scaled),
             planner.clear.eq(self.clear),
-            *(getattr(unit, name).eq(ins[name]) for name in ("op", "function", "accumulate", "backward", "scale_log2")),
+            *(getattr(unit, name).eq(ins[name]) for name in (*CONTROLS, "function", "accumulate", "backward", "scale_log2")),
             unit.shift.eq(shift),
             unit.clear.eq(self.clear),
             unit.take.eq(planner.i_column.valid & planner.i_column.ready),

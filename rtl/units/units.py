@@ -6,7 +6,6 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import connect, flipped
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import Function, Op
 from backpulse.rtl.lib.clocks import resting_domain
 from backpulse.rtl.units.activation import Derivative, Finish, derivative_layout
 from backpulse.rtl.units.arithmetic import Alu
@@ -51,13 +50,17 @@ class Units(wiring.Component):
         connect(m, flipped(self.host), planner.host)
 
         # Which way elements go is known before they come.
-        reads, pulse, arithmetic, axpy, hadamard = Signal(), Signal(), Signal(), Signal(), Signal()
+        reads = Signal()
+        pulse = Signal()
+        arithmetic = Signal()
+        axpy = Signal()
+        hadamard = Signal()
         m.d.sync += [
-            reads.eq((ins.op == Op.READ) | (ins.op == Op.READT)),
-            pulse.eq(ins.op == Op.PULSE),
-            arithmetic.eq((ins.op == Op.ERR) | (ins.op == Op.NORM2) | (ins.op == Op.AXPY)),
-            axpy.eq(ins.op == Op.AXPY),
-            hadamard.eq(ins.function >= Function.HADAMARD_SIGMOID),
+            reads.eq(ins.reader),
+            pulse.eq(ins.planner),
+            arithmetic.eq(ins.arithmetic),
+            axpy.eq(ins.axpy),
+            hadamard.eq(ins.hadamard),
         ]
         second = self.a.p.second
         ways = (
@@ -111,7 +114,7 @@ class Units(wiring.Component):
         # Arithmetic and pulses.
         m.d.comb += [
             alu.clear.eq(self.clear),
-            alu.op.eq(ins.op),
+            *(getattr(alu, name).eq(ins[name]) for name in ("err", "norm2", "axpy")),
             alu.mantissa.eq(self.mantissa),
             alu.exponent.eq(self.exponent),
             alu.square.eq(finish.y),
@@ -119,7 +122,9 @@ class Units(wiring.Component):
             alu.square_last.eq(finish.y_last),
         ]
         # The planner's command goes out in the third cycle: then the column vector's magnitude is known.
-        begun, known, planned = Signal(), Signal(), Signal()
+        begun = Signal()
+        known = Signal()
+        planned = Signal()
         m.d.sync += [
             begun.eq(self.begin),
             known.eq((begun | known) & ~self.finished),

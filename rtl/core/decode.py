@@ -1,0 +1,60 @@
+"""Decode: from an operation code to one control bit for each thing that the machine does, by the table of operations."""
+
+from collections.abc import Callable
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike
+from amaranth.lib import data
+
+from backpulse.firmware_py.isa import OPERATIONS, Function, Op, Operand, Operation, Unit, When
+from backpulse.rtl.lib.layouts import control_layout, control_name
+
+__all__ = ["any_of", "chosen", "control", "used"]
+
+
+def control(m: Module, op: ValueLike, function: ValueLike) -> data.View:
+    """Return the control bits of an operation code and a function code, a signal of `control_layout`."""
+    to = Signal(control_layout(), name="control")
+    for operation in Op:
+        m.d.comb += to[control_name(operation)].eq(op == operation)
+    for unit in Unit:
+        m.d.comb += to[control_name(unit)].eq(any_of(to, lambda o, unit=unit: o.unit is unit))
+    m.d.comb += [
+        to.hadamard.eq(function >= Function.HADAMARD_SIGMOID),
+        to.final.eq(any_of(to, lambda o: o.written is not None) & (function != Function.PARTIAL)),
+    ]
+    return to
+
+
+def any_of(bits, what: Callable[[Operation], bool]) -> Value:
+    """Say, by its control bits, whether an operation is one of those for which `what` holds."""
+    return reduce(or_, (bits[control_name(op)] for op, operation in OPERATIONS.items() if what(operation)), Const(0, 1))
+
+
+def chosen(bits, operand: Callable[[Operation], Operand | str | None], fields: dict[str, data.View | Value]) -> Value:
+    """Return the field, of those named, that the operation has as an operand; any of them if it has none."""
+
+    def named(operation: Operation) -> str:
+        found = operand(operation)
+        return found.field if isinstance(found, Operand) else found or ""
+
+    names = [named(operation) for operation in OPERATIONS.values()]
+    # The most frequent one is for all others.
+    first, *others = sorted(fields, key=lambda name: -names.count(name))
+    value = Value.cast(fields[first])
+    for name in others:
+        if name in names:
+            value = Mux(any_of(bits, lambda o, name=name: named(o) == name), fields[name], value)
+    return value
+
+
+def used(bits, operand: Callable[[Operation], Operand | None], accumulate: ValueLike = 1) -> Value:
+    """Say whether the operation has an operand and reads it."""
+    conditions = {When.ALWAYS: Const(1, 1), When.ACCUMULATE: Value.cast(accumulate), When.HADAMARD: bits.hadamard}
+
+    def when(operation: Operation, condition: When) -> bool:
+        found = operand(operation)
+        return found is not None and found.when is condition
+
+    return reduce(or_, (any_of(bits, lambda o, c=c: when(o, c)) & value for c, value in conditions.items()))
