@@ -21,7 +21,7 @@ class TB:
 
     def __init__(self, dut, pause: str) -> None:
         self.dut, self.rng = dut, generator(7)
-        for name in ("clear", "op", "mantissa", "exponent", "square", "square_valid", "square_last"):
+        for name in ("clear", "err", "norm2", "axpy", "mantissa", "exponent", "square", "square_valid", "square_last"):
             getattr(dut, name).value = 0
         self.plain = Source(dut, "i", element_layout(CONFIG), pause=pattern(pause, 1))
         self.derived = Source(dut, "i_derivative", derivative_layout(CONFIG), pause=pattern(pause, 2))

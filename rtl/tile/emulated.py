@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal,
 from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.isa import Op
+from backpulse.firmware_py.isa import Op, Unit, require
 from backpulse.rtl.lib.clocks import resting_domain
 from backpulse.rtl.lib.trees import GROUP, sum_tree
 from backpulse.rtl.tile.converter import Converter, ReadNoise
@@ -13,6 +13,9 @@ from backpulse.rtl.tile.lane import STAGES, Lane
 from backpulse.rtl.tile.signature import Status, TileSignature
 
 __all__ = ["EmulatedTile"]
+
+
+require("emulated tile", (Op.READ, Op.READT, Op.PULSE), Unit.READER, Unit.PLANNER)
 
 
 class EmulatedTile(wiring.Component):

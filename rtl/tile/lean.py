@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.device import STEP_FRAC
-from backpulse.firmware_py.isa import Op
+from backpulse.firmware_py.isa import Op, Unit, require
 from backpulse.rtl.lib.numbers import sat
 from backpulse.rtl.tile.host import TileHost
 from backpulse.rtl.tile.layouts import parameter_layout, sum_bits
@@ -120,6 +120,9 @@ class LeanLane(wiring.Component):
             cell_in.en.eq((self.write & moves) | self.host),
         ]
         return m
+
+
+require("lean tile", (Op.READ, Op.READT, Op.PULSE), Unit.READER, Unit.PLANNER)
 
 
 class LeanTile(wiring.Component):

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import Op, Unit, require
 from backpulse.rtl.units.lean_arithmetic import CONTROLS, LeanArithmetic
 from backpulse.rtl.units.lean_planner import LeanPlanner
 from backpulse.rtl.units.multiplier import GUESTS
@@ -12,6 +13,9 @@ from backpulse.rtl.units.reader import auto_range, to_drive
 from backpulse.rtl.units.signature import UnitsSignature
 
 __all__ = ["LeanUnits"]
+
+
+require("units of lean machines", (Op.READ, Op.READT, Op.PULSE), *set(Unit) - {Unit.ARITHMETIC, Unit.SEQUENCER})
 
 
 class LeanUnits(wiring.Component):

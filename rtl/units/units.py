@@ -6,6 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import connect, flipped
 
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import Op, Unit, require
 from backpulse.rtl.lib.clocks import resting_domain
 from backpulse.rtl.units.activation import Derivative, Finish, derivative_layout
 from backpulse.rtl.units.arithmetic import Alu
@@ -14,6 +15,9 @@ from backpulse.rtl.units.reader import Driver, Receiver, auto_range
 from backpulse.rtl.units.signature import UnitsSignature
 
 __all__ = ["Units"]
+
+
+require("units of full machines", (Op.READ, Op.READT, Op.PULSE), *set(Unit) - {Unit.ARITHMETIC, Unit.SEQUENCER})
 
 
 class Units(wiring.Component):
