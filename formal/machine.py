@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from amaranth.hdl import Assert, Assume, Cat, Module, ResetInserter, Signal
+from amaranth.hdl import Assert, Assume, Cat, Module, ResetInserter, Signal, Value
 
 from backpulse.firmware_py.config import IDEAL
-from backpulse.firmware_py.isa import LEGAL
+from backpulse.firmware_py.isa import LEGAL, OPERATIONS, Op, Unit
 from backpulse.firmware_py.registers import Fault, State
 from backpulse.rtl.core.prefetch import Prefetch
 from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.sequencer import Sequencer
+from backpulse.rtl.lib.layouts import control_name
 from backpulse.rtl.units.planner import Planner
 
 from .harness import Harness, holds, past
@@ -68,6 +69,15 @@ class Credit(Harness):
         ]
 
 
+def decoded(ins) -> Value:
+    """Say whether a decoded instruction has one operation, and the unit that does it (what `FetchJudges` proves)."""
+    return Cat(
+        Cat(ins[control_name(other)] == (other is op) for other in Op).all()
+        & Cat(ins[control_name(unit)] == (unit is operation.unit) for unit in Unit).all()
+        for op, operation in OPERATIONS.items()
+    ).any()
+
+
 class _Sequencer(Harness):
     block = "rtl.core.sequencer.Sequencer"
     mutant_depth = 6
@@ -83,7 +93,9 @@ class _Sequencer(Harness):
     def begun(self, m: Module):
         """Assume that instructions come as a stream; then what has begun runs on, and is what it was."""
         holds(m, self.dut.ins, Assume, dropped=self.dut.clear)
-        same = [self.signal(f"{kind}1") == self.signal(kind) for kind in ("reads", "pulse", "alu")]
+        m.d.comb += Assume(~self.dut.ins.valid | (self.dut.ins.p.fault == Fault.UNKNOWN_WORD) | decoded(self.dut.ins.p))
+        units = {"reads": "reader", "pulse": "planner", "alu": "arithmetic"}
+        same = [self.signal(f"{kind}1") == self.dut.ins.p[unit] for kind, unit in units.items()]
         self.lemmas(m, ~self.signal("begun") | self.dut.clear | (self.dut.run & Cat(same).all()))
 
 
@@ -93,9 +105,9 @@ class SequencerAbort(_Sequencer):
     mutant = "a start that takes effect in the same cycle wins over the abort"
 
     def break_(self, m):
-        state, starting, run = self.signal("state", number=1), 1, 2
-        with m.If((state == starting) & self.dut.tile_safe & ~self.dut.completion.valid):
-            m.d.sync += state.eq(run)
+        fsm = self.inner.find_generated("fsm")
+        with m.If(self.in_state("STARTING") & self.dut.tile_safe & ~self.dut.completion.valid):
+            m.d.sync += fsm.state.eq(fsm.encoding["RUN"])
 
     def check(self, m: Module, dut):
         aborted = Signal()
@@ -186,7 +198,7 @@ class FetchJudges(Harness):
         known = Cat(pair == (op | function << 4) for op, function in LEGAL).any()
         with m.If(o.valid & (o.p.fault != Fault.UNKNOWN_WORD)):
             # NEXT has no function: it may be fetched through, and then that field is stale.
-            m.d.comb += Assert(known | o.p.next)
+            m.d.comb += [Assert(known | o.p.next), Assert(decoded(o.p))]
         kept = Cat(Cat(self.signal("op"), self.signal("function")) == (op | function << 4) for op, function in LEGAL).any()
         self.lemmas(m, ~self.signal("known") | kept)
         holds(m, o, Assert, drop=dut.clear)

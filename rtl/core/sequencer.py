@@ -1,7 +1,7 @@
 """Execution: one instruction at a time, samples, stops and faults."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import enum, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
@@ -16,13 +16,6 @@ __all__ = ["Sequencer"]
 
 
 require("sequencer", (Op.NEXT, Op.END), Unit.SEQUENCER)
-
-
-class _State(enum.Enum, shape=2):
-    IDLE = 0
-    STARTING = 1
-    RUN = 2
-    FAULT = 3
 
 
 class Sequencer(wiring.Component):
@@ -101,17 +94,17 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        state = Signal(_State)
         begun = Signal()
         active = Signal()
         halting = Signal()
         ins = self.ins.p
+        running = Signal()
         here = Signal()
         m.d.comb += [
-            here.eq((state == _State.RUN) & self.ins.valid & (ins.fault == Fault.NONE)),
+            here.eq(running & self.ins.valid & (ins.fault == Fault.NONE)),
             self.run.eq(here & ~ins.sequencer),
             self.begin.eq(self.run & ~begun),
-            self.clear.eq(state != _State.RUN),
+            self.clear.eq(~running),
         ]
 
         # The tile's command goes out in the first cycle; its completion may come before or after the last word is written.
@@ -141,7 +134,7 @@ class Sequencer(wiring.Component):
         m.d.sync += [reads1.eq(ins.reader), pulse1.eq(ins.planner), alu1.eq(ins.arithmetic)]
         m.d.comb += [
             ended.eq((reads1 & all_written & all_completed) | (pulse1 & all_completed & self.settled) | (alu1 & all_written & old)),
-            self.done.eq(begun & (state == _State.RUN) & ended),
+            self.done.eq(begun & running & ended),
         ]
         with m.If(self.run):
             m.d.sync += [begun.eq(1), age.eq(Mux(old, age, age + 1))]
@@ -160,20 +153,6 @@ class Sequencer(wiring.Component):
         elapsed = Signal(32)
         m.d.sync += elapsed.eq(Mux(self.run & ~self.done, elapsed + 1, 0))
 
-        # NEXT: the sample that is in work ends; then HALT, or the next sample, or waiting.
-        next_ = Signal()
-        m.d.comb += next_.eq(here & ins.next)
-        with m.If(next_):
-            m.d.comb += self.step.eq(active)
-            m.d.sync += active.eq(0)
-            with m.If(halting):
-                m.d.sync += state.eq(_State.IDLE)
-            with m.Elif(self.sample_ready):
-                m.d.comb += [self.sample_take.eq(1), self.ins.ready.eq(1)]
-                m.d.sync += active.eq(1)
-        with m.If(here & ins.end):
-            m.d.sync += state.eq(_State.IDLE)
-
         code = Signal(Fault)
         with m.If(self.abort):
             m.d.comb += code.eq(Fault.ABORTED)
@@ -183,28 +162,54 @@ class Sequencer(wiring.Component):
             m.d.comb += code.eq(Fault.BAD_OPERAND)
         with m.Elif(self.ins.valid):
             m.d.comb += code.eq(ins.fault)
-        with m.If((state == _State.RUN) & self.halt):
-            m.d.sync += halting.eq(1)
 
-        with m.If((state == _State.IDLE) | (state == _State.FAULT)):
-            with m.If(self.start):
-                m.d.comb += self.started.eq(1)
-                m.d.sync += [state.eq(_State.STARTING), self.fault.eq(0), active.eq(0), halting.eq(0)]
-        with m.If((state == _State.STARTING) & self.tile_safe & ~self.completion.valid):
-            m.d.sync += state.eq(_State.RUN)
-        # Last, so that an abort wins over a start that takes effect in the same cycle.
-        with m.If(((state == _State.RUN) & (code != Fault.NONE)) | self.abort):
-            m.d.sync += [self.fault.eq(Value.cast(code) | ins.pc << 16), state.eq(_State.FAULT)]
-        m.d.comb += self.tile_abort.eq((state != _State.RUN) & ~self.tile_safe)
+        next_ = Signal()
+        m.d.comb += next_.eq(here & ins.next)
+        with m.FSM() as fsm:
+            m.d.comb += running.eq(fsm.ongoing("RUN"))
+            for stopped in ("IDLE", "FAULT"):
+                with m.State(stopped):
+                    with m.If(self.start):
+                        m.d.comb += self.started.eq(1)
+                        m.d.sync += [self.fault.eq(0), active.eq(0), halting.eq(0)]
+                        m.next = "STARTING"
+                    # Last, so that an abort wins over a start in the same cycle; so below.
+                    with m.If(self.abort):
+                        m.next = "FAULT"
+            with m.State("STARTING"):
+                with m.If(self.tile_safe & ~self.completion.valid):
+                    m.next = "RUN"
+                with m.If(self.abort):
+                    m.next = "FAULT"
+            with m.State("RUN"):
+                with m.If(self.halt):
+                    m.d.sync += halting.eq(1)
+                # NEXT: the sample that executes ends; then HALT, or the next sample, or waiting.
+                with m.If(next_):
+                    m.d.comb += self.step.eq(active)
+                    m.d.sync += active.eq(0)
+                    with m.If(halting):
+                        m.next = "IDLE"
+                    with m.Elif(self.sample_ready):
+                        m.d.comb += [self.sample_take.eq(1), self.ins.ready.eq(1)]
+                        m.d.sync += active.eq(1)
+                with m.If(here & ins.end):
+                    m.next = "IDLE"
+                with m.If(code != Fault.NONE):
+                    m.next = "FAULT"
+        with m.If((running & (code != Fault.NONE)) | self.abort):
+            m.d.sync += self.fault.eq(Value.cast(code) | ins.pc << 16)
+        m.d.comb += self.tile_abort.eq(~running & ~self.tile_safe)
 
-        with m.Switch(state):
-            with m.Case(_State.IDLE):
-                m.d.comb += self.state.eq(Seen.IDLE)
-            with m.Case(_State.FAULT):
-                m.d.comb += self.state.eq(Seen.FAULT)
-            with m.Default():
-                waiting = next_ & ~active & ~self.sample_ready & (self.credit == 0)
-                m.d.comb += self.state.eq(Mux(waiting, Seen.PAUSED, Seen.TRAINING))
+        waiting = Signal()
+        m.d.comb += [
+            waiting.eq(next_ & ~active & ~self.sample_ready & (self.credit == 0)),
+            self.state.eq(Mux(waiting, Seen.PAUSED, Seen.TRAINING)),
+        ]
+        with m.If(fsm.ongoing("IDLE")):
+            m.d.comb += self.state.eq(Seen.IDLE)
+        with m.If(fsm.ongoing("FAULT")):
+            m.d.comb += self.state.eq(Seen.FAULT)
         m.d.comb += [
             self.cycle.eq(self.run | self.sample_take),
             self.read_cycle.eq(self.run & ins.reader),
