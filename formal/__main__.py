@@ -4,7 +4,6 @@ import argparse
 import sys
 import time
 
-from .prove import prove
 from .table import PROOFS, table
 
 
@@ -25,8 +24,7 @@ def main() -> int:
     wrong = 0
     for name, proof in chosen.items():
         start = time.monotonic()
-        verdict = prove(proof(), mode=proof.mode, depth=proof.depth)
-        mutant = prove(proof(broken=True), mode="bmc", depth=proof.mutant_depth)
+        verdict, mutant = proof().verdict(), proof(broken=True).verdict()
         good = verdict.passed and mutant.status == "FAIL"
         wrong += not good
         seconds = time.monotonic() - start

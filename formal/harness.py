@@ -8,7 +8,9 @@ from amaranth.hdl._ast import SignalSet
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-__all__ = ["Built", "Harness", "flicker", "holds", "past"]
+from .prove import Verdict, prove
+
+__all__ = ["Built", "Harness", "Proof", "flicker", "held", "holds", "past"]
 
 
 class Built(Elaboratable):
@@ -21,48 +23,69 @@ class Built(Elaboratable):
         return self._fragment
 
 
-class Harness(Elaboratable):
-    """A property of a component, and a mutant of the component that does not have it.
-
-    Every input of the component takes any value in any cycle, but for what `check` assumes; its registers begin with their reset
-    values. The first line of a subclass's docstring is the property, in words.
+class Proof:
+    """A property of a block, and a mutant of the block that does not have it. The first line of a subclass's docstring is the property.
 
     Parameters
     ----------
     broken
-        Build the mutant.
+        Take the mutant.
 
     Members
     -------
     block
         What is proved, as the table names it.
+    mutant
+        What the mutant does wrong.
+    quick
+        A few seconds are enough.
+    """
+
+    block = ""
+    mutant = ""
+    quick = True
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+
+    @classmethod
+    def method(cls) -> str:
+        """Return how it is proved, in words."""
+        raise NotImplementedError
+
+    def verdict(self) -> Verdict:
+        """Judge the block, or the mutant."""
+        raise NotImplementedError
+
+
+class Harness(Proof, Elaboratable):
+    """A proof by induction or over all runs of some length, of a component or its mutant.
+
+    Every input of the component takes any value in any cycle, but for what `check` assumes; its registers begin with their reset
+    values.
+
+    Members
+    -------
     mode
         `prove` for k-induction, without bound; `bmc` for all runs of `depth` cycles.
     depth
         Induction length, or cycles.
-    mutant
-        What the mutant does wrong.
     mutant_at
         The submodule in which it does so.
     mutant_depth
         Cycles within which the mutant must be caught.
-    quick
-        A few seconds are enough.
     registers
         Make memories registers: faster where they are small and runs are long.
     """
 
-    block = ""
     mode = "prove"
     depth = 2
-    mutant = ""
     mutant_at: tuple[str, ...] = ()
     mutant_depth = 12
-    quick = True
     registers = False
 
     def __init__(self, *, broken: bool = False) -> None:
-        self.broken = broken
+        super().__init__(broken=broken)
         self.dut = self.make()
         self._domain = ClockDomain("sync", reset_less=True)
         # The platform's name makes Amaranth's FIFOs assert their own invariants.
@@ -72,6 +95,15 @@ class Harness(Elaboratable):
             self.break_(wrong)
             for domain, statements in Fragment.get(wrong, None).statements.items():
                 self._find(self.mutant_at).add_statements(domain, *statements)
+
+    @classmethod
+    def method(cls) -> str:
+        return f"induction, {cls.depth}" if cls.mode == "prove" else f"all runs of {cls.depth} cycles"
+
+    def verdict(self) -> Verdict:
+        if self.broken:
+            return prove(self, mode="bmc", depth=self.mutant_depth)
+        return prove(self, mode=self.mode, depth=self.depth)
 
     def make(self) -> wiring.Component:
         """Return the component."""
@@ -156,6 +188,14 @@ def holds(m: Module, port, judge, *, drop: Any = 0, dropped: Any = 0) -> None:
     waits, last = past(m, port.valid & ~port.ready & ~Value.cast(drop)), past(m, port.payload)
     with m.If(waits & ~Value.cast(dropped)):
         m.d.comb += [judge(port.valid), judge(Value.cast(port.payload) == last)]
+
+
+def held(m: Module, bus) -> None:
+    """Assert the contract of a master of the bus: a request that waits stays, with its address and data."""
+    waits = past(m, bus.request & ~bus.ack)
+    last = [(port, past(m, port)) for port in (bus.addr, bus.write, bus.w_data)]
+    with m.If(waits):
+        m.d.comb += [Assert(bus.request), *(Assert(port == before) for port, before in last)]
 
 
 def flicker(m: Module, valid) -> None:

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.framing import CRC_BYTES, MAX_FRAME, MIN_FRAME
 from backpulse.gateware.link import cobs, frames, uart
+from backpulse.rtl.lib.fifo import Fifo
 
 from .harness import Built, Harness, flicker, holds, past
 
@@ -21,6 +22,7 @@ __all__ = [
     "FifoKeeps",
     "FramesMemory",
     "FramesStream",
+    "SmallFifoKeeps",
     "TransmitterStream",
     "UartReceiverStream",
     "UartRoundTrip",
@@ -279,23 +281,28 @@ class FramesStream(Harness):
 
 
 class _Queue(wiring.Component):
-    """The FIFO of the session, shorter and narrower."""
+    """The FIFO of a link, shorter and narrower: of the session, or of the small one."""
 
     i: In(stream.Signature(2))
     o: Out(stream.Signature(2))
 
+    def __init__(self, *, small: bool) -> None:
+        self._small = small
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=2, depth=4)
-        wiring.connect(m, wiring.flipped(self.i), fifo.w_stream)
-        wiring.connect(m, fifo.r_stream, wiring.flipped(self.o))
+        m.submodules.fifo = fifo = (Fifo if self._small else SyncFIFOBuffered)(width=2, depth=4)
+        wiring.connect(m, wiring.flipped(self.i), fifo.i if self._small else fifo.w_stream)
+        wiring.connect(m, fifo.o if self._small else fifo.r_stream, wiring.flipped(self.o))
         return m
 
 
 class FifoKeeps(Harness):
     """No byte that the session's FIFO took is lost, doubled, changed or overtaken; what it offers keeps the stream contract."""
 
-    block = "FIFO of the session, 4 x 2 bits"
+    block = "amaranth.lib.fifo.SyncFIFOBuffered, 4 x 2 bits"
+    most = 4
     mode = "bmc"
     depth = 14
     registers = True
@@ -305,7 +312,7 @@ class FifoKeeps(Harness):
     mutant_depth = 14
 
     def make(self):
-        return _Queue()
+        return _Queue(small=False)
 
     def break_(self, m):
         m.d.comb += self.signal("w_rdy", "fifo").eq(1)
@@ -324,4 +331,17 @@ class FifoKeeps(Harness):
             m.d.sync += got.eq(got + 1)
             with m.If(got == chosen):
                 m.d.comb += Assert(dut.o.payload == word)
-        m.d.comb += Assert((given - got)[:4] <= 4)
+        m.d.comb += Assert((given - got)[:4] <= self.most)
+
+
+class SmallFifoKeeps(FifoKeeps):
+    """No byte that the small link's FIFO took is lost, doubled, changed or overtaken; what it offers keeps the stream contract."""
+
+    block = "rtl.lib.fifo.Fifo, 4 x 2 bits"
+    most = 5  # one of them is on offer
+
+    def make(self):
+        return _Queue(small=True)
+
+    def break_(self, m):
+        m.d.comb += self.signal("i__ready", "fifo").eq(1)

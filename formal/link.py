@@ -6,7 +6,7 @@ from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal
 from backpulse.firmware_py.framing import MAX_FRAME, MIN_FRAME, Opcode
 from backpulse.gateware.link.session import Executor
 
-from .harness import Harness, flicker, holds, past
+from .harness import Harness, flicker, held, holds, past
 
 __all__ = [
     "ExactlyOnce",
@@ -152,7 +152,4 @@ class ExecutorStreams(_Executor):
         self.frames(m)
         holds(m, dut.o, Assert)
         holds(m, dut.order, Assert)
-        waits = past(m, dut.bus.request & ~dut.bus.ack)
-        held = [(port, past(m, port)) for port in (dut.bus.addr, dut.bus.write)] + [(dut.bus.w_data, past(m, dut.bus.w_data))]
-        with m.If(waits):
-            m.d.comb += [Assert(dut.bus.request), *(Assert(port == last) for port, last in held)]
+        held(m, dut.bus)

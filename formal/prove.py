@@ -7,10 +7,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amaranth.back import rtlil
 
-from .harness import Harness
+if TYPE_CHECKING:
+    from .harness import Harness
 
 __all__ = ["Verdict", "prove"]
 
@@ -61,7 +63,7 @@ class Verdict:
         return self.status == "PASS"
 
 
-def prove(harness: Harness, *, mode: str = "prove", depth: int) -> Verdict:
+def prove(harness: "Harness", *, mode: str = "prove", depth: int) -> Verdict:
     """Prove the assertions of a harness.
 
     Parameters

