@@ -13,7 +13,7 @@ import numpy as np
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES, Program, compile_network
 from backpulse.firmware_py.config import HIGHEST, Config
 from backpulse.firmware_py.device import PRESETS, Device
-from backpulse.firmware_py.isa import SCALE_REGISTERS, Scale
+from backpulse.firmware_py.image import scale_words
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.room import smaller_layers
 from backpulse.host.columns import join_names, parse_names
@@ -136,8 +136,7 @@ class Settings:
     def scale_words(self) -> list[int]:
         """Return the scale registers: eta / dw_min, eta, and room for the norm."""
         with wrong_input():
-            scales = [Scale.from_float(self.lr / self.device_model.dw_min), Scale.from_float(self.lr)]
-        return [s.to_word() for s in scales] + [0] * (SCALE_REGISTERS - len(scales))
+            return scale_words(self.device_model, self.lr)
 
     def order(self, epoch: int, samples: int) -> np.ndarray:
         """Return the sample order of an epoch, counted from 0: RandomState's stream is frozen, so it never changes."""

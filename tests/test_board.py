@@ -18,7 +18,7 @@ from backpulse.host.settings import Settings
 from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
-from .machines import initial_cells
+from .machines import noisy_cells
 
 SETTINGS = Settings(layers="4-5-3", dataset="iris", lr=0.5)
 SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "steps", "cycles", "pulses_up", "pulses_down", "pulses_clipped")
@@ -172,7 +172,7 @@ def test_a_network_of_one_output_learns_a_line():
     everything = np.arange(200)
     with open_board("golden://", config=machine) as board:
         board.load(program, scales=scales, tile_words=device.tile_words(machine))
-        board.write_cells(initial_cells(program, device, 1))
+        board.write_cells(noisy_cells(program, device, 1))
         board.upload(records(x, t))
         for _ in range(10):
             board.train(program, everything)
