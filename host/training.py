@@ -151,7 +151,7 @@ class Trainer:
         board.write_spread(spread)
         self.initial = np.asarray(cells, np.int16)
         board.write_cells(cells, self._far("load"))
-        board.write_random(random)
+        board.write_random({stream: list(states) for stream, states in random.items()})
         board.totals = {c: self.position.totals[c.name] for c in Counter}
         board.upload(self.data.records, self._far("upload"))
 

@@ -117,7 +117,7 @@ def test_counters_survive_wrapping():
 
 
 def test_evaluation_changes_no_training_state():
-    settings = replace(SETTINGS, device="ecram")
+    settings = SETTINGS.changed(device="ecram")
     with open_board("golden://", config=config(settings, read_noise=1)) as board:
         trainer = Trainer(board, settings, 1)
         trainer.run()
@@ -156,7 +156,7 @@ def test_outputs_come_from_the_ring_or_one_by_one():
 
 
 def test_signed_outputs():
-    settings = replace(SETTINGS, output="linear", lr=0.05)
+    settings = SETTINGS.changed(output="linear", lr=0.05)
     (_, ring, _), (_, one_by_one, _) = evaluated(settings), evaluated(settings, output_depth=0)
     assert ring.min() < 0
     assert np.array_equal(ring, one_by_one)
