@@ -8,7 +8,6 @@ import json
 import os
 import statistics
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +47,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core for all, the virtual board's process too
-    devices = {"ideal": SETTINGS, "ECRAM": replace(SETTINGS, device="ecram")}
+    devices = {"ideal": SETTINGS, "ECRAM": SETTINGS.changed(device="ecram")}
     trainers, boards = {}, []
     for name in TARGETS:
         url, device = name.split(", ")

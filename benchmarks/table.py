@@ -1,7 +1,6 @@
 """The tables of docs/learning.md: `make table` runs them on the golden model, whose bits are the RTL's, and writes the page."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ def accuracies(settings: Settings, epochs: int) -> np.ndarray:
     """Return the test accuracy in percent after each epoch, for each seed: float64 of shape (seeds, epochs)."""
     found = []
     for seed in SEEDS:
-        run = replace(settings, seed=seed)
+        run = settings.changed(seed=seed)
         config = board_config(run.network, run.device_model)
         data = prepare(run, config.drive_max)
         if run.schedule == SOFTWARE:
@@ -80,14 +79,14 @@ def auto_range(progress: Progress) -> tuple[str, str]:
     scales = (4, 8, 16)
     task = progress.add_task("auto-range", total=1 + 2 * len(scales))
     deep = Settings(layers=DEEP, activation="tanh", lr=0.02)
-    software = cell(accuracies(replace(deep, schedule=SOFTWARE), EARLY)[:, -1])
+    software = cell(accuracies(deep.changed(schedule=SOFTWARE), EARLY)[:, -1])
     progress.advance(task)
     rows = []
     for scale in scales:
-        settings = replace(deep, weight_scale=scale)
+        settings = deep.changed(weight_scale=scale)
         pair = []
         for on in (True, False):
-            pair.append(accuracies(replace(settings, auto_range=on), EARLY)[:, -1])
+            pair.append(accuracies(settings.changed(auto_range=on), EARLY)[:, -1])
             progress.advance(task)
         rows.append([str(scale), cell(pair[0]), cell(pair[1]), f"{pair[0].mean() - pair[1].mean():+.1f}"])
     return table(["weight_scale", "with", "without", "points"], rows), software

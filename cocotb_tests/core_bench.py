@@ -13,7 +13,7 @@ from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Fault, State, Window
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.machine_image import golden, image, visible
+from cocotb_tests.machine_image import golden, loading, visible
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Source, cycles, start
 
@@ -111,7 +111,7 @@ async def trains(dut):
     before = [0] * len(Counter)
     for run in RUNS:
         program = compiled(run)
-        twin = await tb.load(image(program, preset=run.get("device", "ideal"), lr=run.get("lr", 0.5), seed=SEED))
+        twin = await tb.load(loading(program, preset=run.get("device", "ideal"), lr=run.get("lr", 0.5), seed=SEED))
         twin.start()
         twin.memory.counters[:] = before
         twin.memory.counters[Counter.RESULTS] = 0
@@ -142,7 +142,7 @@ async def stops(dut):
     await start(dut)
     assert STOPPED is not None
     program = compiled(STOPPED)
-    writes = image(program, preset=STOPPED.get("device", "ideal"), seed=SEED)
+    writes = loading(program, preset=STOPPED.get("device", "ideal"), seed=SEED)
 
     async def trains_as_new(what: str) -> None:
         twin = await tb.load(writes)
@@ -196,7 +196,7 @@ async def faults(dut):
     tb = TB(dut)
     await start(dut)
     program = compiled({})
-    writes = image(program, seed=SEED)
+    writes = loading(program, seed=SEED)
     read = program.instructions[1]
     other = {name: getattr(read, name) for name in ("region", "a", "b", "c", "function")}
     bad = [

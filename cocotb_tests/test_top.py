@@ -6,14 +6,14 @@ from backpulse.gateware.chip.top import Top
 from backpulse.gateware.link.microcode import CLOCKS_MIN
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
-from cocotb_tests.test_core import LEAN, SMALLEST
+from cocotb_tests.test_core import IDEAL_CELLS, SMALLEST
 
 CLOCKS_PER_BIT = 4
-BENCH = {"config": LEAN.to_words(), "clocks_per_bit": CLOCKS_PER_BIT}
+BENCH = {"config": IDEAL_CELLS.to_words(), "clocks_per_bit": CLOCKS_PER_BIT}
 
 
 def _top() -> Top:
-    return Top(LEAN, clk_hz=CLOCKS_PER_BIT * 1e6, baud=1e6)
+    return Top(IDEAL_CELLS, clk_hz=CLOCKS_PER_BIT * 1e6, baud=1e6)
 
 
 def test_top():

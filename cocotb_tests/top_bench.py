@@ -11,7 +11,7 @@ from backpulse.firmware_py.framing import Frame, Opcode
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG
-from cocotb_tests.machine_image import Image, image, visible
+from cocotb_tests.machine_image import Writes, loading, visible
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import cycles, start
 from cocotb_tests.uart_bench import Line
@@ -31,7 +31,7 @@ def chunks(addresses: list[int]) -> Iterator[tuple[int, int]]:
             begin = end
 
 
-def commands(writes: Image, reads: list[int]) -> tuple[list[Frame], list[Frame]]:
+def commands(writes: Writes, reads: list[int]) -> tuple[list[Frame], list[Frame]]:
     """Return the frames until the samples are granted, and those that read the result."""
     words = dict(writes)
     first = [Frame(Opcode.READ, 0, bytes(5))]  # a bad length, answered so
@@ -55,7 +55,7 @@ async def trains_through_the_pins(dut):
     """Load, train, read everything back: each answer is the golden endpoint's, byte for byte."""
     config = Config.from_words(parameters()["config"])
     program = compile_network(Network(layers=(5, 4, 3)), config)
-    first, last = commands(image(program, count=SAMPLES, seed=2), sorted(visible(program)))
+    first, last = commands(loading(program, count=SAMPLES, seed=2), sorted(visible(program)))
     machine = GoldenMachine(config)
     endpoint = Endpoint(machine)
     line = Line(dut)

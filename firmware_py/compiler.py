@@ -11,7 +11,7 @@ from backpulse.firmware_py.room import beyond_any_board, check_functions, excess
 from backpulse.firmware_py.timing import costs, instruction_cycles
 
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
-"""Schedules that run in the array (docs: DESIGN, The algorithm)."""
+"""Schedules that run in the array (README.md, The algorithm is a program)."""
 DEFAULT_SCHEDULE = "progressive-exact"
 """The schedule that learns as software does at any width, depth and rate, and holds one error vector more than the leanest."""
 
@@ -58,7 +58,7 @@ class Program:
 
     @property
     def error_vectors_held(self) -> int:
-        """Most error vectors that must live across a PULSE, by liveness of the training program."""
+        """Most error vectors that a PULSE, or what follows it in the training step, still reads."""
         step = self.instructions[: self.evaluate_start]
         errors = {i for i, name in enumerate(self.vector_names) if name.startswith("d")}
         most = 0
@@ -352,7 +352,8 @@ def compile_network(
     auto_range
         Drive error vectors at full range.
     orientations
-        For each layer whether it lies transposed (outputs on rows); by default the way that costs the fewest cycles and fits.
+        For each layer whether it lies transposed (outputs on rows); by default, of at most 64 ways,
+        the one of fewest cycles that takes no more tiles than there are.
 
     Raises
     ------

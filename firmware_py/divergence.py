@@ -10,6 +10,7 @@ from typing import Protocol
 
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.image import instruction_words
 from backpulse.firmware_py.isa import Instruction, Op
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Counter, Window
 from backpulse.firmware_py.streams import seed_states
@@ -149,5 +150,4 @@ def first_divergence(
 
 
 def _write_instruction(subject: Subject, address: int, instruction: Instruction) -> None:
-    word = instruction.encode()
-    subject.write_words(Window.PROGRAM.base + 2 * address, [word & 0xFFFFFFFF, word >> 32])
+    subject.write_words(Window.PROGRAM.base + 2 * address, instruction_words([instruction.encode()]))

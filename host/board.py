@@ -1,7 +1,7 @@
 """One API over every board: golden model, virtual board, serial port, socket."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -10,6 +10,16 @@ import numpy as np
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.framing import MAX_GRANT, Opcode
+from backpulse.firmware_py.image import (
+    Image,
+    cells_image,
+    program_image,
+    random_image,
+    samples_image,
+    scales_image,
+    spread_image,
+    tile_image,
+)
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
     MAGIC,
@@ -18,7 +28,6 @@ from backpulse.firmware_py.registers import (
     Counter,
     State,
     Stream,
-    TileParameter,
     Window,
 )
 from backpulse.firmware_py.streams import seed_lane, seed_states
@@ -128,23 +137,16 @@ class Board:
 
     # Program and memories
 
+    def write(self, image: Image, report: Tell | None = None) -> None:
+        """Write runs of words. `report` is told how far it is."""
+        requests = [request for address, values in image for request in writes(address, values)]
+        self.link.exchange(requests, report)
+        check(requests)
+
     def load(self, program: Program, *, scales: Sequence[int], tile_words: Sequence[int]) -> None:
         """Load a program with its tables, the scale registers and the tile's parameters (words; a sign is taken modulo 2**32)."""
-        low = (1 << 32) - 1
-        words = [part for i in program.instructions for part in (i.encode() & low, i.encode() >> 32)]
         self.stop()
-        self.link.write_words(Window.PROGRAM.base, words)
-        self.link.write_words(Window.REGIONS.base, [w for r in program.regions for w in r.to_words()])
-        self.link.write_words(Window.VECTORS.base, [v.to_word() for v in program.vectors])
-        self.link.write_words(REG["SCALE"].address, list(scales))
-        self.link.write_words(REG["STRIDE"].address, [program.stride_words])
-        self.write_tile(tile_words)
-
-    def write_tile(self, words: Sequence[int]) -> None:
-        """Write the emulated tile's parameters (64 words, those between READ_SIGMA and ROOT unused)."""
-        words = [int(w) & 0xFFFFFFFF for w in words]
-        self.link.write_words(Window.TILE.base, words[: TileParameter.READ_SIGMA + 1])
-        self.link.write_words(Window.TILE.base + TileParameter.ROOT, words[TileParameter.ROOT :])
+        self.write([*program_image(program), *scales_image(scales), *tile_image(tile_words)])
 
     def read_cells(self, report: Tell | None = None) -> np.ndarray:
         """Return all cells: int16 of shape (rows of all tiles, columns). `report` is told how far it is."""
@@ -152,7 +154,7 @@ class Board:
 
     def write_cells(self, cells: np.ndarray, report: Tell | None = None) -> None:
         """Write all cells. `report` is told how far it is."""
-        self._write_plane(Window.CELLS, np.asarray(cells).astype(np.int16).view(np.uint16), report)
+        self.write(cells_image(cells), report)
 
     def read_spread(self, report: Tell | None = None) -> np.ndarray:
         """Return the spread words: uint8 of shape (rows of all tiles, columns), zero where the board has none."""
@@ -163,28 +165,21 @@ class Board:
     def write_spread(self, spread: np.ndarray) -> None:
         """Write the spread words, if the board has any."""
         if self.config.spread:
-            self._write_plane(Window.SPREAD, spread, None)
+            self.write(spread_image(spread))
 
     def _read_plane(self, window: Window, report: Tell | None) -> list[list[int]]:
         rows = [reads(window.base + (row << CELL_ROW_SHIFT), self.config.tile_cols) for row in range(self.config.rows)]
         self.link.exchange([request for row in rows for request in row], report)
         return [words(row) for row in rows]
 
-    def _write_plane(self, window: Window, plane: np.ndarray, report: Tell | None) -> None:
-        rows = [writes(window.base + (row << CELL_ROW_SHIFT), values) for row, values in enumerate(plane.tolist())]
-        requests = [request for row in rows for request in row]
-        self.link.exchange(requests, report)
-        check(requests)
-
     def read_random(self) -> dict[Stream, list[int]]:
         """Return the state of every random stream."""
         streams = seed_states(self.config, 0)
         return {s: self.link.read_words(Window.RANDOM.base + (s << STREAM_SHIFT), len(states)) for s, states in streams.items()}
 
-    def write_random(self, states: dict[Stream, Sequence[int]]) -> None:
+    def write_random(self, states: Mapping[Stream, Sequence[int]]) -> None:
         """Write the state of every random stream."""
-        for stream in seed_states(self.config, 0):
-            self.link.write_words(Window.RANDOM.base + (stream << STREAM_SHIFT), [int(w) for w in states[stream]])
+        self.write(random_image(states))
 
     # Samples and runs
 
@@ -205,7 +200,7 @@ class Board:
         self._resident = len(records) <= self._slots
         chunk = max(1, 4096 // records.shape[1])
         for start in range(0, len(records) if self._resident else 0, chunk):
-            self.link.run(_store(start, records[start : start + chunk]))
+            self.write(samples_image(start, records[start : start + chunk]))
             if progress:
                 progress(min(start + chunk, len(records)), len(records))
         self._samples = records
@@ -230,7 +225,9 @@ class Board:
         requests, slot = [], self._streamed % self._slots
         while len(indices):
             part = indices[: min(self._slots - slot, MAX_GRANT)]
-            requests += [*_store(slot, self._samples[part]), *grants(range(slot, slot + len(part)))]
+            sent = samples_image(slot, self._samples[part])
+            requests += [request for address, values in sent for request in writes(address, values)]
+            requests += grants(range(slot, slot + len(part)))
             indices, slot = indices[len(part) :], (slot + len(part)) % self._slots
         return requests
 
@@ -308,7 +305,3 @@ class Board:
                 halt = []
                 self.link.wait(0.001)
         self.counters_at_rest, self.link.started = words(counters), False
-
-
-def _store(slot: int, records: np.ndarray) -> list[Request]:
-    return writes(Window.STORE.base + slot * records.shape[1], records.ravel().tolist())

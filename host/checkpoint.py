@@ -35,6 +35,8 @@ FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "featur
 """Fields of the manifest. One of any other name is needed to understand the file, and refused by programs that do not know it."""
 MOST_EPOCHS, MOST_COUNT = 1 << 32, 1 << 63
 """Limits of epochs and counters."""
+_SINCE_ABI_3 = {"steps", "bounds", "prefetch"}
+"""Fields of a configuration that one of ABI 2 has not: it had what `lean` brought with it."""
 OTHER_FIELDS = 1 << 16
 """Bytes that the manifest may take beside `features`."""
 
@@ -171,14 +173,14 @@ class Checkpoint:
         _names("the manifest", values, FIELDS)
         _names(OPTIONAL, values[OPTIONAL])
         settings = _settings(values["settings"])
-        config = Config(**_names("config", values["config"], [f.name for f in fields(Config)]))
+        config, config_digest = _configuration(values["config"], values["config_digest"])
         _check_size(settings, config)
         position = Position(**{**vars(Position()), **_names("position", values["position"], ("epoch", "place", "totals", "epoch_start"))})
         _check_whole("position.epoch", position.epoch, 0, MOST_EPOCHS)
         arrays = archive.arrays(_kinds(settings, config, position.epoch))
         for name in HISTORY:
             setattr(position, name, arrays[name].tolist())
-        same: dict[str, Any] = {name: values[name] for name in ("epochs", *DIGESTS)}
+        same: dict[str, Any] = {name: values[name] for name in ("epochs", *DIGESTS)} | {"config_digest": config_digest}
         same |= {name: arrays[name] for name in ("cells", "tile", "scales")}
         checkpoint = cls(
             settings=settings,
@@ -306,9 +308,22 @@ def _array(name: str, value: object, kind: Kind) -> np.ndarray:
     return array
 
 
+def _configuration(value: object, digest: object) -> tuple[Config, object]:
+    """Read the configuration, and return it with its digest. One of ABI 2, whose machines give the same bits, becomes one of today."""
+    earlier = False
+    if isinstance(value, dict) and not _SINCE_ABI_3 & {*value}:
+        meaning = {f.name for f in fields(Config) if f.metadata["meaning"]} & {*value}
+        text = json.dumps({"abi": 2, **{name: value[name] for name in meaning}}, sort_keys=True, separators=(",", ":"))
+        earlier = digest == hashlib.sha256(text.encode()).hexdigest()
+        full = int(value.get("lean") == 0)
+        value = {**value, "steps": 1 + full, "bounds": full, "prefetch": full} if earlier else value
+    config = Config(**_names("config", value, [f.name for f in fields(Config)]))
+    return config, config.digest.hex() if earlier else digest
+
+
 def _settings(value: object) -> Settings:
     """Read the settings, which must be as they were written: what `Settings` would convert is refused here."""
-    values = _names("settings", value, [f.name for f in fields(Settings)])
+    values = _names("settings", value, list(Settings.model_fields))
     settings = Settings.from_dict(values)
     for name, plain in settings.to_dict().items():
         if type(plain) is not type(values[name]):

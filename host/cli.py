@@ -17,7 +17,6 @@ from typer.completion import (
     get_completion_script,  # pyright: ignore[reportPrivateImportUsage]
 )
 
-from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.places import reason
@@ -31,7 +30,7 @@ from backpulse.host.cli_infer import infer
 from backpulse.host.cli_train import train
 from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, unexpected, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
-from backpulse.host.settings import SOFTWARE
+from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.storage import check_writable
 from backpulse.host.terminal import plain
@@ -93,24 +92,17 @@ for command in (boards, build, flash, fit, doctor, cache):
 
 
 @app.command()
+@o.takes_settings("lr", "device", "seed", *o.OF_DATA)
 def program(
-    layers: o.Layers = "64-32-10",
-    schedule: o.Schedule = DEFAULT_SCHEDULE,
-    activation: o.Activation = "sigmoid",
-    output: o.Output = "sigmoid",
-    loss: o.Loss = "squared",
-    bias: o.Bias = True,
-    weight_scale: o.WeightScale = 4,
-    rounding: o.Rounding = "stochastic",
-    auto_range: o.AutoRange = True,
+    given: o.Given,
     tile: o.Tile = "128x32",
     tiles: o.Tiles = None,
     json: o.Json = None,
 ) -> None:
     """Print the program of a network: the listing, what it must hold, and what it uses of the machine."""
     check_outputs({"--json": json})
-    settings = o.settings_of(locals())
-    if schedule == SOFTWARE:
+    settings = Settings.from_dict(given)
+    if settings.schedule == SOFTWARE:
         raise InputError("The software schedule runs no program: choose another --schedule")
     config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles)
     compiled = settings.compile(config)

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
-from backpulse.firmware_py.network import Network
 from backpulse.host import options as o
 from backpulse.host.errors import HostError, InputError, own_trouble, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
+from backpulse.host.settings import Settings
 from backpulse.host.view import console, stdout
 
 BoardName = Annotated[str, typer.Option("--board", help="Name of a board; `backpulse boards` lists them.", metavar="NAME")]
@@ -99,15 +98,10 @@ def flash(
     console.print(f"{chosen.title} is loaded; it answers at {chosen.baud} baud")
 
 
+@o.takes_settings("lr", "rounding", "auto_range", "device", "seed", *o.OF_DATA)
 def fit(
     board: BoardName,
-    layers: o.Layers = "64-32-10",
-    schedule: o.Schedule = DEFAULT_SCHEDULE,
-    activation: o.Activation = "sigmoid",
-    output: o.Output = "sigmoid",
-    loss: o.Loss = "squared",
-    bias: o.Bias = True,
-    weight_scale: o.WeightScale = 4,
+    given: o.Given,
     json: o.Json = None,
 ) -> None:
     """Say whether a network fits a board, its cycles per step, and what to change if not: exit code 1."""
@@ -115,20 +109,20 @@ def fit(
     table, _ = _gateware()
     from backpulse.gateware.bitstream.fit import fit as judge
 
+    settings = Settings.from_dict(given)
     with wrong_input():
         chosen = table.find_board(board)
-        network = Network.parse(layers, activation=activation, output=output, loss=loss, bias=bias, weight_scale=weight_scale)
-        verdict = judge(chosen, network, schedule)
+        verdict = judge(chosen, settings.network, settings.schedule)
     write_json(json, verdict)
     if json != STDOUT and verdict["fits"]:
         print(
-            f"{layers} fits {chosen.title}: {verdict['cycles_per_step']} cycles a training step, "
+            f"{settings.layers} fits {chosen.title}: {verdict['cycles_per_step']} cycles a training step, "
             f"{verdict['steps_per_second']:.0f} steps/s at {chosen.clk_hz / 1e6:g} MHz; "
             f"{verdict['samples_on_board']} samples on board."
         )
         stdout.print(_resources(verdict["estimate"], verdict["fractions"]))
     if not verdict["fits"]:
-        raise HostError(f"{layers} does not fit {chosen.title}: {verdict['reason']}")
+        raise HostError(f"{settings.layers} does not fit {chosen.title}: {verdict['reason']}")
 
 
 def _show(result: dict[str, Any], file: Path) -> None:

@@ -18,40 +18,26 @@ from backpulse.host.urls import board_config, open_board
 from backpulse.host.view import console, show_warnings, stdout
 
 
+@o.takes_settings("schedule", "lr", "seed", layers=o.FITTED)
 def compare(
-    dataset: o.Dataset = "digits",
-    target: o.Target = None,
-    features: o.Features = None,
-    drop: o.Drop = None,
-    missing: o.Missing = None,
-    layers: o.DataLayers = None,
-    activation: o.Activation = "sigmoid",
-    output: o.Output = "sigmoid",
-    loss: o.Loss = "squared",
-    bias: o.Bias = True,
-    weight_scale: o.WeightScale = 4,
-    schedules: o.Schedules = o.ALL_SCHEDULES,
+    given: o.Given,
+    schedules: o.Schedules = o.EVERY_SCHEDULE,
     lr: o.Rates = "0.5",
     seeds: o.Seeds = 3,
     epochs: o.Epochs = 5,
-    device: o.DeviceName = "ideal",
-    rounding: o.Rounding = "stochastic",
-    auto_range: o.AutoRange = True,
     tile: o.Tile = "128x32",
     plot: o.Plot = None,
     json: o.Json = None,
 ) -> None:
     """Train with several schedules and learning rates on the golden model, and show mean and spread over seeds."""
-    values = dict(locals())
-    check_outputs({"--json": json, "--plot": plot}, {"--dataset": dataset})
+    check_outputs({"--json": json, "--plot": plot}, {"--dataset": given.get("dataset")})
     rates = _rates(lr)
-    values |= {"schedule": None, "lr": rates[0]}
-    first = o.settings_of(values)  # as in `train`
-    board_config(first.network if layers else None, first.device_model, tile=tile)
-    first, loaded = o.settings_and_data(values)
-    values["layers"] = first.layers
+    given["lr"] = rates[0]
+    first = Settings.from_dict(given)  # as in `train`
+    board_config(first.network if "layers" in given else None, first.device_model, tile=tile)
+    first, loaded = o.settings_and_data(given)
     runs = [
-        o.settings_of({**values, "schedule": schedule.strip(), "lr": rate, "seed": seed})
+        first.changed(schedule=schedule.strip(), lr=rate, seed=seed)
         for schedule, rate, seed in itertools.product(schedules.split(","), rates, range(1, seeds + 1))
     ]
     results, warnings = _run_all(runs, loaded, epochs, tile)
@@ -66,7 +52,7 @@ def compare(
             from backpulse.host.plots import plot_comparison
 
             curves = [(f"{r['schedule']}, lr {r['lr']:g}", np.array(r["curves"])) for r in rows]
-            plot_comparison(plot, f"{first.layers} on {dataset}, {device} device, {seeds} seeds", curves)
+            plot_comparison(plot, f"{first.layers} on {first.dataset}, {first.device} device, {seeds} seeds", curves)
     written.finish()
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
 from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.host import options as o
 from backpulse.host.board import Board
@@ -28,27 +27,12 @@ DEFAULT_CHECKPOINT = Path("backpulse-checkpoint.npz")
 """Where Ctrl-C saves if no file is named."""
 
 
+@o.takes_settings(layers=o.FITTED)
 def train(
     ctx: typer.Context,
+    given: o.Given,
     board: o.BoardUrl = "golden://",
-    dataset: o.Dataset = "digits",
-    target: o.Target = None,
-    features: o.Features = None,
-    drop: o.Drop = None,
-    missing: o.Missing = None,
-    layers: o.DataLayers = None,
-    activation: o.Activation = "sigmoid",
-    output: o.Output = "sigmoid",
-    loss: o.Loss = "squared",
-    bias: o.Bias = True,
-    weight_scale: o.WeightScale = 4,
-    schedule: o.Schedule = DEFAULT_SCHEDULE,
-    lr: o.Rate = 0.5,
     epochs: o.Epochs = 5,
-    seed: o.Seed = 1,
-    device: o.DeviceName = "ideal",
-    rounding: o.Rounding = "stochastic",
-    auto_range: o.AutoRange = True,
     tile: o.Tile = "128x32",
     tiles: o.Tiles = None,
     baud: o.Baud = BAUD,
@@ -67,20 +51,20 @@ def train(
     save_to = checkpoint or resume
     saved = Checkpoint.load(resume) if resume else None
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
-    read = {"--dataset": dataset, "--resume": resume if save_to != resume else None}
+    read = {"--dataset": given.get("dataset"), "--resume": resume if save_to != resume else None}
     check_outputs({**saves, "--json": json, "--plot": plot, "--pulse-log": pulse_log}, read)
     if saved:
         if not checkpoint:
             where = f"{plain(str(resume))}, which is saved anew after each epoch; --checkpoint saves elsewhere"
             console.print(f"Going on from {where}", style="dim", soft_wrap=True)
-        settings, epochs = _resumed(ctx, saved, dataset, epochs)
+        settings, epochs = _resumed(saved, given, epochs if "epochs" in o.explicit(ctx) else saved.epochs)
         data = settings.load()
         saved.check_data(settings.dataset, data.digest, data.features)
     else:
         if is_virtual(board):  # what never fits is told before any data is read
-            first = o.settings_of(locals())
-            board_config(first.network if layers else None, first.device_model, tile=tile, tiles=tiles)
-        settings, data = o.settings_and_data(locals())
+            first = Settings.from_dict(given)
+            board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles)
+        settings, data = o.settings_and_data(given)
     if settings.schedule == SOFTWARE:
         if checkpoint or resume or plot or pulse_log:
             raise InputError(
@@ -88,7 +72,7 @@ def train(
             )
         _train_software(settings, data, epochs, json)
         return
-    config = saved.config if saved and not {"tile", "tiles"} & _explicit(ctx) else _config(settings, board, tile, tiles)
+    config = saved.config if saved and not {"tile", "tiles"} & o.explicit(ctx) else _config(settings, board, tile, tiles)
     # Wrong data or a network that does not fit is told before a board is built or opened.
     data = prepare(settings, config.drive_max, scaler=saved.scaler if saved else None, dataset=data)
     show_warnings(data.warnings)
@@ -154,26 +138,17 @@ def open_told(url: str, config: Config, baud: int, log: RunLog | None = None) ->
     return open_board(url, config=config, baud=baud, log=log, progress=lambda text: console.print(text, style="dim"))
 
 
-def _explicit(ctx: typer.Context) -> set[str]:
-    """Return the names of the options that the user gave."""
-    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
-    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-
-
-def _resumed(ctx: typer.Context, saved: Checkpoint, dataset: str, epochs: int) -> tuple[Settings, int]:
+def _resumed(saved: Checkpoint, given: o.Given, epochs: int) -> tuple[Settings, int]:
     """Return a checkpoint's settings and epochs; options may move the data and add epochs, but change nothing else."""
     values = saved.settings.to_dict()
-    explicit = _explicit(ctx)
-    for name in explicit & set(values) - {"dataset", "target"}:
-        if ctx.params[name] != values[name]:
+    for name, value in given.items():
+        if name not in ("dataset", "target") and value != values[name]:
             option = "--" + name.replace("_", "-")
             saved_as = f"is not the checkpoint's {values[name]}" if values[name] is not None else "is new, and the checkpoint has none"
-            raise InputError(f"{option} {ctx.params[name]} {saved_as}: leave it out, or start a new run")
-    values |= {name: ctx.params[name] for name in explicit & {"dataset", "target"}}
-    epochs = epochs if "epochs" in explicit else saved.epochs
+            raise InputError(f"{option} {value} {saved_as}: leave it out, or start a new run")
     if epochs <= saved.position.epoch:
         raise InputError(f"The checkpoint has all of its {saved.position.epoch} epochs: give more with --epochs")
-    return Settings.from_dict(values), epochs
+    return Settings.from_dict(values | given), epochs
 
 
 def _replay(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, Any]) -> None:

@@ -1,20 +1,18 @@
-"""The options that several commands share."""
+"""The options that several commands share; those of a run's settings are made of their schema."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from backpulse.firmware_py.compiler import SCHEDULES
-from backpulse.firmware_py.device import PRESETS
-from backpulse.firmware_py.network import HIDDEN, LOSSES, OUTPUTS
 from backpulse.host.checkpoint import MOST_EPOCHS
-from backpulse.host.datasets import NAMES
-from backpulse.host.datasets import Dataset as Data
+from backpulse.host.datasets import Dataset
 from backpulse.host.errors import InputError
-from backpulse.host.features import MISSING_CHOICES
-from backpulse.host.settings import HIDDEN_UNITS, ROUNDINGS, SOFTWARE, Settings
+from backpulse.host.settings import ALGORITHM, ALL_SCHEDULES, FILES, HIDDEN_UNITS, About, Settings
 
 
 def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:
@@ -27,60 +25,28 @@ def _epochs(epochs: int) -> int:
     return epochs
 
 
+def _about(name: str) -> About:
+    (about,) = (data for data in Settings.model_fields[name].metadata if isinstance(data, About))
+    return about
+
+
+def _setting(name: str, **more: Any) -> Any:
+    """Return the option of a setting."""
+    about = _about(name)
+    return _option(text=about.text, panel=about.panel, metavar=about.form, **more)
+
+
 MOST_SEEDS = 10_000
 """Each is a run of its own, whose result is kept until the end."""
-ALL_SCHEDULES = ",".join((*SCHEDULES, SOFTWARE))
-NETWORK, ALGORITHM, BOARD, FILES = "Network", "Algorithm and device", "Board", "Files"
+EVERY_SCHEDULE = ",".join(ALL_SCHEDULES)
+BOARD = "Board"
+FITTED = f"those of the data, {HIDDEN_UNITS} hidden"
+"""What is shown as the default of --layers where the data decides."""
+OF_DATA = tuple(name for name in Settings.model_fields if _about(name).panel == FILES)
+"""Settings that are about data."""
 
-Dataset = Annotated[
-    str, _option("--dataset", text=f"{', '.join(NAMES)}, or a table (.csv, .tsv, ...), .npz, IDX file or folder of IDX files.", panel=FILES)
-]
-Target = Annotated[
-    str | None,
-    _option("--target", text="Label column of a table, by name or number from 1 (if not given: it is guessed and said).", panel=FILES),
-]
-Features = Annotated[
-    str | None, _option("--features", text="Columns to use, by name or number, joined by commas (if not given: all).", panel=FILES)
-]
-Drop = Annotated[str | None, _option("--drop", text="Columns to leave out, by name or number, joined by commas.", panel=FILES)]
-Missing = Annotated[
-    str | None,
-    _option(
-        "--missing",
-        text="Cells without a value: drop their rows, or fill with mean or median of the training part.",
-        metavar="|".join(MISSING_CHOICES),
-        panel=FILES,
-    ),
-]
-DataLayers = Annotated[
-    str | None,
-    _option(
-        "--layers",
-        text=f"Sizes: inputs, hidden, outputs (if not given: those of the data, {HIDDEN_UNITS} hidden).",
-        metavar="SIZES",
-        panel=NETWORK,
-    ),
-]
-Layers = Annotated[str, _option("--layers", text="Sizes: inputs, hidden, outputs.", metavar="SIZES", panel=NETWORK)]
-Activation = Annotated[str, _option("--activation", text=f"Of the hidden layers: {', '.join(HIDDEN)}.", metavar="NAME", panel=NETWORK)]
-Output = Annotated[str, _option("--output", text=f"Function of the last layer: {', '.join(OUTPUTS)}.", metavar="NAME", panel=NETWORK)]
-Loss = Annotated[str, _option("--loss", text=f"{', '.join(LOSSES)}.", metavar="NAME", panel=NETWORK)]
-Bias = Annotated[
-    bool, _option("--bias/--no-bias", text="One more input line at the constant unit in each layer.", metavar="", panel=NETWORK)
-]
-WeightScale = Annotated[
-    int, _option("--weight-scale", text="Logical weight of one device unit: 1, 2, 4, ... 64.", panel=NETWORK, metavar="POWER-OF-2")
-]
-Schedule = Annotated[str, _option("--schedule", text=f"{', '.join((*SCHEDULES, SOFTWARE))}.", metavar="NAME", panel=ALGORITHM)]
-Rounding = Annotated[str, _option("--rounding", text=f"Of pulse counts: {', '.join(ROUNDINGS)}.", metavar="NAME", panel=ALGORITHM)]
-AutoRange = Annotated[
-    bool,
-    _option("--auto-range/--no-auto-range", text="Drive error vectors shifted so that they fill the drive.", metavar="", panel=ALGORITHM),
-]
-DeviceName = Annotated[str, _option("--device", text=f"Of the emulated tiles: {', '.join(PRESETS)}.", metavar="NAME", panel=ALGORITHM)]
-Rate = Annotated[float, _option("--lr", text="Learning rate.", metavar="RATE", panel=ALGORITHM)]
+DeviceName = Annotated[str, _setting("device")]
 Epochs = Annotated[int, _option("--epochs", text="Passes over the training part.", min=1, callback=_epochs, metavar="N", panel=ALGORITHM)]
-Seed = Annotated[int, _option("--seed", text="Of initial weights, sample order and random streams.", metavar="N", panel=ALGORITHM)]
 Schedules = Annotated[str, _option("--schedules", text="Joined by commas.", metavar="NAMES", show_default="all", panel=ALGORITHM)]
 Rates = Annotated[str, _option("--lr", text="Learning rates joined by commas.", metavar="RATES", panel=ALGORITHM)]
 Seeds = Annotated[int, _option("--seeds", text="Runs of each, with seeds 1 to N.", min=1, max=MOST_SEEDS, metavar="N", panel=ALGORITHM)]
@@ -99,16 +65,59 @@ Json = Annotated[
 Plot = Annotated[Path | None, _option("--plot", text="Draw a picture (.png, .svg, .pdf).", metavar="FILE", panel=FILES)]
 
 
-def settings_of(values: dict[str, Any]) -> Settings:
-    """Pick the settings of a run from a command's arguments; what is None has its default."""
-    return Settings(**{name: values[name] for name in Settings.__dataclass_fields__ if values.get(name) is not None})
+Given = dict[str, Any]
+"""The settings that the user gave, by name."""
 
 
-def settings_and_data(values: dict[str, Any]) -> tuple[Settings, Data]:
-    """Pick the settings and load the data; without `layers` the network is the one that fits the data, which is said."""
-    settings = settings_of(values)
+def explicit(ctx: typer.Context) -> set[str]:
+    """Return the names of the options that the user gave."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def takes_settings(*but: str, **shown: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each setting, and call it with those that the user gave as its argument `given`.
+
+    Parameters
+    ----------
+    *but
+        Settings that it does not take.
+    **shown
+        What is shown as a setting's default, where the command finds another.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command).parameters
+        names = [name for name in Settings.model_fields if name not in but]
+
+        @functools.wraps(command)
+        def run(ctx: typer.Context, **values: Any) -> None:
+            settings = {name: values.pop(name) for name in names}
+            given = {name: value for name, value in settings.items() if name in explicit(ctx)}
+            command(given=given, **({"ctx": ctx} if "ctx" in own else {}), **values)
+
+        def option(name: str) -> inspect.Parameter:
+            field = Settings.model_fields[name]
+            more = {"show_default": shown[name]} if name in shown else {}
+            kind = Annotated[field.annotation, _setting(name, **more)]
+            return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kind)
+
+        options = {"ctx": inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)}
+        for name, parameter in own.items():
+            options |= {s: option(s) for s in names} if name == "given" else {name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)}
+        # What Typer makes the options of.
+        vars(run)["__signature__"] = inspect.Signature(list(options.values()))
+        run.__annotations__ = {name: parameter.annotation for name, parameter in options.items()}
+        return run
+
+    return decorate
+
+
+def settings_and_data(given: Given) -> tuple[Settings, Dataset]:
+    """Return the settings and load the data; without `layers` the network is the one that fits the data, which is said."""
+    settings = Settings.from_dict(given)
     data = settings.load()
-    if values["layers"] is not None:
+    if "layers" in given:
         return settings, data
     settings = settings.fitting(data)
     said = f"{data.name}: the network is {settings.layers}, inputs, {HIDDEN_UNITS} hidden units and classes; --layers gives another"

@@ -1,43 +1,77 @@
-"""What a training run is, apart from the board and the number of epochs."""
+"""What a training run is, apart from the board and the number of epochs: the one schema of it.
 
+Command line, checkpoints, JSON results and Python take their names, defaults and checks from here.
+"""
+
+import difflib
 import math
-import numbers
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES, Program, compile_network
 from backpulse.firmware_py.config import HIGHEST, Config
 from backpulse.firmware_py.device import PRESETS, Device
-from backpulse.firmware_py.isa import SCALE_REGISTERS, Scale
-from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.image import scale_words
+from backpulse.firmware_py.network import HIDDEN, LOSSES, OUTPUTS, Network
 from backpulse.firmware_py.room import smaller_layers
 from backpulse.host.columns import join_names, parse_names
-from backpulse.host.datasets import Dataset, load
+from backpulse.host.datasets import NAMES, Dataset, load
 from backpulse.host.errors import InputError, wrong_input
-from backpulse.host.features import Features, check_missing
+from backpulse.host.features import MISSING_CHOICES, Features, check_missing
 from backpulse.host.remarks import inspect
 from backpulse.host.scaling import Scaler, records, targets
 
 SOFTWARE = "software"
 """The schedule without an array."""
+ALL_SCHEDULES = (*SCHEDULES, SOFTWARE)
 ROUNDINGS = ("stochastic", "nearest")
 LEAST_PULSES = {"nearest": 0.5, "stochastic": 2.0**-16}
 """Fewer expected pulses than this always round to none."""
 HIDDEN_UNITS = 32
 """Units of the hidden layer of a network that nobody described."""
-
-
 MOST_WEIGHTS = HIGHEST["tile_rows"] * HIGHEST["tile_cols"] * HIGHEST["tiles"]
 """Weights of the software reference: as many as the largest array has cells, 1 GB."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+@dataclass(frozen=True)
+class About:
+    """What a person is told of a setting: the panel of the command line's help, the form of its value, and a text."""
+
+    panel: str
+    form: str | None
+    text: str
+
+
+NETWORK, ALGORITHM, FILES = "Network", "Algorithm and device", "Files"
+"""Panels."""
+
+
+def _sizes(value: object) -> object:
+    """Join sizes that come as a list."""
+    return "-".join(map(str, np.asarray(value, object).tolist())) if isinstance(value, list | tuple | np.ndarray) else value
+
+
+def _path(value: object) -> object:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _number(value: object) -> object:
+    """Make text of a column's number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _names(value: object) -> object:
+    """Join names that come as a list."""
+    return join_names([str(name) for name in value]) if isinstance(value, list | tuple) else value
+
+
+class Settings(BaseModel):
     """Network, algorithm, device and data of a run; a checkpoint keeps them.
 
     Numbers of NumPy, paths, sizes as a list and names as a list become plain numbers and text.
@@ -45,40 +79,72 @@ class Settings:
     Raises
     ------
     InputError
-        If a value is not allowed; the message says which are.
+        If there is an unknown name, or a value is not allowed; the message says which are.
     """
 
-    layers: str = "64-32-10"
-    activation: str = "sigmoid"
-    output: str = "sigmoid"
-    loss: str = "squared"
-    bias: bool = True
-    weight_scale: int = 4
-    schedule: str = DEFAULT_SCHEDULE
-    lr: float = 0.5
-    rounding: str = "stochastic"
-    auto_range: bool = True
-    device: str = "ideal"
-    seed: int = 1
-    dataset: str = "digits"
-    target: str | None = None
-    """The label's column."""
-    features: str | None = None
-    """Columns to use, joined by commas; all if None."""
-    drop: str | None = None
-    """Columns to leave out, joined by commas."""
-    missing: str | None = None
-    """What to do about cells without a value."""
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            object.__setattr__(self, f.name, _plain(f.name, f.type, getattr(self, f.name)))
-        if self.schedule not in (*SCHEDULES, SOFTWARE):
-            raise InputError(f"Unknown schedule {self.schedule}: choose one of {', '.join((*SCHEDULES, SOFTWARE))}")
-        if self.rounding not in ROUNDINGS:
-            raise InputError(f"Unknown rounding {self.rounding}: choose one of {', '.join(ROUNDINGS)}")
-        if self.device not in PRESETS:
-            raise InputError(f"Unknown device {self.device}: choose one of {', '.join(PRESETS)}")
+    layers: Annotated[str, BeforeValidator(_sizes), About(NETWORK, "SIZES", "Sizes: inputs, hidden, outputs.")] = "64-32-10"
+    activation: Annotated[str, About(NETWORK, "NAME", f"Of the hidden layers: {', '.join(HIDDEN)}.")] = "sigmoid"
+    output: Annotated[str, About(NETWORK, "NAME", f"Function of the last layer: {', '.join(OUTPUTS)}.")] = "sigmoid"
+    loss: Annotated[str, About(NETWORK, "NAME", f"{', '.join(LOSSES)}.")] = "squared"
+    bias: Annotated[bool, About(NETWORK, "", "One more input line at the constant unit in each layer.")] = True
+    weight_scale: Annotated[int, About(NETWORK, "POWER-OF-2", "Logical weight of one device unit: 1, 2, 4, ... 64.")] = 4
+    schedule: Annotated[str, About(ALGORITHM, "NAME", f"{', '.join(ALL_SCHEDULES)}.")] = DEFAULT_SCHEDULE
+    lr: Annotated[float, About(ALGORITHM, "RATE", "Learning rate.")] = 0.5
+    rounding: Annotated[str, About(ALGORITHM, "NAME", f"Of pulse counts: {', '.join(ROUNDINGS)}.")] = "stochastic"
+    auto_range: Annotated[bool, About(ALGORITHM, "", "Drive error vectors shifted so that they fill the drive.")] = True
+    device: Annotated[str, About(ALGORITHM, "NAME", f"Of the emulated tiles: {', '.join(PRESETS)}.")] = "ideal"
+    seed: Annotated[int, About(ALGORITHM, "N", "Of initial weights, sample order and random streams.")] = 1
+    dataset: Annotated[
+        str,
+        BeforeValidator(_path),
+        About(FILES, None, f"{', '.join(NAMES)}, or a table (.csv, .tsv, ...), .npz, IDX file or folder of IDX files."),
+    ] = "digits"
+    target: Annotated[
+        str | None,
+        Field(min_length=1),
+        BeforeValidator(_number),
+        About(FILES, None, "Label column of a table, by name or number from 1 (if not given: it is guessed and said)."),
+    ] = None
+    features: Annotated[
+        str | None,
+        Field(min_length=1),
+        BeforeValidator(_names),
+        About(FILES, None, "Columns to use, by name or number, joined by commas (if not given: all)."),
+    ] = None
+    drop: Annotated[
+        str | None,
+        Field(min_length=1),
+        BeforeValidator(_names),
+        About(FILES, None, "Columns to leave out, by name or number, joined by commas."),
+    ] = None
+    missing: Annotated[
+        str | None,
+        Field(min_length=1),
+        About(
+            FILES, "|".join(MISSING_CHOICES), "Cells without a value: drop their rows, or fill with mean or median of the training part."
+        ),
+    ] = None
+
+    if not TYPE_CHECKING:  # a type checker takes the arguments from the fields
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise InputError(_sentence(error)) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: object) -> object:
+        return value.item() if isinstance(value, np.generic) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, choices in (("schedule", ALL_SCHEDULES), ("rounding", ROUNDINGS), ("device", PRESETS)):
+            if (value := getattr(self, name)) not in choices:
+                raise InputError(f"Unknown {name} {value}: choose one of {', '.join(choices)}")
         if not 0 <= self.seed < 1 << 32:
             raise InputError(f"The seed must be from 0 to {(1 << 32) - 1}, not {self.seed}")
         if not (math.isfinite(self.lr) and self.lr > 0):
@@ -92,6 +158,7 @@ class Settings:
         elif (weights := network.weights) > MOST_WEIGHTS:
             fits = smaller_layers(network, lambda other: other.weights <= MOST_WEIGHTS)
             raise InputError(f"Network {network.brief} has {weights:,} weights, and the reference at most {MOST_WEIGHTS:,}; {fits}")
+        return self
 
     def _check_lr(self, network: Network) -> None:
         """Refuse a rate at which even the largest error times the largest input rounds to no pulse, and one beyond the scale registers."""
@@ -136,8 +203,7 @@ class Settings:
     def scale_words(self) -> list[int]:
         """Return the scale registers: eta / dw_min, eta, and room for the norm."""
         with wrong_input():
-            scales = [Scale.from_float(self.lr / self.device_model.dw_min), Scale.from_float(self.lr)]
-        return [s.to_word() for s in scales] + [0] * (SCALE_REGISTERS - len(scales))
+            return scale_words(self.device_model, self.lr)
 
     def order(self, epoch: int, samples: int) -> np.ndarray:
         """Return the sample order of an epoch, counted from 0: RandomState's stream is frozen, so it never changes."""
@@ -147,17 +213,21 @@ class Settings:
         """Load the data set; `learned` are the features of a checkpoint."""
         return load(self.dataset, target=self.target, features=self.features, drop=self.drop, missing=self.missing, learned=learned)
 
+    def changed(self, **values: Any) -> Self:
+        """Return the settings with other values for some names."""
+        return type(self)(**{**self.to_dict(), **values})
+
     def fitting(self, data: Dataset) -> Self:
         """Return the same settings with a network that fits the data: one hidden layer of `HIDDEN_UNITS` units."""
-        return replace(self, layers=(data.x.shape[1], HIDDEN_UNITS, max(2, len(data.features.labels))))
+        return self.changed(layers=(data.x.shape[1], HIDDEN_UNITS, max(2, len(data.features.labels))))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values by name."""
-        return asdict(self)
+        """Return the values by name, which are plain JSON."""
+        return self.model_dump()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from values by name.
+        """Build from values by name, of a file say; what is not there has its default.
 
         Raises
         ------
@@ -166,38 +236,23 @@ class Settings:
         """
         if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
             raise InputError(f"Settings must be values by name, not {values!r:.60}")
-        unknown = set(values) - {f.name for f in fields(cls)}
-        if unknown:
-            raise InputError(f"Unknown setting {', '.join(sorted(unknown))}")
         return cls(**values)
 
 
-def _plain(name: str, kind: Any, value: Any) -> Any:
-    """Return a setting's value as the plain type that its field has, or refuse it."""
-    if value is None and kind == str | None:
-        return None
-    if kind is bool and isinstance(value, bool | np.bool_):
-        return bool(value)
-    if kind is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
-    if kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            raise InputError(f"The setting {name} is beyond the range of float64") from None
-    if kind in (str, str | None):
-        if isinstance(value, str) and (value or kind is str):
-            return str(value)
-        if name == "dataset" and isinstance(value, os.PathLike):
-            return os.fspath(value)
-        if name == "layers" and isinstance(value, list | tuple | np.ndarray):
-            return "-".join(str(size) for size in np.asarray(value, object).tolist())
-        if name in ("features", "drop") and isinstance(value, list | tuple):
-            return join_names([str(column) for column in value])
-        if name == "target" and isinstance(value, numbers.Integral) and not isinstance(value, bool):
-            return str(int(value))
-    what = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "text")
-    raise InputError(f"The setting {name} must be {what}, not {value!r:.60}")
+def _sentence(error: ValidationError) -> str:
+    """Return what to tell of settings that are none."""
+    found = error.errors(include_url=False)
+    names = list(Settings.model_fields)
+    if unknown := [str(e["loc"][0]) for e in found if e["type"] == "extra_forbidden"]:
+        near = [difflib.get_close_matches(name, names, n=1) for name in unknown]
+        told = (f"{name} (did you mean {n[0]}?)" if n else name for name, n in zip(unknown, near, strict=True))
+        return f"Unknown setting {', '.join(told)}: settings are {', '.join(names)}"
+    first = found[0]
+    if first["type"] == "value_error":  # of a check of ours
+        return str(first.get("ctx", {})["error"])
+    name = str(first["loc"][0])
+    what = {bool: "true or false", int: "a whole number", float: "a number"}.get(Settings.model_fields[name].annotation, "text")
+    return f"The setting {name} must be {what}, not {first['input']!r:.60}"
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.device import quantise_cells
 from backpulse.firmware_py.digest import conductance_digest
+from backpulse.firmware_py.image import initial_cells
 from backpulse.firmware_py.registers import LOSS_FRAC, Counter
 from backpulse.firmware_py.streams import seed_states
 from backpulse.host.board import Board, Tell
@@ -62,21 +61,6 @@ class Event:
 
 
 Watcher = Callable[[Event], None]
-
-
-def initial_cells(program: Program, settings: Settings) -> np.ndarray:
-    """Return the cells of the initial weights: int64 of shape (rows of all tiles, columns), zero where no layer lies."""
-    config, network = program.config, program.network
-    cells = np.zeros((config.rows, config.tile_cols), np.int64)
-    for placement, weights in zip(program.placements, network.initial_weights(settings.seed), strict=True):
-        words = quantise_cells(settings.device_model, config, weights, network.weight_scale)
-        matrix = words if placement.transposed else words.T
-        for block in placement.blocks:
-            r = block.region
-            row0 = r.tile * config.tile_rows + r.row0
-            part = matrix[r.row_offset : r.row_offset + r.rows, r.col_offset : r.col_offset + r.cols]
-            cells[row0 : row0 + r.rows, r.col0 : r.col0 + r.cols] = part
-    return cells
 
 
 class Trainer:
@@ -159,7 +143,7 @@ class Trainer:
             self.tile = checkpoint.tile
             scales, cells, spread, random = checkpoint.scales.tolist(), checkpoint.cells, checkpoint.spread, checkpoint.random
         else:
-            scales, cells = settings.scale_words(), initial_cells(self.program, settings)
+            scales, cells = settings.scale_words(), initial_cells(self.program, settings.device_model, settings.seed)
             spread = settings.device_model.spread_words(board.config, settings.seed)
             random = seed_states(board.config, settings.seed)
         self.scales = scales

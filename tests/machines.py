@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, ETA_SCALE, PULSE_SCALE, Program, compile_network
+from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, Program, compile_network
 from backpulse.firmware_py.config import DEFAULT, Config, DeviceKind
-from backpulse.firmware_py.device import PRESETS, Device, quantise_cells
-from backpulse.firmware_py.isa import Scale
+from backpulse.firmware_py.device import PRESETS, Device
+from backpulse.firmware_py.image import Image, image, initial_cells, samples_image
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
-from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, State, Window
+from backpulse.firmware_py.registers import REG, State
 from backpulse.firmware_py.room import tiles_needed
-from backpulse.firmware_py.streams import seed_states
 
 
 def carrying(config: Config, device: Device, network: Network) -> Config:
@@ -50,28 +49,16 @@ class Loaded:
 
     def load(self, device: Device, *, lr: float, seed: int, samples: np.ndarray) -> None:
         """Write program, tables, device, cells, spread, random states, scales and samples (int8, one record a row)."""
-        program, config = self.program, self.program.config
-        for i, instruction in enumerate(program.instructions):
-            word = instruction.encode()
-            self.write_words(Window.PROGRAM.base + 2 * i, [word & 0xFFFFFFFF, word >> 32])
-        for i, region in enumerate(program.regions):
-            self.write_words(Window.REGIONS.base + 4 * i, region.to_words())
-        self.write_words(Window.VECTORS.base, [v.to_word() for v in program.vectors])
-        for i, word in enumerate(device.tile_words(config)):
-            if i < 9 or i >= 32:
-                self.machine.write(Window.TILE.base + i, word)
-        for stream, states in seed_states(config, seed).items():
-            self.write_words(Window.RANDOM.base | stream << STREAM_SHIFT, states)
-        self.cells(initial_cells(program, device, seed))
-        if config.spread:
-            for row, words in enumerate(device.spread_words(config, seed).tolist()):
-                self.write_words(Window.SPREAD.base | row << CELL_ROW_SHIFT, words)
-        self.machine.write(REG["SCALE"].address + PULSE_SCALE, Scale.from_float(lr / device.dw_min).to_word())
-        self.machine.write(REG["SCALE"].address + ETA_SCALE, Scale.from_float(lr).to_word())
-        self.machine.write(REG["STRIDE"].address, program.stride_words)
+        program = self.program
         records = np.zeros((len(samples), 4 * program.stride_words), np.int8)
         records[:, : samples.shape[1]] = samples
-        self.write_words(Window.STORE.base, records.view("<u4").reshape(-1).tolist())
+        self.write(image(program, device, noisy_cells(program, device, seed), lr=lr, seed=seed))
+        self.write(samples_image(0, records.view("<u4")))
+
+    def write(self, runs: Image) -> None:
+        """Write runs of words."""
+        for address, words in runs:
+            self.write_words(address, words)
 
     def cells(self, cells: np.ndarray) -> None:
         """Write all cells."""
@@ -98,19 +85,10 @@ class Loaded:
         return self.machine.memory.vectors[entry.base : entry.base + entry.length].copy()
 
 
-def initial_cells(program: Program, device: Device, seed: int) -> np.ndarray:
-    """Return cells of a network's initial weights, and the same noise where no layer lies: a stray pulse must show."""
-    config = program.config
-    cells = np.random.RandomState(seed).randint(-99, 100, (config.rows, config.tile_cols))
-    for placement, weights in zip(program.placements, program.network.initial_weights(seed), strict=True):
-        words = quantise_cells(device, config, weights, program.network.weight_scale)
-        words = words if placement.transposed else words.T
-        for block in placement.blocks:
-            r = block.region
-            row = r.tile * config.tile_rows + r.row0
-            part = words[r.row_offset : r.row_offset + r.rows, r.col_offset : r.col_offset + r.cols]
-            cells[row : row + r.rows, r.col0 : r.col0 + r.cols] = part
-    return cells
+def noisy_cells(program: Program, device: Device, seed: int) -> np.ndarray:
+    """Return cells of a network's initial weights, and noise where no layer lies: a stray pulse must show."""
+    shape = (program.config.rows, program.config.tile_cols)
+    return initial_cells(program, device, seed, np.random.RandomState(seed).randint(-99, 100, shape))
 
 
 def samples_for(network: Network, count: int, seed: int) -> np.ndarray:

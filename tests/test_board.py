@@ -18,7 +18,7 @@ from backpulse.host.settings import Settings
 from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
-from .machines import initial_cells
+from .machines import noisy_cells
 
 SETTINGS = Settings(layers="4-5-3", dataset="iris", lr=0.5)
 SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "steps", "cycles", "pulses_up", "pulses_down", "pulses_clipped")
@@ -117,7 +117,7 @@ def test_counters_survive_wrapping():
 
 
 def test_evaluation_changes_no_training_state():
-    settings = replace(SETTINGS, device="ecram")
+    settings = SETTINGS.changed(device="ecram")
     with open_board("golden://", config=config(settings, read_noise=1)) as board:
         trainer = Trainer(board, settings, 1)
         trainer.run()
@@ -156,7 +156,7 @@ def test_outputs_come_from_the_ring_or_one_by_one():
 
 
 def test_signed_outputs():
-    settings = replace(SETTINGS, output="linear", lr=0.05)
+    settings = SETTINGS.changed(output="linear", lr=0.05)
     (_, ring, _), (_, one_by_one, _) = evaluated(settings), evaluated(settings, output_depth=0)
     assert ring.min() < 0
     assert np.array_equal(ring, one_by_one)
@@ -172,7 +172,7 @@ def test_a_network_of_one_output_learns_a_line():
     everything = np.arange(200)
     with open_board("golden://", config=machine) as board:
         board.load(program, scales=scales, tile_words=device.tile_words(machine))
-        board.write_cells(initial_cells(program, device, 1))
+        board.write_cells(noisy_cells(program, device, 1))
         board.upload(records(x, t))
         for _ in range(10):
             board.train(program, everything)

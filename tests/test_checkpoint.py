@@ -14,6 +14,9 @@ from backpulse.host.stop import Stop
 from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
+from .checkpoints import forge, parts
+
+ABI_2 = Path(__file__).parent / "files/abi2.npz"
 SETTINGS = Settings(layers="4-5-3", dataset="iris", device="ecram", lr=0.5)
 EPOCHS = 4
 
@@ -113,6 +116,22 @@ def test_version_1_is_told(tmp_path):
     np.savez_compressed(tmp_path / "old.npz", **arrays)
     with pytest.raises(InputError, match="version 1, which this program does not read: go on with the one that made it, or start again"):
         Checkpoint.load(tmp_path / "old.npz")
+
+
+def test_a_run_of_abi_2_goes_on_with_its_bits(tmp_path):
+    """An epoch of it is in the file, as the version before ABI 3 wrote it; that version's own second epoch ended with this digest."""
+    saved = Checkpoint.load(ABI_2)
+    with open_board("golden://", config=saved.config) as board:
+        trainer = Trainer(board, saved.settings, 2, checkpoint=saved)
+        assert trainer.run()
+    result = trainer.result()
+    assert result["conductance_digest"] == "ee95b53f786b4328c6a47629627832d8de4b6c113b506898be8f4f182b8c0f43"
+    assert result["test_accuracy"] == [0.7666666666666667, 0.8666666666666667]
+    fields, arrays = parts(ABI_2)
+    for change in ({"pulse_max": 30}, {"lean": 1}, {"steps": 2}):
+        forge(tmp_path / "lie.npz", {**fields, "config": {**fields["config"], **change}}, arrays)
+        with pytest.raises(InputError, match="config has no field"):
+            Checkpoint.load(tmp_path / "lie.npz")
 
 
 def test_another_configuration_or_data_is_refused(saved):

@@ -14,6 +14,7 @@ from backpulse.firmware_py.device import PRESETS, with_values
 from backpulse.firmware_py.digest import conductance_digest
 from backpulse.firmware_py.divergence import first_divergence
 from backpulse.firmware_py.framing import BusError
+from backpulse.firmware_py.image import instruction_words
 from backpulse.firmware_py.isa import Function, Instruction, Op
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
@@ -119,8 +120,7 @@ def back_reads(schedule: str, *, device: object, stochastic: bool, lr: float) ->
     saved = [ins.encode() for ins in rest]
 
     def load(words: list[int]) -> None:
-        for i, word in enumerate(words):
-            board.write_words(Window.PROGRAM.base + 2 * i, [word & 0xFFFFFFFF, word >> 32])
+        board.write_words(Window.PROGRAM.base, instruction_words(words))
 
     read_d1 = Instruction(**plain).encode()
     end = Instruction(op=Op.END).encode()

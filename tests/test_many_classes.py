@@ -15,7 +15,7 @@ from backpulse.gateware.boards.boards import BOARDS
 from backpulse.host.scaling import records, targets
 from backpulse.host.urls import open_board
 
-from .machines import initial_cells
+from .machines import noisy_cells
 from .test_cli_boards import served
 from .test_same_bits import CONFIGS
 
@@ -86,7 +86,7 @@ def named(board):
     program = compile_network(network, board.config, stochastic=False)
     scales = [Scale.from_float(lr).to_word() for lr in (0.01 / device.dw_min, 0.01)]
     board.load(program, scales=scales, tile_words=device.tile_words(board.config))
-    board.write_cells(initial_cells(program, device, 1))
+    board.write_cells(noisy_cells(program, device, 1))
     classes = np.array([0, 1, 255, 256, 257, 279])
     x = (127 * codes(classes)).astype(np.int8)
     board.upload(records(x, targets(classes, 280, 127, off=0)))

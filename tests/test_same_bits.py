@@ -21,7 +21,7 @@ from backpulse.host.board import Board
 from backpulse.host.scaling import records
 from backpulse.host.urls import open_board
 
-from .machines import initial_cells, samples_for
+from .machines import noisy_cells, samples_for
 
 CONFIGS = {
     "blocks": replace(
@@ -55,7 +55,7 @@ def run(board: Board, program: Program, device: Device, *, lr: float, seed: int,
     if HELD.get(board) != (device, seed):  # the widest upload, so done only where it changes
         board.write_spread(device.spread_words(config, seed))
         HELD[board] = device, seed
-    board.write_cells(initial_cells(program, device, seed))
+    board.write_cells(noisy_cells(program, device, seed))
     board.write_random({stream: list(states) for stream, states in seed_states(config, seed).items()})
     board.totals = dict.fromkeys(Counter, 0)
     n_in = program.network.layers[0]

@@ -44,7 +44,9 @@ class Spram(wiring.Component):
 
 
 class SpramStore(wiring.Component):
-    """Same ports and timing as `gateware.chip.store.Store`: one access at a time in two cycles, the host first.
+    """Same ports as `gateware.chip.store.Store`: one access at a time, the host first.
+
+    An access takes two cycles, and four in `Store`.
 
     Parameters
     ----------

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -45,7 +43,7 @@ def test_every_schedule_ends_with_the_golden_bits(pair, schedule, stochastic):
 
 
 def test_training_ends_with_the_golden_bits(pair):
-    golden, real = results_of(pair, replace(IRIS, device=device_for(pair[0].config).name))
+    golden, real = results_of(pair, IRIS.changed(device=device_for(pair[0].config).name))
     assert real == golden
     assert real["steps"] > 0
 

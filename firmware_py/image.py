@@ -1,0 +1,112 @@
+"""What a host writes into a machine before a run: program, tables, the tile's parameters, cells, random states and scales."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from backpulse.firmware_py.compiler import ETA_SCALE, PULSE_SCALE, Program
+from backpulse.firmware_py.device import Device, quantise_cells
+from backpulse.firmware_py.isa import SCALE_REGISTERS, Scale
+from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Stream, TileParameter, Window
+from backpulse.firmware_py.streams import seed_states
+
+Image = list[tuple[int, list[int]]]
+"""Runs of 32-bit words: the address of the first, and the words."""
+
+_MASK32 = 0xFFFFFFFF
+
+
+def instruction_words(words: Iterable[int]) -> list[int]:
+    """Return instruction words as the PROGRAM window has them: two words each, the low one first."""
+    return [part for word in words for part in (word & _MASK32, word >> 32)]
+
+
+def program_image(program: Program) -> Image:
+    """Return program, region table, vector table and the samples' stride."""
+    return [
+        (Window.PROGRAM.base, instruction_words(i.encode() for i in program.instructions)),
+        (Window.REGIONS.base, [word for region in program.regions for word in region.to_words()]),
+        (Window.VECTORS.base, [vector.to_word() for vector in program.vectors]),
+        (REG["STRIDE"].address, [program.stride_words]),
+    ]
+
+
+def tile_image(words: Sequence[int]) -> Image:
+    """Return the tile's parameters from all words of the window; between READ_SIGMA and ROOT it has none. A sign is taken modulo 2**32."""
+    words = [int(word) & _MASK32 for word in words]
+    base, last, root = Window.TILE.base, TileParameter.READ_SIGMA, TileParameter.ROOT
+    return [(base, words[: last + 1]), (base + root, words[root:])]
+
+
+def cells_image(cells: np.ndarray) -> Image:
+    """Return all cells, from integers of shape (rows of all tiles, columns)."""
+    return _plane(Window.CELLS, cells.astype(np.int16).view(np.uint16))
+
+
+def spread_image(spread: np.ndarray) -> Image:
+    """Return all spread words, from integers of shape (rows of all tiles, columns)."""
+    return _plane(Window.SPREAD, spread)
+
+
+def _plane(window: Window, plane: np.ndarray) -> Image:
+    return [(window.base + (row << CELL_ROW_SHIFT), words) for row, words in enumerate(plane.tolist())]
+
+
+def random_image(states: Mapping[Stream, Sequence[int]]) -> Image:
+    """Return the states of random streams."""
+    return [(Window.RANDOM.base + (stream << STREAM_SHIFT), [int(state) for state in lanes]) for stream, lanes in states.items()]
+
+
+def scales_image(words: Sequence[int]) -> Image:
+    """Return the scale registers."""
+    return [(REG["SCALE"].address, list(words))]
+
+
+def samples_image(slot: int, records: np.ndarray) -> Image:
+    """Return samples for the store from a slot on, from uint32 of shape (samples, words of one)."""
+    return [(Window.STORE.base + slot * records.shape[1], records.ravel().tolist())]
+
+
+def scale_words(device: Device, lr: float) -> list[int]:
+    """Return the words of the scale registers that a learning rate gives: eta / dw_min, eta, and room for the norm.
+
+    Raises
+    ------
+    ValueError
+        If the learning rate is beyond them.
+    """
+    words = [0] * SCALE_REGISTERS
+    words[PULSE_SCALE] = Scale.from_float(lr / device.dw_min).to_word()
+    words[ETA_SCALE] = Scale.from_float(lr).to_word()
+    return words
+
+
+def initial_cells(program: Program, device: Device, seed: int, elsewhere: np.ndarray | None = None) -> np.ndarray:
+    """Return the cells of a network's initial weights: int64 of shape (rows of all tiles, columns).
+
+    Where no layer lies they are zero, or those of `elsewhere`.
+    """
+    config, network = program.config, program.network
+    cells = np.zeros((config.rows, config.tile_cols), np.int64) if elsewhere is None else np.array(elsewhere, np.int64)
+    for placement, weights in zip(program.placements, network.initial_weights(seed), strict=True):
+        words = quantise_cells(device, config, weights, network.weight_scale)
+        matrix = words if placement.transposed else words.T
+        for block in placement.blocks:
+            r = block.region
+            row0 = r.tile * config.tile_rows + r.row0
+            part = matrix[r.row_offset : r.row_offset + r.rows, r.col_offset : r.col_offset + r.cols]
+            cells[row0 : row0 + r.rows, r.col0 : r.col0 + r.cols] = part
+    return cells
+
+
+def image(program: Program, device: Device, cells: np.ndarray, *, lr: float, seed: int) -> Image:
+    """Return all that a host writes before a run but for the samples and ENTRY."""
+    config = program.config
+    return [
+        *program_image(program),
+        *tile_image(device.tile_words(config)),
+        *cells_image(cells),
+        *(spread_image(device.spread_words(config, seed)) if config.spread else []),
+        *random_image(seed_states(config, seed)),
+        *scales_image(scale_words(device, lr)),
+    ]
