@@ -11,12 +11,15 @@ from backpulse.rtl.lib.numbers import rshift, rshift_by, sat
 from backpulse.rtl.lib.ports import HostPort, element_layout
 from backpulse.rtl.units.activation import derivative_layout, word_layout
 
-__all__ = ["Alu", "Scales"]
+__all__ = ["CONTROLS", "Alu", "Scales"]
 
 SHIFT_MAX = 33
 """Most bits that a product is shifted by: nothing is left of its 32, as after the 47 of docs/machine.md."""
 SUM_BITS = 46
 """Bits of a sum of squares: 2**15 elements of 2**31."""
+
+CONTROLS = ("err", "norm2", "axpy")
+"""Control bits of an instruction that it looks at."""
 
 require("vector arithmetic of full machines", (Op.ERR, Op.NORM2, Op.AXPY), Unit.ARITHMETIC)
 
@@ -101,9 +104,7 @@ class Alu(wiring.Component):
         super().__init__(
             {
                 "clear": In(1),
-                "err": In(1),
-                "norm2": In(1),
-                "axpy": In(1),
+                **{name: In(1) for name in CONTROLS},
                 "i": In(stream.Signature(element_layout(config))),
                 "i_derivative": In(stream.Signature(derivative_layout(config))),
                 "o": Out(stream.Signature(word_layout(config))),

@@ -9,7 +9,7 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import Op, Unit, require
 from backpulse.rtl.lib.clocks import resting_domain
 from backpulse.rtl.units.activation import Derivative, Finish, derivative_layout
-from backpulse.rtl.units.arithmetic import Alu
+from backpulse.rtl.units.arithmetic import CONTROLS, Alu
 from backpulse.rtl.units.planner import Planner
 from backpulse.rtl.units.reader import Driver, Receiver, auto_range
 from backpulse.rtl.units.signature import UnitsSignature
@@ -118,7 +118,7 @@ class Units(wiring.Component):
         # Arithmetic and pulses.
         m.d.comb += [
             alu.clear.eq(self.clear),
-            *(getattr(alu, name).eq(ins[name]) for name in ("err", "norm2", "axpy")),
+            *(getattr(alu, name).eq(ins[name]) for name in CONTROLS),
             alu.mantissa.eq(self.mantissa),
             alu.exponent.eq(self.exponent),
             alu.square.eq(finish.y),
