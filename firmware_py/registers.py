@@ -138,7 +138,14 @@ REGISTERS = (
     Register(name="CREDIT", address=8, description="samples granted and not yet begun"),
     Register(name="ENTRY", address=9, access="rw", bits=16, description="program address where START begins"),
     Register(name="BANK", address=10, access="rw", bits=1, description="0 training, 1 evaluation (bank of the read-noise stream)"),
-    Register(name="STRIDE", address=11, access="rw", bits=16, reset=1, description="words of one sample in the store; only as many bits count as a page's words need"),
+    Register(
+        name="STRIDE",
+        address=11,
+        access="rw",
+        bits=16,
+        reset=1,
+        description="words of one sample in the store; only as many bits count as a page's words need",
+    ),
     Register(
         name="WATCHDOG",
         address=12,
