@@ -155,7 +155,7 @@ def cases(draw: DrawFn, config: Config) -> Case:
         # Bounds that cross, too.
         words16 = st.integers(-(1 << 15), (1 << 15) - 1)
         parameters = draw(st.fixed_dictionaries({}, optional=dict.fromkeys((TileParameter.BOUND_UP, TileParameter.BOUND_DOWN), words16)))
-    presets = ("ideal", "reram", "ecram") if config.spread else ("ideal",)
+    presets = ("ideal", "ecram", "ecram-mo") if config.spread else ("ideal",)
     return Case(
         config=config,
         entry=entry,
