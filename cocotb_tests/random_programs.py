@@ -12,7 +12,7 @@ from hypothesis.strategies import DrawFn
 
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import PRESETS
-from backpulse.firmware_py.isa import FIELDS, SCALE_LOG2_MAX, Function, Instruction, Op, Region, Scale, Vector
+from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, SCALE_LOG2_MAX, USED_BITS, Function, Instruction, Op, Region, Scale, Vector
 from backpulse.firmware_py.overlap import overtaken
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Stream, TileParameter, Window
 from cocotb_tests.machine_image import Image
@@ -131,10 +131,13 @@ def cases(draw: DrawFn, config: Config) -> Case:
     elif ending == "end":
         program.append(Instruction(op=Op.END))
     words = [ins.encode() for ins in program]
-    match draw(st.sampled_from((*("nothing",) * 16, "word", "function", "vector", "region", "length", "target"))):
+    match draw(st.sampled_from((*("nothing",) * 16, "word", "reserved", "function", "vector", "region", "length", "target"))):
         case "word":
             at = draw(st.integers(len(start) + 1, len(words) - 1))
             words[at] = words[at] & ~15 | draw(st.sampled_from((0, *range(max(Op) + 1, 16))))
+        case "reserved":
+            at = draw(st.integers(len(start) + 1, len(words) - 1))
+            words[at] |= 1 << draw(st.integers(USED_BITS, INSTRUCTION_BITS - 1))
         case "function":
             at = draw(st.integers(len(start) + 1, len(words) - 1))
             words[at] = words[at] & ~(15 << 34) | draw(st.sampled_from((2, 3, 12, 15))) << 34

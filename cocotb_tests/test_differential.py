@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from backpulse.firmware_py.config import DEFAULT, IDEAL
+from backpulse.firmware_py.config import DEFAULT, LEAN
 from backpulse.gateware.chip.top import Machine
 from cocotb_tests.runner import run_cocotb
 
@@ -26,7 +26,7 @@ SIZES = {
 }
 MACHINES = {
     "full": replace(DEFAULT, **SIZES, output_depth=32),
-    "lean": replace(IDEAL, **SIZES, output_depth=0, cell_bits=11, cell_frac=10, lean=1),
+    "lean": replace(LEAN, **SIZES, cell_bits=11, cell_frac=10),
 }
 SOME, MANY = 120, 5000
 

@@ -182,7 +182,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     row_offset, col_offset = region[3] >> 16, region[3] & 0xFFFF
     lose, q = pulse_shift(m.scales[scale, 1], scale_log2, _magnitude(m, f, cols_vector))
     line, planned, counts, rounding, write = m.line, m.planned, m.counts, m.rounding, m.write
-    cells, spread, shared, logging = m.cells, m.spread, shared_words(m.tile), m.log.shape[0] > 0
+    cells, spread, shared, logging = m.cells, m.spread, shared_words(m.tile, f.cell_bits), m.log.shape[0] > 0
     _gather(m, f, cols_vector, col_offset, cols, line)
     planned[:] = 0
     if q <= 3:
