@@ -350,13 +350,14 @@ def _operands_bad(m, f, op, region, a, b, c, function):
 
 @inlined
 def _load_sample(m, f, index):
-    """Copy one sample of the store into the free page and swap pages."""
+    """Copy one sample of the store into the free page, zeros behind it, and swap pages."""
     page = 1 - m.control[PAGE]
     size = 4 * (m.control[STRIDE] & f.stride_mask)
     start = index * size
     for i in range(size):
         byte = np.int64(m.store[(start + i) % m.store.shape[0]])
         m.pages[page, i & (m.pages.shape[1] - 1)] = (byte ^ 128) - 128
+    m.pages[page, size:] = 0
     m.control[PAGE] = page
 
 
