@@ -141,7 +141,18 @@ class Core(wiring.Component):
 
         # The sequencer and what it moves.
         ins, clear, finished = fetch.o.p, sequencer.clear, sequencer.clear | sequencer.done
-        connect(m, fetch.o, sequencer.ins)
+        if c.lean:
+            # The ledger keeps what one sample or ERR adds: the next one waits for it, at no cost in cycles.
+            shown = Signal()
+            waits = ledger.pending & (ins.err | ins.next) & ~shown
+            m.d.sync += shown.eq(sequencer.ins.valid & ~sequencer.ins.ready)
+            m.d.comb += [
+                sequencer.ins.valid.eq(fetch.o.valid & ~waits),
+                sequencer.ins.payload.eq(fetch.o.payload),
+                fetch.o.ready.eq(sequencer.ins.ready),
+            ]
+        else:
+            connect(m, fetch.o, sequencer.ins)
         connect(m, sequencer.cmd, flipped(self.array.cmd))
         connect(m, flipped(self.array.completion), sequencer.completion)
         m.d.sync += self.array.abort.eq(sequencer.tile_abort)
