@@ -1,4 +1,4 @@
-"""Bench of the whole machine behind the link: random programs, each against the golden machine; a failing one is made as small as it gets."""
+"""Bench of the whole machine behind the link: random programs against the golden machine; failing ones are shrunk."""
 
 import os
 from contextlib import suppress

@@ -28,7 +28,7 @@ MACHINES = {
     "full": replace(DEFAULT, **SIZES, output_depth=32),
     "lean": replace(LEAN, **SIZES, cell_bits=11, cell_frac=10),
 }
-SOME, MANY = 120, 5000
+SOME, MANY = 120, 3000
 
 
 def _run(machine: str, examples: int) -> None:

@@ -87,9 +87,7 @@ class Ledger(wiring.Component):
         The host's ways to counters and scale registers, and to the ring, by words.
     """
 
-    def __init__(
-        self, config: Config, widths: Mapping[Counter, int], bursts: Mapping[Counter, int] | None = None
-    ) -> None:
+    def __init__(self, config: Config, widths: Mapping[Counter, int], bursts: Mapping[Counter, int] | None = None) -> None:
         self._config, self._widths, self._bursts = config, dict(widths), dict(bursts or {})
         super().__init__(ledger_members(widths))
 
@@ -97,7 +95,7 @@ class Ledger(wiring.Component):
         m = Module()
         depth = self._config.result_depth
         base = ring_at(self._config)
-        m.submodules.memory = memory = Memory(shape=16, depth=base + depth, init=[])
+        m.submodules.ledger_words = memory = Memory(shape=16, depth=base + depth, init=[])
         w = memory.write_port(granularity=8)
         r = memory.read_port()
         host, ring = self.host, self.results
