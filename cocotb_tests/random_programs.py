@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.device import PRESETS, parameter_bits
 from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, SCALE_LOG2_MAX, USED_BITS, Function, Instruction, Op, Region, Scale, Vector
 from backpulse.firmware_py.overlap import overtaken
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Stream, TileParameter, Window
@@ -28,6 +28,12 @@ ZERO_SCALE = 7
 """A scale register that is zero."""
 SUMMED_LOG2, SUMMED_ONCE_LOG2 = 1, 5
 """Largest weight scale where sums accumulate in every sample, and where a sum is finished at once: neither leaves an accumulating word."""
+
+
+_DRAWN = (
+    *(TileParameter.BASE_UP, TileParameter.BASE_DOWN, TileParameter.SLOPE_UP, TileParameter.SLOPE_DOWN),
+    *(TileParameter.BOUND_UP, TileParameter.BOUND_DOWN),
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -156,8 +162,9 @@ def cases(draw: DrawFn, config: Config) -> Case:
     parameters: dict[TileParameter, int] = {}
     if config.device is not DeviceKind.IDEAL:
         # Bounds that cross, too.
-        words16 = st.integers(-(1 << 15), (1 << 15) - 1)
-        parameters = draw(st.fixed_dictionaries({}, optional=dict.fromkeys((TileParameter.BOUND_UP, TileParameter.BOUND_DOWN), words16)))
+        asked = (p for p in _DRAWN if parameter_bits(config, p))
+        signed16 = {p: st.integers(-(1 << 15), (1 << 15) - 1) for p in asked}
+        parameters = draw(st.fixed_dictionaries({}, optional=signed16))
     presets = ("ideal", "ecram", "ecram-mo") if config.spread else ("ideal",)
     return Case(
         config=config,

@@ -1,4 +1,4 @@
-"""Random programs on the whole machine, full and lean, against the golden machine: seconds of it here, more of it with `make fuzz`.
+"""Random programs on the whole machine, full and small, against the golden machine: seconds of it here, more of it with `make fuzz`.
 
 RANDOM_SEED chooses the programs.
 """
@@ -24,8 +24,10 @@ SIZES = {
     "order_depth": 16,
     "result_depth": 16,
 }
+ONE_STEP = {"spread": 0, "read_noise": 0, "steps": 1, "bounds": 0, "prefetch": 0, "cell_bits": 12, "cell_frac": 11}
 MACHINES = {
     "full": replace(DEFAULT, **SIZES, output_depth=32),
+    "one step": replace(DEFAULT, **SIZES, **ONE_STEP, output_depth=0),
     "lean": replace(LEAN, **SIZES, cell_bits=11, cell_frac=10),
 }
 SOME, MANY = 120, 3000
@@ -36,12 +38,12 @@ def _run(machine: str, examples: int) -> None:
     run_cocotb(Machine(config), "differential_bench", config=config.to_words(), examples=examples)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda name: name.replace(" ", "-"))
 def test_some_programs(machine):
     _run(machine, SOME)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda name: name.replace(" ", "-"))
 def test_many_programs(machine):
     _run(machine, MANY)
