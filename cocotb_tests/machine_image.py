@@ -37,14 +37,18 @@ def loading(program: Program, *, preset: str = "ideal", count: int = 8, lr: floa
 
 
 def visible(program: Program) -> Iterator[int]:
-    """Yield the addresses of all that training changes: counters, scales, random states, vectors, results, outputs, cells."""
-    config = program.config
+    """Yield the addresses of all that training changes: counters, scales, state, and what `held` says."""
     yield from range(REG["COUNTER"].address, REG["COUNTER"].address + len(Counter))
     yield from range(REG["SCALE"].address, REG["SCALE"].address + REG["SCALE"].count)
     yield from (REG["STATE"].address, REG["FAULT"].address, REG["CREDIT"].address)
+    yield from held(program.config, program.vector_words_used)
+
+
+def held(config: Config, vector_words: int) -> Iterator[int]:
+    """Yield the addresses of what programs change in memories: random states, the first words of vector memory, results, outputs, cells."""
     for address, lanes in random_image(seed_states(config, 0)):
         yield from range(address, address + len(lanes))
-    yield from range(Window.VECTOR_MEMORY.base, Window.VECTOR_MEMORY.base + program.vector_words_used)
+    yield from range(Window.VECTOR_MEMORY.base, Window.VECTOR_MEMORY.base + vector_words)
     yield from range(Window.RESULTS.base, Window.RESULTS.base + config.result_depth // 2)
     yield from range(Window.OUTPUTS.base, Window.OUTPUTS.base + config.output_depth // 2)
     for row in range(config.rows):

@@ -4,7 +4,7 @@ import pytest
 from amaranth.hdl import EnableInserter, Signal
 
 from backpulse.firmware_py.registers import Counter
-from backpulse.rtl.core.counters import Counters, Ring
+from backpulse.rtl.core.counters import Ring, Totals
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
@@ -12,7 +12,7 @@ DEPTH = 32
 WIDTHS = dict.fromkeys(Counter, 1) | {Counter.LOSS: 32, Counter.PULSES_UP: 10, Counter.PULSES_DOWN: 10, Counter.PULSES_CLIPPED: 6}
 
 
-class KeepsResults(Counters):
+class KeepsResults(Totals):
     """Does not start RESULTS anew."""
 
     def elaborate(self, platform):
@@ -21,7 +21,7 @@ class KeepsResults(Counters):
         return m
 
 
-class Stops(Counters):
+class Stops(Totals):
     """Stops at the top where it should wrap."""
 
     def elaborate(self, platform):
@@ -50,7 +50,7 @@ def _run(component, run, block, pauses):
 
 @pytest.mark.parametrize("block", ["counters", "ring"])
 def test_golden(block):
-    _run(Counters(WIDTHS) if block == "counters" else Ring(DEPTH), run_cocotb, block, PATTERNS[:3])
+    _run(Totals(WIDTHS) if block == "counters" else Ring(DEPTH), run_cocotb, block, PATTERNS[:3])
 
 
 @pytest.mark.parametrize("variant", [KeepsResults, Stops])

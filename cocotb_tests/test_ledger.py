@@ -7,7 +7,7 @@ import pytest
 
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.firmware_py.registers import Counter
-from backpulse.rtl.core.counters import Books
+from backpulse.rtl.core.counters import Counters
 from backpulse.rtl.core.ledger import ONCE, Ledger
 from backpulse.rtl.units.arithmetic import NORM_EXPONENT
 from cocotb_tests.runner import expect_failure, run_cocotb
@@ -21,7 +21,7 @@ def _run(kind, run):
     run(kind(CONFIG, WIDTHS), "ledger_bench", config=CONFIG.to_words(), widths=widths, norm_exponent=NORM_EXPONENT)
 
 
-@pytest.mark.parametrize("kind", [Ledger, Books])
+@pytest.mark.parametrize("kind", [Ledger, Counters])
 def test_golden(kind):
     _run(kind, run_cocotb)
 

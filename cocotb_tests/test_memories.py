@@ -11,9 +11,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.gateware.chip.store import Store
-from backpulse.rtl.core.lean_magnitudes import LeanMagnitudes
+from backpulse.rtl.core.magnitudes import Magnitudes
 from backpulse.rtl.core.samples import Samples
-from backpulse.rtl.core.vectors import Magnitudes, ReadPort, VectorMemory
+from backpulse.rtl.core.vectors import ReadPort, VectorMemory
 from backpulse.rtl.lib.ports import HostPort, Operand, element_layout
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
@@ -78,7 +78,6 @@ class SamplesOnStore(wiring.Component):
 BLOCKS = {
     "port": (PortOnMemory, "vectors_bench"),
     "magnitudes": (Magnitudes, "vectors_bench"),
-    "lean magnitudes": (LeanMagnitudes, "vectors_bench"),
     "samples": (SamplesOnStore, "samples_bench"),
 }
 
@@ -86,13 +85,13 @@ BLOCKS = {
 def _run(block, run, pauses):
     component, bench = BLOCKS[block]
     with mock.patch("backpulse.gateware.chip.store.BANK_BITS", 4):  # several banks
-        run(component(CONFIG), bench, config=CONFIG.to_words(), block=block.removeprefix("lean "), pauses=pauses)
+        run(component(CONFIG), bench, config=CONFIG.to_words(), block=block, pauses=pauses)
 
 
 @pytest.mark.parametrize(
     ("block", "pauses"),
-    [("port", PATTERNS), ("magnitudes", ["never"]), ("lean magnitudes", ["never"]), ("samples", ["never", "bursts"])],
-    ids=["port", "magnitudes", "lean magnitudes", "samples"],
+    [("port", PATTERNS), ("magnitudes", ["never"]), ("samples", ["never", "bursts"])],
+    ids=["port", "magnitudes", "samples"],
 )
 def test_golden(block, pauses):
     _run(block, run_cocotb, pauses)
@@ -113,8 +112,7 @@ def _always_first(condition, then, otherwise):
     ("block", "what", "variant"),
     [
         ("port", "backpulse.rtl.core.vectors.Memory", _Opaque),
-        ("magnitudes", "backpulse.rtl.core.vectors.Mux", _always_first),
-        ("lean magnitudes", "backpulse.rtl.core.lean_magnitudes.Mux", _always_first),
+        ("magnitudes", "backpulse.rtl.core.magnitudes.Mux", _always_first),
         ("samples", "backpulse.rtl.core.samples.Mux", _always_first),
         ("samples", "backpulse.gateware.chip.store.Mux", _always_first),
         ("samples", "backpulse.gateware.chip.store.Array", lambda words: Array([words[0]] * len(words))),  # always the first bank

@@ -44,7 +44,7 @@ class Arithmetic(wiring.Component):
         f = self._f
         saturated, clipped = f["sat"](self.value, LIMIT)
         bits = self.value.as_unsigned()
-        kept, half, over = f["rshift_parts"](bits, self.n, KEPT)
+        kept, half, over = f["rshift_parts"](m, bits, self.n, KEPT)
         m.d.comb += [
             *(output.eq(f["rshift"](self.value, n)) for output, n in zip(self.shifted, SHIFTS, strict=True)),
             self.shifted_by.eq(f["rshift_by"](self.value, self.n)),
@@ -85,7 +85,7 @@ def test_a_limit_that_is_no_power_of_two_less_one_is_refused():
     [
         ("rshift", lambda value, n: (value + (1 << n >> 1)) >> n),
         ("rshift_by", lambda value, n: value >> n),
-        ("rshift_parts", lambda value, n, width: rshift_parts(value >> 1, n, width)),
+        ("rshift_parts", lambda m, value, n, width: rshift_parts(m, value >> 1, n, width)),
         ("times", lambda value, few: times(value, few[:3])),
         ("sat", lambda value, limit: sat(value, limit >> 1)),
         ("clamp", lambda value, low, high: clamp(value, low, low)),

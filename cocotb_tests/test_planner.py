@@ -114,7 +114,7 @@ def test_broken(what, variant):
     [
         ("lean_planner.xorshift", lambda state: state),
         ("lean_planner.RANDOM_BITS", 15),
-        ("lean_arithmetic.rshift_parts", lambda value, n, width: ((value >> n)[:width], Const(0, 1), (value >> n)[width:].any())),
+        ("lean_arithmetic.rshift_parts", lambda m, value, n, width: ((value >> n)[:width], Const(0, 1), (value >> n)[width:].any())),
     ],
 )
 def test_broken_lean(what, variant):

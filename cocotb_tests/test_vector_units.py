@@ -23,7 +23,7 @@ def _truncate(value, n, *, most=None):
     return (value >> n)[: len(value) + 1].as_signed()
 
 
-def _truncate_parts(value, n, width):
+def _truncate_parts(m, value, n, width):
     return (value >> n)[:width], Const(0, 1), (value >> n)[width:].any()
 
 

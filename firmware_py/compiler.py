@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import ACTIVATIONS, Function, Instruction, Op, Region, Vector, When, hadamard, require
 from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.overlap import overtaken
 from backpulse.firmware_py.placement import LayerPlacement, orientations_of, place
 from backpulse.firmware_py.room import beyond_any_board, check_functions, excess_of, smaller_layers
 from backpulse.firmware_py.timing import costs, instruction_cycles
@@ -35,6 +36,13 @@ class Program:
     vector_names: tuple[str, ...]
     placements: tuple[LayerPlacement, ...]
     tiles_used: int
+
+    def __post_init__(self) -> None:
+        words = max(self.config.vector_words, self.vector_words_used)  # what does not fit is said elsewhere
+        for address, ins in enumerate(self.instructions):
+            if overtaken(ins, self.regions, self.vectors, words):
+                text = "writes its result over words of a vector that it has yet to read; move one of them"
+                raise ValueError(f"Instruction {address}, {ins.op.name}, {text}")
 
     @property
     def train_entry(self) -> int:

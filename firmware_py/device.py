@@ -245,7 +245,7 @@ def fixed_words(config: Config) -> dict[int, int]:
 
 
 @inlined
-def shared_words(tile):
+def shared_words(tile, cell_bits):
     """Return the words that all updates share as int32 numbers, which a compiler can keep: two bases, slopes, bounds, units."""
     i32 = np.int32
     return (
@@ -253,6 +253,7 @@ def shared_words(tile):
         (i32(tile[_SLOPE_UP]), i32(tile[_SLOPE_DOWN])),
         (i32(tile[_BOUND_UP]), i32(tile[_BOUND_DOWN])),
         (i32(tile[_STEP_UNIT]), i32(tile[_BOUND_UNIT])),
+        i32(32 - cell_bits),
     )
 
 
@@ -269,7 +270,7 @@ def update(g, count, spread, noise, shared, cell_has_spread):
     The largest product, 31 pulses of the largest step, takes 30 bits: everything is cast to int32, and eight lanes are one instruction.
     """
     i32 = np.int32
-    bases, slopes, (high, low), (step_unit, bound_unit) = shared
+    bases, slopes, (high, low), (step_unit, bound_unit), beyond = shared
     factor, stays = i32(1 << FACTOR_FRAC), count == 0
     if cell_has_spread:
         step_code = i32(((spread & 15) ^ 8) - 8)
@@ -282,7 +283,10 @@ def update(g, count, spread, noise, shared, cell_has_spread):
     step = max(i32(0), i32(base - i32(i32(slope * g) >> i32(SLOPE_SHIFT))))
     total = i32(i32(i32(count * factor) * step) + noise)
     size = i32(i32(abs(total) + i32(1 << (UPDATE_FRAC - 1))) >> i32(UPDATE_FRAC))
-    moved = min(max(i32(g + (size if total >= 0 else i32(-size))), low), high)
+    wanted = i32(g + (size if total >= 0 else i32(-size)))
+    moved = max(wanted, low) if wanted <= high else high
+    # Bounds may be beyond a cell word, which keeps its low bits.
+    moved = i32(i32(moved << beyond) >> beyond)
     return g if stays else moved
 
 

@@ -182,7 +182,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     row_offset, col_offset = region[3] >> 16, region[3] & 0xFFFF
     lose, q = pulse_shift(m.scales[scale, 1], scale_log2, _magnitude(m, f, cols_vector))
     line, planned, counts, rounding, write = m.line, m.planned, m.counts, m.rounding, m.write
-    cells, spread, shared, logging = m.cells, m.spread, shared_words(m.tile), m.log.shape[0] > 0
+    cells, spread, shared, logging = m.cells, m.spread, shared_words(m.tile, f.cell_bits), m.log.shape[0] > 0
     _gather(m, f, cols_vector, col_offset, cols, line)
     planned[:] = 0
     if q <= 3:
@@ -350,13 +350,14 @@ def _operands_bad(m, f, op, region, a, b, c, function):
 
 @inlined
 def _load_sample(m, f, index):
-    """Copy one sample of the store into the free page and swap pages."""
+    """Copy one sample of the store into the free page, zeros behind it, and swap pages."""
     page = 1 - m.control[PAGE]
     size = 4 * (m.control[STRIDE] & f.stride_mask)
     start = index * size
     for i in range(size):
         byte = np.int64(m.store[(start + i) % m.store.shape[0]])
         m.pages[page, i & (m.pages.shape[1] - 1)] = (byte ^ 128) - 128
+    m.pages[page, size:] = 0
     m.control[PAGE] = page
 
 

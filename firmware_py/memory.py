@@ -71,6 +71,7 @@ class Format(NamedTuple):
     forward_shift: int
     backward_shift: int
     pulse_max: int
+    cell_bits: int
     spread: int
     read_noise: int
     write_stream: int

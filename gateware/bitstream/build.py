@@ -38,7 +38,7 @@ _STAGES = ("synthesis", "place and route", "packing")
 _APART = (
     *("cells", "spreads", "roots", "program_low", "program_high", "region_table", "vector_table", "pages"),
     *("lean_copy_a", "lean_copy_b", "lengths"),
-    *("tables", "scratch", "words", "books"),
+    *("tables", "scratch", "words", "ledger_words"),
 )
 """Memories that are never read where they are written in the same cycle, or not looked at then: spares what would keep the old word."""
 

@@ -8,14 +8,14 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Window
 from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import FETCH_BITS
-from backpulse.rtl.core.counters import Books, Ring
+from backpulse.rtl.core.counters import Counters, Ring
 from backpulse.rtl.core.fetch import Fetch
-from backpulse.rtl.core.lean_magnitudes import LeanMagnitudes
 from backpulse.rtl.core.ledger import LEDGER_BITS, RING_BITS, ROUND, Ledger
+from backpulse.rtl.core.magnitudes import Magnitudes
 from backpulse.rtl.core.prefetch import Prefetch
 from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.sequencer import Sequencer
-from backpulse.rtl.core.vectors import Magnitudes, ReadPort, VectorMemory
+from backpulse.rtl.core.vectors import ReadPort, VectorMemory
 from backpulse.rtl.lib.clocks import resting_domain
 from backpulse.rtl.lib.ports import HostPort, StorePort
 from backpulse.rtl.tile.signature import TileSignature
@@ -102,7 +102,7 @@ class Core(wiring.Component):
         m.submodules.memory = memory = VectorMemory(c)
         m.submodules.port_a = port_a = ReadPort(c, runs=2, samples=True)
         m.submodules.port_b = port_b = ReadPort(c, runs=1, samples=False)
-        m.submodules.magnitudes = magnitudes = LeanMagnitudes(c) if c.lean else Magnitudes(c)
+        m.submodules.magnitudes = magnitudes = Magnitudes(c)
         m.submodules.units = units = LeanUnits(c) if c.lean else Units(c)
         m.submodules.samples = samples = Samples(c)
         m.submodules.windows = windows = TileWindows()
@@ -116,7 +116,7 @@ class Core(wiring.Component):
         }
         # With each begin, FETCH_BITS more cycles: two instructions may begin within a round.
         bursts = dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), ROUND + (4 << FETCH_BITS))
-        m.submodules.ledger = ledger = Ledger(c, widths, bursts) if c.lean else Books(c, widths)
+        m.submodules.ledger = ledger = Ledger(c, widths, bursts) if c.lean else Counters(c, widths)
 
         if c.output_depth:
             m.submodules.outputs = outputs = Ring(c.output_depth)
@@ -141,7 +141,18 @@ class Core(wiring.Component):
 
         # The sequencer and what it moves.
         ins, clear, finished = fetch.o.p, sequencer.clear, sequencer.clear | sequencer.done
-        connect(m, fetch.o, sequencer.ins)
+        if c.lean:
+            # The ledger keeps what one sample or ERR adds: the next one waits for it, at no cost in cycles.
+            shown = Signal()
+            waits = ledger.pending & (ins.err | ins.next) & ~shown
+            m.d.sync += shown.eq(sequencer.ins.valid & ~sequencer.ins.ready)
+            m.d.comb += [
+                sequencer.ins.valid.eq(fetch.o.valid & ~waits),
+                sequencer.ins.payload.eq(fetch.o.payload),
+                fetch.o.ready.eq(sequencer.ins.ready),
+            ]
+        else:
+            connect(m, fetch.o, sequencer.ins)
         connect(m, sequencer.cmd, flipped(self.array.cmd))
         connect(m, flipped(self.array.completion), sequencer.completion)
         m.d.sync += self.array.abort.eq(sequencer.tile_abort)

@@ -13,10 +13,10 @@ from backpulse.rtl.core.ledger import RING_BITS, ledger_members
 from backpulse.rtl.lib.ports import HostPort, answer
 from backpulse.rtl.units.arithmetic import Scales
 
-__all__ = ["Books", "Counters", "Ring"]
+__all__ = ["Counters", "Ring", "Totals"]
 
 
-class Counters(wiring.Component):
+class Totals(wiring.Component):
     """All counters: 32 bits, wrapping. Each adds its input in every cycle; RESULTS starts anew with `clear_results`.
 
     Parameters
@@ -71,7 +71,7 @@ class Ring(wiring.Component):
         return m
 
 
-class Books(wiring.Component):
+class Counters(wiring.Component):
     """Counters, results and scale registers of a machine with room for them: as `Ledger`, but all in registers and at once.
 
     An access of the host takes two cycles, or three to a scale register; a scale register is always there a cycle after its index.
@@ -90,15 +90,15 @@ class Books(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.counters = counters = Counters(self._widths)
+        m.submodules.totals = totals = Totals(self._widths)
         m.submodules.ring = ring = Ring(self._config.result_depth)
         m.submodules.scales = scales = Scales()
         wiring.connect(m, wiring.flipped(self.results), ring.host)
         host, to_scale, ack, word = self.host, self.host.addr[-1], Signal(), Signal(32)
-        m.d.sync += [ack.eq(host.request & ~ack & ~to_scale), word.eq(counters.values[host.addr[:-1]])]
+        m.d.sync += [ack.eq(host.request & ~ack & ~to_scale), word.eq(totals.values[host.addr[:-1]])]
         m.d.comb += [
-            *(getattr(counters, name).eq(getattr(self, name)) for name in self.signature.members if name.startswith("add_")),
-            counters.clear_results.eq(self.clear_results),
+            *(getattr(totals, name).eq(getattr(self, name)) for name in self.signature.members if name.startswith("add_")),
+            totals.clear_results.eq(self.clear_results),
             ring.clear.eq(self.clear_results),
             ring.word.eq(self.result),
             ring.en.eq(self.add_results),

@@ -1,11 +1,11 @@
-"""The books of a lean machine: counters, the last results and the scale registers, in one memory of half words."""
+"""The ledger of a lean machine: counters, the last results and the scale registers, in one memory of half words."""
 
 from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import enum, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -24,17 +24,7 @@ RING_BITS = 15
 ROUND = 48
 """Cycles within which each counter's turn comes again: two or three for each of them, and what others take of the memory."""
 ONCE = (Counter.STEPS, Counter.HITS, Counter.RESULTS)
-"""Counters that count samples: one at a time."""
-
-
-class _State(enum.Enum, shape=3):
-    READ = 0
-    LOW = 1
-    HIGH = 2
-    MANTISSA = 3
-    EXPONENT = 4
-    HOST_LOW = 5
-    HOST_HIGH = 6
+"""Counters that have room for one until their turn, as LOSS has."""
 
 
 def ledger_members(widths: Mapping[Counter, int]) -> dict[str, wiring.Member]:
@@ -42,6 +32,7 @@ def ledger_members(widths: Mapping[Counter, int]) -> dict[str, wiring.Member]:
     scale = range(SCALE_REGISTERS)
     return {
         **{f"add_{counter.name.lower()}": In(width) for counter, width in widths.items()},
+        "pending": Out(1),
         "clear_results": In(1),
         "result": In(16),
         "look": In(1),
@@ -64,8 +55,9 @@ def ring_at(config: Config) -> int:
 class Ledger(wiring.Component):
     """Counters of 32 bits, wrapping; a ring of results; scale registers.
 
-    What a counter is given is gathered beside the memory and added to it when its turn comes, within `ROUND` cycles; LOSS within as many
-    too. The host's access to a counter waits for that turn and takes `ROUND` cycles at most; it sees all that was given before.
+    What a counter is given is gathered beside the memory and added to it when its turn comes, within `ROUND` cycles.
+    The host's access to a counter waits for that turn and takes `ROUND` cycles at most; it sees all that was given
+    before.
 
     Parameters
     ----------
@@ -79,8 +71,10 @@ class Ledger(wiring.Component):
     Members
     -------
     add_steps, ..
-        What is added to a counter; `add_results` also writes `result` to the ring, where RESULTS points. LOSS at most once in `ROUND`
-        cycles.
+        What is added to a counter; `add_results` also writes `result` to the ring, where RESULTS points. LOSS and those
+        of `ONCE` may be given something while `pending` is low.
+    pending
+        What LOSS or one of `ONCE` was given is still to be added, or RESULTS to be cleared.
     clear_results
         RESULTS starts anew.
     look, index
@@ -101,8 +95,9 @@ class Ledger(wiring.Component):
         m = Module()
         depth = self._config.result_depth
         base = ring_at(self._config)
-        m.submodules.books = memory = Memory(shape=16, depth=base + depth, init=[])
-        w, r = memory.write_port(granularity=8), memory.read_port()
+        m.submodules.ledger_words = memory = Memory(shape=16, depth=base + depth, init=[])
+        w = memory.write_port(granularity=8)
+        r = memory.read_port()
         host, ring = self.host, self.results
 
         def counter_at(counter, half):
@@ -111,40 +106,23 @@ class Ledger(wiring.Component):
         def scale_at(index, half):
             return Cat(half, index, Const(0, 1), Const(1, 1))
 
-        # What is given, until its turn. LOSS takes two: its halves come one after the other.
-        state, at, served, high = Signal(_State), Signal(4), Signal(), Signal()
-        addend = Signal(16)
-        terms = []
-        for counter, width in self._widths.items():
-            add, name = getattr(self, f"add_{counter.name.lower()}"), f"given_{counter.name.lower()}"
-            mine = at == counter
-            taken = served & mine
-            if counter is Counter.LOSS:
-                # What comes while the turn is on waits for the next one.
-                given, fresh, on = Signal(width, name=name), Signal(), Signal()
-                with m.If((state != _State.LOW) & (state != _State.HIGH)):
-                    m.d.sync += on.eq(fresh)
-                with m.If(taken & on):
-                    m.d.sync += [given.eq(given >> 16), fresh.eq(~high)]
-                with m.If(add.any()):
-                    m.d.sync += [given.eq(add), fresh.eq(1)]
-            elif counter in ONCE:
-                given = Signal(name=name)
-                m.d.sync += given.eq(add | (given & ~taken))
-            else:
-                most = self._bursts.get(counter, ROUND * ((1 << width) - 1))
-                given = Signal(most.bit_length(), name=name)
-                m.d.sync += given.eq(Mux(taken, add, given + add))
-            chosen = mine & (on if counter is Counter.LOSS else ~high)
-            terms.append(chosen.replicate(16) & given[:16])
-        m.d.comb += addend.eq(reduce(or_, terms))
+        # The round: each counter has its turn, its low half first and the high one where something is carried there.
+        at = Signal(4)
+        served = Signal()
+        low_half = Signal()
+        high_half = Signal()
+        carry = Signal()
+        total = Signal(17)
 
-        # The machine's own: a scale register when the round allows it, writes at once.
-        looks, exponent_en, clearing = Signal(), Signal(), Signal()
-        newest = Signal(range(self._config.result_depth))
+        # The machine's own accesses: a scale register when the round allows it, writes at once.
+        looks = Signal()
+        reading = Signal()
+        exponent_en = Signal()
         own = Signal()
+        newest = Signal(range(depth))
+        clearing = Signal()
         m.d.sync += [
-            looks.eq(self.look | (looks & (state != _State.READ))),
+            looks.eq(self.look | (looks & ~reading)),
             exponent_en.eq(self.n_en),
             newest.eq(newest + self.add_results),
         ]
@@ -152,76 +130,91 @@ class Ledger(wiring.Component):
         with m.If(self.clear_results):
             m.d.sync += [newest.eq(0), clearing.eq(1)]
 
+        addend = self._gather(m, at, served, low_half, high_half, clearing)
+
         word = Signal(16)
-        total, carry = Signal(17), Signal()
-        half, of_counter = Signal(), ~host.addr[-1]
+        half = Signal()
+        of_counter = ~host.addr[-1]
         turn = Signal()
-        zero = clearing & (at == Counter.RESULTS)
+        zero = Signal()
         here = Mux(
             host.request,
             Mux(of_counter, counter_at(host.addr[:4], half), scale_at(host.addr[:3], half)),
             base | Cat(half, ring.addr)[: (depth - 1).bit_length()],
         )
+        keeps = Signal()
         m.d.comb += [
-            high.eq(state == _State.HIGH),
-            total.eq(r.data + addend + (carry & high)),
+            zero.eq(clearing & (at == Counter.RESULTS)),
+            total.eq(r.data + addend + (carry & high_half)),
             # What was read stays while the machine's own write goes first.
-            r.en.eq(~own | (state == _State.READ) | (state == _State.MANTISSA) | (state == _State.EXPONENT)),
-            r.addr.eq(counter_at(at, state == _State.LOW)),
-            w.addr.eq(counter_at(at, high)),
+            r.en.eq(~own | ~keeps),
+            r.addr.eq(counter_at(at, low_half)),
+            w.addr.eq(counter_at(at, high_half)),
             w.data.eq(Mux(zero, 0, total)),
             host.r_data.eq(Cat(word, r.data)),
             ring.r_data.eq(Cat(word, r.data)),
             ring.error.eq((ring.addr >= depth // 2) | ring.write),
         ]
-        with m.Switch(state):
-            with m.Case(_State.READ):
-                m.d.sync += state.eq(_State.LOW)
+
+        def next_counter() -> None:
+            """Go on to the next counter; let the host in if it waited for this one."""
+            m.d.sync += at.eq(Mux(at == len(Counter) - 1, 0, at + 1))
+            m.d.sync += turn.eq(host.request & (host.addr == at))
+            m.next = "READ"
+
+        def write_scale(high: int, data: Value) -> None:
+            m.d.comb += [
+                w.addr.eq(scale_at(host.addr[:3], high)),
+                w.data.eq(data),
+                w.en.eq((host.request & host.write).replicate(2)),
+            ]
+
+        with m.FSM():
+            with m.State("READ"):
+                m.d.comb += reading.eq(1)
+                m.next = "LOW"
                 with m.If(looks):
                     m.d.comb += r.addr.eq(scale_at(self.index, 0))
-                    m.d.sync += state.eq(_State.MANTISSA)
+                    m.next = "MANTISSA"
                 with m.Elif(Mux(host.request, ~of_counter | turn, ring.request)):
                     m.d.comb += r.addr.eq(here)
-                    m.d.sync += [state.eq(_State.HOST_LOW), turn.eq(0)]
-            with m.Case(_State.LOW):
+                    m.d.sync += turn.eq(0)
+                    m.next = "HOST LOW"
+            with m.State("LOW"):
+                m.d.comb += [low_half.eq(1), keeps.eq(1)]
                 with m.If(~own):
                     m.d.comb += [w.en.eq(3), served.eq(1)]
                     m.d.sync += carry.eq(total[-1])
                     with m.If(total[-1] | (at == Counter.LOSS) | zero):
-                        m.d.sync += state.eq(_State.HIGH)
+                        m.next = "HIGH"
                     with m.Else():
-                        self._next(m, state, at, turn)
-            with m.Case(_State.HIGH):
+                        next_counter()
+            with m.State("HIGH"):
+                m.d.comb += [high_half.eq(1), keeps.eq(1)]
                 with m.If(~own):
                     m.d.comb += [w.en.eq(3), served.eq(at == Counter.LOSS)]
-                    self._next(m, state, at, turn)
+                    next_counter()
                     with m.If(zero):
                         m.d.sync += clearing.eq(0)
-            with m.Case(_State.MANTISSA):
+            with m.State("MANTISSA"):
                 m.d.comb += r.addr.eq(scale_at(self.index, 1))
-                m.d.sync += [self.mantissa.eq(r.data), state.eq(_State.EXPONENT)]
-            with m.Case(_State.EXPONENT):
-                m.d.sync += [self.exponent.eq(r.data), state.eq(_State.LOW)]
-            with m.Case(_State.HOST_LOW):
-                m.d.comb += [half.eq(1), r.addr.eq(here)]
+                m.d.sync += self.mantissa.eq(r.data)
+                m.next = "EXPONENT"
+            with m.State("EXPONENT"):
+                m.d.sync += self.exponent.eq(r.data)
+                m.next = "LOW"
+            with m.State("HOST LOW"):
+                m.d.comb += [half.eq(1), keeps.eq(1), r.addr.eq(here)]
                 m.d.sync += word.eq(r.data)
                 with m.If(~own):
-                    m.d.comb += [
-                        w.addr.eq(scale_at(host.addr[:3], 0)),
-                        w.data.eq(host.w_data),
-                        w.en.eq((host.request & host.write).replicate(2)),
-                    ]
-                    m.d.sync += state.eq(_State.HOST_HIGH)
-            with m.Case(_State.HOST_HIGH):
-                m.d.comb += [half.eq(1), r.addr.eq(here)]
+                    write_scale(0, host.w_data)
+                    m.next = "HOST HIGH"
+            with m.State("HOST HIGH"):
+                m.d.comb += [half.eq(1), keeps.eq(1), r.addr.eq(here)]
                 with m.If(~own):
-                    m.d.comb += [
-                        w.addr.eq(scale_at(host.addr[:3], 1)),
-                        w.data.eq(host.w_data[16:24]),
-                        w.en.eq((host.request & host.write).replicate(2)),
-                    ]
+                    write_scale(1, host.w_data[16:24])
                     m.d.comb += [host.ack.eq(host.request), ring.ack.eq(~host.request)]
-                    m.d.sync += state.eq(_State.READ)
+                    m.next = "READ"
 
         with m.If(self.n_en | exponent_en):
             m.d.comb += [
@@ -233,7 +226,39 @@ class Ledger(wiring.Component):
             m.d.comb += [w.addr.eq(base | newest), w.data.eq(self.result), w.en.eq(3)]
         return m
 
-    def _next(self, m: Module, state, at, turn) -> None:
-        """Go on to the next counter; let the host in if it waited for this one."""
-        m.d.sync += [state.eq(_State.READ), at.eq(Mux(at == len(Counter) - 1, 0, at + 1))]
-        m.d.sync += turn.eq(self.host.request & (self.host.addr == at))
+    def _gather(self, m: Module, at, served, low_half, high_half, clearing) -> Value:
+        """Keep what each counter is given until its turn; return what the one whose turn it is has been given."""
+        terms = []
+        waiting: list[Value] = [clearing]
+        for counter, width in self._widths.items():
+            add = getattr(self, f"add_{counter.name.lower()}")
+            name = f"given_{counter.name.lower()}"
+            mine = at == counter
+            taken = served & mine
+            chosen = mine & ~high_half
+            if counter is Counter.LOSS:
+                # Its halves come one after the other; what comes while the turn is on waits for the next one.
+                given = Signal(width, name=name)
+                fresh = Signal()
+                on = Signal()
+                with m.If(~low_half & ~high_half):
+                    m.d.sync += on.eq(fresh)
+                with m.If(taken & on):
+                    m.d.sync += [given.eq(given >> 16), fresh.eq(~high_half)]
+                with m.If(add.any()):
+                    m.d.sync += [given.eq(add), fresh.eq(1)]
+                chosen = mine & on
+                waiting.append(fresh)
+            elif counter in ONCE:
+                given = Signal(name=name)
+                m.d.sync += given.eq(add | (given & ~taken))
+                waiting.append(given)
+            else:
+                most = self._bursts.get(counter, ROUND * ((1 << width) - 1))
+                given = Signal(most.bit_length(), name=name)
+                m.d.sync += given.eq(Mux(taken, add, given + add))
+            terms.append(chosen.replicate(16) & given[:16])
+        m.d.comb += self.pending.eq(Cat(waiting).any())
+        addend = Signal(16)
+        m.d.comb += addend.eq(reduce(or_, terms))
+        return addend

@@ -14,8 +14,8 @@ __all__ = ["Samples"]
 class Samples(wiring.Component):
     """Loads granted samples from the store, one ahead, into the page that is not in use.
 
-    A sample is loaded in a few cycles and for each of its words three more than the store takes; meanwhile the other page is read, a byte a
-    cycle, with one cycle of latency.
+    A sample is loaded in a few cycles and for each of its words three more than the store takes; meanwhile the
+    other page is read, a byte a cycle, with one cycle of latency. Bytes beyond the sample read as zero.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ class Samples(wiring.Component):
         w, r = pages.write_port(), pages.read_port()
 
         # A sample stays in the order until it is begun: what lies there is the credit.
-        granted, begun = Signal(range(2 * c.order_depth)), Signal(range(2 * c.order_depth))
+        granted = Signal(range(2 * c.order_depth))
+        begun = Signal(range(2 * c.order_depth))
         put = self.order.valid & self.order.ready
         m.d.sync += [granted.eq(granted + put), begun.eq(begun + self.take)]
         m.d.comb += [
@@ -83,21 +84,31 @@ class Samples(wiring.Component):
             order_out.addr.eq(begun),
         ]
 
-        used, byte = Signal(), Signal(2)
+        # Behind the sample lies what an earlier one left: it is read as zero.
+        used = Signal()
+        byte = Signal(2)
+        beyond = Signal()
+        stride = self.stride[: c.stride_bits]
+        word_at = self.page.addr[2 : 2 + bits]
         m.d.comb += [
-            r.addr.eq(Cat(self.page.addr[2 : 2 + bits], used)),
+            r.addr.eq(Cat(word_at, used)),
             r.en.eq(self.page.en),
-            self.page.data.eq(Array(r.data.word_select(i, 8).as_signed() for i in range(4))[byte]),
+            self.page.data.eq(Mux(beyond, 0, Array(r.data.word_select(i, 8).as_signed() for i in range(4))[byte])),
         ]
         with m.If(self.page.en):
-            m.d.sync += byte.eq(self.page.addr[:2])
+            m.d.sync += [byte.eq(self.page.addr[:2]), beyond.eq(word_at >= stride)]
 
         # A sample's address is its index as often as the stride says.
-        waiting, loading, dropped = Signal(), Signal(), Signal()
-        stride = self.stride[: c.stride_bits]
-        count, address, adding, full = Signal(c.stride_bits), Signal.like(self.store.addr), Signal(), Signal()
+        waiting = Signal()
+        loading = Signal()
+        dropped = Signal()
+        count = Signal(c.stride_bits)
+        address = Signal.like(self.store.addr)
+        adding = Signal()
+        full = Signal()
         # The store may be far away: its word is written a cycle later.
-        word, arrived = Signal(32, reset_less=True), Signal()
+        word = Signal(32, reset_less=True)
+        arrived = Signal()
         m.d.sync += [word.eq(self.store.data), arrived.eq(self.store.request & self.store.ack)]
         m.d.comb += [
             waiting.eq(granted != begun),

@@ -1,23 +1,23 @@
-"""Vector memory, the ports that read elements from it and from the sample page, and the vectors' magnitudes."""
+"""Vector memory, and the ports that read elements from it and from the sample page."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.rtl.lib.layouts import MagnitudesSignature
 from backpulse.rtl.lib.ports import HostPort, Operand, answer, element_layout
 
-__all__ = ["Magnitudes", "ReadPort", "VectorMemory"]
+__all__ = ["ReadPort", "VectorMemory"]
 
 
 class VectorMemory(wiring.Component):
     """Vector memory: two reading ports and a writing port, made of two memories with one of each.
 
-    A read takes one cycle and sees what is written in the same cycle; data stay while `en` is low. The host's accesses take three
-    cycles and share the first reading port and the writing port: the machine must not be at work. In a lean machine nothing is read in the
-    cycle that writes it, and the second port has the low bits of a word only, as many as a vector word has.
+    A read takes one cycle and sees what is written in the same cycle; data stay while `en` is low. The host's
+    accesses take three cycles and share the first reading port and the writing port: no instruction may execute.
+    In a lean machine nothing is read in the cycle that writes it, and the second port has the low bits of a word
+    only, as many as a vector word has.
 
     Parameters
     ----------
@@ -49,7 +49,8 @@ class VectorMemory(wiring.Component):
         m.d.sync += writing.eq(host.request & host.write & inside & ~host.ack)
         for name, reader in (("copy_a", self.read_a), ("copy_b", self.read_b)):
             lean = self._config.lean
-            memory = Memory(shape=signed(self._config.vector_bits if lean and name == "copy_b" else width), depth=depth, init=[])
+            bits = self._config.vector_bits if lean and name == "copy_b" else width
+            memory = Memory(shape=signed(bits), depth=depth, init=[])
             m.submodules["lean_" * lean + name] = memory
             w = memory.write_port()
             r = memory.read_port(transparent_for=() if lean else (w,))
@@ -71,8 +72,8 @@ class VectorMemory(wiring.Component):
 class ReadPort(wiring.Component):
     """Reads one or two runs of elements, one a cycle, as a stream; the second run follows the first without a gap.
 
-    The first element is on `o` two cycles after `run` rises. Sample bytes come as vector words; the bias element is the unit. In a lean
-    machine the word is zero while there is none.
+    The first element is on `o` two cycles after `run` rises. Sample bytes come as vector words; the bias element is
+    the unit. In a lean machine the word is zero while there is none.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ class ReadPort(wiring.Component):
     Members
     -------
     run
-        High while the instruction is in work; `operand` must not change then.
+        High while the instruction executes; `operand` must not change then.
     clear
         Ready for the next instruction from the next cycle on.
     operand, use_second
@@ -115,11 +116,19 @@ class ReadPort(wiring.Component):
         m = Module()
         c = self._config
         bits = c.index_bits
-        index, second, finished = Signal(bits), Signal(), Signal()
+        index = Signal(bits)
+        second = Signal()
+        finished = Signal()
         operand = Signal(Operand(c))
-        last, issue = Signal(), Signal()
-        fetched, taken = Signal(), Signal()  # elements in the memory's output, and leaving it
-        is_bias, is_sample, fetched_second, fetched_last = Signal(), Signal(), Signal(), Signal()
+        last = Signal()
+        issue = Signal()
+        # The element in the memory's output: whether there is one, what it is, and whether it leaves.
+        fetched = Signal()
+        fetched_second = Signal()
+        fetched_last = Signal()
+        is_bias = Signal()
+        is_sample = Signal()
+        taken = Signal()
 
         m.d.comb += operand.eq(self.operand[0])
         if self._runs == 2:
@@ -152,61 +161,14 @@ class ReadPort(wiring.Component):
         with m.If(issue | taken):
             m.d.sync += fetched.eq(issue)
         with m.If(taken):
-            m.d.sync += [self.o.valid.eq(fetched), self.o.p.word.eq(Mux(fetched, word, 0) if c.lean else word)]
-            m.d.sync += [self.o.p.second.eq(fetched_second), self.o.p.last.eq(fetched_last)]
+            m.d.sync += [
+                self.o.valid.eq(fetched),
+                self.o.p.word.eq(Mux(fetched, word, 0) if c.lean else word),
+                self.o.p.second.eq(fetched_second),
+                self.o.p.last.eq(fetched_last),
+            ]
         with m.If(self.clear):
             m.d.sync += [index.eq(0), second.eq(0), finished.eq(0), fetched.eq(0), self.o.valid.eq(0)]
             if c.lean:
                 m.d.sync += self.o.p.word.eq(0)
-        return m
-
-
-class Magnitudes(wiring.Component):
-    """The magnitudes, as `MagnitudesSignature` says.
-
-    A vector's OR grows in a register while its words are written; its bit length goes to a table afterwards.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        super().__init__(MagnitudesSignature(config))
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        c = self._config
-        m.submodules.table = table = Memory(shape=5, depth=c.vectors, init=[])
-        w, r = table.write_port(), table.read_port()
-
-        present, total = Signal(range(c.vectors)), Signal(c.vector_bits - 1)
-        length = Signal(5)
-        for i in range(c.vector_bits - 1):
-            with m.If(total[i]):
-                m.d.comb += length.eq(i + 1)
-        m.d.comb += [w.addr.eq(present), w.data.eq(length), w.en.eq(1)]
-
-        # Cycle 0 reads the source's entry, cycle 1 the target's; the vector last written may still be on its way to the table.
-        second, third = Signal(), Signal()
-        found, same, sample = Signal(5), Signal(), Signal()
-        m.d.comb += [r.addr.eq(Mux(self.begin, self.lookup, self.target)), r.en.eq(self.begin | second)]
-        m.d.sync += [second.eq(self.begin), third.eq(second)]
-        with m.If(self.begin):
-            m.d.sync += [same.eq(present == self.lookup), sample.eq(self.sample)]
-        with m.If(sample):
-            m.d.comb += found.eq(c.vector_frac)
-        with m.Elif(same):
-            m.d.comb += found.eq(length)
-        with m.Else():
-            m.d.comb += found.eq(r.data)
-        with m.If(second):
-            m.d.sync += self.magnitude.eq(found)
-
-        word = self.word
-        with m.If(self.w_en):
-            m.d.sync += total.eq(total | Mux(word < 0, -word, word))
-        with m.If(third & self.writes):
-            m.d.sync += present.eq(self.target)
-            with m.If(self.anew):
-                m.d.sync += total.eq(Mux(self.bias, c.unit, 0))
-            with m.Elif(present != self.target):
-                m.d.sync += total.eq(Cat(r.data > i for i in range(c.vector_bits - 1)))
         return m

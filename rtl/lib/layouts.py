@@ -1,14 +1,12 @@
 """What blocks of a full and of a lean machine have in common: layouts and signatures that both keep."""
 
-from amaranth.hdl import signed
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import FIELDS, Op, Unit
 from backpulse.rtl.lib.ports import Operand
 
-__all__ = ["PC_BITS", "MagnitudesSignature", "control_layout", "control_name", "decoded_layout"]
+__all__ = ["PC_BITS", "control_layout", "control_name", "decoded_layout"]
 
 
 PC_BITS = FIELDS["region"][1] + 1
@@ -66,38 +64,3 @@ def decoded_layout(config: Config) -> data.StructLayout:
             "to_scale": 3,
         }
     )
-
-
-class MagnitudesSignature(wiring.Signature):
-    """The magnitude of each vector: the bit length of the OR of its words' absolute values.
-
-    `magnitude` belongs to `lookup` from two cycles after `begin` on. A vector may be written from the fourth cycle after `begin`.
-
-    Members
-    -------
-    begin
-        First cycle of an instruction.
-    lookup, sample
-        Vector whose magnitude the instruction needs; whether it lies in the sample page.
-    target, writes, anew, bias
-        Vector that the instruction writes, if its words are final; whether it writes element 0; whether that vector has a bias.
-    word, w_en
-        A final word as it is written.
-    """
-
-    def __init__(self, config: Config) -> None:
-        vector = range(config.vectors)
-        super().__init__(
-            {
-                "begin": In(1),
-                "lookup": In(vector),
-                "sample": In(1),
-                "target": In(vector),
-                "writes": In(1),
-                "anew": In(1),
-                "bias": In(1),
-                "word": In(signed(config.vector_bits)),
-                "w_en": In(1),
-                "magnitude": Out(5),
-            }
-        )

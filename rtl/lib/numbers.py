@@ -1,6 +1,6 @@
 """Fixed-point arithmetic as Amaranth expressions: the rounding and saturation of docs/machine.md, no wider than needed."""
 
-from amaranth.hdl import Cat, Const, Mux, Value, ValueLike
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 
 __all__ = ["clamp", "magnitude", "negated_if", "rshift", "rshift_by", "rshift_parts", "sat", "times"]
 
@@ -72,8 +72,8 @@ def negated_if(negative: ValueLike, value: ValueLike) -> Value:
     return Mux(negative, ~(value - 1)[: len(value)], value)
 
 
-def rshift_parts(value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Value, Value]:
-    """Shift an unsigned value right by a variable; return its low `width` bits, the half to be added to them, and whether there are more.
+def rshift_parts(m: Module, value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Value, Value]:
+    """Shift an unsigned value right by a variable; return its low `width` bits, the half to be added, and if there are more.
 
     Bits that no shift can bring into these are only looked at, so that a narrow result makes a small shifter.
     """
@@ -81,8 +81,14 @@ def rshift_parts(value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Val
     long, over = Cat(Const(0, 1), value), Const(0, 1)
     for k in reversed(range(len(n))):
         keep = width + (1 << k)
-        over = over | Mux(n[k], long[(1 << k) + keep :].any(), long[keep:].any())
-        long = Mux(n[k], long >> (1 << k), long)[:keep]
+        # A signal for each level: an expression is emitted anew wherever it is used, here again and again.
+        level = Signal(min(keep, len(long)), name=f"level_{k}")
+        beyond = Signal(name=f"beyond_{k}")
+        m.d.comb += [
+            level.eq(Mux(n[k], long >> (1 << k), long)),
+            beyond.eq(over | Mux(n[k], long[(1 << k) + keep :].any(), long[keep:].any())),
+        ]
+        long, over = level, beyond
     return long[1 : width + 1], long[0], over
 
 

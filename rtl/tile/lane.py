@@ -1,6 +1,6 @@
 """One lane of the emulated tile: a column's cells, its multiplier, its sum and the device model of its pulses."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -122,7 +122,7 @@ class Lane(wiring.Component):
             m.d.cells += held.eq(0)
         if full:
             with m.If(self.pulse[1]):
-                m.d.comb += factor1.eq(Mux(count1[-1], par.slope_down, par.slope_up))
+                m.d.comb += factor1.eq(self._directed(~count1[-1], par.slope_up, par.slope_down))
 
         total = Signal.like(self.total)
         m.d.comb += self.total.eq(Mux(self.add, (total + self.product)[: len(total)].as_signed(), total))
@@ -158,7 +158,7 @@ class Lane(wiring.Component):
         # Stage 4.
         up4, weight4, cell4, moves4 = Signal(), Signal.like(weight3), Signal.like(cell3), Signal()
         m.d.pulse += [up4.eq(up3), weight4.eq(weight3), cell4.eq(cell3), moves4.eq(moves3)]
-        step3, step4 = Mux(up3, par.base_up, par.base_down), Signal(17)
+        step3, step4 = self._directed(up3, par.base_up, par.base_down), Signal(17)
         if full:
             slope3 = step3 - (product >> SLOPE_SHIFT)
             step3 = Mux(slope3 < 0, 0, slope3)
@@ -178,7 +178,7 @@ class Lane(wiring.Component):
         # Stage 6.
         change6, cell6, moves6 = Signal(signed(len(move5) - UPDATE_FRAC + 2)), Signal.like(cell5), Signal()
         m.d.pulse += [change6.eq(rshift(change5, UPDATE_FRAC)), cell6.eq(cell5), moves6.eq(moves5)]
-        low6, high6 = self._bounds(m, offset3) if config.spread else (par.bound_down, par.bound_up)
+        low6, high6 = self._bounds(m, offset3)
 
         # Stage 7: to the memory, half a chip away.
         cell7, moves7 = Signal.like(cell6), Signal()
@@ -190,11 +190,20 @@ class Lane(wiring.Component):
         ]
         return m
 
-    def _bounds(self, m: Module, offset3: Signal) -> tuple[Signal, Signal]:
-        """Work out the cell's own bounds for stage 6 from its offset of stage 3."""
-        shape = signed(self._config.cell_bits + 2)
+    def _directed(self, up: ValueLike, of_up: Value, of_down: Value) -> Value:
+        """Return the parameter of a pulse's direction, if the device has a step of its own in each."""
+        return Mux(up, of_up, of_down) if self._config.steps == 2 else of_up
+
+    def _bounds(self, m: Module, offset3: Signal) -> tuple[Value, Value]:
+        """Return the cell's bounds for stage 6: its own, from its offset of stage 3, or everyone's, or the ends of its word."""
+        config, par = self._config, self.parameters
+        if not config.bounds:
+            return Const(-config.cell_max - 1, signed(config.cell_bits)), Const(config.cell_max, signed(config.cell_bits))
+        if not config.spread:
+            return par.bound_down, par.bound_up
+        shape = signed(config.cell_bits + 2)
         lows, highs = ([Signal(shape, name=f"{name}{stage}") for stage in (4, 5, 6)] for name in ("low", "high"))
-        m.d.pulse += [highs[0].eq(self.parameters.bound_up + offset3), lows[0].eq(self.parameters.bound_down - offset3)]
+        m.d.pulse += [highs[0].eq(par.bound_up + offset3), lows[0].eq(par.bound_down - offset3)]
         for stage in (1, 2):
             m.d.pulse += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
         return lows[2], highs[2]

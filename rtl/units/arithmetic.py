@@ -198,6 +198,8 @@ class Alu(wiring.Component):
             m.d.sync += total.eq(Mux(complete, 0, total) + product)
         with m.Elif(complete):
             m.d.sync += total.eq(0)
+        ending = Signal()
+        m.d.comb += ending.eq((Cat(square1 & last1, square & last, complete) & from_error).any())
         rounded = rshift(total, 2 * c.vector_frac - LOSS_FRAC)
         m.d.comb += [self.loss.eq(rounded), self.loss_en.eq(complete & is_error)]
 
@@ -222,6 +224,9 @@ class Alu(wiring.Component):
         m.d.comb += [self.result.eq(best), self.result_en.eq(judge), self.hit.eq(judge & (best == wanted))]
 
         with m.If(self.clear):
-            m.d.sync += [s.eq(0) for s in (self.o.valid, b1.valid, b2.valid, b3.valid, square1, square, complete, total)]
+            m.d.sync += [s.eq(0) for s in (self.o.valid, b1.valid, b2.valid, b3.valid)]
             m.d.sync += [s.eq(0) for s in (scaling, scaled, judge, index, self.output_en)]
+        # An ERR ends before its loss is known: what stops the machine after it leaves that sum alone.
+        with m.If(self.clear & ~ending):
+            m.d.sync += [s.eq(0) for s in (square1, square, complete, total)]
         return m

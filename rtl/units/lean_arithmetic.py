@@ -180,7 +180,7 @@ class LeanArithmetic(wiring.Component):
             m.d.sync += bits.eq(self.lose)
         with m.Else():
             m.d.sync += bits.eq(Mux(amount < 0, 0, Mux(amount[SHIFT_BITS:].any(), (1 << SHIFT_BITS) - 1, amount)))
-        kept, half, beyond = rshift_parts(self.scaler.product, bits, FACTOR_BITS)
+        kept, half, beyond = rshift_parts(m, self.scaler.product, bits, FACTOR_BITS)
         low = (kept + half)[: FACTOR_BITS + 1]
         m.d.sync += scaled.eq(Cat(scaling, scaled))
         m.d.comb += [

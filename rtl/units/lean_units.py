@@ -70,7 +70,7 @@ class LeanUnits(wiring.Component):
         connect(m, flipped(self.b), unit.i_b)
         connect(m, flipped(self.sense), unit.i_sense)
 
-        drive, beyond = to_drive(c, unit.size, negative, right)
+        drive, beyond = to_drive(m, c, unit.size, negative, right)
         m.d.comb += self.drive.payload.eq(drive)
         saturated = Signal(2)  # a register, as nobody waits for the count
         m.d.sync += saturated.eq(unit.saturated + (self.drive.valid & self.drive.ready & beyond))

@@ -23,13 +23,13 @@ def auto_range(config: Config, magnitude, enable):
     return Mux(enable, most, 0)
 
 
-def to_drive(config: Config, size: ValueLike, negative: ValueLike, right: ValueLike) -> tuple[Value, Value]:
+def to_drive(m: Module, config: Config, size: ValueLike, negative: ValueLike, right: ValueLike) -> tuple[Value, Value]:
     """Return the drive of a vector word, and whether it was clamped and counts (docs/machine.md, READ 2).
 
     The word's magnitude goes left by the most there is, then right by what is too much: `range_max` less the shift of the drives. One adder
     takes the half and the sign.
     """
-    kept, half, over = rshift_parts(Cat(Const(0, config.range_max - config.drive_shift), size), right, config.drive_bits)
+    kept, half, over = rshift_parts(m, Cat(Const(0, config.range_max - config.drive_shift), size), right, config.drive_bits)
     low, one, signs = kept[:-1], kept[-1], Value.cast(negative).replicate(config.drive_bits)
     clamped = over | one | (low.all() & half)
     nearest = Mux(negative, -config.drive_max, config.drive_max)[: config.drive_bits]
@@ -71,7 +71,7 @@ class Driver(wiring.Component):
             m.d.sync += [self.o.valid.eq(self.i.valid), size.eq(abs(word)), negative.eq(word < 0), right.eq(c.range_max - self.shift)]
         with m.If(self.clear):
             m.d.sync += self.o.valid.eq(0)
-        drive, beyond = to_drive(c, size, negative, right)
+        drive, beyond = to_drive(m, c, size, negative, right)
         m.d.comb += [self.o.p.eq(drive), self.i.ready.eq(~self.o.valid | self.o.ready)]
         m.d.sync += self.saturated.eq(self.o.valid & self.o.ready & beyond)
         return m

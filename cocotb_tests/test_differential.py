@@ -1,0 +1,49 @@
+"""Random programs on the whole machine, full and small, against the golden machine: seconds of it here, more of it with `make fuzz`.
+
+RANDOM_SEED chooses the programs.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from backpulse.firmware_py.config import DEFAULT, LEAN
+from backpulse.gateware.chip.top import Machine
+from cocotb_tests.runner import run_cocotb
+
+SIZES = {
+    "tile_rows": 8,
+    "tile_cols": 4,
+    "tiles": 1,
+    "program_words": 32,
+    "regions": 3,
+    "vectors": 8,
+    "vector_words": 64,
+    "page_bytes": 32,
+    "store_words": 64,
+    "order_depth": 16,
+    "result_depth": 16,
+}
+ONE_STEP = {"spread": 0, "read_noise": 0, "steps": 1, "bounds": 0, "prefetch": 0, "cell_bits": 12, "cell_frac": 11}
+MACHINES = {
+    "full": replace(DEFAULT, **SIZES, output_depth=32),
+    "one step": replace(DEFAULT, **SIZES, **ONE_STEP, output_depth=0),
+    "lean": replace(LEAN, **SIZES, cell_bits=11, cell_frac=10),
+}
+SOME, MANY = 120, 3000
+
+
+def _run(machine: str, examples: int) -> None:
+    config = MACHINES[machine]
+    run_cocotb(Machine(config), "differential_bench", config=config.to_words(), examples=examples)
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda name: name.replace(" ", "-"))
+def test_some_programs(machine):
+    _run(machine, SOME)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda name: name.replace(" ", "-"))
+def test_many_programs(machine):
+    _run(machine, MANY)
