@@ -11,7 +11,7 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import INSTRUCTION_BITS, REGION_WORDS, USED_BITS, Function, Instruction, Op, Region, Vector
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
-from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Fault, State, Window
+from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Fault, State, Window, word_name
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.machine_image import golden, loading, visible
 from cocotb_tests.runner import parameters
@@ -94,7 +94,7 @@ class TB:
             if address >> WINDOW_SHIFT not in leave:
                 got, want = await self.bus.read(address), twin.read(address)
                 if got != want:
-                    different.append(f"{Window(address >> WINDOW_SHIFT).name} {address & OFFSET:#x} is {got:#x}, golden {want:#x}")
+                    different.append(f"{word_name(address)} is {got:#x}, golden {want:#x}")
         assert not different, f"{what}: {len(different)} words differ: {'; '.join(different[:12])}"
 
 

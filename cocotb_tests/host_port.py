@@ -4,6 +4,8 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge, ReadOnly
 
+from backpulse.firmware_py.registers import Counter, word_name
+
 
 class HostPortDriver:
     """Reads and writes words through the port `name` of a design.
@@ -23,6 +25,12 @@ class HostPortDriver:
         self._pins: dict[str, Any] = {part: getattr(dut, f"{name}__{part}", None) for part in parts}
         self._pins["request"].value = 0
 
+    def _place(self, address: int) -> str:
+        """Return what messages call an address: a word of the address map at the bus, or a counter, or an offset."""
+        if self._name == "bus":
+            return word_name(address)
+        return address.name if isinstance(address, Counter) else f"address {address}"
+
     async def access(self, address: int, value: int | None = None, *, window: int | None = None) -> tuple[int, bool]:
         """Read a word, or write `value`; return the word read and whether it was an error."""
         pins = self._pins
@@ -41,15 +49,15 @@ class HostPortDriver:
             if answered:
                 pins["request"].value = 0
                 return word, error
-        raise AssertionError(f"{self._name}: no answer to address {address} within {self._limit} cycles")
+        raise AssertionError(f"{self._name}: no answer to {self._place(address)} within {self._limit} cycles")
 
     async def read(self, address: int, *, window: int | None = None) -> int:
         """Return a word that must be there."""
         word, error = await self.access(address, window=window)
-        assert not error, f"{self._name}: error on reading address {address}"
+        assert not error, f"{self._name}: error on reading {self._place(address)}"
         return word
 
     async def write(self, address: int, value: int, *, window: int | None = None) -> None:
         """Write a word that must be there."""
         _, error = await self.access(address, value, window=window)
-        assert not error, f"{self._name}: error on writing address {address}"
+        assert not error, f"{self._name}: error on writing {self._place(address)}"

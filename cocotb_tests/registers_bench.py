@@ -6,7 +6,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from backpulse.firmware_py.config import SMALL
 from backpulse.firmware_py.framing import BusError
 from backpulse.firmware_py.machine import GoldenMachine
-from backpulse.firmware_py.registers import REG, REGISTER_WORDS, Counter, Window
+from backpulse.firmware_py.registers import REG, REGISTER_WORDS, Counter, Window, word_name
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.streams import generator, start
 
@@ -51,9 +51,9 @@ async def compare(bus, golden, address, value=None):
     except BusError:
         want, fails = None, True
     word, error = await bus.access(address, value)
-    assert error == fails, f"address 0x{address:08x}"
+    assert error == fails, word_name(address)
     if value is None and not fails:
-        assert word == want, f"address 0x{address:08x}"
+        assert word == want, word_name(address)
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
@@ -81,4 +81,4 @@ async def windows(dut):
     assert [await bus.read(Window.STORE.base + i) for i in range(32)] == words
     for address in [Window.STORE.base + 32, Window.STORE.base | 1 << 27, *(w << 28 for w in range(1, 16) if w != Window.STORE)]:
         _, error = await bus.access(address)
-        assert error, f"address 0x{address:08x}"
+        assert error, word_name(address)

@@ -165,3 +165,23 @@ REG = {r.name: r for r in REGISTERS}
 """Registers by name."""
 REGISTER_WORDS = 128
 """Size of the REGISTERS window in words."""
+
+
+def word_name(address: int) -> str:
+    """Return what messages call the word at an address: counter STEPS, register FAULT, CELLS row 3 column 5, STORE 0x12."""
+    number, offset = address >> WINDOW_SHIFT, address & ((1 << WINDOW_SHIFT) - 1)
+    if number not in set(Window):
+        return f"0x{address:08x}"
+    window = Window(number)
+    if window is Window.REGISTERS:
+        for register in REGISTERS:
+            index = offset - register.address
+            if 0 <= index < register.count:
+                if register.name == "COUNTER":
+                    return f"counter {Counter(index).name}"
+                return f"register {register.name}" + (f"[{index}]" if register.count > 1 else "")
+    if window in (Window.CELLS, Window.SPREAD):
+        return f"{window.name} row {offset >> CELL_ROW_SHIFT} column {offset & ((1 << CELL_ROW_SHIFT) - 1)}"
+    if window is Window.RANDOM and offset >> STREAM_SHIFT in set(Stream):
+        return f"RANDOM {Stream(offset >> STREAM_SHIFT).name} {offset & ((1 << STREAM_SHIFT) - 1)}"
+    return f"{window.name} 0x{offset:x}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from struct import pack, unpack
 
 from backpulse.firmware_py.framing import MAX_GRANT, MAX_WORDS, Opcode, Status
+from backpulse.firmware_py.registers import word_name
 from backpulse.host.errors import LinkError, RefusedError
 
 _REASONS = {
@@ -50,7 +51,7 @@ def reads(address: int, count: int) -> list[Request]:
     """Return the READs of `count` words from `address` on; `words` takes their answers apart."""
     end = address + count
     chunks = [(at, min(MAX_WORDS, end - at)) for at in range(address, end, MAX_WORDS)]
-    return [Request(Opcode.READ, pack("<IB", at, n), f"READ of {n} words at 0x{at:08x}", n) for at, n in chunks]
+    return [Request(Opcode.READ, pack("<IB", at, n), f"READ of {n} words at {word_name(at)}", n) for at, n in chunks]
 
 
 def writes(address: int, values: Iterable[int]) -> list[Request]:
@@ -58,7 +59,7 @@ def writes(address: int, values: Iterable[int]) -> list[Request]:
     values, requests = list(values), []
     for at in range(0, len(values), MAX_WORDS):
         chunk = values[at : at + MAX_WORDS]
-        what = f"WRITE of {len(chunk)} words at 0x{address + at:08x}"
+        what = f"WRITE of {len(chunk)} words at {word_name(address + at)}"
         requests.append(Request(Opcode.WRITE, pack(f"<I{len(chunk)}I", address + at, *chunk), what))
     return requests
 

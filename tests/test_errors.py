@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import BusError
 from backpulse.firmware_py.machine import GoldenMachine
@@ -89,12 +90,12 @@ ROWS = {
     "WrongAbiError": (
         INFO,
         lambda m: m.setattr(link, "ABI_VERSION", 99),
-        "The board has ABI version 2, this program 99: use the program",
+        f"The board has ABI version {ABI_VERSION}, this program 99: use the program",
     ),
     "RefusedError": (
         INFO,
         lambda m: m.setattr(GoldenMachine, "read", raising(BusError())),
-        "The board refused READ of 1 words at 0x00000000: there is nothing at that address",
+        "The board refused READ of 1 words at register MAGIC: there is nothing at that address",
     ),
 }
 

@@ -91,7 +91,7 @@ def test_a_line_that_only_repeats_is_noticed(monkeypatch):
 
 def test_refusals_are_sentences():
     machine, _, link = connect()
-    with pytest.raises(RefusedError, match="refused READ of 2 words at 0x500000ff: there is nothing at that address") as caught:
+    with pytest.raises(RefusedError, match="refused READ of 2 words at STORE 0xff: there is nothing at that address") as caught:
         link.read_words(BASE + 255, 2)
     assert caught.value.status is Status.BAD_ADDRESS
     with pytest.raises(RefusedError, match="refused GRANT of 2 samples: the machine is idle or in fault"):
