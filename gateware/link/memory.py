@@ -52,13 +52,17 @@ def data_image(config: Config, build_digest: bytes) -> list[int]:
     ValueError
         If the digest does not have 32 bytes, a register has no value, or registers leave no room.
     """
-    if len(_FREE) < _VARIABLES + CRC_BYTES or STATUSES + WINDOW > DATA_BYTES // 2:
+    fixed = constants(config, build_digest)
+    page, needed = DATA_BYTES // 2, _VARIABLES + CRC_BYTES
+    if page < STATUSES + WINDOW:
         raise ValueError(
-            f"Registers leave the small link {len(_FREE)} bytes for {_VARIABLES + CRC_BYTES} of variables, "
-            f"and its statuses end at {STATUSES + WINDOW} of {DATA_BYTES // 2}"
+            f"Registers and statuses take {STATUSES + WINDOW} bytes of the small link's page of {page}"
+        )
+    if len(_FREE) < needed:
+        raise ValueError(
+            f"Registers leave {len(_FREE)} bytes for the small link's variables, which take {needed}"
         )
     words = [0] * (DATA_BYTES // 4)
-    fixed = constants(config, build_digest)
     digests = DIGESTS - REG["CONFIG_DIGEST"].address
     for name, values in [*fixed.items(), *((r.name, [r.reset]) for r in SETTINGS)]:
         address = REG[name].address + digests * name.endswith("_DIGEST")

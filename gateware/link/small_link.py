@@ -131,7 +131,7 @@ class SmallLink(wiring.Component):
         stepping = executing & (op == Op.CRC) & ~operand[0]
         m.submodules.crc = ResetInserter(executing & (op == Op.CRC) & operand[0])(crc)
         m.d.comb += [
-            crc.data.eq(Mux(operand[1], ~crc.crc[0], accumulator.bit_select(bit, 1))),
+            crc.data.eq(Mux(operand[1], ~crc.crc[0], (accumulator >> bit)[0])),
             crc.valid.eq(stepping),
         ]
         with m.If(stepping):
