@@ -1,4 +1,4 @@
-"""What blocks of a full and of a lean machine have in common: layouts and signatures that both keep."""
+"""Layouts and signatures that blocks of full and lean machines share."""
 
 from amaranth.hdl import signed
 from amaranth.lib import data, wiring
@@ -21,9 +21,10 @@ def control_name(what: Op | Unit) -> str:
 
 
 def control_layout() -> data.StructLayout:
-    """Layout of the control bits: one for each operation and each unit (`control_name`), and two for the function.
+    """Layout of the control bits: one for each operation and unit (`control_name`), two for the function.
 
-    With `hadamard`, words are multiplied by a derivative; with `final`, they are written to a vector and are no partial sums.
+    With `hadamard`, words are multiplied by a derivative; with `final`, they are vector words and not partial
+    sums.
     """
     return data.StructLayout({**{control_name(what): 1 for what in (*Op, *Unit)}, "hadamard": 1, "final": 1})
 
@@ -71,7 +72,8 @@ def decoded_layout(config: Config) -> data.StructLayout:
 class MagnitudesSignature(wiring.Signature):
     """The magnitude of each vector: the bit length of the OR of its words' absolute values.
 
-    `magnitude` belongs to `lookup` from two cycles after `begin` on. A vector may be written from the fourth cycle after `begin`.
+    `magnitude` belongs to `lookup` from two cycles after `begin` on. A vector may be written from the fourth
+    cycle after `begin`.
 
     Members
     -------
@@ -80,7 +82,8 @@ class MagnitudesSignature(wiring.Signature):
     lookup, sample
         Vector whose magnitude the instruction needs; whether it lies in the sample page.
     target, writes, anew, bias
-        Vector that the instruction writes, if its words are final; whether it writes element 0; whether that vector has a bias.
+        Vector that the instruction writes, if its words are final; whether it writes element 0; whether that
+        vector has a bias.
     word, w_en
         A final word as it is written.
     """
