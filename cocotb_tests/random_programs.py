@@ -15,7 +15,7 @@ from backpulse.firmware_py.device import PRESETS, parameter_bits
 from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, SCALE_LOG2_MAX, USED_BITS, Function, Instruction, Op, Region, Scale, Vector
 from backpulse.firmware_py.overlap import overtaken
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Stream, TileParameter, Window
-from cocotb_tests.machine_image import Image
+from cocotb_tests.machine_image import Writes
 
 ZONES = {"plain": (0, 32), "outputs": (32, 16), "sums": (48, 16)}
 """First word and words of each zone."""
@@ -62,12 +62,12 @@ class Case:
             lines.append(f"{address:3} {word:016x} {' '.join(fields)}")
         return "\n".join(lines)
 
-    def image(self) -> Image:
+    def image(self) -> Writes:
         """Return all that the host writes; everything a program can look at is among it."""
         config, rng = self.config, random.Random(self.seed)
         program = [0] * config.program_words
         program[self.entry : self.entry + len(self.words)] = self.words
-        image: Image = []
+        image: Writes = []
         for i, word in enumerate(program):
             image += [(Window.PROGRAM.base + 2 * i, word & 0xFFFFFFFF), (Window.PROGRAM.base + 2 * i + 1, word >> 32)]
         for i, region in enumerate(self.regions):
@@ -91,7 +91,7 @@ class Case:
             return min(rng.getrandbits(min(bits, 12)), 4064)
         return rng.choice((-1, 1)) * rng.getrandbits(bits + 5) & 0xFFFFFFFF
 
-    def _tile(self, rng: random.Random) -> Image:
+    def _tile(self, rng: random.Random) -> Writes:
         """Return the tile's parameters, cells, spread words and random states."""
         config = self.config
         words = PRESETS[self.preset].tile_words(config)

@@ -14,12 +14,16 @@ __all__ = ["children_end", "run"]
 
 
 def run(
-    command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None, output: IO[str] | None = None
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    output: IO[str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a tool to its end. An interrupt, as any exception, ends it with all that it has started.
 
-    A tool has a session of its own, so that a Ctrl-C reaches it through us alone. If we are killed outright (SIGKILL) it runs to its
-    end, in the folder that it was given.
+    A tool has a session of its own, so that a Ctrl-C reaches it through us alone. If we are killed outright
+    (SIGKILL) it runs to its end, in the folder that it was given.
 
     Parameters
     ----------
@@ -48,7 +52,9 @@ def run(
             start_new_session=True,
         )
     except OSError as error:
-        raise ToolError(f"The tool {command[0]} cannot be started ({error.strerror}): backpulse doctor says what is wrong") from error
+        raise ToolError(
+            f"The tool {command[0]} cannot be started ({error.strerror}): backpulse doctor says what is wrong"
+        ) from error
     with started as process:
         try:
             out, err = process.communicate()
@@ -61,7 +67,7 @@ def run(
 
 @contextmanager
 def children_end() -> Iterator[None]:
-    """End the children that a library starts in the body if it is interrupted; a system that does not list them lets them run out."""
+    """End a library's child processes if the body is interrupted, on systems that list them."""
     before = _children()
     try:
         yield

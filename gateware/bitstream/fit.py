@@ -1,8 +1,8 @@
 """Says without synthesis whether a network fits a board, and how large a configuration becomes.
 
-Memories and multipliers are counted: every memory of the design is listed here with its width, depth and ports, and each family's block
-shapes say how many blocks it takes. LUTs are a linear model, fitted by least squares to stored reports of builds (`fit_reports.json`);
-those marked `held_out` are only tested against.
+Memories and multipliers are counted: every memory of the design is listed here with its width, depth and
+ports, and each family's block shapes say how many blocks it takes. LUTs are a linear model, fitted by least
+squares to stored reports of builds (`fit_reports.json`); those marked `held_out` are only tested against.
 """
 
 import json
@@ -37,7 +37,7 @@ _SHAPES = {
 
 
 def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
-    """Return (depth, width) of every memory of a machine; `store` tells whether the sample store is among them."""
+    """Return (depth, width) of every memory of a machine, with or without the sample store."""
     c = config
     stored = [(depth, 32) for depth in bank_depths(c)] if store else []
     if c.lean:
@@ -90,14 +90,15 @@ def _blocks(family: str, depth: int, width: int) -> int:
 
 
 def _in_luts(depth: int, width: int) -> bool:
-    """Say whether synthesis prefers LUTs of 16 x 4 bits: it counts 4 for each, something for their ports, and 128 for a block."""
+    """Return whether synthesis prefers LUTs of 16 x 4 bits: it counts 4 each, ports, and 128 for a block."""
     return 4 * -(-depth // 16) * -(-width // 4) < 96
 
 
 def dsps(family: str, config: Config) -> int:
-    """Return the multipliers of a machine: a lane's and the planner's, four for spread, four of the vector units, one of read noise.
+    """Return the multipliers of a machine.
 
-    A lean machine has one for each lane, and one for each column of the planner, which does everything else too.
+    They are a lane's and the planner's, four for spread, four of the vector units, one of read noise. A lean
+    machine has one for each lane, and one for each column of the planner, which does everything else too.
     """
     if config.lean:
         return 2 * config.tile_cols
@@ -113,7 +114,11 @@ def luts(family: str, config: Config) -> int | None:
 @cache
 def _coefficients(family: str, lean: int) -> np.ndarray | None:
     stored = [(Config.from_words(r["config"]), r) for r in json.loads(REPORTS.read_text())]
-    reports = [(config, r["luts"]) for config, r in stored if r["family"] == family and config.lean == lean and not r["held_out"]]
+    reports = [
+        (config, r["luts"])
+        for config, r in stored
+        if r["family"] == family and config.lean == lean and not r["held_out"]
+    ]
     if not reports:
         return None
     features = np.array([_features(config) for config, _ in reports])
@@ -144,12 +149,13 @@ def estimate(board: Board) -> dict[str, int | None]:
 
 
 def fit(board: Board, network: Network, schedule: str) -> dict[str, Any]:
-    """Say whether a network fits a board, and how fast it trains there.
+    """Return whether a network fits a board, and how fast it trains there.
 
     Returns
     -------
-    `fits` with the `reason` if not, `cycles_per_step`, `steps_per_second` at the board's clock, `samples_on_board`, and the
-    `estimate` of the board's machine with its `fractions` of the part.
+    dict
+        `fits` with the `reason` if not, `cycles_per_step`, `steps_per_second` at the board's clock,
+        `samples_on_board`, and the `estimate` of the board's machine with its `fractions` of the part.
 
     Raises
     ------
@@ -161,7 +167,9 @@ def fit(board: Board, network: Network, schedule: str) -> dict[str, Any]:
         "board": board.name,
         "layers": network.text,
         "estimate": numbers,
-        "fractions": {name: round(n / getattr(board.part, name), 4) for name, n in numbers.items() if n is not None},
+        "fractions": {
+            name: round(n / getattr(board.part, name), 4) for name, n in numbers.items() if n is not None
+        },
     }
     try:
         program = compile_network(network, board.config, schedule)
@@ -172,7 +180,10 @@ def fit(board: Board, network: Network, schedule: str) -> dict[str, Any]:
     for name, fraction in verdict["fractions"].items():
         if fraction > 1:
             have = getattr(board.part, name)
-            text = f"the machine itself takes {numbers[name]} {name} and {board.part.name} has {have}; choose a larger board"
+            text = (
+                f"the machine itself takes {numbers[name]} {name} and {board.part.name} has {have}; "
+                "choose a larger board"
+            )
             return {**verdict, "fits": False, "reason": text}
     cycles = program.cycles_per_step
     return {

@@ -1,6 +1,7 @@
-"""Makes the reports that `fit` is fitted to: `python -m backpulse.gateware.bitstream.fit_runs [NAME ...]`, all if none is named.
+"""Makes the reports that `fit` is fitted to: `python -m backpulse.gateware.bitstream.fit_runs [NAME ...]`.
 
-Each configuration is synthesised and packed, but not placed: packing already counts everything, and takes parts that are too small.
+Without names it makes all. Each configuration is synthesised and packed, but not placed: packing counts
+everything, and accepts parts that are too small.
 """
 
 import json
@@ -21,7 +22,15 @@ from backpulse.gateware.tools import FAMILIES, ToolError, environment, program
 
 __all__ = ["RUNS", "main"]
 
-_SMALL = {"tile_rows": 64, "tiles": 2, "regions": 64, "program_words": 128, "vector_words": 256, "page_bytes": 128, "store_words": 2048}
+_SMALL = {
+    "tile_rows": 64,
+    "tiles": 2,
+    "regions": 64,
+    "program_words": 128,
+    "vector_words": 256,
+    "page_bytes": 128,
+    "store_words": 2048,
+}
 
 
 def _lean() -> dict[str, Config]:
@@ -77,16 +86,26 @@ def run(family: str, name: str, config: Config) -> dict[str, Any]:
         counts = {cell: int(used) for cell, used in _LOG.findall((Path(folder) / "top.tim").read_text())}
         if not counts:
             raise ToolError(f"The run {family}-{name} counted nothing: {done.stderr[-300:]}")
-    return {"family": family, "name": name, "config": config.to_words(), "held_out": name in _HELD_OUT, **count(family, counts)}
+    return {
+        "family": family,
+        "name": name,
+        "config": config.to_words(),
+        "held_out": name in _HELD_OUT,
+        **count(family, counts),
+    }
 
 
 def main(names: list[str]) -> int:
     """Make reports and store each as it comes."""
-    stored = {f"{r['family']}-{r['name']}": r for r in (json.loads(REPORTS.read_text()) if REPORTS.exists() else [])}
+    stored = {
+        f"{r['family']}-{r['name']}": r for r in (json.loads(REPORTS.read_text()) if REPORTS.exists() else [])
+    }
     for name in names or RUNS:
         stored[name] = run(*RUNS[name])
         print(name, {key: value for key, value in stored[name].items() if key != "config"}, flush=True)
-        REPORTS.write_text(json.dumps([stored[n] for n in RUNS if n in stored], indent=None).replace("}, {", "},\n{") + "\n")
+        REPORTS.write_text(
+            json.dumps([stored[n] for n in RUNS if n in stored], indent=None).replace("}, {", "},\n{") + "\n"
+        )
     return 0
 
 

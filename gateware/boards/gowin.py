@@ -1,4 +1,4 @@
-"""The Tang Nano 9K's platform with the nextpnr that places Gowin parts today; amaranth 0.5 calls the one before."""
+"""The Tang Nano 9K's platform with nextpnr-himbaechel; amaranth 0.5 calls its predecessor."""
 
 from typing import Any
 

@@ -32,19 +32,25 @@ class BoardTop(Elaboratable):
     Parameters
     ----------
     board
-        Which.
+        Board to build for.
     build_digest
         SHA-256 that identifies the bitstream, 32 bytes.
 
     Raises
     ------
     ValueError
-        If its clock cannot make the baud rate, or its PLL not the clock.
+        If its clock cannot make the baud rate, or its PLL cannot make the clock.
     """
 
     def __init__(self, board: Board, *, build_digest: bytes = bytes(32)) -> None:
         self._board = board
-        self._top = Top(board.config, clk_hz=board.clk_hz, baud=board.baud, build_digest=build_digest, store=store_of(board))
+        self._top = Top(
+            board.config,
+            clk_hz=board.clk_hz,
+            baud=board.baud,
+            build_digest=build_digest,
+            store=store_of(board),
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -57,13 +63,16 @@ class BoardTop(Elaboratable):
         m.domains.start = start = ClockDomain(reset_less=True, local=True)
         gated = board.part.family == "ecp5"
         ticks = int(RESET_S * (board.osc_hz if gated else board.clk_hz))
-        timer, waiting, clk = Signal(range(ticks + 1)), Signal(), Signal()
+        timer = Signal(range(ticks + 1))
+        waiting = Signal()
+        clk = Signal()
         m.d.comb += [start.clk.eq(pll.osc if gated else pll.clk), waiting.eq((timer != ticks) | ~pll.locked)]
         with m.If(timer != ticks):
             m.d.start += timer.eq(timer + 1)
         m.domains.sync = sync = ClockDomain(reset_less=gated)
         if gated:
-            # The clock itself waits, and the machine needs no reset: a net with an end at every flip-flop would slow down all others.
+            # The clock itself waits, and the machine needs no reset: a net with an end at every flip-flop
+            # would slow down all others.
             run = Signal()
             m.d.start += run.eq(~waiting)
             m.submodules.gate = Instance("DCCA", i_CLKI=pll.clk, i_CE=run, o_CLKO=clk)
@@ -82,8 +91,8 @@ class BoardTop(Elaboratable):
         if board.lights:
             blink = Signal(range(int(board.clk_hz / BLINK_HZ)))
             m.d.sync += blink.eq(blink + 1)
-            at_work = (top.state == State.TRAINING) | (top.state == State.PAUSED)
-            signals = ((top.state == State.IDLE) | (at_work & blink[-1]), top.state == State.FAULT)
+            training = (top.state == State.TRAINING) | (top.state == State.PAUSED)
+            signals = ((top.state == State.IDLE) | (training & blink[-1]), top.state == State.FAULT)
             for i, ((name, number), lit) in enumerate(zip(board.lights, signals, strict=True)):
                 m.submodules[f"light_{i}"] = light = io.Buffer("o", platform.request(name, number, dir="-"))
                 m.d.comb += light.o.eq(lit)

@@ -15,7 +15,7 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Divisors of a PLL: the reference is divided by `ref`, multiplied by `mul` in the oscillator's loop, and divided by `out`."""
+    """Divisors of a PLL: reference divider `ref`, loop multiplier `mul`, output divider `out`."""
 
     ref: int
     mul: int
@@ -23,10 +23,23 @@ class Setting:
     clk_hz: float
 
 
-# Each family's ranges, from its data sheet: reference divisor, multiplier, output divisor, phase detector and oscillator in Hz.
-# iCE40 multiplies up to the oscillator; ECP5 and Gowin feed the loop from the output, so `mul` there is from reference to output.
-_ICE40 = {"refs": range(1, 17), "muls": range(1, 129), "outs": [2**q for q in range(1, 7)], "pfd": (10e6, 133e6), "vco": (533e6, 1066e6)}
-_ECP5 = {"refs": range(1, 129), "muls": range(1, 81), "outs": range(1, 129), "pfd": (3.125e6, 400e6), "vco": (400e6, 800e6)}
+# Each family's ranges, from its data sheet: reference divisor, multiplier, output divisor, phase detector and
+# oscillator in Hz. iCE40 multiplies up to the oscillator; ECP5 and Gowin feed the loop from the output, so
+# `mul` there is from reference to output.
+_ICE40 = {
+    "refs": range(1, 17),
+    "muls": range(1, 129),
+    "outs": [2**q for q in range(1, 7)],
+    "pfd": (10e6, 133e6),
+    "vco": (533e6, 1066e6),
+}
+_ECP5 = {
+    "refs": range(1, 129),
+    "muls": range(1, 81),
+    "outs": range(1, 129),
+    "pfd": (3.125e6, 400e6),
+    "vco": (400e6, 800e6),
+}
 _GOWIN = {
     "refs": range(1, 65),
     "muls": range(1, 65),
@@ -94,7 +107,9 @@ class Pll(wiring.Component):
     osc: Out(1)
 
     def __init__(self, family: str, pin: Any, *, osc_hz: float, clk_hz: float) -> None:
-        self._family, self._pin, self._osc_hz = family, pin, osc_hz
+        self._family = family
+        self._pin = pin
+        self._osc_hz = osc_hz
         self.setting = find_setting(family, osc_hz, clk_hz)
         super().__init__()
 
@@ -164,4 +179,6 @@ class Pll(wiring.Component):
 
 def _filter_range(pfd_hz: float) -> int:
     """Return the iCE40 loop filter for a phase detector frequency (Lattice's table)."""
-    return next(i for i, limit in enumerate((17e6, 26e6, 44e6, 66e6, 101e6, 134e6), start=1) if pfd_hz < limit)
+    return next(
+        i for i, limit in enumerate((17e6, 26e6, 44e6, 66e6, 101e6, 134e6), start=1) if pfd_hz < limit
+    )

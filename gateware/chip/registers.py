@@ -1,32 +1,34 @@
 """The register bank: the REGISTERS window, built from the list in firmware_py/registers.py."""
 
+from itertools import combinations
+
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from backpulse.firmware_py.config import ABI_VERSION, Config
+from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.registers import REG, REGISTER_WORDS, REGISTERS, WINDOW_SHIFT, Register
+from backpulse.gateware.link.registers import LEDGER, LIVE, OVER_BUS, SETTINGS, constants
 from backpulse.rtl.core.ledger import LEDGER_BITS
 from backpulse.rtl.lib.ports import HostPort
 
 __all__ = ["Bank", "Live"]
-
-LIVE = ("SESSION", "STATE", "FAULT", "CREDIT")
-"""Registers that the rest of the machine computes; the others never change, or only by the host."""
-LEDGER = ("COUNTER", "SCALE")
-"""Registers that the core keeps. Bit 4 of their addresses tells them apart, there too."""
 
 
 def _name(register: Register) -> str:
     return register.name.lower()
 
 
-class Bank(wiring.Component):
-    """Answers a request in the next cycle; an unlisted address, and a write to a read-only one, with an error.
+def _settings() -> dict[str, wiring.Member]:
+    return {_name(r): Out(r.bits, init=r.reset) for r in SETTINGS}
 
-    Constants and settings are read from one memory, so that they cost no multiplexers. Counters and scale registers belong to the
-    core, which also writes them: requests for them are passed on.
+
+class Bank(wiring.Component):
+    """Answers a request in the next cycle; an unlisted address, or a write to a read-only one, is an error.
+
+    Constants and settings are read from one memory, so that they cost no multiplexers. Counters and scale
+    registers belong to the core, which also writes them: requests for them are passed on.
 
     Parameters
     ----------
@@ -49,23 +51,13 @@ class Bank(wiring.Component):
     Raises
     ------
     ValueError
-        If the digest does not have 32 bytes.
+        If the digest does not have 32 bytes, or a register has no value.
     """
 
     def __init__(self, config: Config, *, build_digest: bytes = bytes(32)) -> None:
-        if len(build_digest) != 32:
-            raise ValueError(f"Build digest must have 32 bytes, not {len(build_digest)}")
-        constants = {
-            "MAGIC": [REG["MAGIC"].reset],
-            "ABI": [ABI_VERSION],
-            "CONFIG_WORDS": [REG["CONFIG_WORDS"].reset],
-            "CONFIG": config.to_words(),
-            "CONFIG_DIGEST": _words(config.digest),
-            "BUILD_DIGEST": _words(build_digest),
-        }
-        self._settings = [r for r in REGISTERS if r.access == "rw" and r.name not in LEDGER]
         self._init = [0] * REGISTER_WORDS
-        for name, words in [*constants.items(), *((r.name, [r.reset]) for r in self._settings)]:
+        fixed = constants(config, build_digest)
+        for name, words in [*fixed.items(), *((r.name, [r.reset]) for r in SETTINGS)]:
             self._init[REG[name].address : REG[name].address + len(words)] = words
         super().__init__(
             {
@@ -75,7 +67,7 @@ class Bank(wiring.Component):
                 "state": In(2),
                 "fault": In(32),
                 "credit": In(32),
-                **{_name(r): Out(r.bits, init=r.reset) for r in self._settings},
+                **_settings(),
             }
         )
 
@@ -86,18 +78,30 @@ class Bank(wiring.Component):
 
         address = Signal(range(REGISTER_WORDS))
         inside = ~self.bus.addr[len(address) :].any()
-        # What an address means takes a cycle.
-        begun, ready, error, passes = Signal(), Signal(), Signal(), Signal()
-        live, kept = Signal(32), Signal(32)
-        is_live, listed, writable, passed = Signal(), Signal(), Signal(), Signal()
+        # What the list says of an address: the bits that its register has, and who answers.
+        listed = Signal()
+        writable = Signal()
+        kept = Signal(32)
+        of_core = Signal()
+        is_live = Signal()
+        live = Signal(32)
+        # The access: a cycle for the address, then the answer, or the core's.
+        begun = Signal()
+        passes = Signal()
+        ready = Signal()
+        error = Signal()
 
         m.d.sync += is_live.eq(0)
         with m.Switch(address):
             for register in REGISTERS:
                 for i in range(register.count):
                     with m.Case(register.address + i):
-                        m.d.comb += [listed.eq(1), writable.eq(register.access == "rw"), passed.eq(register.name in LEDGER)]
-                        m.d.comb += kept.eq((1 << register.bits) - 1)
+                        m.d.comb += [
+                            listed.eq(1),
+                            writable.eq(register.access == "rw"),
+                            of_core.eq(register.name in LEDGER),
+                            kept.eq((1 << register.bits) - 1),
+                        ]
                         if register.name in LIVE:
                             value = Value.cast(getattr(self, _name(register)))
                             m.d.sync += [is_live.eq(1), live.eq(value[32 * i : 32 * i + 32])]
@@ -120,21 +124,26 @@ class Bank(wiring.Component):
         m.d.sync += [
             begun.eq(self.bus.request & ~self.bus.ack),
             error.eq(~allowed),
-            passes.eq(passed & allowed),
+            passes.eq(of_core & allowed),
             ready.eq(self.bus.request & begun & ~ready & ~passes),
         ]
         with m.If(self.ledger.request):
-            m.d.comb += [self.bus.ack.eq(self.ledger.ack), self.bus.r_data.eq(self.ledger.r_data), self.bus.error.eq(self.ledger.error)]
-        for register in self._settings:
+            m.d.comb += [
+                self.bus.ack.eq(self.ledger.ack),
+                self.bus.r_data.eq(self.ledger.r_data),
+                self.bus.error.eq(self.ledger.error),
+            ]
+        for register in SETTINGS:
             with m.If(write.en & (address == register.address)):
                 m.d.sync += getattr(self, _name(register)).eq(self.bus.w_data)
         return m
 
 
 class Live(wiring.Component):
-    """What `SmallLink` asks the machine for: live registers, counters and scale registers; it writes settings here too.
+    """The registers behind a `SmallLink`: live ones, counters, scale registers, and copies of the settings.
 
-    The link keeps all other registers and asks for nothing that is not there. An answer comes in the next cycle.
+    The link keeps all other registers and never asks for an unlisted address. An answer comes in the next
+    cycle. Of the address of a live register or a setting, two bits are decoded.
 
     Parameters
     ----------
@@ -145,10 +154,21 @@ class Live(wiring.Component):
     -------
     bus, ledger, state, fault, credit, entry, bank, stride, watchdog
         As in `Bank`.
+
+    Raises
+    ------
+    ValueError
+        If two registers are the same in these bits.
     """
 
     def __init__(self, config: Config) -> None:
-        self._settings = [r for r in REGISTERS if r.access == "rw" and r.name not in LEDGER]
+        for group in (OVER_BUS, SETTINGS):
+            for one, other in combinations(group, 2):
+                if one.address & 3 == other.address & 3:
+                    raise ValueError(
+                        f"Registers {one.name} and {other.name} must differ in the last two bits of their "
+                        f"addresses if lean, but have {one.address} and {other.address}"
+                    )
         super().__init__(
             {
                 "bus": In(HostPort(WINDOW_SHIFT)),
@@ -156,13 +176,15 @@ class Live(wiring.Component):
                 "state": In(2),
                 "fault": In(32),
                 "credit": In(range(config.order_depth + 1)),
-                **{_name(r): Out(r.bits, init=r.reset) for r in self._settings},
+                **_settings(),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        bus, ready, own = self.bus, Signal(), Signal()
+        bus = self.bus
+        ready = Signal()
+        own = Signal()  # not the core's
         m.d.sync += ready.eq(bus.request & ~ready & own)
         m.d.comb += [
             own.eq(~bus.addr[6]),
@@ -176,14 +198,10 @@ class Live(wiring.Component):
         with m.If(own):
             m.d.comb += bus.r_data.eq(0)
             with m.Switch(bus.addr[:2]):
-                for name in ("STATE", "FAULT", "CREDIT"):
-                    with m.Case(REG[name].address & 3):
-                        m.d.comb += bus.r_data.eq(getattr(self, name.lower()))
-        for register in self._settings:
+                for register in OVER_BUS:
+                    with m.Case(register.address & 3):
+                        m.d.comb += bus.r_data.eq(getattr(self, _name(register)))
+        for register in SETTINGS:
             with m.If(ready & bus.write & (bus.addr[:2] == register.address & 3)):
                 m.d.sync += getattr(self, _name(register)).eq(bus.w_data)
         return m
-
-
-def _words(digest: bytes) -> list[int]:
-    return [int.from_bytes(digest[i : i + 4], "little") for i in range(0, len(digest), 4)]

@@ -17,7 +17,7 @@ WORDS_MAX = 2 * DEPTH
 
 
 class Spram(wiring.Component):
-    """One SB_SPRAM256KA, 16384 words of 16 bits: reads or writes one word a cycle, what is read comes in the next."""
+    """One SB_SPRAM256KA, 16384 words of 16 bits: reads or writes a word a cycle; data come in the next."""
 
     addr: In(14)
     w_data: In(BITS)
@@ -63,8 +63,12 @@ class SpramStore(wiring.Component):
 
     def __init__(self, config: Config, *, block: type[wiring.Component] = Spram, depth: int = DEPTH) -> None:
         if config.store_words > WORDS_MAX:
-            raise ValueError(f"Sample store in SPRAM must be at most {WORDS_MAX} words, not {config.store_words}")
-        self._config, self._block, self._bits = config, block, (depth - 1).bit_length()
+            raise ValueError(
+                f"Sample store in SPRAM must be at most {WORDS_MAX} words, not {config.store_words}"
+            )
+        self._config = config
+        self._block = block
+        self._bits = (depth - 1).bit_length()
         bits = (config.store_words - 1).bit_length()
         super().__init__({"host": In(HostPort(bits)), "loader": In(StorePort(config))})
 
@@ -73,12 +77,15 @@ class SpramStore(wiring.Component):
         host, loader = self.host, self.loader
         banks = -(-self._config.store_words >> self._bits)
 
-        busy, chosen, write = Signal(), Signal(), Signal()
+        busy = Signal()
+        chosen = Signal()
+        write = Signal()
         inside = host.addr < self._config.store_words
         address = Mux(chosen, host.addr, loader.addr)
         m.d.comb += [chosen.eq(host.request & ~busy), write.eq(chosen & host.write & inside)]
 
-        words, bank = [], Signal(range(max(banks, 2)))
+        words = []
+        bank = Signal(range(max(banks, 2)))
         m.d.sync += bank.eq(address >> self._bits)
         for i in range(banks):
             halves = []

@@ -12,7 +12,7 @@ from backpulse.rtl.lib.ports import HostPort, StorePort
 __all__ = ["Store", "bank_depths"]
 
 BANK_BITS = 12
-"""Address bits of a bank: what block memories of 4 bits a word hold, so that none needs a multiplexer of its own."""
+"""Address bits of a bank: the depth of a block memory 4 bits wide, so that no bank needs a multiplexer."""
 
 
 def bank_depths(config: Config) -> list[int]:
@@ -24,8 +24,9 @@ def bank_depths(config: Config) -> list[int]:
 class Store(wiring.Component):
     """A memory that the host and the loader share, one access at a time; where both ask, the host goes first.
 
-    An access takes four cycles: block memories are slow and lie all over the chip, so there are registers behind each bank of them and
-    behind the choice of a bank. The host, behind its serial line, leaves the loader far more than it needs.
+    An access takes four cycles: block memories are slow and lie all over the chip, so there are registers
+    behind each bank of them and behind the choice of a bank. The host, behind its serial line, leaves the
+    loader far more than it needs.
 
     Parameters
     ----------
@@ -48,16 +49,22 @@ class Store(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         host, loader = self.host, self.loader
-        begin, stage, for_host = Signal(), Signal(3), Signal()
+        begin = Signal()
+        stage = Signal(3)
+        for_host = Signal()
         done = stage[-1]
-        inside, address, word = host.addr < self._config.store_words, Signal(self._bits), Signal(32, reset_less=True)
+        inside = host.addr < self._config.store_words
+        address = Signal(self._bits)
+        word = Signal(32, reset_less=True)
         m.d.comb += address.eq(Mux(host.request, host.addr, loader.addr))
         resting_domain(m, platform, "store", awake=host.request | loader.request | stage.any())
 
         words = []
         for i, depth in enumerate(bank_depths(self._config)):
             m.submodules[f"bank_{i}"] = bank = Memory(shape=32, depth=depth, init=[])
-            w, r, out = bank.write_port(domain="store"), bank.read_port(domain="store"), Signal(32, reset_less=True, name="out")
+            w = bank.write_port(domain="store")
+            r = bank.read_port(domain="store")
+            out = Signal(32, reset_less=True)
             m.d.comb += [
                 w.addr.eq(host.addr),
                 w.data.eq(host.w_data),

@@ -22,41 +22,48 @@ from backpulse.rtl.tile.lean import LeanTile
 __all__ = ["Machine", "Top"]
 
 REST_BITS = 6
-"""The link rests after 2 ** REST_BITS quiet cycles: more than it has registers one behind the other."""
+"""The link's clock is gated after 2 ** REST_BITS quiet cycles: more than any path in it has registers."""
 
 
 class Machine(wiring.Component):
-    """Everything behind the link: what the golden machine is in firmware_py/machine.py.
+    """Everything behind the link: the golden machine of firmware_py/machine.py in hardware.
 
     Parameters
     ----------
     config
-        What the machine is.
+        Configuration of the machine.
     build_digest
         SHA-256 that identifies the bitstream.
     store
         Component of the sample store.
     small
-        The link keeps the registers that are no one else's, as `SmallLink` does.
+        The link keeps constants and settings, as `SmallLink` does.
 
     Members
     -------
     bus
-        All addresses. Windows other than ANYTIME must not be used while a sample is in work.
+        All addresses. Windows other than ANYTIME must not be used while a sample is being processed.
     start, halt, abort, clear_credit
-        Strobes.
+        Commands, high for one cycle.
     order, order_room
         Indices of granted samples, and how many more can be.
     nonce
-        For the SESSION register; not if it is small.
+        For the SESSION register; not used with a small link.
     state, busy
-        State of the controller; whether it has work.
+        State of the controller; whether it or the core is busy.
     """
 
     def __init__(
-        self, config: Config, *, build_digest: bytes = bytes(32), store: type[wiring.Component] = Store, small: bool = False
+        self,
+        config: Config,
+        *,
+        build_digest: bytes = bytes(32),
+        store: type[wiring.Component] = Store,
+        small: bool = False,
     ) -> None:
-        self._config, self._store, self._small = config, store, small
+        self._config = config
+        self._store = store
+        self._small = small
         self._bank = Live(config) if small else Bank(config, build_digest=build_digest)
         super().__init__(
             {
@@ -94,8 +101,14 @@ class Machine(wiring.Component):
         connect(m, core.array, tile)
         connect(m, flipped(self.order), core.order)
         m.d.comb += [
-            *(getattr(core, name).eq(getattr(self, name)) for name in ("start", "halt", "abort", "clear_credit")),
-            *(getattr(core, name).eq(getattr(bank, name)) for name in ("entry", "bank", "stride", "watchdog")),
+            *(
+                getattr(core, name).eq(getattr(self, name))
+                for name in ("start", "halt", "abort", "clear_credit")
+            ),
+            *(
+                getattr(core, name).eq(getattr(bank, name))
+                for name in ("entry", "bank", "stride", "watchdog")
+            ),
             bank.state.eq(core.state),
             bank.fault.eq(core.fault),
             bank.credit.eq(core.credit),
@@ -109,7 +122,9 @@ class Machine(wiring.Component):
 
 
 class Top(wiring.Component):
-    """A board with emulated tiles, for any platform with a clock and two UART pins; with a small link if the configuration is lean.
+    """A board with emulated tiles, for any platform with a clock and two UART pins.
+
+    The link of a lean machine is a `SmallLink`.
 
     Parameters
     ----------
@@ -127,14 +142,14 @@ class Top(wiring.Component):
     rx, tx
         UART pins; `rx` must be synchronous to the clock.
     busy
-        The machine has work, or bytes are under way in the link.
+        The machine is busy, or the link is: bytes are on their way in or out.
     state
         State of the controller, for lights.
 
     Raises
     ------
     ValueError
-        If the clock cannot make the baud rate, or a small link not keep up with it.
+        If the clock cannot make the baud rate, or a small link cannot keep up with it.
     """
 
     rx: In(1, init=1)
@@ -143,15 +158,28 @@ class Top(wiring.Component):
     state: Out(Seen)
 
     def __init__(
-        self, config: Config, *, clk_hz: float, baud: float, build_digest: bytes = bytes(32), store: type[wiring.Component] = Store
+        self,
+        config: Config,
+        *,
+        clk_hz: float,
+        baud: float,
+        build_digest: bytes = bytes(32),
+        store: type[wiring.Component] = Store,
     ) -> None:
         clocks = divisor(clk_hz=clk_hz, baud=baud)
         if config.lean and clocks < CLOCKS_MIN:
             most = clk_hz / CLOCKS_MIN
-            raise ValueError(f"Baud rate of a lean machine must be at most {most:.0f} with a clock of {clk_hz:.0f} Hz, not {baud:.0f}")
+            raise ValueError(
+                f"Baud rate of a lean machine must be at most {most:.0f} with a clock of {clk_hz:.0f} Hz, "
+                f"not {baud:.0f}"
+            )
         self._small = config.lean
         self._uart = Uart(clk_hz=clk_hz, baud=baud)
-        self._session = SmallLink(config, build_digest=build_digest) if config.lean else Session(order_depth=config.order_depth)
+        self._session = (
+            SmallLink(config, build_digest=build_digest)
+            if config.lean
+            else Session(order_depth=config.order_depth)
+        )
         self._machine = Machine(config, build_digest=build_digest, store=store, small=bool(config.lean))
         super().__init__()
 
@@ -169,12 +197,16 @@ class Top(wiring.Component):
         m.d.comb += [
             uart.rx.eq(self.rx),
             self.tx.eq(uart.tx),
-            *(getattr(machine, name).eq(getattr(session, name)) for name in ("start", "halt", "abort", "clear_credit")),
+            *(
+                getattr(machine, name).eq(getattr(session, name))
+                for name in ("start", "halt", "abort", "clear_credit")
+            ),
             session.state.eq(machine.state),
             self.state.eq(machine.state),
             self.busy.eq(machine.busy | link_busy),
         ]
-        # The link rests when what its last bytes began has gone through all registers; the processor of a small one never does.
+        # The link rests when what its last bytes began has gone through all registers; the processor of a
+        # small one never does.
         rested = Signal(REST_BITS)
         m.d.sync += rested.eq(Mux(link_busy | ~self.rx, 0, rested + ~rested.all()))
         resting_domain(m, platform, "link", awake=1 if self._small else ~self.rx | ~rested.all())

@@ -15,10 +15,12 @@ __all__ = ["CONTROLLER", "EXAMPLES", "controller", "export", "export_project"]
 CONTROLLER = "backpulse"
 """Name of the exported module."""
 EXAMPLES = ("example_top.v", "waivers.vlt")
-"""What lies beside it: a top that instantiates it, and why Verilator's warnings about generated Verilog are no findings."""
+"""Files exported with it: a top that instantiates it, and waivers of Verilator's warnings, with reasons."""
 
 
-def export(component: wiring.Component, name: str, *, out: Path | None = None, platform: object = None) -> str:
+def export(
+    component: wiring.Component, name: str, *, out: Path | None = None, platform: object = None
+) -> str:
     """Return the Verilog of a component, and write it to `out` if that is given.
 
     The text carries no source locations, so that equal designs give equal text wherever they are built.
@@ -32,10 +34,12 @@ def export(component: wiring.Component, name: str, *, out: Path | None = None, p
     out
         File to write.
     platform
-        What the components are told that they are for.
+        Passed to every `elaborate`.
     """
     with within_environment(), children_end():
-        text = verilog.convert(component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True)
+        text = verilog.convert(
+            component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True
+        )
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)
@@ -43,20 +47,20 @@ def export(component: wiring.Component, name: str, *, out: Path | None = None, p
 
 
 def controller(config: Config, *, clk_hz: int, baud: int) -> wiring.Component:
-    """Return what a project gets: the whole board with emulated tiles.
+    """Return the component that a project gets: the whole board with emulated tiles.
 
     Raises
     ------
     ValueError
         If the clock is too slow for the baud rate.
     """
-    from backpulse.gateware.chip.top import Top  # slow to import, and of no use to who exports blocks
+    from backpulse.gateware.chip.top import Top  # slow to import, and blocks are exported without it
 
     return Top(config, clk_hz=clk_hz, baud=baud)
 
 
 def export_project(component: wiring.Component, folder: Path) -> Path:
-    """Write the controller's Verilog, an example top and lint waivers to a folder, made if need be; return the controller's file."""
+    """Write the controller's Verilog, an example top and lint waivers; return the controller's file."""
     file = folder / f"{CONTROLLER}.v"
     export(component, CONTROLLER, out=file)
     for name in EXAMPLES:

@@ -17,9 +17,10 @@ ADDRESS_BITS = 32
 
 
 class Decoder(wiring.Component):
-    """Passes a request to the slave whose window it points into; where there is none it answers with an error.
+    """Passes a request to the slave whose window it points into; an address without one is an error.
 
-    The request and its answer are registered: they go a long way through the chip. What was read stays until the next access.
+    The request and its answer are registered: they go a long way through the chip. `r_data` stays until the
+    next access.
 
     Parameters
     ----------
@@ -42,7 +43,9 @@ class Decoder(wiring.Component):
     def __init__(self, windows: Mapping[Window, int]) -> None:
         for window, bits in windows.items():
             if not 1 <= bits <= WINDOW_SHIFT:
-                raise ValueError(f"Offset width of window {window.name} must be 1 to {WINDOW_SHIFT} bits, not {bits}")
+                raise ValueError(
+                    f"Offset width of window {window.name} must be 1 to {WINDOW_SHIFT} bits, not {bits}"
+                )
         self._windows = dict(windows)
         slaves = {window.name.lower(): Out(HostPort(bits)) for window, bits in windows.items()}
         super().__init__({"bus": In(HostPort(ADDRESS_BITS)), **slaves})
@@ -51,14 +54,22 @@ class Decoder(wiring.Component):
         m = Module()
         number = self.bus.addr[WINDOW_SHIFT:]
         offset = self.bus.addr[:WINDOW_SHIFT]
-        waits, missing = Signal(), Signal()
-        acks, errors, words = [missing], [missing], []
+        waits = Signal()
+        missing = Signal()
+        acks = [missing]
+        errors = [missing]
+        words = []
         m.d.comb += waits.eq(self.bus.request & ~self.bus.ack)
+        # Without a window the decoder answers itself, in the cycle in which a slave could at the earliest.
         m.d.sync += missing.eq(waits)
         with m.Switch(number):
             for window, bits in self._windows.items():
                 slave = getattr(self, window.name.lower())
-                m.d.comb += [slave.addr.eq(offset), slave.w_data.eq(self.bus.w_data), slave.write.eq(self.bus.write)]
+                m.d.comb += [
+                    slave.addr.eq(offset),
+                    slave.w_data.eq(self.bus.w_data),
+                    slave.write.eq(self.bus.write),
+                ]
                 select = Signal(name=f"select_{window.name.lower()}")
                 m.d.sync += select.eq(0)
                 m.d.comb += slave.request.eq(select & ~self.bus.ack)
@@ -68,6 +79,7 @@ class Decoder(wiring.Component):
                 with m.Case(window):
                     with m.If(~offset[bits:].any()):
                         m.d.sync += [select.eq(waits), missing.eq(0)]
+        # Only the slave that was selected has an answer: the others add zeros.
         m.d.sync += [
             self.bus.ack.eq(reduce(or_, acks) & ~self.bus.ack),
             self.bus.error.eq(reduce(or_, errors)),

@@ -14,7 +14,7 @@ FRAME = data.StructLayout({"data": 8, "first": 1, "last": 1})
 
 
 class Decoder(wiring.Component):
-    """Decodes a byte a cycle without delay. Empty frames vanish; length is for the next stage to judge.
+    """Decodes a byte a cycle, without delay. Empty frames are dropped; the next stage checks the length.
 
     Members
     -------
@@ -32,6 +32,7 @@ class Decoder(wiring.Component):
         remaining = Signal(8)
         started = Signal()
         delimiter = self.i.payload == 0
+        # A code byte says how far it is to the next one, which stands for a zero: all but a frame's first do.
         is_code = remaining == 0
         silent = ~started & (delimiter | is_code)
 
@@ -52,8 +53,8 @@ class Decoder(wiring.Component):
 class Encoder(wiring.Component):
     """Gathers a frame of up to 254 bytes, then sends it with its delimiter.
 
-    A byte takes a cycle on its way in, a zero two; a byte out takes two. A `first` byte starts the frame anew: what was
-    gathered of it before is forgotten. The input stalls while a frame is sent.
+    A byte takes a cycle on its way in, a zero two; a byte out takes two. A `first` byte starts the frame anew
+    and drops what was gathered before. The input stalls while a frame is sent.
 
     Members
     -------
@@ -74,6 +75,8 @@ class Encoder(wiring.Component):
         m.submodules.memory = memory = Memory(shape=8, depth=256, init=[])
         write, read = memory.write_port(), memory.read_port()
 
+        # The block that is being gathered: the next byte's place, the place kept for its code byte, and that
+        # code.
         place = Signal(8, init=1)
         code_place = Signal(8)
         code = Signal(8, init=1)
@@ -85,7 +88,12 @@ class Encoder(wiring.Component):
         zero = self.i.p.data == 0
         fresh = [place.eq(1), code_place.eq(0), code.eq(1), clean.eq(1)]
 
-        m.d.comb += [write.addr.eq(place), write.data.eq(self.i.p.data), read.addr.eq(position), read.en.eq(0)]
+        m.d.comb += [
+            write.addr.eq(place),
+            write.data.eq(self.i.p.data),
+            read.addr.eq(position),
+            read.en.eq(0),
+        ]
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("GATHER"))
             with m.State("GATHER"):
@@ -101,7 +109,8 @@ class Encoder(wiring.Component):
                     with m.If(zero):
                         m.d.sync += code.eq(code)
             with m.State("CODE"):
-                # Closes a block: at a zero, whose own place becomes the next code byte, and at the end of the frame.
+                # Closes a block: at a zero, whose place becomes that of the next code byte, and at the
+                # frame's end.
                 m.d.comb += [write.addr.eq(code_place), write.data.eq(code), write.en.eq(1)]
                 m.d.sync += [code_place.eq(place - 1), code.eq(1), after_zero.eq(0)]
                 with m.If(~closing):

@@ -1,16 +1,11 @@
 """CRC-32 in two cycles a byte: half the logic of a byte a cycle, and a UART never comes near either."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from backpulse.firmware_py.framing import CRC_RESIDUE
-
 __all__ = ["Crc32"]
-
-POLYNOMIAL = 0xEDB88320
-"""That of IEEE 802.3, reflected."""
-ONES = 0xFFFFFFFF
 
 
 class Crc32(wiring.Component):
@@ -19,7 +14,7 @@ class Crc32(wiring.Component):
     Members
     -------
     start
-        Forgets all bytes; not together with `valid`.
+        Begins a new CRC; not together with `valid`.
     data, valid, ready
         Bytes.
     crc
@@ -37,22 +32,18 @@ class Crc32(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        state = Signal(32, init=ONES)
+        # A reset starts the processor anew: its own `start` would put a multiplexer into every XOR.
+        processor = CRC32_ISO_HDLC(data_width=4).create()
+        m.submodules.processor = ResetInserter(self.start)(processor)
+
         upper = Signal(4)
-        half = Mux(self.ready, self.data[:4], upper)
-
-        # Bits in a list: slices of nested Cats would grow without measure.
-        bits = list(state)
-        for bit in half:
-            odd = bits[0] ^ bit
-            bits = [b ^ odd if POLYNOMIAL >> i & 1 else b for i, b in enumerate(bits[1:])] + [odd]
-
-        m.d.comb += [self.crc.eq(~state), self.good.eq(state == CRC_RESIDUE ^ ONES)]
+        m.d.comb += [
+            processor.data.eq(Mux(self.ready, self.data[:4], upper)),
+            processor.valid.eq(self.valid | ~self.ready),
+            self.crc.eq(processor.crc),
+            self.good.eq(processor.match_detected),
+        ]
         m.d.sync += self.ready.eq(~(self.valid & self.ready))
         with m.If(self.ready):
             m.d.sync += upper.eq(self.data[4:])
-        with m.If(self.start):
-            m.d.sync += state.eq(ONES)
-        with m.Elif(self.valid | ~self.ready):
-            m.d.sync += state.eq(Cat(bits))
         return m

@@ -16,9 +16,9 @@ RECEIVED = data.StructLayout({"data": 8, "last": 1})
 
 
 class Receiver(wiring.Component):
-    """Hands on the good frames of a line, without their CRC; all others are dropped.
+    """Passes on the good frames of a line, without their CRC, and drops all others.
 
-    A byte takes two cycles on its way in and two on its way out. While a frame is handed on, the input stalls.
+    A byte takes two cycles on its way in and two on its way out. The input stalls while a frame is passed on.
 
     Members
     -------
@@ -27,9 +27,9 @@ class Receiver(wiring.Component):
     o
         `RECEIVED` bytes.
     length
-        Bytes of the payload, while the frame is handed on.
+        Bytes of the payload, while the frame is passed on.
     busy
-        A frame is being handed on.
+        A frame is being passed on.
     """
 
     i: In(stream.Signature(8))
@@ -44,6 +44,8 @@ class Receiver(wiring.Component):
         m.submodules.memory = memory = Memory(shape=8, depth=256, init=[])
         write, read = memory.write_port(), memory.read_port()
 
+        # The whole frame is stored before its end tells whether it is good; one too long is not counted
+        # further.
         count = Signal(8)
         position = Signal(8)
         good = decoder.o.p.good & check.good & (count >= MIN_FRAME) & (count <= MAX_FRAME)
@@ -76,8 +78,8 @@ class Receiver(wiring.Component):
                         m.d.sync += count.eq(Mux(count > MAX_FRAME, count, count + 1))
             with m.State("FETCH"):
                 m.d.comb += read.en.eq(1)
-                m.next = "HAND"
-            with m.State("HAND"):
+                m.next = "PASS"
+            with m.State("PASS"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.d.sync += position.eq(position + 1)
@@ -91,7 +93,7 @@ class Receiver(wiring.Component):
 class Transmitter(wiring.Component):
     """Adds the CRC to a frame of up to 246 bytes and sends it when it is complete.
 
-    A `first` byte starts the frame anew: what came of it before is forgotten. The input stalls while a frame is sent.
+    A `first` byte starts the frame anew and drops what came before. The input stalls while a frame is sent.
 
     Members
     -------
@@ -122,6 +124,7 @@ class Transmitter(wiring.Component):
             check.data.eq(self.i.p.data),
             check.valid.eq(self.i.valid & self.i.ready),
         ]
+        # The bytes of the frame go by, then those of the CRC that they made.
         with m.If(tail):
             m.d.comb += [
                 encoder.i.valid.eq(check.ready),
@@ -137,7 +140,7 @@ class Transmitter(wiring.Component):
             m.d.comb += [
                 encoder.i.valid.eq(self.i.valid),
                 self.i.ready.eq(encoder.i.ready),
-                # While the encoder gives up what it has of a frame that starts anew, so does the CRC.
+                # While the encoder drops the frame that is started anew, so does the CRC.
                 check.start.eq(self.i.valid & self.i.p.first & ~encoder.i.ready),
                 encoder.i.p.data.eq(self.i.p.data),
                 encoder.i.p.first.eq(self.i.p.first),

@@ -13,7 +13,7 @@ DATA_BYTES = 512
 
 
 class Op(IntEnum):
-    """Operations. The first six take a source and leave their result in the accumulator; all but LD and AND set the carry."""
+    """Operations. The first six take a source and write the accumulator; all but LD and AND set the carry."""
 
     LD = 0
     AND = 1
@@ -22,34 +22,34 @@ class Op(IntEnum):
     ADC = 4
     SBC = 5
     ST = 8
-    """Accumulator to memory."""
+    """Store the accumulator in memory."""
     LDX = 9
-    """A source to X."""
+    """Load X with a source."""
     OUT = 10
-    """Accumulator to a byte of the bus's address or data."""
+    """Load a byte of the bus's address or data with the accumulator."""
     BUS = 11
-    """An access of the bus, the accumulator being the last byte of what is written; the carry becomes its error."""
+    """Access the bus; the accumulator is the uppermost byte written, the carry becomes the error bit."""
     CRC = 12
-    """The accumulator goes into the CRC, or the CRC starts anew."""
+    """Add the accumulator to the CRC, start that anew (operand 1), or shift a byte out of it (operand 2)."""
     SEND = 13
-    """The accumulator goes out on the line."""
+    """Send the accumulator on the line."""
     STROBE = 14
-    """To the machine."""
+    """Command the machine."""
     JUMP = 15
 
 
 class Mode(IntEnum):
-    """Where a source is."""
+    """Addressing modes of a source."""
 
     IMMEDIATE = 0
     PORT = 1
     DIRECT = 2
     INDEXED = 3
-    """At X in a page; X may be counted up."""
+    """At X in a page; X may count up."""
 
 
 class Port(IntEnum):
-    """Sources outside; the bytes of a bus word are the first four."""
+    """Sources outside memory; the first four are the bytes of the word that the bus read."""
 
     WORD = 0
     LINE = 4
@@ -60,7 +60,7 @@ class Port(IntEnum):
 
 
 class Strobe(IntEnum):
-    """What the machine is told, by bits; ORDER waits until it is taken."""
+    """Commands to the machine, a bit each; ORDER waits until the sample is taken."""
 
     START = 0
     HALT = 1
@@ -70,7 +70,7 @@ class Strobe(IntEnum):
 
 
 class When(IntEnum):
-    """Conditions of jumps: accumulator zero, carry."""
+    """Conditions of jumps: of the accumulator, of the carry."""
 
     ALWAYS = 0
     ZERO = 2
@@ -120,30 +120,30 @@ class Assembler:
         self.emit(op, Mode.DIRECT, address)
 
     def indexed(self, op: Op, page: int, *, count: bool = False) -> None:
-        """Operate on the byte at X in a page, and count X up."""
+        """Operate on the byte at X in a page; with `count` X counts up."""
         self.emit(op, Mode.INDEXED | count << 2, page << 8)
 
     def jump(self, label: str, when: When = When.ALWAYS) -> None:
-        """Go on elsewhere."""
+        """Jump to a label."""
         self._jumps.append((len(self.words), label))
         self.emit(Op.JUMP, when)
 
     def load(self, address: int) -> None:
-        """Take a byte of memory."""
+        """Load the accumulator from memory."""
         self.direct(Op.LD, address)
 
     def store(self, address: int) -> None:
-        """Keep the accumulator in memory."""
+        """Store the accumulator in memory."""
         self.direct(Op.ST, address)
 
     def set(self, value: int, *addresses: int) -> None:
-        """Keep a constant in memory."""
+        """Store a constant in memory."""
         self.immediate(Op.LD, value)
         for address in addresses:
             self.store(address)
 
     def equal(self, value: int, label: str, when: When = When.ZERO) -> None:
-        """Subtract a constant, and go elsewhere if nothing is left."""
+        """Subtract a constant, and jump if the result is zero (or as `when` says)."""
         self.immediate(Op.SUB, value)
         self.jump(label, when)
 

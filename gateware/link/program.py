@@ -1,4 +1,4 @@
-"""What the small link's processor does: firmware_py/endpoint.py, instruction by instruction."""
+"""The program of the small link's processor: firmware_py/endpoint.py, instruction by instruction."""
 
 from backpulse.firmware_py.config import ABI_VERSION, Config
 from backpulse.firmware_py.framing import MAX_GRANT, MAX_WORDS, NONCE_BYTES, WINDOW, Opcode, Status
@@ -9,20 +9,17 @@ from backpulse.gateware.link.memory import (
     ANSWER,
     AT,
     BACK,
-    BANK,
     BYTES,
     CODE,
     COUNT,
     DIGEST_WORDS,
     DIGESTS,
-    ENTRY,
     EXPECTED,
     FRAME,
     FRESH,
     GAPS,
     GATE,
     LENGTH,
-    LIVE,
     NONCE,
     ONCE,
     OPENED,
@@ -31,9 +28,9 @@ from backpulse.gateware.link.memory import (
     SLOT,
     STATUS,
     STATUSES,
-    STRIDE,
 )
 from backpulse.gateware.link.microcode import Assembler, Op, Port, Strobe, When
+from backpulse.gateware.link.registers import OVER_BUS, SETTINGS
 
 __all__ = ["DATA_PORTS", "OFFSET_BITS", "link_program"]
 
@@ -51,10 +48,19 @@ def link_program(config: Config) -> list[int]:
     Raises
     ------
     ValueError
-        If the order is too deep for it.
+        If the order is too deep for it, or the addresses of the settings have gaps.
     """
     if config.order_depth > ORDER_DEPTH_MAX:
-        raise ValueError(f"Configuration field order_depth must be at most {ORDER_DEPTH_MAX} if lean, not {config.order_depth}")
+        raise ValueError(
+            f"Configuration field order_depth must be at most {ORDER_DEPTH_MAX} if lean, "
+            f"not {config.order_depth}"
+        )
+    first, last = SETTINGS[0], SETTINGS[-1]
+    if last.address - first.address + 1 != len(SETTINGS):
+        raise ValueError(
+            f"Settings must have consecutive addresses if lean, but {len(SETTINGS)} are from "
+            f"{first.address} ({first.name}) to {last.address} ({last.name})"
+        )
     p = Assembler()
     receive(p)
     _judge(p)
@@ -68,7 +74,7 @@ def link_program(config: Config) -> list[int]:
 
 
 def _judge(p: Assembler) -> None:
-    """The frame's turn: session, sequence number, opcode."""
+    """Check session and sequence number, and branch by opcode."""
     p.label("judge")
     p.set(0, FRESH)
     p.load(FRAME)
@@ -111,7 +117,12 @@ def _judge(p: Assembler) -> None:
     p.set(1, FRESH)
     p.load(FRAME)
     before = 0
-    for opcode, label in ((Opcode.READ, "words"), (Opcode.WRITE, "words"), (Opcode.START, "start"), (Opcode.GRANT, "grant")):
+    for opcode, label in (
+        (Opcode.READ, "words"),
+        (Opcode.WRITE, "words"),
+        (Opcode.START, "start"),
+        (Opcode.GRANT, "grant"),
+    ):
         p.equal(opcode - before, label)
         before = opcode
     finish(p, Status.UNKNOWN_OPCODE)
@@ -154,7 +165,7 @@ def _hello(p: Assembler) -> None:
 
 
 def _words(p: Assembler) -> None:
-    """READ and WRITE: word after word, through the bus or from what is here."""
+    """READ and WRITE: word after word, from data memory or over the bus."""
     p.label("words")
     p.load(FRAME)
     p.equal(Opcode.READ, "write words", When.NOT_ZERO)
@@ -174,7 +185,7 @@ def _words(p: Assembler) -> None:
     p.load(LENGTH)
     p.immediate(Op.SUB, 8)
     p.jump("bad length", When.NO_CARRY)
-    # A word was subtracted with the address; what is left is counted down by fours.
+    # A word was subtracted with the address; the remaining bytes are counted down by fours.
     p.immediate(Op.ADD, 4)
     p.store(REST)
     p.set(FRAME + 6, AT)
@@ -183,7 +194,7 @@ def _words(p: Assembler) -> None:
     p.load(ADDRESS[3])
     p.immediate(Op.AND, 0xFF << (WINDOW_SHIFT - 24))
     p.store(GATE)
-    # Neighbours are told together: what is left after their first is below their number.
+    # Adjacent windows take one comparison: the number less the first of them is below their count.
     before = 0
     for window in sorted(ANYTIME):
         if window - 1 not in ANYTIME:
@@ -238,7 +249,7 @@ def _words(p: Assembler) -> None:
     p.load(AT)
     p.immediate(Op.ADD, 4)
     p.store(AT)
-    # No further: beyond OFFSET_BITS it has failed.
+    # The last byte needs no carry: beyond OFFSET_BITS the access has failed.
     for i, at in enumerate(ADDRESS[:3]):
         p.load(at)
         p.immediate(Op.ADC if i else Op.ADD, 0 if i else 1)
@@ -254,9 +265,10 @@ def _words(p: Assembler) -> None:
 
 
 def _registers(p: Assembler) -> None:
-    """The REGISTERS window: what is not here goes through the bus. X says where the word of the frame is."""
+    """The REGISTERS window: data memory, or the bus. X points to the word of the frame."""
     number = ADDRESS[0]
     scale, counter = REG["SCALE"], REG["COUNTER"]
+    over_bus = [r.address for r in OVER_BUS]
     p.label("register")
     for at in ADDRESS[1:3]:
         p.load(at)
@@ -265,8 +277,8 @@ def _registers(p: Assembler) -> None:
     p.equal(Opcode.READ, "set register", When.NOT_ZERO)
     p.load(number)
     before = 0
-    for address in sorted((*GAPS, *LIVE)):
-        p.equal(address - before, "access" if address in LIVE else "bad address")
+    for address in sorted((*GAPS, *over_bus)):
+        p.equal(address - before, "access" if address in over_bus else "bad address")
         before = address
     p.load(number)
     p.immediate(Op.SUB, DIGESTS)
@@ -288,7 +300,7 @@ def _registers(p: Assembler) -> None:
     p.label("here")
     p.immediate(Op.ADD, DIGESTS)
     _times_four(p)
-    # To and fro with one X.
+    # Two pointers share X.
     p.load(AT)
     p.store(BACK)
     p.immediate(Op.LD, 4)
@@ -315,9 +327,9 @@ def _registers(p: Assembler) -> None:
     p.jump("bad address")
     p.label("setting")
     p.load(number)
-    p.immediate(Op.SUB, REG["ENTRY"].address)
+    p.immediate(Op.SUB, SETTINGS[0].address)
     p.jump("bad address", When.NO_CARRY)
-    p.immediate(Op.SUB, REG["WATCHDOG"].address - REG["ENTRY"].address + 1)
+    p.immediate(Op.SUB, len(SETTINGS))
     p.jump("bad address", When.CARRY)
     p.load(number)
     _times_four(p)
@@ -328,11 +340,14 @@ def _registers(p: Assembler) -> None:
     for byte in BYTES:
         p.load(byte)
         p.indexed(Op.ST, 0, count=True)
-    # What no register has, whichever it was.
-    p.set(0, ENTRY + 2, ENTRY + 3, STRIDE + 2, STRIDE + 3, *range(BANK + 1, BANK + 4))
-    p.load(BANK)
-    p.immediate(Op.AND, 1)
-    p.store(BANK)
+    # Bits beyond a register's width stay zero, in all of them, whichever was written.
+    p.set(0, *(4 * r.address + byte for r in SETTINGS for byte in range(-(-r.bits // 8), 4)))
+    for register in SETTINGS:
+        if register.bits % 8:
+            uppermost = 4 * register.address + register.bits // 8
+            p.load(uppermost)
+            p.immediate(Op.AND, (1 << register.bits % 8) - 1)
+            p.store(uppermost)
     p.direct(Op.LDX, AT)
     p.jump("access")
 
@@ -354,7 +369,7 @@ def _start(p: Assembler) -> None:
 
 
 def _running(p: Assembler, label: str) -> None:
-    """Go elsewhere if the machine is at work or paused."""
+    """Jump if the machine is training or paused."""
     p.port(Op.LD, Port.STATE)
     p.equal(State.TRAINING, label)
     p.equal(State.PAUSED - State.TRAINING, label)

@@ -1,4 +1,4 @@
-"""The board's end of the link in hardware: what firmware_py/endpoint.py says, bit for bit."""
+"""The board's end of the link in hardware: firmware_py/endpoint.py, bit for bit."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -37,8 +37,9 @@ def _control(order_depth: int) -> dict[str, wiring.Member]:
 class Executor(wiring.Component):
     """Executes the commands of good frames, each exactly once and in order, and answers every one of them.
 
-    A command takes a few cycles more than it has bytes, and what the bus takes for its words. It stalls the input until its
-    answer is handed to the transmitter. A slave that never acknowledges stalls it for ever; nothing else does.
+    A command takes a few cycles more than it has bytes, and what the bus takes for its words. It stalls the
+    input until the transmitter has its answer. A slave that never acknowledges stalls it for ever; nothing
+    else does.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ class Executor(wiring.Component):
     bus
         Master of the bus, a word at a time.
     start, halt, abort, clear_credit
-        High for one cycle when the machine shall.
+        Commands to the machine, high for one cycle.
     order, order_room
         Granted sample indices, and how many the machine can take.
     state
@@ -62,7 +63,7 @@ class Executor(wiring.Component):
     nonce
         Nonce of the session.
     busy
-        A command is in work.
+        A command is executing.
     """
 
     def __init__(self, *, order_depth: int) -> None:
@@ -78,15 +79,20 @@ class Executor(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        opcode, seq = Signal(8), Signal(8)
+        # The command: its first bytes, then an address and words, gathered byte by byte.
+        opcode = Signal(8)
+        seq = Signal(8)
         status = Signal(Status)
         more = Signal()
         fresh = Signal()
         index = Signal(4)
         count = Signal(range(MAX_WORDS + 1))
-        address, word = Signal(ADDRESS_BITS), Signal(32)
-        requests = Signal()  # a register, not the state decoded: the bus decoder is far away on a large chip
-        opened, same = Signal(), Signal()
+        address = Signal(ADDRESS_BITS)
+        word = Signal(32)
+        requests = Signal()  # register, not the state decoded: the bus decoder is far away on a large chip
+        # The session: the answers to the last commands, by sequence number, for a host that missed one.
+        opened = Signal()
+        same = Signal()
         expected = Signal(8)
         statuses = Array(Signal(Status, init=Status.SEQUENCE, name=f"status_{i}") for i in range(WINDOW))
 
@@ -99,7 +105,9 @@ class Executor(wiring.Component):
         anytime = Signal()
         fourth = index[:2] == 3
         abi = Const(ABI_VERSION, 32)
-        answer = Array([opcode | RESPONSE, seq, status, *(abi[i : i + 8] for i in range(0, 32, 8)), expected, same])
+        answer = Array(
+            [opcode | RESPONSE, seq, status, *(abi[i : i + 8] for i in range(0, 32, 8)), expected, same]
+        )
 
         def finish(code):
             m.d.sync += status.eq(code)
@@ -147,7 +155,10 @@ class Executor(wiring.Component):
                     with m.If(length != 0):
                         finish(Status.BAD_LENGTH)
                     with m.Else():
-                        m.d.comb += [self.halt.eq(opcode == Opcode.HALT), self.abort.eq(opcode == Opcode.ABORT)]
+                        m.d.comb += [
+                            self.halt.eq(opcode == Opcode.HALT),
+                            self.abort.eq(opcode == Opcode.ABORT),
+                        ]
                 with m.Elif((behind == 0) | (recent & reading)):
                     m.d.sync += fresh.eq(behind == 0)
                     m.next = "EXECUTE"
@@ -235,7 +246,11 @@ class Executor(wiring.Component):
                     with m.Else():
                         finish(Status.OK)
             with m.State("DATA"):
-                m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(word[:8]), self.o.p.last.eq((count == 1) & fourth)]
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    self.o.p.data.eq(word[:8]),
+                    self.o.p.last.eq((count == 1) & fourth),
+                ]
                 with m.If(self.o.ready):
                     m.d.sync += [word.eq(word[8:]), index.eq(index + 1)]
                     with m.If(fourth):
@@ -259,7 +274,8 @@ class Executor(wiring.Component):
                     m.d.sync += index.eq(0)
                     m.next = "ANSWER"
             with m.State("ANSWER"):
-                # A READ's words follow its OK at once; should one of them fail, a new answer takes the place of the begun one.
+                # A READ's words follow its OK at once; if one of them fails, another answer replaces this
+                # one.
                 words = reading & (status == Status.OK)
                 hello = (opcode == Opcode.HELLO) & (status == Status.OK)
                 refused = status == Status.SEQUENCE
@@ -286,8 +302,9 @@ class Executor(wiring.Component):
 
 
 def _relay(m: Module, source: stream.Interface, sink: stream.Interface) -> Signal:
-    """Hand words on through a register, one in two cycles; return whether it holds one."""
-    full, word = Signal(), Signal.like(source.payload)
+    """Pass words on through a register, one in two cycles; return whether it holds one."""
+    full = Signal()
+    word = Signal.like(source.payload)
     m.d.comb += [source.ready.eq(~full), sink.valid.eq(full), sink.payload.eq(word)]
     with m.If(~full):
         m.d.sync += [full.eq(source.valid), word.eq(source.payload)]
@@ -299,8 +316,8 @@ def _relay(m: Module, source: stream.Interface, sink: stream.Interface) -> Signa
 class Session(wiring.Component):
     """The link between a byte pipe and the machine: frames in, exactly-once commands, frames out.
 
-    Received bytes wait in a FIFO of 256 while an answer is sent; a host with eight commands of any mixture under way does not
-    overfill it unless long READs and long WRITEs mix, and then loses nothing but time.
+    Received bytes wait in a FIFO of 256 while an answer is sent. A host with eight outstanding commands
+    overfills it only if long READs and long WRITEs mix, and then loses nothing but time.
 
     Parameters
     ----------
@@ -314,14 +331,16 @@ class Session(wiring.Component):
     bus, start, halt, abort, clear_credit, order, order_room, state, nonce
         As in `Executor`.
     busy
-        Bytes are waiting, a command is in work, or an answer is being sent.
+        Bytes are waiting, a command is executing, or an answer is being sent.
     """
 
     def __init__(self, *, order_depth: int) -> None:
         if order_depth < 1:
             raise ValueError(f"Order depth must be a positive integer, not {order_depth}")
         self._order_depth = order_depth
-        super().__init__({"rx": In(stream.Signature(8)), "tx": Out(stream.Signature(8)), **_control(order_depth)})
+        super().__init__(
+            {"rx": In(stream.Signature(8)), "tx": Out(stream.Signature(8)), **_control(order_depth)}
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -331,7 +350,7 @@ class Session(wiring.Component):
         m.submodules.transmitter = transmitter = Transmitter()
 
         wiring.connect(m, wiring.flipped(self.rx), fifo.w_stream)
-        # Bytes are rare: what goes from block to block waits in a register, so that no path leads through two of them.
+        # Bytes are rare: a register between any two blocks costs no time, and no path leads through both.
         byte_held = _relay(m, fifo.r_stream, receiver.i)
         answer_held = _relay(m, executor.o, transmitter.i)
         command_held = _relay(m, receiver.o, executor.i)
@@ -341,9 +360,14 @@ class Session(wiring.Component):
         with m.If(receiver.o.valid):
             m.d.sync += executor.i_length.eq(receiver.length)
         m.d.comb += [
-            self.busy.eq(self.rx.valid | (fifo.r_level != 0) | held | receiver.busy | executor.busy | transmitter.busy),
+            self.busy.eq(
+                self.rx.valid | (fifo.r_level != 0) | held | receiver.busy | executor.busy | transmitter.busy
+            ),
         ]
         m.d.sync += [executor.order_room.eq(self.order_room), executor.state.eq(self.state)]
         m.d.comb += self.nonce.eq(executor.nonce)
-        m.d.sync += [getattr(self, name).eq(getattr(executor, name)) for name in ("start", "halt", "abort", "clear_credit")]
+        m.d.sync += [
+            getattr(self, name).eq(getattr(executor, name))
+            for name in ("start", "halt", "abort", "clear_credit")
+        ]
         return m

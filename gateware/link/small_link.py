@@ -1,13 +1,13 @@
-"""The board's end of the link for a small part: a processor of eight bits, whose program is in gateware/link/program.py."""
+"""The board's end of the link for a small part: an 8-bit processor, its program in program.py."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
-from amaranth.lib import enum, stream, wiring
+from amaranth.hdl import Array, Cat, Const, Module, Mux, ResetInserter, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.gateware.link.bus import ADDRESS_BITS
-from backpulse.gateware.link.crc import ONES, POLYNOMIAL
 from backpulse.gateware.link.memory import data_image
 from backpulse.gateware.link.microcode import CLOCKS_MIN, DATA_BYTES, PROGRAM_WORDS, Mode, Op, Port, Strobe
 from backpulse.gateware.link.program import DATA_PORTS, OFFSET_BITS, link_program
@@ -20,18 +20,12 @@ RX_FIFO_DEPTH = 256
 """Received bytes that may wait while a command is executed or its answer is sent."""
 
 
-class _Phase(enum.Enum, shape=2):
-    FETCH = 0
-    READ = 1
-    EXECUTE = 2
-
-
 class SmallLink(wiring.Component):
-    """Frames in, exactly-once commands, frames out, and the registers that are no one else's: as `Session` with a `Bank`.
+    """Frames in, exactly-once commands, frames out, and registers: what `Session` and `Bank` do together.
 
-    An instruction takes three cycles, and longer where it waits: for a byte of the line, the line itself, the bus, an order that is taken;
-    adding a byte to the CRC takes ten. A received byte costs 52 cycles (70 where COBS has left a zero out), one that is sent some 80, a
-    word of the bus some 170.
+    An instruction takes three cycles, and longer where it waits: for a byte from the line, for the line to
+    take one, for the bus, for the order's queue. Adding a byte to the CRC takes ten. A received byte costs 52
+    cycles (70 where COBS has left a zero out), one that is sent some 80, a word of the bus some 170.
 
     Parameters
     ----------
@@ -45,20 +39,22 @@ class SmallLink(wiring.Component):
     rx, tx
         Bytes of the line.
     bus
-        Master of the bus. Beyond the host's windows there are those of gateware/link/program.py; `r_data` stays until the next access.
+        Master of the bus; `r_data` stays until the next access. It asks for registers only where they are
+        live or the core's, and repeats writes of settings there.
     start, halt, abort, clear_credit
-        High for one cycle when the machine shall.
+        Commands to the machine, high for one cycle.
     order
         Granted sample indices.
     state
         The machine's `State`.
     busy
-        Bytes are waiting, a command is in work, or an answer is being sent.
+        Bytes are waiting, a command is executing, or an answer is being sent.
 
     Raises
     ------
     ValueError
-        If the digest does not have 32 bytes.
+        If the digest does not have 32 bytes, or the order or the registers are more than the program copes
+        with.
     """
 
     rx: In(stream.Signature(8))
@@ -73,9 +69,8 @@ class SmallLink(wiring.Component):
     busy: Out(1)
 
     def __init__(self, config: Config, *, build_digest: bytes = bytes(32)) -> None:
-        if len(build_digest) != 32:
-            raise ValueError(f"Build digest must have 32 bytes, not {len(build_digest)}")
-        self._program, self._data = link_program(config), data_image(config, build_digest)
+        self._program = link_program(config)
+        self._data = data_image(config, build_digest)
         super().__init__()
 
     def elaborate(self, platform) -> Module:
@@ -83,43 +78,77 @@ class SmallLink(wiring.Component):
         m.submodules.fifo = fifo = Fifo(width=8, depth=RX_FIFO_DEPTH)
         m.submodules.program = program = Memory(shape=16, depth=PROGRAM_WORDS, init=self._program)
         m.submodules.scratch = data = Memory(shape=8, depth=DATA_BYTES, init=self._data)
-        code, read, write = program.read_port(), data.read_port(), data.write_port()
+        code = program.read_port()
+        read = data.read_port()
+        write = data.write_port()
         wiring.connect(m, wiring.flipped(self.rx), fifo.i)
 
-        # Three phases: the instruction is read, then its byte of memory; then it is executed, and waits if it must.
-        phase, pc = Signal(_Phase), Signal(range(PROGRAM_WORDS))
-        op, upper, operand = code.data[12:], code.data[9:12], code.data[:9]
+        # An instruction: 4 bits of operation, 3 of addressing mode or condition, 9 of operand.
+        op = code.data[12:]
+        upper = code.data[9:12]
+        operand = code.data[:9]
         mode = upper[:2]
-        executing, waits, done = Signal(), Signal(), Signal()
-        accumulator, carry, x = Signal(8), Signal(), Signal(8)
+
+        # It is read, then its byte of data memory; then it executes, and waits if it must.
+        pc = Signal(range(PROGRAM_WORDS))
+        accumulator = Signal(8)
+        carry = Signal()
+        x = Signal(8)
+        executing = Signal()
+        waits = Signal()
+        taken = Signal()
+        done = executing & ~waits
+        condition = Mux(upper[2], ~carry, accumulator.any()) == upper[0]
         m.d.comb += [
             code.addr.eq(pc),
-            code.en.eq(phase == _Phase.FETCH),
-            executing.eq(phase == _Phase.EXECUTE),
-            done.eq(executing & ~waits),
+            code.en.eq(0),
             read.addr.eq(Mux(mode == Mode.INDEXED, Cat(x, operand[8]), operand)),
-            read.en.eq(phase == _Phase.READ),
+            read.en.eq(0),
             write.addr.eq(read.addr),
             write.data.eq(accumulator),
             write.en.eq(done & (op == Op.ST)),
+            taken.eq((op == Op.JUMP) & (~upper[1:].any() | condition)),
         ]
-        taken = Signal()
-        m.d.comb += taken.eq((op == Op.JUMP) & (~upper[1:].any() | ((Mux(upper[2], ~carry, accumulator.any())) == upper[0])))
-        with m.If(phase == _Phase.FETCH):
-            m.d.sync += phase.eq(_Phase.READ)
-        with m.If(phase == _Phase.READ):
-            m.d.sync += [phase.eq(_Phase.EXECUTE), pc.eq(pc + 1)]
-        with m.If(done):
-            m.d.sync += phase.eq(_Phase.FETCH)
-            with m.If(taken):
-                m.d.sync += pc.eq(operand)
+        with m.FSM():
+            with m.State("FETCH"):
+                m.d.comb += code.en.eq(1)
+                m.next = "READ"
+            with m.State("READ"):
+                m.d.comb += read.en.eq(1)
+                m.d.sync += pc.eq(pc + 1)
+                m.next = "EXECUTE"
+            with m.State("EXECUTE"):
+                m.d.comb += executing.eq(1)
+                with m.If(~waits):
+                    m.next = "FETCH"
+                    with m.If(taken):
+                        m.d.sync += pc.eq(operand)
 
-        # Arithmetic: everything is a sum but AND.
-        state = Signal(32, init=ONES)
-        seen = Signal.like(self.state)  # a cycle old: it is a long way from the sequencer through the processor
-        m.d.sync += seen.eq(self.state)
-        ports = Array([*(self.bus.r_data[8 * i : 8 * i + 8] for i in range(4)), fifo.o.payload, ~state[:8], seen, seen])
-        source, outside, minus, total = Signal(8), Signal(8), Signal(), Signal(9)
+        # The CRC, bit by bit. A byte is pushed out at the low end by adding bits that leave nothing but the
+        # shift.
+        crc = CRC32_ISO_HDLC(data_width=1).create()
+        bit = Signal(3)
+        stepping = executing & (op == Op.CRC) & ~operand[0]
+        m.submodules.crc = ResetInserter(executing & (op == Op.CRC) & operand[0])(crc)
+        m.d.comb += [
+            crc.data.eq(Mux(operand[1], ~crc.crc[0], (accumulator >> bit)[0])),
+            crc.valid.eq(stepping),
+        ]
+        with m.If(stepping):
+            m.d.sync += bit.eq(bit + 1)
+
+        # Sources outside. The state is a cycle old: it is a long way from the sequencer through the
+        # processor.
+        state = Signal.like(self.state)
+        m.d.sync += state.eq(self.state)
+        bus_bytes = [self.bus.r_data.word_select(i, 8) for i in range(4)]
+        ports = Array([*bus_bytes, fifo.o.payload, crc.crc[:8], state, state])
+
+        # Arithmetic: everything but AND is a sum.
+        source = Signal(8)
+        outside = Signal(8)
+        minus = Signal()
+        total = Signal(9)
         m.d.comb += [
             outside.eq(Mux(mode[0], ports[operand[:3]], operand[:8])),
             source.eq(Mux(mode[1], read.data, outside)),
@@ -141,19 +170,7 @@ class SmallLink(wiring.Component):
             with m.Elif((mode == Mode.INDEXED) & upper[2] & ~op[2:].all()):
                 m.d.sync += x.eq(x + 1)
 
-        # The CRC, bit by bit.
-        bit = Signal(3)
-        odd = Signal()
-        # Its operand: start anew; push a byte out at the low end.
-        m.d.comb += odd.eq((state[0] ^ accumulator.bit_select(bit, 1)) & ~operand[1])
-        stepping = executing & (op == Op.CRC) & ~operand[0]
-        with m.If(stepping):
-            moved = [*state[1:], Const(0, 1)]
-            m.d.sync += [bit.eq(bit + 1), state.eq(Cat(b ^ odd if POLYNOMIAL >> i & 1 else b for i, b in enumerate(moved)))]
-        with m.If(executing & (op == Op.CRC) & operand[0]):
-            m.d.sync += state.eq(ONES)
-
-        # The world outside.
+        # The bus, the order, the line and the machine.
         line = (op[3] == 0) & (mode == Mode.PORT) & (operand[:3] == Port.LINE)
         low = [Signal(8, name=f"low_{i}") for i in range(DATA_PORTS - 1)]
         address = [Signal(width, name=f"address_{i}") for i, width in enumerate((8, 8, OFFSET_BITS - 16, 4))]

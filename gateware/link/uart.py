@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["Receiver", "Transmitter", "Uart", "divisor"]
 
 DIVISOR_MIN = 4
-"""Fewest clocks a bit: with 4, a sample taken in mid bit still tolerates a baud rate 2 % off at the end of a byte."""
+"""Fewest clocks a bit: with 4, a sample in mid bit still tolerates a baud rate 2 % off at a byte's end."""
 BAUD_ERROR_MAX = 0.02
 
 
@@ -23,17 +23,25 @@ def divisor(*, clk_hz: float, baud: float) -> int:
         raise ValueError(f"Clock and baud rate must be positive, not {clk_hz} Hz and {baud} baud")
     clocks = round(clk_hz / baud)
     if clocks < DIVISOR_MIN:
-        raise ValueError(f"Baud rate must be at most {clk_hz / DIVISOR_MIN:.0f} with a clock of {clk_hz:.0f} Hz, not {baud:.0f}")
+        raise ValueError(
+            f"Baud rate must be at most {clk_hz / DIVISOR_MIN:.0f} with a clock of {clk_hz:.0f} Hz, "
+            f"not {baud:.0f}"
+        )
     actual = clk_hz / clocks
     if abs(actual / baud - 1) > BAUD_ERROR_MAX:
-        raise ValueError(f"Baud rate must be within 2 % of what a clock of {clk_hz:.0f} Hz makes ({actual:.0f}), not {baud:.0f}")
+        raise ValueError(
+            f"Baud rate must be within 2 % of what a clock of {clk_hz:.0f} Hz makes ({actual:.0f}), "
+            f"not {baud:.0f}"
+        )
     return clocks
 
 
 class _Half(wiring.Component):
     def __init__(self, members: dict[str, wiring.Member], clocks_per_bit: int) -> None:
         if not isinstance(clocks_per_bit, int) or clocks_per_bit < DIVISOR_MIN:
-            raise ValueError(f"Clocks per bit must be an integer of at least {DIVISOR_MIN}, not {clocks_per_bit!r}")
+            raise ValueError(
+                f"Clocks per bit must be an integer of at least {DIVISOR_MIN}, not {clocks_per_bit!r}"
+            )
         self._clocks_per_bit = clocks_per_bit
         super().__init__(members)
 
@@ -41,8 +49,9 @@ class _Half(wiring.Component):
 class Receiver(_Half):
     """Samples each bit once, in its middle.
 
-    A start bit that is over before its middle is noise and ignored. A byte without a stop bit is dropped, and the line must
-    return to high before the next start bit counts. A byte that comes while the last one is still not taken is dropped.
+    A start bit that is over before its middle is noise and ignored. A byte without a stop bit is dropped, and
+    the line must return to high before the next start bit counts. A byte that comes while the last one has
+    not been taken is dropped.
 
     Parameters
     ----------

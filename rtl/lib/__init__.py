@@ -1,1 +1,1 @@
-"""What every block builds on: arithmetic, random streams, trees, FIFOs, clock gating and the interfaces that blocks share."""
+"""The blocks' common ground: arithmetic, random streams, trees, FIFOs, clock gating, shared interfaces."""

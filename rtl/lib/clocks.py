@@ -1,4 +1,4 @@
-"""Clock domains for parts that rest most of the time."""
+"""Gated clocks, for parts that are idle most of the time."""
 
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal, ValueLike
 
@@ -6,31 +6,33 @@ __all__ = ["resting_domain"]
 
 
 def resting_domain(m: Module, platform: object, name: str, *, awake: ValueLike) -> None:
-    """Add a clock domain for parts whose registers change nothing, or nothing that counts, while they are not awake.
+    """Add a clock domain that may be gated in cycles in which its registers keep their values, or need not.
 
-    On boards and in blocks' tests its clock is that of the domain sync, in all cycles: nets for enables are slow on an FPGA, and rest
-    saves nothing there. A platform with `stops_clocks`, the virtual board, stops it in cycles that are not awake, since a simulator takes
-    time for each register that has a clock. Both do the same, or one of their tests fails.
+    On boards and in the tests of blocks its clock is always that of the domain sync: nets for enables are
+    slow on an FPGA, and a gate saves nothing there. A platform with `stops_clocks`, the virtual board, does
+    gate it, since a simulator takes time for every register that has a clock edge. Both behave alike, or one
+    of their tests fails.
 
     Parameters
     ----------
     m
-        Module that gets the domain, for itself and what is inside it.
+        Module that gets the domain, for itself and its submodules.
     platform
-        What `elaborate` was given.
+        Platform that `elaborate` was given.
     name
         Name of the domain.
     awake
-        Whether registers of the domain need the edge that ends this cycle; made from registers, and pins that have changed when the
-        clock falls.
+        Whether registers of the domain need the edge that ends this cycle. It may depend on registers, and on
+        pins that are stable when the clock falls.
     """
     domain = ClockDomain(name, local=True)
     m.domains += domain
     assert domain.rst is not None
     m.d.comb += domain.rst.eq(ResetSignal(allow_reset_less=True))
     if getattr(platform, "stops_clocks", False):
-        # Sampled in the middle of the cycle, so that the clock has whole pulses.
-        falling, on = ClockDomain(f"{name}_falling", clk_edge="neg", local=True, reset_less=True), Signal(init=1, name=f"{name}_on")
+        # Sampled in the middle of the cycle, so that no pulse of the clock is cut short.
+        falling = ClockDomain(f"{name}_falling", clk_edge="neg", local=True, reset_less=True)
+        on = Signal(init=1, name=f"{name}_on")
         m.domains += falling
         m.d[falling.name] += on.eq(awake)
         m.d.comb += [falling.clk.eq(ClockSignal()), domain.clk.eq(ClockSignal() & on)]

@@ -9,36 +9,47 @@ __all__ = ["Fifo"]
 
 
 class Fifo(wiring.Component):
-    """Keeps up to `depth` words, in order; a word is offered two cycles after it came, or later.
+    """Holds up to `depth` words; a word is offered two cycles after it was taken, or later.
 
     Parameters
     ----------
     width, depth
-        Bits of a word, and words; the depth is a power of two.
+        Bits of a word, and number of words, a power of two.
 
     Members
     -------
     i, o
         Words.
     clear
-        Forget all words.
+        Drop all words.
     empty
-        There is no word.
+        The FIFO holds no word.
     """
 
     def __init__(self, *, width: int, depth: int) -> None:
         if depth < 2 or depth & (depth - 1):
             raise ValueError(f"FIFO depth must be a power of two, 2 at least, not {depth}")
         self._width, self._depth = width, depth
-        super().__init__({"i": In(stream.Signature(width)), "o": Out(stream.Signature(width)), "clear": In(1), "empty": Out(1, init=1)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(width)),
+                "o": Out(stream.Signature(width)),
+                "clear": In(1),
+                "empty": Out(1, init=1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.words = words = Memory(shape=self._width, depth=self._depth, init=[])
         w, r = words.write_port(), words.read_port()
         # One bit more than an address tells a full FIFO from an empty one.
-        written, read = Signal(range(2 * self._depth)), Signal(range(2 * self._depth))
-        stored, put, get = Signal(), Signal(), Signal()
+        written = Signal(range(2 * self._depth))
+        read = Signal(range(2 * self._depth))
+        # The memory's output register holds the word on offer; `stored` says that there are more behind it.
+        stored = Signal()
+        put = Signal()
+        get = Signal()
         m.d.comb += [
             stored.eq(written != read),
             put.eq(self.i.valid & self.i.ready),

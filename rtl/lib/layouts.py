@@ -1,4 +1,4 @@
-"""What blocks of a full and of a lean machine have in common: layouts and signatures that both keep."""
+"""Layouts and signatures that blocks of full and lean machines share."""
 
 from amaranth.lib import data
 
@@ -19,9 +19,10 @@ def control_name(what: Op | Unit) -> str:
 
 
 def control_layout() -> data.StructLayout:
-    """Layout of the control bits: one for each operation and each unit (`control_name`), and two for the function.
+    """Layout of the control bits: one for each operation and unit (`control_name`), two for the function.
 
-    With `hadamard`, words are multiplied by a derivative; with `final`, they are written to a vector and are no partial sums.
+    With `hadamard`, words are multiplied by a derivative; with `final`, they are vector words and not partial
+    sums.
     """
     return data.StructLayout({**{control_name(what): 1 for what in (*Op, *Unit)}, "hadamard": 1, "final": 1})
 

@@ -1,4 +1,4 @@
-"""Comparisons with constants that take no adder, as a bound is often a power of two."""
+"""Comparisons with constants without an adder: a bound is often a power of two."""
 
 from amaranth.hdl import Const, Mux, Value
 
@@ -6,10 +6,10 @@ __all__ = ["capped", "exceeds", "reaches"]
 
 
 def reaches(value: Value, limit: int) -> Value:
-    """Say whether an unsigned value is a constant, not 0, or above, without an adder: bit after bit from below."""
+    """Return whether an unsigned value is at least a constant above 0, bit by bit from below."""
     if limit >> len(value):
         return Const(0)
-    found: Value | None = None  # what is below is enough, whatever it is
+    found: Value | None = None  # the bits below reach the limit's, whatever they are
     for i in range(len(value)):
         if limit >> i & 1:
             found = Value.cast(value[i] if found is None else value[i] & found)
@@ -20,10 +20,10 @@ def reaches(value: Value, limit: int) -> Value:
 
 
 def exceeds(value: Value, limit: int) -> Value:
-    """Say whether an unsigned value is above a constant."""
+    """Return whether an unsigned value is above a constant."""
     return reaches(value, limit + 1)
 
 
 def capped(value: Value, limit: int) -> Value:
-    """Return an unsigned value, or a constant in its place where it is above."""
+    """Return an unsigned value, clamped to a constant."""
     return Mux(reaches(value, limit), limit, value)[: limit.bit_length()]

@@ -1,4 +1,4 @@
-"""Fixed-point arithmetic as Amaranth expressions: the rounding and saturation of docs/machine.md, no wider than needed."""
+"""Fixed-point arithmetic of docs/machine.md as Amaranth expressions, no wider than needed."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 
@@ -26,19 +26,19 @@ def rshift_by(value: ValueLike, n: ValueLike, *, most: int | None = None) -> Val
     value, n = Value.cast(value), Value.cast(n)
     width = value.shape().width
     if not value.shape().signed:
-        # The last bit that goes out is the half.
+        # The last bit shifted out is the half.
         long = Cat(Const(0, 1), value) >> n
         return (long[1:] + long[0])[: width + 1]
     most = (1 << len(n)) - 1 if most is None else most
     negative = value[-1]
     half = Cat(Mux(negative, n > i + 1, n == i + 1) for i in range(min(most, width)))
-    # Beyond the width a half no longer changes the result: it is zero then, which the shift alone does not give.
+    # Beyond the width the result is zero, which the shift alone does not give.
     rounded = ((value + half) >> n)[: width + 1].as_signed()
     return Mux(n > width, 0, rounded) if most > width else rounded
 
 
 def sat(value: ValueLike, limit: int) -> tuple[Value, Value]:
-    """Clamp a signed value to -limit .. limit; return the result, just wide enough, and whether it was clamped.
+    """Clamp a signed value to -limit .. limit; return the result and whether it was clamped.
 
     The limit is a power of two less one, so that the bits above it tell: no comparison, no carry.
     """
@@ -57,7 +57,8 @@ def clamp(value: ValueLike, low: ValueLike, high: ValueLike) -> Value:
     """Clamp between two variable signed bounds, of which `low` is not above `high`."""
     low, high = Value.cast(low), Value.cast(high)
     width = max(len(low), len(high))
-    return Mux(value > high, high, Mux(value < low, low, Value.cast(value)[:width].as_signed()))[:width].as_signed()
+    inside = Value.cast(value)[:width].as_signed()
+    return Mux(value > high, high, Mux(value < low, low, inside))[:width].as_signed()
 
 
 def magnitude(value: ValueLike) -> Value:
@@ -67,15 +68,16 @@ def magnitude(value: ValueLike) -> Value:
 
 
 def negated_if(negative: ValueLike, value: ValueLike) -> Value:
-    """Return a number or what takes it to zero, in its own width: one adder, into which an iCE40 can fold the choice."""
+    """Return a number or its negative, in its own width: one adder, into which iCE40 can fold the choice."""
     value, negative = Value.cast(value), Value.cast(negative)
     return Mux(negative, ~(value - 1)[: len(value)], value)
 
 
 def rshift_parts(m: Module, value: ValueLike, n: ValueLike, width: int) -> tuple[Value, Value, Value]:
-    """Shift an unsigned value right by a variable; return its low `width` bits, the half to be added, and if there are more.
+    """Shift an unsigned value right by a variable, in parts: low `width` bits, rounding half, overflow.
 
-    Bits that no shift can bring into these are only looked at, so that a narrow result makes a small shifter.
+    The half is to be added to the low bits. Bits that no shift brings into these are only tested, so that a
+    narrow result makes a small shifter.
     """
     value, n = Value.cast(value), Value.cast(n)
     long, over = Cat(Const(0, 1), value), Const(0, 1)

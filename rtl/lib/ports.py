@@ -1,4 +1,4 @@
-"""Small interfaces that the blocks of the core share."""
+"""Small interfaces that the blocks share."""
 
 from amaranth.hdl import Module, Signal, ValueLike, signed
 from amaranth.lib import data, wiring
@@ -10,9 +10,9 @@ __all__ = ["HostPort", "Operand", "StorePort", "answer", "element_layout", "entr
 
 
 class HostPort(wiring.Signature):
-    """The host's way into one memory: `request`, address and data are held until `ack`, which lasts one cycle.
+    """The host's port of one memory: `request`, address and data are held until `ack`, which lasts one cycle.
 
-    `r_data` and `error` are meaningful with `ack`; an `error` changed nothing.
+    `r_data` and `error` are valid with `ack`; an access that ends in `error` has changed nothing.
 
     Parameters
     ----------
@@ -35,20 +35,27 @@ class HostPort(wiring.Signature):
 
 
 def answer(m: Module, host, word: ValueLike, error: ValueLike) -> None:
-    """Answer the host in the third cycle of an access, through a register, with the word that a memory gives in the second."""
+    """Answer the host in the third cycle of an access, through a register, with a word read in the second."""
     fetched = Signal()
-    m.d.sync += [fetched.eq(host.request & ~fetched & ~host.ack), host.ack.eq(fetched), host.r_data.eq(word), host.error.eq(error)]
+    m.d.sync += [
+        fetched.eq(host.request & ~fetched & ~host.ack),
+        host.ack.eq(fetched),
+        host.r_data.eq(word),
+        host.error.eq(error),
+    ]
 
 
 class StorePort(wiring.Signature):
-    """The loader's way to the sample store: `request` and `addr` are held until `ack`, which brings `data`."""
+    """The loader's port of the sample store: `request` and `addr` are held until `ack`, with the `data`."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__({"addr": Out(range(config.store_words)), "request": Out(1), "ack": In(1), "data": In(32)})
+        super().__init__(
+            {"addr": Out(range(config.store_words)), "request": Out(1), "ack": In(1), "data": In(32)}
+        )
 
 
 class Operand(data.StructLayout):
-    """A run of elements of one vector: where it starts, how many, and where among them the bias element is, if the vector has one."""
+    """A run of elements of a vector: its start, its length, and the place of a bias element in it."""
 
     def __init__(self, config: Config) -> None:
         addr, index = range(config.longest), config.index_bits
@@ -60,5 +67,5 @@ entry_layout = data.StructLayout({"base": 15, "bias": 1, "length": 15, "sample":
 
 
 def element_layout(config: Config) -> data.StructLayout:
-    """Layout of an element on its way out of a reading port: `second` tells the run, `last` its end."""
+    """Layout of an element from a reading port: `second` says which run it is of, `last` ends the run."""
     return data.StructLayout({"word": signed(config.acc_bits), "second": 1, "last": 1})

@@ -1,4 +1,4 @@
-"""Sums over the lanes, adder trees with a register after every few levels, and choices among them."""
+"""Sums over the lanes: adder trees with a register after every few levels."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ __all__ = ["GROUP", "add_levels", "sum_tree", "tree_stages"]
 LEVELS = 3
 """Adder levels between two registers."""
 GROUP = 8
-"""Lanes that one multiplexer chooses from; behind it is a register."""
+"""Lanes that share a multiplexer, with a register behind it."""
 
 
 def tree_stages(count: int, *, tail: int = 0) -> int:
-    """Return the registered stages of a sum of `count` terms whose last `tail` levels are left unregistered."""
+    """Return the registered stages of a sum of `count` terms, of which the last `tail` levels have none."""
     return -(-max((count - 1).bit_length() - tail, 0) // LEVELS)
 
 

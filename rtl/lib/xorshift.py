@@ -1,4 +1,4 @@
-"""Random streams: the 32-bit xorshift step and the near-normal number made of one word (docs/machine.md, Random streams)."""
+"""Random streams (docs/machine.md): the 32-bit xorshift step, and a near-normal number made of one word."""
 
 from amaranth.hdl import Value
 
@@ -6,7 +6,7 @@ __all__ = ["gauss", "xorshift"]
 
 
 def xorshift(state: Value) -> Value:
-    """Return the state after `state`, which is also the next random word."""
+    """Return the next state, which is also the random word."""
     state = state ^ (state << 13)[:32]
     state = state ^ (state >> 17)
     return (state ^ (state << 5))[:32]

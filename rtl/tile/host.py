@@ -1,11 +1,18 @@
-"""The host's way into the emulated tile: cells, spread words, random states and device parameters."""
+"""The host port of the emulated tile: cells, spread words, random states and device parameters."""
 
 from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
+from backpulse.firmware_py.registers import (
+    CELL_ROW_SHIFT,
+    STREAM_SHIFT,
+    TILE_WORDS,
+    Stream,
+    TileParameter,
+    Window,
+)
 from backpulse.rtl.lib.trees import GROUP
 from backpulse.rtl.tile.layouts import parameter_layout
 from backpulse.rtl.tile.signature import HostSignature
@@ -19,30 +26,31 @@ LATENCY = 5
 class TileHost(wiring.Component):
     """Decodes the host port of an emulated tile.
 
-    A request takes nine cycles, one refused three. It is refused where nothing is: a row or lane beyond the tile, spread words or
-    streams that the configuration does not have, a TILE word that is no parameter, and any while `idle` is low. Cells and signed
-    parameters are read sign-extended to 32 bits. Parameters that a build leaves out read as zero, and writing them does nothing.
+    A request takes nine cycles, a refused one three. Refused are rows and lanes beyond the tile, spread words
+    and streams that the configuration does not have, TILE words without a parameter, and all requests while
+    `idle` is low. Cells and signed parameters are read sign-extended to 32 bits. Parameters that a
+    configuration leaves out read as zero, and writing them does nothing.
 
     Parameters
     ----------
     config
-        What the tile has.
+        Configuration of the tile.
 
     Members
     -------
     bus
         The port.
     idle
-        No command is in work; `free` says that one may be taken.
+        No command is executing; `free` says that one may be taken.
     active, row, root_at
-        An access begins, and its addresses in the lanes' memories, which are the host's while `free` is low.
+        An access begins, and its addresses in the lanes' memories, which the host uses while `free` is low.
     write_cell, write_spread, write_state
-        One strobe a lane, with `bus.w_data`, a cycle after `active`; `write_root` is for all of them, `write_read` for a bank of the
-        read stream, `bank`.
+        One strobe a lane, with `bus.w_data`, a cycle after `active`; `write_root` is for all lanes,
+        `write_read` for bank `bank` of the read stream.
     cells, spreads, states, root, read_states
-        What is read, within `LATENCY` - 1 cycles of `active`: a register is behind each group of lanes.
+        Words read, within `LATENCY` - 1 cycles of `active`: a register is behind each group of lanes.
     parameters
-        Device parameters but for the noise table.
+        Device parameters without the noise table.
     """
 
     def __init__(self, config: Config) -> None:
@@ -77,8 +85,10 @@ class TileHost(wiring.Component):
         full = config.device is not DeviceKind.IDEAL
         lanes = config.tile_cols
 
-        # The request: from registers, as the way from the bus is long.
-        address, chosen_window, writes = Signal.like(bus.addr), Signal.like(bus.window), Signal()
+        # The request, registered: it comes from far away.
+        address = Signal.like(bus.addr)
+        chosen_window = Signal.like(bus.window)
+        writes = Signal()
         m.d.sync += [address.eq(bus.addr), chosen_window.eq(bus.window), writes.eq(bus.write)]
         row, column = address >> CELL_ROW_SHIFT, address[:CELL_ROW_SHIFT]
         stream, member = address >> STREAM_SHIFT, address[:STREAM_SHIFT]
@@ -87,18 +97,23 @@ class TileHost(wiring.Component):
             return chosen_window == which - Window.CELLS
 
         lane = Signal(range(lanes))
-        # What is beyond these bits has been refused.
+        # Larger offsets are refused.
         parameter_at = address[: (TILE_WORDS - 1).bit_length()]
-        in_table = (parameter_at >= TileParameter.ROOT) & (parameter_at <= TileParameter.ROOT + config.pulse_max)
+        root = TileParameter.ROOT
+        in_table = (parameter_at >= root) & (parameter_at <= root + config.pulse_max)
         in_cells = (row < config.rows) & (column < lanes)
-        registers = [p for p in TileParameter if p < TileParameter.ROOT]
-        last, good = max(registers), Signal()
-        # Which lane is known a cycle before it is used.
+        registers = [p for p in TileParameter if p < root]
+        last = max(registers)
+        good = Signal()
+        # The lane is chosen a cycle before it is used.
         of_writes = Signal()
-        m.d.sync += [lane.eq(Mux(window(Window.RANDOM), member, column)), of_writes.eq(stream == Stream.WRITE)]
+        m.d.sync += [
+            lane.eq(Mux(window(Window.RANDOM), member, column)),
+            of_writes.eq(stream == Stream.WRITE),
+        ]
         m.d.comb += [
             self.row.eq(row),
-            self.root_at.eq(address - TileParameter.ROOT),
+            self.root_at.eq(address - root),
             self.bank.eq(member),
         ]
         with m.If(window(Window.CELLS)):
@@ -113,15 +128,17 @@ class TileHost(wiring.Component):
                 with m.If(stream == Stream.WRITE):
                     m.d.comb += good.eq(member < lanes)
         with m.Else():
-            m.d.comb += good.eq((address <= last) | ((address >= TileParameter.ROOT) & (address < TILE_WORDS)))
+            m.d.comb += good.eq((address <= last) | ((address >= root) & (address < TILE_WORDS)))
 
-        # Reading. Lanes lie all over the chip: first a group's, then the group.
+        # Reading. Lanes lie all over the chip: first a lane of each group is chosen, then the group.
         def near(words: list[Value]) -> Value:
             groups = [Signal.like(words[0], name="near", reset_less=True) for _ in range(0, lanes, GROUP)]
             m.d.sync += [near.eq(Array(words[i * GROUP :][:GROUP])[lane % GROUP]) for i, near in enumerate(groups)]
             return Array(groups)[lane // GROUP]
 
-        read, picked, own = Signal(32), Signal(32), Signal(32)
+        read = Signal(32)
+        picked = Signal(32)
+        own = Signal(32)
         with m.Switch(parameter_at):
             for parameter in registers:
                 with m.Case(parameter):
@@ -142,7 +159,8 @@ class TileHost(wiring.Component):
             m.d.comb += picked.eq(own)
 
         # Writing.
-        write, chosen = Signal(), Const(1, lanes) << lane
+        write = Signal()
+        chosen = Const(1, lanes) << lane
         m.d.sync += write.eq(0)
         with m.If(write):
             with m.Switch(chosen_window):
@@ -159,7 +177,8 @@ class TileHost(wiring.Component):
                         with m.If(parameter_at == parameter):
                             m.d.sync += self.parameters[parameter.name.lower()].eq(bus.w_data)
 
-        error, waiting = Signal(), Signal(range(LATENCY + 1))
+        error = Signal()
+        waiting = Signal(range(LATENCY + 1))
         m.d.comb += [bus.r_data.eq(read), bus.error.eq(error)]
         with m.FSM():
             with m.State("WAIT"):

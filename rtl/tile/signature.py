@@ -1,4 +1,4 @@
-"""The one contract with the analog world: what a tile does for the controller, and the host's way to what only it understands."""
+"""The contract with the analog world: a tile's streams, and the host's port to what is in a tile."""
 
 from amaranth.hdl import signed
 from amaranth.lib import data, enum, stream, wiring
@@ -7,7 +7,15 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import FIELDS
 
-__all__ = ["HostSignature", "Status", "TileSignature", "command_layout", "completion_layout", "counts_layout", "sense_layout"]
+__all__ = [
+    "HostSignature",
+    "Status",
+    "TileSignature",
+    "command_layout",
+    "completion_layout",
+    "counts_layout",
+    "sense_layout",
+]
 
 
 class Status(enum.Enum, shape=2):
@@ -19,7 +27,7 @@ class Status(enum.Enum, shape=2):
 
 
 def command_layout(config: Config) -> data.StructLayout:
-    """Return the layout of a command: READ, READT or PULSE of a rectangle of one tile, both sides at least 1."""
+    """Return the layout of a command: READ, READT or PULSE of a rectangle of one tile, sides at least 1."""
     return data.StructLayout(
         {
             "op": FIELDS["op"][1],
@@ -36,7 +44,7 @@ def command_layout(config: Config) -> data.StructLayout:
 
 
 def sense_layout(config: Config) -> data.StructLayout:
-    """Return the layout of a sense word: `over` says that the converter clamped it, `last` that it ends the command."""
+    """Return the layout of a sense word: `over` if the converter clamped it, `last` if it is the last."""
     return data.StructLayout({"value": signed(config.sense_bits), "over": 1, "last": 1})
 
 
@@ -46,7 +54,7 @@ def counts_layout(config: Config) -> data.ArrayLayout:
 
 
 def completion_layout(config: Config) -> data.StructLayout:
-    """Return the layout of a completion: pulses asked for and pulses applied in the command of this tag (0 for reads)."""
+    """Return the layout of a completion: pulses asked for and applied by the command with this tag."""
     most = config.tile_rows * config.tile_cols * config.pulse_max
     return data.StructLayout({"tag": 4, "asked": _bits(most), "done": _bits(most), "status": Status})
 
@@ -54,8 +62,9 @@ def completion_layout(config: Config) -> data.StructLayout:
 class HostSignature(wiring.Signature):
     """A slave port for the host, one word at a time.
 
-    `request` is held with its operands until `ack`, which is high for one cycle; `r_data` and `error` hold in that cycle. A slave
-    acknowledges every request, in any state: with `error` where the address or the moment is wrong, and then it changed nothing.
+    `request` is held with its operands until `ack`, which is high for one cycle; `r_data` and `error` are
+    valid in that cycle. A slave acknowledges every request, in any state: with `error` if the address is
+    wrong or a command is executing, and then nothing has changed.
 
     Members
     -------
@@ -83,29 +92,32 @@ class HostSignature(wiring.Signature):
 class TileSignature(wiring.Signature):
     """A tile, seen from the tile.
 
-    A command is followed by its data, and ends with one completion; the next command is taken after that. Nothing depends on time: any
-    latency is allowed on every stream.
+    A command is followed by its data, and ends with one completion; the next command is taken after that.
+    Nothing depends on time: any latency is allowed on every stream.
 
-    - READ: `drive` brings one word a row of the region, in order; `sense` answers one word a column, in order.
+    - READ: `drive` brings one word a row of the region, in order; `sense` answers one word a column, in
+      order.
     - READT: `drive` brings one word a column; `sense` answers one word a row.
-    - PULSE: `counts` brings one row of counts a row of the region, in order; lanes outside the region are zero.
+    - PULSE: `counts` brings one row of counts a row of the region, in order; lanes outside the region are
+      zero.
 
-    `abort` ends the command in work at a row boundary: what is under way in a row is finished, sense words not yet taken are dropped, no
-    data is taken after its first cycle, and the completion says ABORTED with what had been asked and done. A command is not taken while
-    `abort` is high. A tile that does not know an operation completes it as REFUSED and takes no data.
+    `abort` ends the executing command at a row boundary: a row that has begun is finished, sense words not
+    yet taken are dropped, no data is taken after its first cycle, and the completion says ABORTED with the
+    pulses asked for and applied until then. A command is not taken while `abort` is high. A tile that does
+    not know an operation completes it as REFUSED and takes no data.
 
     Members
     -------
     cmd, drive, counts
         Streams into the tile.
     sense, completion
-        Streams out of it. The completion of a read may be seen while its last sense words still wait.
+        Streams out of it. The completion of a read may come while its last sense words still wait.
     abort
         Level or strobe.
     safe
-        No driver is on: no command is in work. On an emulated tile `abort` leads to it within 8 cycles.
+        No driver is on: no command is executing. On an emulated tile `abort` leads to it within 8 cycles.
     host
-        What only the tile understands: cells, spread words, random states, parameters. While a command is in work it answers `error`.
+        Cells, spread words, random states, parameters. While a command is executing it answers `error`.
     """
 
     def __init__(self, config: Config) -> None:

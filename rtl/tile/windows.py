@@ -1,4 +1,4 @@
-"""The host's windows on cells, spread words, random states and device parameters, which the tile and the planner share."""
+"""The host's windows on cells, spread words, random states and parameters: the tile's and the planner's."""
 
 from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
@@ -11,18 +11,18 @@ from backpulse.rtl.tile.signature import HostSignature
 __all__ = ["WINDOWS", "TileWindows"]
 
 WINDOWS = (Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE)
-"""What only the tile understands, but for the rounding streams in RANDOM."""
+"""Windows of the tile; the rounding streams in RANDOM are the planner's."""
 
 
 class TileWindows(wiring.Component):
-    """Leads four windows to the tile's one port, and the rounding streams in RANDOM to the planner; adds no delay.
+    """Merges four windows into the tile's port, and the planner's for rounding streams, without delay.
 
     Members
     -------
     cells, spread, random, tile
-        The windows; at most one of them asks at a time.
+        The windows; at most one has a request at a time.
     o_tile, o_rounding
-        The tile's port, and the planner's, by lane.
+        Port of the tile; port of the planner, one address a lane.
     """
 
     def __init__(self) -> None:
@@ -31,24 +31,24 @@ class TileWindows(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        # Where all windows carry the same words, asked or not, nothing is left to choose but the request.
+        # Where all windows carry the same address and data, only the request is left to choose.
         for o in (self.o_tile, self.o_rounding):
-            self._lead(m, getattr(self, WINDOWS[-1].name.lower()), o)
+            self._forward(m, getattr(self, WINDOWS[-1].name.lower()), o)
         for window in WINDOWS:
             i = getattr(self, window.name.lower())
             rounding = i.addr[STREAM_SHIFT:] == Stream.ROUNDING if window is Window.RANDOM else 0
             with m.If(i.request & rounding):
-                self._lead(m, i, self.o_rounding)
+                self._forward(m, i, self.o_rounding)
                 m.d.comb += self.o_rounding.request.eq(1)
             with m.Elif(i.request):
-                self._lead(m, i, self.o_tile)
+                self._forward(m, i, self.o_tile)
                 m.d.comb += [self.o_tile.request.eq(1), self.o_tile.window.eq(window & 3)]
-            # One of them asks: who answers has been asked.
+            # One window at most has a request: an answer is for it.
             m.d.comb += i.ack.eq(i.request & (self.o_rounding.ack | self.o_tile.ack))
             for name in ("r_data", "error"):
                 m.d.comb += getattr(i, name).eq(Mux(self.o_rounding.ack, getattr(self.o_rounding, name), getattr(self.o_tile, name)))
         return m
 
     @staticmethod
-    def _lead(m: Module, i, o) -> None:
+    def _forward(m: Module, i, o) -> None:
         m.d.comb += [o.addr.eq(i.addr), o.w_data.eq(i.w_data), o.write.eq(i.write)]
