@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.gateware.sim.virtual_board import VirtualBoard, build
 
 from .test_same_bits import CONFIGS
@@ -73,7 +74,7 @@ def test_it_shows_the_board_and_its_inference(board):
         result = run(board.url)
         assert (result.returncode, result.stderr) == (0, "")
         lines = result.stdout.splitlines()
-        assert lines[0] == "magic BKPL, ABI 2"
+        assert lines[0] == f"magic BKPL, ABI {ABI_VERSION}"
         assert {
             f"  tile_rows {CONFIG.tile_rows}",
             f"  tile_cols {CONFIG.tile_cols}",

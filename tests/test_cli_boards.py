@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from backpulse.firmware_py import endpoint
-from backpulse.firmware_py.config import DEFAULT
+from backpulse.firmware_py.config import ABI_VERSION, DEFAULT
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.machine import GoldenMachine
@@ -122,7 +122,7 @@ def test_a_board_of_another_abi_is_refused(backpulse, monkeypatch):
     monkeypatch.setattr(endpoint, "ABI_VERSION", 99)
     with served(small_board()) as url:
         code, error = backpulse("info", "--board", url)
-    assert (code, error) == (1, "Error: The board has ABI version 99, this program 2: use the program of the board's version")
+    assert (code, error) == (1, f"Error: The board has ABI version 99, this program {ABI_VERSION}: use the program of the board's version")
 
 
 def test_a_silent_port_is_told(backpulse):

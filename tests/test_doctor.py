@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backpulse.firmware_py import cache, places
+from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.places import CacheError
 from backpulse.gateware.tools import MissingToolError, ToolError
 from backpulse.host import doctor
@@ -110,7 +111,7 @@ def test_a_cache_that_cannot_be_used_is_told(findings, monkeypatch, tmp_path):
 
 def test_a_board_is_asked_only_if_it_is_named(findings, monkeypatch):
     code, found = findings("--board", "golden://")
-    assert (code, found["golden://"]["state"], found["golden://"]["found"]) == (0, "ok", "ABI 2, idle")
+    assert (code, found["golden://"]["state"], found["golden://"]["found"]) == (0, "ok", f"ABI {ABI_VERSION}, idle")
     code, found = findings("--board", "/dev/none")
     assert code == 2
     assert found["/dev/none"]["state"] == "trouble"

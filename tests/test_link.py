@@ -3,6 +3,7 @@ import random
 import pytest
 
 from backpulse.firmware_py import endpoint as endpoint_module
+from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import RESPONSE, Frame, Opcode, Status
 from backpulse.host.errors import LineLostError, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
@@ -160,7 +161,7 @@ def test_another_program_is_one_sentence():
 
 def test_another_abi_is_one_sentence(monkeypatch):
     monkeypatch.setattr(endpoint_module, "ABI_VERSION", 99)
-    with pytest.raises(WrongAbiError, match="The board has ABI version 99, this program 2"):
+    with pytest.raises(WrongAbiError, match=f"The board has ABI version 99, this program {ABI_VERSION}"):
         connect()
 
 

@@ -26,7 +26,19 @@ PAUSED, FAULTY = 2, 3  # values of STATE
 FIELDS = [
     *("tile_rows", "tile_cols", "tiles", "device", "spread", "read_noise"),
     *("vector_bits", "vector_frac", "pre_frac", "acc_bits", "drive_bits", "sense_bits", "sense_scale_log2", "cell_bits", "cell_frac"),
-    *("pulse_max", "lean", "program_words", "regions", "vectors", "vector_words", "page_bytes", "store_words"),
+    *(
+        "pulse_max",
+        "steps",
+        "bounds",
+        "prefetch",
+        "lean",
+        "program_words",
+        "regions",
+        "vectors",
+        "vector_words",
+        "page_bytes",
+        "store_words",
+    ),
     *("order_depth", "result_depth", "output_depth"),
 ]
 FORMATS = (16, 12, 10, 24, 8, 10, 2, 16, 14)  # vector_bits to cell_frac, as machine.md has them
@@ -112,8 +124,8 @@ def identify(board):
     """Print who answers, and stop if it is not what this script is written for."""
     magic = board.read(MAGIC)[0].to_bytes(4, "little")
     print(f"magic {magic.decode(errors='replace')}, ABI {board.abi}")
-    if magic != b"BKPL" or board.abi != 2:
-        raise BoardError("this is no Backpulse board of ABI 2")
+    if magic != b"BKPL" or board.abi != 3:
+        raise BoardError("this is no Backpulse board of ABI 3")
     config = board.read(CONFIG, len(FIELDS))
     for field, value in zip(FIELDS, config, strict=True):
         print(f"  {field} {value}")
