@@ -94,7 +94,10 @@ class Counters(wiring.Component):
         m.submodules.ring = ring = Ring(self._config.result_depth)
         m.submodules.scales = scales = Scales()
         wiring.connect(m, wiring.flipped(self.results), ring.host)
-        host, to_scale, ack, word = self.host, self.host.addr[-1], Signal(), Signal(32)
+        host = self.host
+        to_scale = self.host.addr[-1]
+        ack = Signal()
+        word = Signal(32)
         m.d.sync += [ack.eq(host.request & ~ack & ~to_scale), word.eq(totals.values[host.addr[:-1]])]
         m.d.comb += [
             *(getattr(totals, name).eq(getattr(self, name)) for name in self.signature.members if name.startswith("add_")),

@@ -57,7 +57,10 @@ class ReadNoise(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        states, fresh, word, drawn = Array(self.states), Signal(), Signal(32), Signal(signed(10))
+        states = Array(self.states)
+        fresh = Signal()
+        word = Signal(32)
+        drawn = Signal(signed(10))
         m.d.comb += word.eq(xorshift(states[self.bank]))
         m.d.sync += [fresh.eq(self.advance), drawn.eq(gauss(word))]
         with m.If(self.host_write):
@@ -123,7 +126,9 @@ class Converter(wiring.Component):
 
         # Column path: two stages of multiplexers, then the sum with the noise.
         low = (GROUP - 1).bit_length()
-        column1, column2, group3 = Signal.like(self.column), Signal.like(self.column), Signal(range(-(-config.tile_cols // GROUP)))
+        column1 = Signal.like(self.column)
+        column2 = Signal.like(self.column)
+        group3 = Signal(range(-(-config.tile_cols // GROUP)))
         column_due = _delay(m, self.ask_column, 3)
         groups = [Array(self.totals[i : i + GROUP]) for i in range(0, config.tile_cols, GROUP)]
         picked3 = Array(Signal(signed(sum_bits(config)), name=f"picked_{i}", reset_less=True) for i in range(len(groups)))
@@ -162,6 +167,7 @@ class Converter(wiring.Component):
 def _delay(m: Module, bit: ValueLike, cycles: int) -> Value:
     late = Value.cast(bit)
     for _ in range(cycles):
-        earlier, late = late, Signal(name="late")
+        earlier = late
+        late = Signal(name="late")
         m.d.sync += late.eq(earlier)
     return late

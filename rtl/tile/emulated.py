@@ -56,12 +56,17 @@ class EmulatedTile(wiring.Component):
         host_row = self._connect_host(m, host, lanes, noise)
 
         # The command in work, and how far it is.
-        bank, transposed = Signal(), Signal()
+        bank = Signal()
+        transposed = Signal()
         rows_left = Signal(range(config.tile_rows + 1))
-        column, cols_left = Signal(range(config.tile_cols)), Signal(range(config.tile_cols + 1))
+        column = Signal(range(config.tile_cols))
+        cols_left = Signal(range(config.tile_cols + 1))
         last_row, last_col = rows_left == 1, cols_left == 1
         accept, take_drive, take_counts = (s.valid & s.ready for s in (self.cmd, self.drive, self.counts))
-        drive_row, ask_row, ask_column, pulse = Signal(), Signal(), Signal(), Signal(STAGES + 1)
+        drive_row = Signal()
+        ask_row = Signal()
+        ask_column = Signal()
+        pulse = Signal(STAGES + 1)
         next_row, next_column = drive_row | ask_row | take_counts, ask_column | (take_drive & transposed)
         done, cmd = self.completion.payload, self.cmd.payload
         # While idle, whatever is offered: that is quicker than to tell a command.
@@ -88,7 +93,9 @@ class EmulatedTile(wiring.Component):
             m.d.sync += at.eq(Mux(pulse[STAGES - 1], write, host_row))
 
         # What a command wants is said by a bit of its own: from there it is a long way back to the vectors.
-        driving, pulsing, reads = Signal(), Signal(), Signal()
+        driving = Signal()
+        pulsing = Signal()
+        reads = Signal()
         m.d.comb += [
             reads.eq((cmd.op == Op.READ) | (cmd.op == Op.READT)),
             self.drive.ready.eq(driving),
@@ -102,8 +109,14 @@ class EmulatedTile(wiring.Component):
             m.d.sync += pulsing.eq(0)
 
         # Stage 0 is in the cycle that takes or asks; the lanes do the rest. Each part has its clock while something is under way in it.
-        drive1, keep1, kept1, clear = Signal.like(self.drive.payload), Signal(config.tile_cols), Signal(), Signal()
-        add1, add2, add3, moving = Signal(), Signal(), Signal(), Signal(3)
+        drive1 = Signal.like(self.drive.payload)
+        keep1 = Signal(config.tile_cols)
+        kept1 = Signal()
+        clear = Signal()
+        add1 = Signal()
+        add2 = Signal()
+        add3 = Signal()
+        moving = Signal(3)
         m.d.comb += pulse[0].eq(take_counts)
         # A row or drive has gone through the lanes, to the sums, three cycles later.
         enters = next_row | take_drive | accept

@@ -109,10 +109,14 @@ class Lane(wiring.Component):
 
         # The one multiplier of cells, in stage 2, serves drives and slopes. Multipliers lie far away: registers before and after them.
         # Registers have no enables: nets with thousands of ends are slow.
-        count1, count2 = Signal(signed(config.count_bits)), Signal(signed(config.count_bits))
-        held, factor1 = Signal.like(self.drive), Signal(signed(16))
-        factor2, product = Signal.like(factor1), Signal(signed(16 + config.cell_bits), reset_less=True)
-        up2, size2 = ~count2[-1], Signal.like(self.size)
+        count1 = Signal(signed(config.count_bits))
+        count2 = Signal(signed(config.count_bits))
+        held = Signal.like(self.drive)
+        factor1 = Signal(signed(16))
+        factor2 = Signal.like(factor1)
+        product = Signal(signed(16 + config.cell_bits), reset_less=True)
+        up2 = ~count2[-1]
+        size2 = Signal.like(self.size)
         m.d.pulse += [count1.eq(self.count), count2.eq(count1), size2.eq(abs(count1))]
         m.d.cells += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
         m.d.comb += [self.size.eq(size2), self.product.eq(product), factor1.eq(Mux(self.kept & ~self.keep, held, self.drive))]
@@ -130,7 +134,8 @@ class Lane(wiring.Component):
 
         # Spread: the step factor of stage 2, the bound offset of stages 3 and 4.
         factor = Const(1 << FACTOR_FRAC, FACTOR_FRAC + 1)
-        stuck2, offset3 = Const(0, 1), Signal(signed(16))
+        stuck2 = Const(0, 1)
+        offset3 = Signal(signed(16))
         if config.spread:
             m.submodules.spreads = spreads = Memory(shape=unsigned(8), depth=config.rows, init=[])
             spread_out, spread_in = spreads.read_port(domain="cells"), spreads.write_port(domain="pulse")
@@ -147,7 +152,10 @@ class Lane(wiring.Component):
             m.d.pulse += offset3.eq(bound_code * par.bound_unit)
 
         # Stage 3.
-        up3, weight3, cell3, moves3 = Signal(), Signal(config.count_bits + FACTOR_FRAC), Signal.like(self.cell), Signal()
+        up3 = Signal()
+        weight3 = Signal(config.count_bits + FACTOR_FRAC)
+        cell3 = Signal.like(self.cell)
+        moves3 = Signal()
         m.d.pulse += [
             up3.eq(up2),
             weight3.eq(self.size * factor),
@@ -156,16 +164,23 @@ class Lane(wiring.Component):
         ]
 
         # Stage 4.
-        up4, weight4, cell4, moves4 = Signal(), Signal.like(weight3), Signal.like(cell3), Signal()
+        up4 = Signal()
+        weight4 = Signal.like(weight3)
+        cell4 = Signal.like(cell3)
+        moves4 = Signal()
         m.d.pulse += [up4.eq(up3), weight4.eq(weight3), cell4.eq(cell3), moves4.eq(moves3)]
-        step3, step4 = self._directed(up3, par.base_up, par.base_down), Signal(17)
+        step3 = self._directed(up3, par.base_up, par.base_down)
+        step4 = Signal(17)
         if full:
             slope3 = step3 - (product >> SLOPE_SHIFT)
             step3 = Mux(slope3 < 0, 0, slope3)
         m.d.pulse += step4.eq(step3)
 
         # Stage 5.
-        up5, move5, cell5, moves5 = Signal(), Signal(len(step4) + len(weight4)), Signal.like(cell4), Signal()
+        up5 = Signal()
+        move5 = Signal(len(step4) + len(weight4))
+        cell5 = Signal.like(cell4)
+        moves5 = Signal()
         product4 = weight4 * step4
         if full and not config.spread:
             # The weight is a count, of few bits: adders leave multipliers to those who have none near.
@@ -176,12 +191,15 @@ class Lane(wiring.Component):
             change5 = change5 + self._noise(m)
 
         # Stage 6.
-        change6, cell6, moves6 = Signal(signed(len(move5) - UPDATE_FRAC + 2)), Signal.like(cell5), Signal()
+        change6 = Signal(signed(len(move5) - UPDATE_FRAC + 2))
+        cell6 = Signal.like(cell5)
+        moves6 = Signal()
         m.d.pulse += [change6.eq(rshift(change5, UPDATE_FRAC)), cell6.eq(cell5), moves6.eq(moves5)]
         low6, high6 = self._bounds(m, offset3)
 
         # Stage 7: to the memory, half a chip away.
-        cell7, moves7 = Signal.like(cell6), Signal()
+        cell7 = Signal.like(cell6)
+        moves7 = Signal()
         m.d.pulse += [cell7.eq(clamp(cell6 + change6, low6, high6)), moves7.eq(moves6)]
         m.d.comb += [
             cell_in.addr.eq(self.write_row),
@@ -224,6 +242,8 @@ class Lane(wiring.Component):
             root_in.data.eq(self.host_data),
             root_in.en.eq(self.host_root),
         ]
-        number4, root4, noise5 = Signal(signed(10)), Signal(16), Signal(signed(26))
+        number4 = Signal(signed(10))
+        root4 = Signal(16)
+        noise5 = Signal(signed(26))
         m.d.pulse += [number4.eq(gauss(self.state)), root4.eq(self.root), noise5.eq(number4 * root4)]
         return noise5

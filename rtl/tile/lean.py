@@ -94,14 +94,17 @@ class LeanLane(wiring.Component):
         cell_out, cell_in = cells.read_port(), cells.write_port()
         m.d.comb += [cell_out.addr.eq(self.row), cell_out.en.eq(self.fetch), self.cell.eq(cell_out.data)]
 
-        operand, moves = Signal(signed(max(config.drive_bits, config.count_bits, STEP_FRAC + 2))), Signal()
+        operand = Signal(signed(max(config.drive_bits, config.count_bits, STEP_FRAC + 2)))
+        moves = Signal()
         with m.If(self.rest):
             m.d.sync += operand.eq(HOST_FACTOR)
         with m.Elif(self.take):
             m.d.sync += operand.eq(Mux(self.blank, 0, Mux(self.pulses, self.count, self.drive)))
 
         # A move is rounded to cell LSB by the half that comes with the cell, one less for a move down.
-        down, factor, term = operand[-1], Signal(signed(self._step_bits + 1)), Signal.like(self.total)
+        down = operand[-1]
+        factor = Signal(signed(self._step_bits + 1))
+        term = Signal.like(self.total)
         m.d.comb += factor.eq(Mux(self.use_step, self.step, self.cell))
         with m.If(self.move):
             m.d.comb += term.eq(Cat(down.replicate(STEP_FRAC - 1), ~down, self.cell).as_signed())
@@ -159,12 +162,17 @@ class LeanTile(wiring.Component):
         wiring.connect(m, wiring.flipped(self.host), host.bus)
 
         # The command in work, and how far it is.
-        transposed, pulses = Signal(), Signal()
-        row, rows_left = Signal(range(config.rows)), Signal(range(config.tile_rows + 1))
-        column, cols_left = Signal(range(config.tile_cols)), Signal(range(config.tile_cols + 1))
+        transposed = Signal()
+        pulses = Signal()
+        row = Signal(range(config.rows))
+        rows_left = Signal(range(config.tile_rows + 1))
+        column = Signal(range(config.tile_cols))
+        cols_left = Signal(range(config.tile_cols + 1))
         last_row, last_col = rows_left == 1, cols_left == 1
         accept, take_drive, take_counts = (s.valid & s.ready for s in (self.cmd, self.drive, self.counts))
-        ask, move, idle = Signal(), Signal(), Signal()
+        ask = Signal()
+        move = Signal()
+        idle = Signal()
         next_row, next_column = take_counts | Mux(transposed, ask, take_drive), Mux(transposed, take_drive, ask)
         done, cmd = self.completion.payload, self.cmd.payload
         with m.If(accept):
@@ -177,8 +185,13 @@ class LeanTile(wiring.Component):
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
 
         # Stage 0 is in the cycle that takes or asks.
-        drive1, first1, pulse, asked, column1 = Signal(), Signal(), Signal(3), Signal(5), Signal.like(column)
-        row1, row2 = Signal.like(row), Signal.like(row)
+        drive1 = Signal()
+        first1 = Signal()
+        pulse = Signal(3)
+        asked = Signal(5)
+        column1 = Signal.like(column)
+        row1 = Signal.like(row)
+        row2 = Signal.like(row)
         m.d.comb += pulse[0].eq(take_counts)
         m.d.sync += [pulse[1:].eq(pulse[:-1]), drive1.eq(take_drive & ~transposed), row1.eq(row), row2.eq(row1)]
         with m.If(accept):
@@ -244,7 +257,8 @@ class LeanTile(wiring.Component):
                 m.d.sync += done.status.eq(Status.ABORTED)
                 m.next = "SETTLE"
 
-        taking, last_taken = Signal(), Mux(transposed, last_col, last_row)
+        taking = Signal()
+        last_taken = Mux(transposed, last_col, last_row)
         m.d.comb += [self.drive.ready.eq(taking & ~pulses & ~self.abort), self.counts.ready.eq(taking & pulses & ~self.abort)]
         with m.FSM():
             with m.State("IDLE"):
