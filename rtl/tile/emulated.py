@@ -1,4 +1,4 @@
-"""The digital twin of a crossbar: every tile of the board in on-chip memory, one lane a column, one row a cycle."""
+"""The digital twin of a crossbar: all tiles in on-chip memory, one lane a column, one row a cycle."""
 
 from amaranth.hdl import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal, Value, ValueLike
 from amaranth.lib import wiring
@@ -21,11 +21,12 @@ require("emulated tile", (Op.READ, Op.READT, Op.PULSE), Unit.READER, Unit.PLANNE
 class EmulatedTile(wiring.Component):
     """All tiles of a configuration, emulated word for word as docs/machine.md says, behind `TileSignature`.
 
-    Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes the first word, and no
-    pauses from outside, the last sense word of a READ is offered in cycle T + rows + cols + 4, of a READT in T + rows + cols + 3 +
-    `converter.row_stages`; the completion of either comes with it. A PULSE completes in T + rows + 5. If `sense` is not taken, reading
-    pauses before words could get lost; drives and counts are never refused while a command wants them. After `abort` the completion
-    comes within 8 cycles. A fresh tile's cells are zero and its random states one.
+    Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes
+    the first word, and no pauses from outside, the last sense word of a READ is offered in cycle T + rows +
+    cols + 4, of a READT in T + rows + cols + 3 + `converter.row_stages`; the completion of either comes with
+    it. A PULSE completes in T + rows + 5. If `sense` is not taken, reading pauses before words could get
+    lost; drives and counts are never refused while a command wants them. After `abort` the completion comes
+    within 8 cycles. A fresh tile's cells are zero and its random states one.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class EmulatedTile(wiring.Component):
         config = self._config
 
         m.submodules.host = host = DomainRenamer("host")(TileHost(config))
-        m.submodules.converter = converter = ResetInserter({"convert": self.abort})(DomainRenamer("convert")(Converter(config)))
+        converter = DomainRenamer("convert")(Converter(config))
+        m.submodules.converter = converter = ResetInserter({"convert": self.abort})(converter)
         lanes = [Lane(config) for _ in range(config.tile_cols)]
         for i, lane in enumerate(lanes):
             m.submodules[f"lane_{i}"] = lane
@@ -72,13 +74,19 @@ class EmulatedTile(wiring.Component):
         # While idle, whatever is offered: that is quicker than to tell a command.
         first = cmd.tile * config.tile_rows + cmd.row0
         with m.If(host.idle):
-            m.d.sync += [transposed.eq(cmd.op == Op.READT), bank.eq(cmd.bank), done.tag.eq(cmd.tag), done.status.eq(Status.OK)]
+            m.d.sync += [
+                transposed.eq(cmd.op == Op.READT),
+                bank.eq(cmd.bank),
+                done.tag.eq(cmd.tag),
+                done.status.eq(Status.OK),
+            ]
             m.d.sync += [rows_left.eq(cmd.rows), column.eq(cmd.col0), cols_left.eq(cmd.cols)]
         with m.If(next_row):
             m.d.sync += rows_left.eq(rows_left - 1)
         with m.If(next_column):
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
-        # Each group of lanes counts its rows itself: one register for all memories would be too far from most of them.
+        # Each group of lanes counts its rows itself: one register for all memories would be too far from most
+        # of them.
         row, write_row, write_at = (
             [Signal(range(config.rows), name=f"{name}_{i}") for i in range(0, config.tile_cols, GROUP)]
             for name in ("row", "write_row", "write_at")
@@ -108,7 +116,8 @@ class EmulatedTile(wiring.Component):
         with m.If(self.abort | (take_counts & last_row)):
             m.d.sync += pulsing.eq(0)
 
-        # Stage 0 is in the cycle that takes or asks; the lanes do the rest. Each part has its clock while something is under way in it.
+        # Stage 0 is in the cycle that takes or asks; the lanes do the rest. Each part has its clock while
+        # something is under way in it.
         drive1 = Signal.like(self.drive.payload)
         keep1 = Signal(config.tile_cols)
         kept1 = Signal()
@@ -222,7 +231,20 @@ class EmulatedTile(wiring.Component):
                 ]
         return row
 
-    def _control(self, m: Module, *, host, room, ended, settled, last_row, last_col, drive_row, ask_row, ask_column) -> None:
+    def _control(
+        self,
+        m: Module,
+        *,
+        host,
+        room,
+        ended,
+        settled,
+        last_row,
+        last_col,
+        drive_row,
+        ask_row,
+        ask_column,
+    ) -> None:
         """Say what happens in each cycle of a command."""
 
         def stop_if_aborted() -> None:

@@ -1,4 +1,4 @@
-"""One lane of the emulated tile: a column's cells, its multiplier, its sum and the device model of its pulses."""
+"""One lane of the emulated tile: a column's cells, its multiplier, its sum and its model of pulses."""
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike, signed, unsigned
 from amaranth.lib import wiring
@@ -20,9 +20,9 @@ STAGES = 7
 class Lane(wiring.Component):
     """A column of all tiles.
 
-    Takes one row a cycle; nothing stalls, and what no valid bit goes with is of no account. `row` is presented in stage 0, its cell is
-    there in stage 2. A read has its product after stage 2; `total` includes the product that is being added. A pulse passes through seven
-    stages and is written in the last:
+    Takes one row a cycle; nothing stalls, and what no valid bit goes with is of no account. `row` is
+    presented in stage 0, its cell is there in stage 2. A read has its product after stage 2; `total` includes
+    the product that is being added. A pulse passes through seven stages and is written in the last:
 
     ======  ==========================================
     stage   what is computed
@@ -36,8 +36,8 @@ class Lane(wiring.Component):
     7       written
     ======  ==========================================
 
-    The clock domain `cells` may rest while no row and no drive passes; `pulse`, with what only pulses need and all that the host writes,
-    while no pulse does; neither while the host has an access.
+    The clock domain `cells` may rest while no row and no drive passes; `pulse`, with what only pulses need
+    and all that the host writes, while no pulse does; neither while the host has an access.
 
     Parameters
     ----------
@@ -49,17 +49,20 @@ class Lane(wiring.Component):
     row
         Row of all tiles to read, stage 0.
     count, pulse
-        Signed pulse count of stage 0, and a valid bit for each of the stages 0 to 7; `size` is the magnitude in stage 2.
+        Signed pulse count of stage 0, and a valid bit for each of the stages 0 to 7; `size` is the magnitude
+        in stage 2.
     write_row
         Row to write, of stage 7 or the host's.
     drive, keep, kept
-        Drive of stage 1; `keep` says that it is this lane's and stays (READT): while `kept` is high, what stays drives.
+        Drive of stage 1; `keep` says that it is this lane's and stays (READT): while `kept` is high, what
+        stays drives.
     add, clear
         Stage 3 of a READ, and a new sum.
     product, total
         Product after stage 2 and the sum down the column.
     host_cell, host_spread, host_state, host_root
-        Write strobes with `host_data`, to `write_row` or to this lane's random state, or to entry `root_at` of the noise table.
+        Write strobes with `host_data`, to `write_row` or to this lane's random state, or to entry `root_at`
+        of the noise table.
     cell, spread, state, root
         What the host reads, two cycles after `row`, a cycle after `root_at`.
     """
@@ -107,8 +110,8 @@ class Lane(wiring.Component):
         # A large memory is half a cycle away; from here on the cell is a register.
         m.d.cells += self.cell.eq(cell_out.data)
 
-        # The one multiplier of cells, in stage 2, serves drives and slopes. Multipliers lie far away: registers before and after them.
-        # Registers have no enables: nets with thousands of ends are slow.
+        # The one multiplier of cells, in stage 2, serves drives and slopes. Multipliers lie far away:
+        # registers before and after them. Registers have no enables: nets with thousands of ends are slow.
         count1 = Signal(signed(config.count_bits))
         count2 = Signal(signed(config.count_bits))
         held = Signal.like(self.drive)
@@ -119,7 +122,11 @@ class Lane(wiring.Component):
         size2 = Signal.like(self.size)
         m.d.pulse += [count1.eq(self.count), count2.eq(count1), size2.eq(abs(count1))]
         m.d.cells += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
-        m.d.comb += [self.size.eq(size2), self.product.eq(product), factor1.eq(Mux(self.kept & ~self.keep, held, self.drive))]
+        m.d.comb += [
+            self.size.eq(size2),
+            self.product.eq(product),
+            factor1.eq(Mux(self.kept & ~self.keep, held, self.drive)),
+        ]
         with m.If(self.keep):
             m.d.cells += held.eq(self.drive)
         with m.Elif(self.clear):
@@ -213,21 +220,23 @@ class Lane(wiring.Component):
         return Mux(up, of_up, of_down) if self._config.steps == 2 else of_up
 
     def _bounds(self, m: Module, offset3: Signal) -> tuple[Value, Value]:
-        """Return the cell's bounds for stage 6: its own, from its offset of stage 3, or everyone's, or the ends of its word."""
+        """Return the cell's bounds for stage 6: its own, by its offset of stage 3, or all cells', or its word's ends."""
         config, par = self._config, self.parameters
         if not config.bounds:
-            return Const(-config.cell_max - 1, signed(config.cell_bits)), Const(config.cell_max, signed(config.cell_bits))
+            word = signed(config.cell_bits)
+            return Const(-config.cell_max - 1, word), Const(config.cell_max, word)
         if not config.spread:
             return par.bound_down, par.bound_up
         shape = signed(config.cell_bits + 2)
-        lows, highs = ([Signal(shape, name=f"{name}{stage}") for stage in (4, 5, 6)] for name in ("low", "high"))
+        lows = [Signal(shape, name=f"low{stage}") for stage in (4, 5, 6)]
+        highs = [Signal(shape, name=f"high{stage}") for stage in (4, 5, 6)]
         m.d.pulse += [highs[0].eq(par.bound_up + offset3), lows[0].eq(par.bound_down - offset3)]
         for stage in (1, 2):
             m.d.pulse += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
         return lows[2], highs[2]
 
     def _noise(self, m: Module) -> Signal:
-        """Write noise for stage 5: the lane's stream advances in stage 2, its number meets the root of the count in stage 4."""
+        """Write noise for stage 5: the stream advances in stage 2, its number meets the count's root in stage 4."""
         with m.If(self.host_state):
             m.d.pulse += self.state.eq(self.host_data)
         with m.Elif(self.pulse[2]):
