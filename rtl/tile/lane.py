@@ -220,7 +220,7 @@ class Lane(wiring.Component):
         return Mux(up, of_up, of_down) if self._config.steps == 2 else of_up
 
     def _bounds(self, m: Module, offset3: Signal) -> tuple[Value, Value]:
-        """Return the cell's bounds for stage 6: its own, by its offset of stage 3, or all cells', or its word's ends."""
+        """Return a cell's bounds for stage 6: its own, with its offset of stage 3, or all cells', or its word's ends."""
         config, par = self._config, self.parameters
         if not config.bounds:
             word = signed(config.cell_bits)
@@ -236,7 +236,7 @@ class Lane(wiring.Component):
         return lows[2], highs[2]
 
     def _noise(self, m: Module) -> Signal:
-        """Write noise for stage 5: the stream advances in stage 2, its number meets the count's root in stage 4."""
+        """Write noise for stage 5: the stream advances in stage 2, its number meets the root in stage 4."""
         with m.If(self.host_state):
             m.d.pulse += self.state.eq(self.host_data)
         with m.Elif(self.pulse[2]):
