@@ -4,12 +4,14 @@ RANDOM_SEED chooses the programs.
 """
 
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 
 from backpulse.firmware_py.config import DEFAULT, LEAN
 from backpulse.gateware.chip.top import Machine
-from cocotb_tests.runner import run_cocotb
+from backpulse.rtl.core.ledger import Ledger
+from cocotb_tests.runner import expect_failure, run_cocotb
 
 SIZES = {
     "tile_rows": 8,
@@ -33,14 +35,28 @@ MACHINES = {
 SOME, MANY = 120, 3000
 
 
-def _run(machine: str, examples: int) -> None:
+def _run(machine: str, examples: int, run=run_cocotb) -> None:
     config = MACHINES[machine]
-    run_cocotb(Machine(config), "differential_bench", config=config.to_words(), examples=examples)
+    run(Machine(config), "differential_bench", config=config.to_words(), examples=examples)
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda name: name.replace(" ", "-"))
 def test_some_programs(machine):
     _run(machine, SOME)
+
+
+class Forgetful(Ledger):
+    """Says that nothing is pending: the counts of short samples are lost."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        m.d.comb += self.pending.eq(0)
+        return m
+
+
+def test_broken():
+    with mock.patch("backpulse.rtl.core.core.Ledger", Forgetful):
+        _run("lean", SOME, expect_failure)
 
 
 @pytest.mark.slow

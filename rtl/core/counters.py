@@ -17,7 +17,7 @@ __all__ = ["Counters", "Ring", "Totals"]
 
 
 class Totals(wiring.Component):
-    """All counters: 32 bits, wrapping. Each adds its input in every cycle; RESULTS starts anew with `clear_results`.
+    """The counters' values: 32 bits, wrapping. Each adds its input in every cycle; RESULTS can be cleared.
 
     Parameters
     ----------
@@ -33,14 +33,17 @@ class Totals(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         for counter in self._widths:
-            m.d.sync += self.values[counter].eq(self.values[counter] + getattr(self, f"add_{counter.name.lower()}"))
+            add = getattr(self, f"add_{counter.name.lower()}")
+            m.d.sync += self.values[counter].eq(self.values[counter] + add)
         with m.If(self.clear_results):
             m.d.sync += self.values[Counter.RESULTS].eq(0)
         return m
 
 
 class Ring(wiring.Component):
-    """The last words of 16 bits, read by the host two at a time, at any time; word n since `clear` is at n modulo the depth.
+    """The last words of 16 bits; word n since `clear` is at n modulo the depth.
+
+    The host reads two of them at a time, at any time.
 
     Parameters
     ----------
@@ -72,9 +75,12 @@ class Ring(wiring.Component):
 
 
 class Counters(wiring.Component):
-    """Counters, results and scale registers of a machine with room for them: as `Ledger`, but all in registers and at once.
+    """Counters, results and scale registers of a machine with room for them, to the ports of `Ledger`.
 
-    An access of the host takes two cycles, or three to a scale register; a scale register is always there a cycle after its index.
+    All but the results are in registers: every counter adds in every cycle, and nothing is ever `pending`.
+
+    An access of the host takes two cycles, or three to a scale register; a scale register is always there a
+    cycle after its index.
 
     Parameters
     ----------
@@ -94,15 +100,20 @@ class Counters(wiring.Component):
         m.submodules.ring = ring = Ring(self._config.result_depth)
         m.submodules.scales = scales = Scales()
         wiring.connect(m, wiring.flipped(self.results), ring.host)
-        host, to_scale, ack, word = self.host, self.host.addr[-1], Signal(), Signal(32)
+        host = self.host
+        to_scale = self.host.addr[-1]
+        ack = Signal()
+        word = Signal(32)
+        adds = [name for name in self.signature.members if name.startswith("add_")]
+        given = ("index", "n_index", "n_mantissa", "n_en")
         m.d.sync += [ack.eq(host.request & ~ack & ~to_scale), word.eq(totals.values[host.addr[:-1]])]
         m.d.comb += [
-            *(getattr(totals, name).eq(getattr(self, name)) for name in self.signature.members if name.startswith("add_")),
+            *(getattr(totals, name).eq(getattr(self, name)) for name in adds),
             totals.clear_results.eq(self.clear_results),
             ring.clear.eq(self.clear_results),
             ring.word.eq(self.result),
             ring.en.eq(self.add_results),
-            *(getattr(scales, name).eq(getattr(self, name)) for name in ("index", "n_index", "n_mantissa", "n_en")),
+            *(getattr(scales, name).eq(getattr(self, name)) for name in given),
             *(getattr(self, name).eq(getattr(scales, name)) for name in ("mantissa", "exponent")),
             scales.host.addr.eq(host.addr),
             scales.host.w_data.eq(host.w_data),

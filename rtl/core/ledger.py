@@ -1,4 +1,4 @@
-"""The ledger of a lean machine: counters, the last results and the scale registers, in one memory of half words."""
+"""The ledger of a lean machine: counters, last results and scale registers in one memory of half words."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -22,7 +22,7 @@ SCALES = 1 << (LEDGER_BITS - 1)
 RING_BITS = 15
 """Bits of the host's address of a ring: two words of it at a time, of 65536 at most."""
 ROUND = 48
-"""Cycles within which each counter's turn comes again: two or three for each of them, and what others take of the memory."""
+"""Cycles within which each counter's turn comes again: two or three for each, and what others take."""
 ONCE = (Counter.STEPS, Counter.HITS, Counter.RESULTS)
 """Counters that have room for one until their turn, as LOSS has."""
 
@@ -48,16 +48,16 @@ def ledger_members(widths: Mapping[Counter, int]) -> dict[str, wiring.Member]:
 
 
 def ring_at(config: Config) -> int:
-    """Return where the ring of results begins in a ledger's memory of half words: behind all else, at a multiple of its depth."""
+    """Return where the ring of results begins in a ledger: behind all else, at a multiple of its depth."""
     return max(4 * SCALES, config.result_depth)
 
 
 class Ledger(wiring.Component):
     """Counters of 32 bits, wrapping; a ring of results; scale registers.
 
-    What a counter is given is gathered beside the memory and added to it when its turn comes, within `ROUND` cycles.
-    The host's access to a counter waits for that turn and takes `ROUND` cycles at most; it sees all that was given
-    before.
+    What a counter is given is gathered beside the memory and added to it when its turn comes, within `ROUND`
+    cycles. The host's access to a counter waits for that turn and takes `ROUND` cycles at most; it sees all
+    that was given before.
 
     Parameters
     ----------
@@ -71,14 +71,15 @@ class Ledger(wiring.Component):
     Members
     -------
     add_steps, ..
-        What is added to a counter; `add_results` also writes `result` to the ring, where RESULTS points. LOSS and those
-        of `ONCE` may be given something while `pending` is low.
+        What is added to a counter; `add_results` also writes `result` to the ring, where RESULTS points. LOSS
+        and those of `ONCE` may be given something while `pending` is low.
     pending
         What LOSS or one of `ONCE` was given is still to be added, or RESULTS to be cleared.
     clear_results
         RESULTS starts anew.
     look, index
-        A scale register is wanted, six cycles later at the latest with its mantissa and seven with its exponent.
+        A scale register is wanted, six cycles later at the latest with its mantissa and seven with its
+        exponent.
     mantissa, exponent
         That register.
     n_index, n_mantissa, n_en
@@ -87,7 +88,12 @@ class Ledger(wiring.Component):
         The host's ways to counters and scale registers, and to the ring, by words.
     """
 
-    def __init__(self, config: Config, widths: Mapping[Counter, int], bursts: Mapping[Counter, int] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        widths: Mapping[Counter, int],
+        bursts: Mapping[Counter, int] | None = None,
+    ) -> None:
         self._config, self._widths, self._bursts = config, dict(widths), dict(bursts or {})
         super().__init__(ledger_members(widths))
 
@@ -106,7 +112,8 @@ class Ledger(wiring.Component):
         def scale_at(index, half):
             return Cat(half, index, Const(0, 1), Const(1, 1))
 
-        # The round: each counter has its turn, its low half first and the high one where something is carried there.
+        # The round: each counter has its turn, its low half first and the high one where something is carried
+        # there.
         at = Signal(4)
         served = Signal()
         low_half = Signal()
@@ -227,7 +234,7 @@ class Ledger(wiring.Component):
         return m
 
     def _gather(self, m: Module, at, served, low_half, high_half, clearing) -> Value:
-        """Keep what each counter is given until its turn; return what the one whose turn it is has been given."""
+        """Keep what each counter is given until its turn; return what the present one has been given."""
         terms = []
         waiting: list[Value] = [clearing]
         for counter, width in self._widths.items():

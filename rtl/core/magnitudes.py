@@ -14,9 +14,9 @@ __all__ = ["Magnitudes"]
 class Magnitudes(wiring.Component):
     """A table of magnitudes, and the one that is growing.
 
-    The largest length of a word grows in a register while a vector is written, a cycle after each word, and goes to
-    the table. A vector may be written from the fourth cycle after `begin` on, its last word as late as in the first
-    cycle of the next instruction.
+    The largest length of a word grows in a register while a vector is written, a cycle after each word, and
+    goes to the table. A vector may be written from the fourth cycle after `begin` on, its last word as late
+    as in the first cycle of the next instruction.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ class Magnitudes(wiring.Component):
     lookup, sample
         Vector whose magnitude the instruction needs; whether it lies in the sample page.
     target, writes, anew, bias
-        Vector that the instruction writes, if its words are final; whether it writes element 0; whether that vector has
-        a bias.
+        Vector that the instruction writes, if its words are final; whether it writes element 0; whether that
+        vector has a bias.
     word, w_en
         A final word as it is written.
     magnitude
@@ -81,8 +81,8 @@ class Magnitudes(wiring.Component):
             w.en.eq(1),
         ]
 
-        # The first cycle reads the source's entry, the second the target's; the vector last written may still be on its
-        # way to the table.
+        # The first cycle reads the source's entry, the second the target's; the vector last written may still
+        # be on its way to the table.
         second = Signal()
         third = Signal()
         found = Signal(5)

@@ -14,8 +14,8 @@ __all__ = ["Samples"]
 class Samples(wiring.Component):
     """Loads granted samples from the store, one ahead, into the page that is not in use.
 
-    A sample is loaded in a few cycles and for each of its words three more than the store takes; meanwhile the
-    other page is read, a byte a cycle, with one cycle of latency. Bytes beyond the sample read as zero.
+    A sample is loaded in a few cycles and for each of its words three more than the store takes; meanwhile
+    the other page is read, a byte a cycle, with one cycle of latency. Bytes beyond the sample read as zero.
 
     Parameters
     ----------
@@ -90,10 +90,11 @@ class Samples(wiring.Component):
         beyond = Signal()
         stride = self.stride[: c.stride_bits]
         word_at = self.page.addr[2 : 2 + bits]
+        read_bytes = Array(r.data.word_select(i, 8).as_signed() for i in range(4))
         m.d.comb += [
             r.addr.eq(Cat(word_at, used)),
             r.en.eq(self.page.en),
-            self.page.data.eq(Mux(beyond, 0, Array(r.data.word_select(i, 8).as_signed() for i in range(4))[byte])),
+            self.page.data.eq(Mux(beyond, 0, read_bytes[byte])),
         ]
         with m.If(self.page.en):
             m.d.sync += [byte.eq(self.page.addr[:2]), beyond.eq(word_at >= stride)]

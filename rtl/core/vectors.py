@@ -15,9 +15,9 @@ class VectorMemory(wiring.Component):
     """Vector memory: two reading ports and a writing port, made of two memories with one of each.
 
     A read takes one cycle and sees what is written in the same cycle; data stay while `en` is low. The host's
-    accesses take three cycles and share the first reading port and the writing port: no instruction may execute.
-    In a lean machine nothing is read in the cycle that writes it, and the second port has the low bits of a word
-    only, as many as a vector word has.
+    accesses take three cycles and share the first reading port and the writing port: no instruction may
+    execute. In a lean machine nothing is read in the cycle that writes it, and the second port has the low
+    bits of a word only, as many as a vector word has.
 
     Parameters
     ----------
@@ -70,10 +70,10 @@ class VectorMemory(wiring.Component):
 
 
 class ReadPort(wiring.Component):
-    """Reads one or two runs of elements, one a cycle, as a stream; the second run follows the first without a gap.
+    """Reads one or two runs of elements, one a cycle, as a stream, the second right after the first.
 
-    The first element is on `o` two cycles after `run` rises. Sample bytes come as vector words; the bias element is
-    the unit. In a lean machine the word is zero while there is none.
+    The first element is on `o` two cycles after `run` rises. Sample bytes come as vector words; the bias
+    element is the unit. In a lean machine the word is zero while there is none.
 
     Parameters
     ----------
@@ -100,12 +100,13 @@ class ReadPort(wiring.Component):
         if runs not in (1, 2):
             raise ValueError(f"Run count must be 1 or 2, not {runs}")
         self._config, self._runs, self._samples = config, runs, samples
+        word = signed(config.acc_bits)
         members = {
             "run": In(1),
             "clear": In(1),
             "operand": In(Operand(config)).array(runs),
             "use_second": In(1),
-            "memory": Out(wiring.Signature({"addr": Out(16), "en": Out(1), "data": In(signed(config.acc_bits))})),
+            "memory": Out(wiring.Signature({"addr": Out(16), "en": Out(1), "data": In(word)})),
             "o": Out(stream.Signature(element_layout(config))),
         }
         if samples:

@@ -85,12 +85,9 @@ def rshift_parts(m: Module, value: ValueLike, n: ValueLike, width: int) -> tuple
         keep = width + (1 << k)
         # A signal for each level: an expression is emitted anew wherever it is used, here again and again.
         level = Signal(min(keep, len(long)), name=f"level_{k}")
-        beyond = Signal(name=f"beyond_{k}")
-        m.d.comb += [
-            level.eq(Mux(n[k], long >> (1 << k), long)),
-            beyond.eq(over | Mux(n[k], long[(1 << k) + keep :].any(), long[keep:].any())),
-        ]
-        long, over = level, beyond
+        m.d.comb += level.eq(Mux(n[k], long >> (1 << k), long))
+        over = over | Mux(n[k], long[(1 << k) + keep :].any(), long[keep:].any())
+        long = level
     return long[1 : width + 1], long[0], over
 
 

@@ -1,4 +1,4 @@
-"""The emulated tile's converter: one sense word a cycle from the lanes' sums, with read noise, rounding and full scale."""
+"""The emulated tile's converter: a sense word a cycle from the lanes' sums, with noise and full scale."""
 
 from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import stream, wiring
@@ -15,7 +15,7 @@ from backpulse.rtl.tile.signature import sense_layout
 __all__ = ["Converter", "ReadNoise", "row_stages"]
 
 FIFO_DEPTH = 8
-"""Sense words under way: at least the cycles from asking for one to having its room back, so that nothing pauses."""
+"""Sense words under way: at least the cycles from asking for one to having its room back: none waits."""
 TAIL = 2
 """Adder levels that share a stage with the noise."""
 
@@ -57,7 +57,10 @@ class ReadNoise(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        states, fresh, word, drawn = Array(self.states), Signal(), Signal(32), Signal(signed(10))
+        states = Array(self.states)
+        fresh = Signal()
+        word = Signal(32)
+        drawn = Signal(signed(10))
         m.d.comb += word.eq(xorshift(states[self.bank]))
         m.d.sync += [fresh.eq(self.advance), drawn.eq(gauss(word))]
         with m.If(self.host_write):
@@ -72,8 +75,9 @@ class ReadNoise(wiring.Component):
 class Converter(wiring.Component):
     """Turns lane sums into sense words in the order asked.
 
-    A column asked for in cycle Q is offered on `sense` in Q + 5, a row in Q + 5 + `row_stages`; one can be asked for in every cycle in
-    which `room` is high. Nothing behind the asking ever stalls: room is kept in a FIFO. A reset drops all words under way.
+    A column asked for in cycle Q is offered on `sense` in Q + 5, a row in Q + 5 + `row_stages`; one can be
+    asked for in every cycle in which `room` is high. Nothing behind the asking ever stalls: room is kept in a
+    FIFO. A reset drops all words under way.
 
     Parameters
     ----------
@@ -83,7 +87,8 @@ class Converter(wiring.Component):
     Members
     -------
     products, totals
-        From the lanes: the products of a row three cycles after `ask_row`, the column sums two cycles after `ask_column`.
+        From the lanes: the products of a row three cycles after `ask_row`, the column sums two cycles after
+        `ask_column`.
     ask_row, ask_column, column, last
         Ask for the sum of the row under way or of a column; `last` marks the end of a command.
     advance, noise
@@ -123,10 +128,13 @@ class Converter(wiring.Component):
 
         # Column path: two stages of multiplexers, then the sum with the noise.
         low = (GROUP - 1).bit_length()
-        column1, column2, group3 = Signal.like(self.column), Signal.like(self.column), Signal(range(-(-config.tile_cols // GROUP)))
+        column1 = Signal.like(self.column)
+        column2 = Signal.like(self.column)
+        group3 = Signal(range(-(-config.tile_cols // GROUP)))
         column_due = _delay(m, self.ask_column, 3)
         groups = [Array(self.totals[i : i + GROUP]) for i in range(0, config.tile_cols, GROUP)]
-        picked3 = Array(Signal(signed(sum_bits(config)), name=f"picked_{i}", reset_less=True) for i in range(len(groups)))
+        shape = signed(sum_bits(config))
+        picked3 = Array(Signal(shape, name=f"picked_{i}", reset_less=True) for i in range(len(groups)))
         m.d.sync += [column1.eq(self.column), column2.eq(column1), group3.eq(column2 >> low)]
         m.d.sync += [p.eq(g[column2[:low]]) for p, g in zip(picked3, groups, strict=True)]
 
@@ -140,11 +148,13 @@ class Converter(wiring.Component):
         m.d.sync += total.eq(Mux(column_due, picked3[group3], row_sum) + noise)
 
         word = Signal(layout)
+        last_column = _delay(m, self.ask_column & self.last, 4)
+        last_row = _delay(m, self.ask_row & self.last, stages + 4)
         value, over = sat(rshift(total, config.sense_shift), config.sense_max)
         m.d.comb += [
             word.value.eq(value),
             word.over.eq(over),
-            word.last.eq(_delay(m, self.ask_column & self.last, 4) | _delay(m, self.ask_row & self.last, stages + 4)),
+            word.last.eq(last_column | last_row),
             fifo.w_data.eq(word),
             fifo.w_en.eq(_delay(m, column_due | row_due, 1)),
             self.ended.eq(word.last),
@@ -162,6 +172,7 @@ class Converter(wiring.Component):
 def _delay(m: Module, bit: ValueLike, cycles: int) -> Value:
     late = Value.cast(bit)
     for _ in range(cycles):
-        earlier, late = late, Signal(name="late")
+        earlier = late
+        late = Signal(name="late")
         m.d.sync += late.eq(earlier)
     return late

@@ -1,4 +1,4 @@
-"""The digital twin of a crossbar: every tile of the board in on-chip memory, one lane a column, one row a cycle."""
+"""The digital twin of a crossbar: all tiles in on-chip memory, one lane a column, one row a cycle."""
 
 from amaranth.hdl import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal, Value, ValueLike
 from amaranth.lib import wiring
@@ -21,11 +21,12 @@ require("emulated tile", (Op.READ, Op.READT, Op.PULSE), Unit.READER, Unit.PLANNE
 class EmulatedTile(wiring.Component):
     """All tiles of a configuration, emulated word for word as docs/machine.md says, behind `TileSignature`.
 
-    Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes the first word, and no
-    pauses from outside, the last sense word of a READ is offered in cycle T + rows + cols + 4, of a READT in T + rows + cols + 3 +
-    `converter.row_stages`; the completion of either comes with it. A PULSE completes in T + rows + 5. If `sense` is not taken, reading
-    pauses before words could get lost; drives and counts are never refused while a command wants them. After `abort` the completion
-    comes within 8 cycles. A fresh tile's cells are zero and its random states one.
+    Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes
+    the first word, and no pauses from outside, the last sense word of a READ is offered in cycle T + rows +
+    cols + 4, of a READT in T + rows + cols + 3 + `converter.row_stages`; the completion of either comes with
+    it. A PULSE completes in T + rows + 5. If `sense` is not taken, reading pauses before words could get
+    lost; drives and counts are never refused while a command wants them. After `abort` the completion comes
+    within 8 cycles. A fresh tile's cells are zero and its random states one.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class EmulatedTile(wiring.Component):
         config = self._config
 
         m.submodules.host = host = DomainRenamer("host")(TileHost(config))
-        m.submodules.converter = converter = ResetInserter({"convert": self.abort})(DomainRenamer("convert")(Converter(config)))
+        converter = DomainRenamer("convert")(Converter(config))
+        m.submodules.converter = converter = ResetInserter({"convert": self.abort})(converter)
         lanes = [Lane(config) for _ in range(config.tile_cols)]
         for i, lane in enumerate(lanes):
             m.submodules[f"lane_{i}"] = lane
@@ -56,24 +58,35 @@ class EmulatedTile(wiring.Component):
         host_row = self._connect_host(m, host, lanes, noise)
 
         # The command in work, and how far it is.
-        bank, transposed = Signal(), Signal()
+        bank = Signal()
+        transposed = Signal()
         rows_left = Signal(range(config.tile_rows + 1))
-        column, cols_left = Signal(range(config.tile_cols)), Signal(range(config.tile_cols + 1))
+        column = Signal(range(config.tile_cols))
+        cols_left = Signal(range(config.tile_cols + 1))
         last_row, last_col = rows_left == 1, cols_left == 1
         accept, take_drive, take_counts = (s.valid & s.ready for s in (self.cmd, self.drive, self.counts))
-        drive_row, ask_row, ask_column, pulse = Signal(), Signal(), Signal(), Signal(STAGES + 1)
+        drive_row = Signal()
+        ask_row = Signal()
+        ask_column = Signal()
+        pulse = Signal(STAGES + 1)
         next_row, next_column = drive_row | ask_row | take_counts, ask_column | (take_drive & transposed)
         done, cmd = self.completion.payload, self.cmd.payload
         # While idle, whatever is offered: that is quicker than to tell a command.
         first = cmd.tile * config.tile_rows + cmd.row0
         with m.If(host.idle):
-            m.d.sync += [transposed.eq(cmd.op == Op.READT), bank.eq(cmd.bank), done.tag.eq(cmd.tag), done.status.eq(Status.OK)]
+            m.d.sync += [
+                transposed.eq(cmd.op == Op.READT),
+                bank.eq(cmd.bank),
+                done.tag.eq(cmd.tag),
+                done.status.eq(Status.OK),
+            ]
             m.d.sync += [rows_left.eq(cmd.rows), column.eq(cmd.col0), cols_left.eq(cmd.cols)]
         with m.If(next_row):
             m.d.sync += rows_left.eq(rows_left - 1)
         with m.If(next_column):
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
-        # Each group of lanes counts its rows itself: one register for all memories would be too far from most of them.
+        # Each group of lanes counts its rows itself: one register for all memories would be too far from most
+        # of them.
         row, write_row, write_at = (
             [Signal(range(config.rows), name=f"{name}_{i}") for i in range(0, config.tile_cols, GROUP)]
             for name in ("row", "write_row", "write_at")
@@ -88,7 +101,9 @@ class EmulatedTile(wiring.Component):
             m.d.sync += at.eq(Mux(pulse[STAGES - 1], write, host_row))
 
         # What a command wants is said by a bit of its own: from there it is a long way back to the vectors.
-        driving, pulsing, reads = Signal(), Signal(), Signal()
+        driving = Signal()
+        pulsing = Signal()
+        reads = Signal()
         m.d.comb += [
             reads.eq((cmd.op == Op.READ) | (cmd.op == Op.READT)),
             self.drive.ready.eq(driving),
@@ -101,9 +116,16 @@ class EmulatedTile(wiring.Component):
         with m.If(self.abort | (take_counts & last_row)):
             m.d.sync += pulsing.eq(0)
 
-        # Stage 0 is in the cycle that takes or asks; the lanes do the rest. Each part has its clock while something is under way in it.
-        drive1, keep1, kept1, clear = Signal.like(self.drive.payload), Signal(config.tile_cols), Signal(), Signal()
-        add1, add2, add3, moving = Signal(), Signal(), Signal(), Signal(3)
+        # Stage 0 is in the cycle that takes or asks; the lanes do the rest. Each part has its clock while
+        # something is under way in it.
+        drive1 = Signal.like(self.drive.payload)
+        keep1 = Signal(config.tile_cols)
+        kept1 = Signal()
+        clear = Signal()
+        add1 = Signal()
+        add2 = Signal()
+        add3 = Signal()
+        moving = Signal(3)
         m.d.comb += pulse[0].eq(take_counts)
         # A row or drive has gone through the lanes, to the sums, three cycles later.
         enters = next_row | take_drive | accept
@@ -209,7 +231,20 @@ class EmulatedTile(wiring.Component):
                 ]
         return row
 
-    def _control(self, m: Module, *, host, room, ended, settled, last_row, last_col, drive_row, ask_row, ask_column) -> None:
+    def _control(
+        self,
+        m: Module,
+        *,
+        host,
+        room,
+        ended,
+        settled,
+        last_row,
+        last_col,
+        drive_row,
+        ask_row,
+        ask_column,
+    ) -> None:
         """Say what happens in each cycle of a command."""
 
         def stop_if_aborted() -> None:

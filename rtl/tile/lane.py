@@ -1,4 +1,4 @@
-"""One lane of the emulated tile: a column's cells, its multiplier, its sum and the device model of its pulses."""
+"""One lane of the emulated tile: a column's cells, its multiplier, its sum and its model of pulses."""
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike, signed, unsigned
 from amaranth.lib import wiring
@@ -20,9 +20,9 @@ STAGES = 7
 class Lane(wiring.Component):
     """A column of all tiles.
 
-    Takes one row a cycle; nothing stalls, and what no valid bit goes with is of no account. `row` is presented in stage 0, its cell is
-    there in stage 2. A read has its product after stage 2; `total` includes the product that is being added. A pulse passes through seven
-    stages and is written in the last:
+    Takes one row a cycle; nothing stalls, and what no valid bit goes with is of no account. `row` is
+    presented in stage 0, its cell is there in stage 2. A read has its product after stage 2; `total` includes
+    the product that is being added. A pulse passes through seven stages and is written in the last:
 
     ======  ==========================================
     stage   what is computed
@@ -36,8 +36,8 @@ class Lane(wiring.Component):
     7       written
     ======  ==========================================
 
-    The clock domain `cells` may rest while no row and no drive passes; `pulse`, with what only pulses need and all that the host writes,
-    while no pulse does; neither while the host has an access.
+    The clock domain `cells` may rest while no row and no drive passes; `pulse`, with what only pulses need
+    and all that the host writes, while no pulse does; neither while the host has an access.
 
     Parameters
     ----------
@@ -49,17 +49,20 @@ class Lane(wiring.Component):
     row
         Row of all tiles to read, stage 0.
     count, pulse
-        Signed pulse count of stage 0, and a valid bit for each of the stages 0 to 7; `size` is the magnitude in stage 2.
+        Signed pulse count of stage 0, and a valid bit for each of the stages 0 to 7; `size` is the magnitude
+        in stage 2.
     write_row
         Row to write, of stage 7 or the host's.
     drive, keep, kept
-        Drive of stage 1; `keep` says that it is this lane's and stays (READT): while `kept` is high, what stays drives.
+        Drive of stage 1; `keep` says that it is this lane's and stays (READT): while `kept` is high, what
+        stays drives.
     add, clear
         Stage 3 of a READ, and a new sum.
     product, total
         Product after stage 2 and the sum down the column.
     host_cell, host_spread, host_state, host_root
-        Write strobes with `host_data`, to `write_row` or to this lane's random state, or to entry `root_at` of the noise table.
+        Write strobes with `host_data`, to `write_row` or to this lane's random state, or to entry `root_at`
+        of the noise table.
     cell, spread, state, root
         What the host reads, two cycles after `row`, a cycle after `root_at`.
     """
@@ -107,15 +110,23 @@ class Lane(wiring.Component):
         # A large memory is half a cycle away; from here on the cell is a register.
         m.d.cells += self.cell.eq(cell_out.data)
 
-        # The one multiplier of cells, in stage 2, serves drives and slopes. Multipliers lie far away: registers before and after them.
-        # Registers have no enables: nets with thousands of ends are slow.
-        count1, count2 = Signal(signed(config.count_bits)), Signal(signed(config.count_bits))
-        held, factor1 = Signal.like(self.drive), Signal(signed(16))
-        factor2, product = Signal.like(factor1), Signal(signed(16 + config.cell_bits), reset_less=True)
-        up2, size2 = ~count2[-1], Signal.like(self.size)
+        # The one multiplier of cells, in stage 2, serves drives and slopes. Multipliers lie far away:
+        # registers before and after them. Registers have no enables: nets with thousands of ends are slow.
+        count1 = Signal(signed(config.count_bits))
+        count2 = Signal(signed(config.count_bits))
+        held = Signal.like(self.drive)
+        factor1 = Signal(signed(16))
+        factor2 = Signal.like(factor1)
+        product = Signal(signed(16 + config.cell_bits), reset_less=True)
+        up2 = ~count2[-1]
+        size2 = Signal.like(self.size)
         m.d.pulse += [count1.eq(self.count), count2.eq(count1), size2.eq(abs(count1))]
         m.d.cells += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
-        m.d.comb += [self.size.eq(size2), self.product.eq(product), factor1.eq(Mux(self.kept & ~self.keep, held, self.drive))]
+        m.d.comb += [
+            self.size.eq(size2),
+            self.product.eq(product),
+            factor1.eq(Mux(self.kept & ~self.keep, held, self.drive)),
+        ]
         with m.If(self.keep):
             m.d.cells += held.eq(self.drive)
         with m.Elif(self.clear):
@@ -130,7 +141,8 @@ class Lane(wiring.Component):
 
         # Spread: the step factor of stage 2, the bound offset of stages 3 and 4.
         factor = Const(1 << FACTOR_FRAC, FACTOR_FRAC + 1)
-        stuck2, offset3 = Const(0, 1), Signal(signed(16))
+        stuck2 = Const(0, 1)
+        offset3 = Signal(signed(16))
         if config.spread:
             m.submodules.spreads = spreads = Memory(shape=unsigned(8), depth=config.rows, init=[])
             spread_out, spread_in = spreads.read_port(domain="cells"), spreads.write_port(domain="pulse")
@@ -147,7 +159,10 @@ class Lane(wiring.Component):
             m.d.pulse += offset3.eq(bound_code * par.bound_unit)
 
         # Stage 3.
-        up3, weight3, cell3, moves3 = Signal(), Signal(config.count_bits + FACTOR_FRAC), Signal.like(self.cell), Signal()
+        up3 = Signal()
+        weight3 = Signal(config.count_bits + FACTOR_FRAC)
+        cell3 = Signal.like(self.cell)
+        moves3 = Signal()
         m.d.pulse += [
             up3.eq(up2),
             weight3.eq(self.size * factor),
@@ -156,16 +171,23 @@ class Lane(wiring.Component):
         ]
 
         # Stage 4.
-        up4, weight4, cell4, moves4 = Signal(), Signal.like(weight3), Signal.like(cell3), Signal()
+        up4 = Signal()
+        weight4 = Signal.like(weight3)
+        cell4 = Signal.like(cell3)
+        moves4 = Signal()
         m.d.pulse += [up4.eq(up3), weight4.eq(weight3), cell4.eq(cell3), moves4.eq(moves3)]
-        step3, step4 = self._directed(up3, par.base_up, par.base_down), Signal(17)
+        step3 = self._directed(up3, par.base_up, par.base_down)
+        step4 = Signal(17)
         if full:
             slope3 = step3 - (product >> SLOPE_SHIFT)
             step3 = Mux(slope3 < 0, 0, slope3)
         m.d.pulse += step4.eq(step3)
 
         # Stage 5.
-        up5, move5, cell5, moves5 = Signal(), Signal(len(step4) + len(weight4)), Signal.like(cell4), Signal()
+        up5 = Signal()
+        move5 = Signal(len(step4) + len(weight4))
+        cell5 = Signal.like(cell4)
+        moves5 = Signal()
         product4 = weight4 * step4
         if full and not config.spread:
             # The weight is a count, of few bits: adders leave multipliers to those who have none near.
@@ -176,12 +198,15 @@ class Lane(wiring.Component):
             change5 = change5 + self._noise(m)
 
         # Stage 6.
-        change6, cell6, moves6 = Signal(signed(len(move5) - UPDATE_FRAC + 2)), Signal.like(cell5), Signal()
+        change6 = Signal(signed(len(move5) - UPDATE_FRAC + 2))
+        cell6 = Signal.like(cell5)
+        moves6 = Signal()
         m.d.pulse += [change6.eq(rshift(change5, UPDATE_FRAC)), cell6.eq(cell5), moves6.eq(moves5)]
         low6, high6 = self._bounds(m, offset3)
 
         # Stage 7: to the memory, half a chip away.
-        cell7, moves7 = Signal.like(cell6), Signal()
+        cell7 = Signal.like(cell6)
+        moves7 = Signal()
         m.d.pulse += [cell7.eq(clamp(cell6 + change6, low6, high6)), moves7.eq(moves6)]
         m.d.comb += [
             cell_in.addr.eq(self.write_row),
@@ -195,21 +220,23 @@ class Lane(wiring.Component):
         return Mux(up, of_up, of_down) if self._config.steps == 2 else of_up
 
     def _bounds(self, m: Module, offset3: Signal) -> tuple[Value, Value]:
-        """Return the cell's bounds for stage 6: its own, from its offset of stage 3, or everyone's, or the ends of its word."""
+        """Return a cell's bounds for stage 6: its own, with its offset of stage 3, or all cells', or its word's ends."""
         config, par = self._config, self.parameters
         if not config.bounds:
-            return Const(-config.cell_max - 1, signed(config.cell_bits)), Const(config.cell_max, signed(config.cell_bits))
+            word = signed(config.cell_bits)
+            return Const(-config.cell_max - 1, word), Const(config.cell_max, word)
         if not config.spread:
             return par.bound_down, par.bound_up
         shape = signed(config.cell_bits + 2)
-        lows, highs = ([Signal(shape, name=f"{name}{stage}") for stage in (4, 5, 6)] for name in ("low", "high"))
+        lows = [Signal(shape, name=f"low{stage}") for stage in (4, 5, 6)]
+        highs = [Signal(shape, name=f"high{stage}") for stage in (4, 5, 6)]
         m.d.pulse += [highs[0].eq(par.bound_up + offset3), lows[0].eq(par.bound_down - offset3)]
         for stage in (1, 2):
             m.d.pulse += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
         return lows[2], highs[2]
 
     def _noise(self, m: Module) -> Signal:
-        """Write noise for stage 5: the lane's stream advances in stage 2, its number meets the root of the count in stage 4."""
+        """Write noise for stage 5: the stream advances in stage 2, its number meets the root in stage 4."""
         with m.If(self.host_state):
             m.d.pulse += self.state.eq(self.host_data)
         with m.Elif(self.pulse[2]):
@@ -224,6 +251,8 @@ class Lane(wiring.Component):
             root_in.data.eq(self.host_data),
             root_in.en.eq(self.host_root),
         ]
-        number4, root4, noise5 = Signal(signed(10)), Signal(16), Signal(signed(26))
+        number4 = Signal(signed(10))
+        root4 = Signal(16)
+        noise5 = Signal(signed(26))
         m.d.pulse += [number4.eq(gauss(self.state)), root4.eq(self.root), noise5.eq(number4 * root4)]
         return noise5

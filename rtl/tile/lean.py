@@ -1,4 +1,4 @@
-"""The emulated tile of a lean machine: a few lanes of the ideal device, each little more than one multiplier with its adder."""
+"""The emulated tile of a lean machine: lanes of the ideal device, each little more than a multiplier."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
@@ -27,14 +27,15 @@ def rounded(value: Value, n: int) -> Value:
 def clip(value: Value, bits: int) -> tuple[Value, Value]:
     """Limit a signed value to what a word of two's complement holds; return it, and whether it was beyond."""
     beyond = value[bits - 1 : -1] != value[-1].replicate(len(value) - bits)
-    return Cat(Mux(beyond, (~value[-1]).replicate(bits - 1), value[: bits - 1]), value[-1]).as_signed(), beyond
+    low = Mux(beyond, (~value[-1]).replicate(bits - 1), value[: bits - 1])
+    return Cat(low, value[-1]).as_signed(), beyond
 
 
 class LeanLane(wiring.Component):
     """A column of all tiles. One multiplier and one adder serve reads and pulses, and are one of an iCE40's.
 
-    Takes one row a cycle; nothing stalls. A drive or a count is taken in stage 0; in stage 1 it meets its cell or the step; `total`
-    has the sum in stage 2, in which a moved cell is written.
+    Takes one row a cycle; nothing stalls. A drive or a count is taken in stage 0; in stage 1 it meets its
+    cell or the step; `total` has the sum in stage 2, in which a moved cell is written.
 
     Parameters
     ----------
@@ -94,14 +95,17 @@ class LeanLane(wiring.Component):
         cell_out, cell_in = cells.read_port(), cells.write_port()
         m.d.comb += [cell_out.addr.eq(self.row), cell_out.en.eq(self.fetch), self.cell.eq(cell_out.data)]
 
-        operand, moves = Signal(signed(max(config.drive_bits, config.count_bits, STEP_FRAC + 2))), Signal()
+        operand = Signal(signed(max(config.drive_bits, config.count_bits, STEP_FRAC + 2)))
+        moves = Signal()
         with m.If(self.rest):
             m.d.sync += operand.eq(HOST_FACTOR)
         with m.Elif(self.take):
             m.d.sync += operand.eq(Mux(self.blank, 0, Mux(self.pulses, self.count, self.drive)))
 
         # A move is rounded to cell LSB by the half that comes with the cell, one less for a move down.
-        down, factor, term = operand[-1], Signal(signed(self._step_bits + 1)), Signal.like(self.total)
+        down = operand[-1]
+        factor = Signal(signed(self._step_bits + 1))
+        term = Signal.like(self.total)
         m.d.comb += factor.eq(Mux(self.use_step, self.step, self.cell))
         with m.If(self.move):
             m.d.comb += term.eq(Cat(down.replicate(STEP_FRAC - 1), ~down, self.cell).as_signed())
@@ -128,12 +132,14 @@ require("lean tile", (Op.READ, Op.READT, Op.PULSE), Unit.READER, Unit.PLANNER)
 class LeanTile(wiring.Component):
     """All tiles of a lean configuration behind `TileSignature`.
 
-    Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes the first word, and no
-    pauses from outside, the last sense word of a READ is offered in cycle T + rows + cols + 3, of a READT too; the completion of either
-    comes with it. A PULSE completes in T + rows + 2. After `abort` the completion comes within 8 cycles. From the asking for a sense word
-    on everything waits together while one is not taken.
+    Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes
+    the first word, and no pauses from outside, the last sense word of a READ is offered in cycle T + rows +
+    cols + 3, of a READT too; the completion of either comes with it. A PULSE completes in T + rows + 2. After
+    `abort` the completion comes within 8 cycles. From the asking for a sense word on everything waits
+    together while one is not taken.
 
-    Sense words are differences of the sum over all lanes: a READ blanks the lane that it has asked for, a READT adds row to row.
+    Sense words are differences of the sum over all lanes: a READ blanks the lane that it has asked for, a
+    READT adds row to row.
 
     Parameters
     ----------
@@ -159,41 +165,65 @@ class LeanTile(wiring.Component):
         wiring.connect(m, wiring.flipped(self.host), host.bus)
 
         # The command in work, and how far it is.
-        transposed, pulses = Signal(), Signal()
-        row, rows_left = Signal(range(config.rows)), Signal(range(config.tile_rows + 1))
-        column, cols_left = Signal(range(config.tile_cols)), Signal(range(config.tile_cols + 1))
+        transposed = Signal()
+        pulses = Signal()
+        row = Signal(range(config.rows))
+        rows_left = Signal(range(config.tile_rows + 1))
+        column = Signal(range(config.tile_cols))
+        cols_left = Signal(range(config.tile_cols + 1))
         last_row, last_col = rows_left == 1, cols_left == 1
         accept, take_drive, take_counts = (s.valid & s.ready for s in (self.cmd, self.drive, self.counts))
-        ask, move, idle = Signal(), Signal(), Signal()
-        next_row, next_column = take_counts | Mux(transposed, ask, take_drive), Mux(transposed, take_drive, ask)
+        ask = Signal()
+        move = Signal()
+        idle = Signal()
+        next_row, next_column = (
+            take_counts | Mux(transposed, ask, take_drive),
+            Mux(transposed, take_drive, ask),
+        )
         done, cmd = self.completion.payload, self.cmd.payload
         with m.If(accept):
             m.d.sync += [row.eq(cmd.tile * config.tile_rows + cmd.row0), rows_left.eq(cmd.rows)]
             m.d.sync += [column.eq(cmd.col0), cols_left.eq(cmd.cols)]
-            m.d.sync += [transposed.eq(cmd.op == Op.READT), pulses.eq(cmd.op == Op.PULSE), done.tag.eq(cmd.tag), done.status.eq(Status.OK)]
+            m.d.sync += [
+                transposed.eq(cmd.op == Op.READT),
+                pulses.eq(cmd.op == Op.PULSE),
+                done.tag.eq(cmd.tag),
+                done.status.eq(Status.OK),
+            ]
         with m.If(next_row):
             m.d.sync += [row.eq(row + 1), rows_left.eq(rows_left - 1)]
         with m.If(next_column):
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
 
         # Stage 0 is in the cycle that takes or asks.
-        drive1, first1, pulse, asked, column1 = Signal(), Signal(), Signal(3), Signal(5), Signal.like(column)
-        row1, row2 = Signal.like(row), Signal.like(row)
+        drive1 = Signal()
+        first1 = Signal()
+        pulse = Signal(3)
+        asked = Signal(5)
+        column1 = Signal.like(column)
+        row1 = Signal.like(row)
+        row2 = Signal.like(row)
         m.d.comb += pulse[0].eq(take_counts)
-        m.d.sync += [pulse[1:].eq(pulse[:-1]), drive1.eq(take_drive & ~transposed), row1.eq(row), row2.eq(row1)]
+        m.d.sync += [
+            pulse[1:].eq(pulse[:-1]),
+            drive1.eq(take_drive & ~transposed),
+            row1.eq(row),
+            row2.eq(row1),
+        ]
         with m.If(accept):
             m.d.sync += first1.eq(1)
         with m.Elif(drive1):
             m.d.sync += first1.eq(0)
         readout = asked[1] & move
         for i, lane in enumerate(lanes):
+            mine = take_drive & (~transposed | (column == i))
             m.d.comb += [
                 lane.row.eq(Mux(host.active, host.row, row)),
                 lane.fetch.eq(next_row | host.active),
                 lane.drive.eq(self.drive.payload),
                 lane.count.eq(self.counts.payload[i]),
                 lane.pulses.eq(pulses),
-                lane.take.eq(take_counts | (take_drive & (~transposed | (column == i))) | (ask & ~transposed) | accept),
+                lane.take.eq(take_counts | mine | (ask & ~transposed) | accept),
                 lane.blank.eq(idle | (ask & ~transposed)),
                 lane.rest.eq(idle & ~accept),
                 lane.step.eq(Mux(host.active, self.host.w_data, host.parameters.base_up)),
@@ -208,11 +238,14 @@ class LeanTile(wiring.Component):
             ]
 
         # From the asking to the word on offer: four stages that move together.
-        total, before, sense3 = (Signal.like(lanes[0].total, name=name) for name in ("total", "before", "sense3"))
+        total = Signal.like(lanes[0].total, name="total")
+        before = Signal.like(total, name="before")
+        sense3 = Signal.like(total, name="sense3")
         word4 = Signal(sense_layout(config))
         # Complements keep the three adders apart, which would else become a compressor of twice the size.
         halves = [Signal.like(total, name=f"half_{i}") for i in range(2)]
-        m.d.comb += [half.eq(~sum(lane.total for lane in lanes[2 * i :][:2])) for i, half in enumerate(halves)]
+        for i, half in enumerate(halves):
+            m.d.comb += half.eq(~sum(lane.total for lane in lanes[2 * i :][:2]))
         value, over = sat(rounded(sense3, config.sense_shift), config.sense_max)
         lasts = Signal(5)
         m.d.comb += [
@@ -222,8 +255,14 @@ class LeanTile(wiring.Component):
             lasts[0].eq(Mux(transposed, last_row, last_col)),
         ]
         with m.If(move):
-            m.d.sync += [asked[1:].eq(asked[:-1]), lasts[1:].eq(lasts[:-1]), column1.eq(column), before.eq(total)]
-            # The total without the lane, or with the next row: before - total, or the complement of that less one.
+            m.d.sync += [
+                asked[1:].eq(asked[:-1]),
+                lasts[1:].eq(lasts[:-1]),
+                column1.eq(column),
+                before.eq(total),
+            ]
+            # The total without the lane, or with the next row: before - total, or the complement of that less
+            # one.
             m.d.sync += sense3.eq((before + ~total + ~transposed) ^ transposed.replicate(len(total)))
             m.d.sync += [word4.value.eq(value), word4.over.eq(over), word4.last.eq(lasts[3])]
         with m.If(self.abort):
@@ -244,11 +283,20 @@ class LeanTile(wiring.Component):
                 m.d.sync += done.status.eq(Status.ABORTED)
                 m.next = "SETTLE"
 
-        taking, last_taken = Signal(), Mux(transposed, last_col, last_row)
-        m.d.comb += [self.drive.ready.eq(taking & ~pulses & ~self.abort), self.counts.ready.eq(taking & pulses & ~self.abort)]
+        taking = Signal()
+        last_taken = Mux(transposed, last_col, last_row)
+        m.d.comb += [
+            self.drive.ready.eq(taking & ~pulses & ~self.abort),
+            self.counts.ready.eq(taking & pulses & ~self.abort),
+        ]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.safe.eq(1), idle.eq(1), host.idle.eq(1), self.cmd.ready.eq(host.free & ~self.abort)]
+                m.d.comb += [
+                    self.safe.eq(1),
+                    idle.eq(1),
+                    host.idle.eq(1),
+                    self.cmd.ready.eq(host.free & ~self.abort),
+                ]
                 with m.If(accept):
                     m.next = "TAKE"
                     with m.If((cmd.op != Op.READ) & (cmd.op != Op.READT) & (cmd.op != Op.PULSE)):
