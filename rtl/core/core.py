@@ -140,7 +140,9 @@ class Core(wiring.Component):
         connect(m, samples.store, flipped(self.store))
 
         # The sequencer and what it moves.
-        ins, clear, finished = fetch.o.p, sequencer.clear, sequencer.clear | sequencer.done
+        ins = fetch.o.p
+        clear = sequencer.clear
+        finished = sequencer.clear | sequencer.done
         if c.lean:
             # The ledger keeps what one sample or ERR adds: the next one waits for it, at no cost in cycles.
             shown = Signal()

@@ -20,7 +20,11 @@ from backpulse.rtl.lib.ports import HostPort
 __all__ = ["Fetch"]
 
 # Steps: what is asked for in one comes in the next. An instruction without region leaves out the region's.
-LOW, HIGH, REGION, VECTORS, READY = 0, 1, 2, 6, 10
+LOW = 0
+HIGH = 1
+REGION = 2
+VECTORS = 6
+READY = 10
 
 
 SLOTS = (attrgetter("first"), lambda operation: operation.second or operation.written, attrgetter("other"))
@@ -83,7 +87,8 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        c, o = self._config, Signal(decoded_layout(self._config))
+        c = self._config
+        o = Signal(decoded_layout(self._config))
         place = places(c)
         m.submodules.tables = tables = Memory(shape=32, depth=place["end"], init=[])
         w, r = tables.write_port(), tables.read_port()

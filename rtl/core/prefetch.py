@@ -196,7 +196,13 @@ class Prefetch(wiring.Component):
         """Work out everything that the execution needs, and whether the operands can be used."""
         c = self._config
         low, high = [w[:16] for w in region], [w[16:] for w in region]
-        row0, tile, cols, rows, col0, col_offset, row_offset = low[0], high[0], low[1], high[1], high[2], low[3], high[3]
+        row0 = low[0]
+        tile = high[0]
+        cols = low[1]
+        rows = high[1]
+        col0 = high[2]
+        col_offset = low[3]
+        row_offset = high[3]
         entries = {name: data.View(entry_layout, word) for name, word in zip("abc", vector, strict=True)}
         names = {name: field[name] for name in "abc"}
         bits = control(m, field["op"], field["function"])
@@ -247,8 +253,10 @@ class Prefetch(wiring.Component):
             o.w_anew.eq(offset["written"] == 0),
         ]
 
-        row_end, col_end = Signal(17), Signal(17)
-        rectangle, bad = Signal(), Signal()
+        row_end = Signal(17)
+        col_end = Signal(17)
+        rectangle = Signal()
+        bad = Signal()
         m.d.comb += [row_end.eq(row0 + rows), col_end.eq(col0 + cols)]
         m.d.comb += rectangle.eq(
             listed

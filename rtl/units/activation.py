@@ -57,8 +57,12 @@ class Derivative(wiring.Component):
         c = self._config
         is_sigmoid, is_tanh = self.function == Function.HADAMARD_SIGMOID, self.function == Function.HADAMARD_TANH
         a = self.i.p.word[: c.vector_bits].as_signed()
-        valid1, word1, factor1, last1 = Signal(), Signal(signed(c.acc_bits)), Signal(signed(c.vector_bits + 1)), Signal()
-        product, move = Signal(signed(2 * c.vector_bits + 1)), Signal()
+        valid1 = Signal()
+        word1 = Signal(signed(c.acc_bits))
+        factor1 = Signal(signed(c.vector_bits + 1))
+        last1 = Signal()
+        product = Signal(signed(2 * c.vector_bits + 1))
+        move = Signal()
         m.d.comb += [move.eq(~self.o.valid | self.o.ready), self.i.ready.eq(~valid1 | move)]
         with m.If(self.i.ready):
             m.d.sync += [
@@ -162,9 +166,16 @@ class Finish(wiring.Component):
         ]
 
         # Stage 1.
-        valid1, last1, clipped1, sigmoid1, curves1 = Signal(), Signal(), Signal(), Signal(), Signal()
-        function1, index = Signal(4), Signal(16)
-        kept1, fprime1, address1 = Signal(signed(c.acc_bits)), Signal(c.vector_frac + 1), Signal(16)
+        valid1 = Signal()
+        last1 = Signal()
+        clipped1 = Signal()
+        sigmoid1 = Signal()
+        curves1 = Signal()
+        function1 = Signal(4)
+        index = Signal(16)
+        kept1 = Signal(signed(c.acc_bits))
+        fprime1 = Signal(c.vector_frac + 1)
+        address1 = Signal(16)
         m.d.sync += valid1.eq(valid)
         with m.If(valid):
             m.d.sync += [
@@ -205,8 +216,14 @@ class Finish(wiring.Component):
                 m.d.comb += straight.eq(linear)
 
         # Stage 2.
-        straight2, product2, multiplied2 = Signal(signed(c.acc_bits)), Signal(signed(c.vector_bits + c.vector_frac + 1)), Signal()
-        curve2, curves2, sigmoid2, over2, negative2 = Signal.like(curve), Signal(), Signal(), Signal(), Signal()
+        straight2 = Signal(signed(c.acc_bits))
+        product2 = Signal(signed(c.vector_bits + c.vector_frac + 1))
+        multiplied2 = Signal()
+        curve2 = Signal.like(curve)
+        curves2 = Signal()
+        sigmoid2 = Signal()
+        over2 = Signal()
+        negative2 = Signal()
         m.d.sync += self.w_en.eq(valid1)
         curved = Mux(over2, Mux(negative2, -c.unit, c.unit), Mux(sigmoid2, curve2 >> 1, curve2))
         m.d.comb += self.w_data.eq(Mux(multiplied2, rshift(product2, c.vector_frac), Mux(curves2, curved, straight2)))

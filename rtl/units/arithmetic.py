@@ -54,7 +54,8 @@ class Scales(wiring.Component):
         with m.If(self.n_en):
             m.d.sync += words[self.n_index].eq(Cat(self.n_mantissa, Const(NORM_EXPONENT, 8)))
         # The host's address comes from afar.
-        asked, address = Signal(), Signal.like(host.addr)
+        asked = Signal()
+        address = Signal.like(host.addr)
         with m.If(asked & host.write):
             m.d.sync += words[address].eq(host.w_data)
         with m.If(host.request):
@@ -137,7 +138,8 @@ class Alu(wiring.Component):
         # Elements join here.
         fire = Signal()
         plain, derived = self.i.p, self.i_derivative.p
-        a, taken = Signal(signed(c.vector_bits)), Signal(signed(c.vector_bits))
+        a = Signal(signed(c.vector_bits))
+        taken = Signal(signed(c.vector_bits))
         m.d.comb += [
             fire.eq(self.i.valid & (norm2 | ((err | axpy) & self.i_derivative.valid))),
             self.i.ready.eq(fire),
@@ -147,8 +149,11 @@ class Alu(wiring.Component):
         ]
 
         # The one multiplier: squares of errors, squares of NORM2, mantissa * |a| of AXPY, mantissa * norm at the end of NORM2.
-        left, right, product = Signal(signed(17)), Signal(signed(17)), Signal(32)
-        norm, scaling = Signal(16), Signal()
+        left = Signal(signed(17))
+        right = Signal(signed(17))
+        product = Signal(32)
+        norm = Signal(16)
+        scaling = Signal()
         m.d.sync += [left.eq(self.square), right.eq(self.square), product.eq(left * right)]
         with m.If(norm2):
             m.d.sync += [left.eq(Mux(scaling, norm, a)), right.eq(Mux(scaling, self.mantissa, a))]
@@ -156,7 +161,8 @@ class Alu(wiring.Component):
             m.d.sync += [left.eq(abs(taken)), right.eq(self.mantissa)]
 
         # One barrel shifter, for AXPY's products and NORM2's. How far is known two cycles before the first product.
-        amount, bits = Signal(signed(10)), Signal(range(SHIFT_MAX + 1))
+        amount = Signal(signed(10))
+        bits = Signal(range(SHIFT_MAX + 1))
         m.d.comb += amount.eq(Mux(norm2, 14, 16) - self.exponent)
         m.d.sync += bits.eq(Mux(amount < 0, 0, Mux(amount > SHIFT_MAX, SHIFT_MAX, amount)))
         shifted = Signal(33)
@@ -184,8 +190,14 @@ class Alu(wiring.Component):
         ]
 
         # Sums of squares. The last of an ERR arrives when the next instruction has begun.
-        square1, last1, square, last, from_error = Signal(), Signal(), Signal(), Signal(), Signal(3)
-        total, complete, is_error = Signal(SUM_BITS), Signal(), from_error[-1]
+        square1 = Signal()
+        last1 = Signal()
+        square = Signal()
+        last = Signal()
+        from_error = Signal(3)
+        total = Signal(SUM_BITS)
+        complete = Signal()
+        is_error = from_error[-1]
         m.d.sync += [
             square1.eq((self.square_valid & err) | (fire & norm2)),
             last1.eq(Mux(norm2, plain.last, self.square_last)),
@@ -211,8 +223,11 @@ class Alu(wiring.Component):
         m.d.comb += [self.norm_en.eq(scaled[-1]), self.norm.eq(Mux(shifted >= 1 << 16, 0xFFFF, shifted))]
 
         # Hits: the first of the largest on both sides.
-        index, best, wanted = Signal(16), Signal(16), Signal(16)
-        best_a, best_t = Signal(signed(c.acc_bits)), Signal(signed(c.acc_bits))
+        index = Signal(16)
+        best = Signal(16)
+        wanted = Signal(16)
+        best_a = Signal(signed(c.acc_bits))
+        best_t = Signal(signed(c.acc_bits))
         judge = Signal()
         m.d.sync += [judge.eq(fire & err & plain.last), self.output.eq(derived.word), self.output_en.eq(fire & err)]
         with m.If(fire & err):

@@ -138,8 +138,13 @@ class LeanArithmetic(wiring.Component):
         ]
 
         # Elements join here.
-        a, b, sense = self.i_a.p.word[: c.vector_bits].as_signed(), self.i_b.p.word[: c.vector_bits].as_signed(), self.i_sense.p
-        have, start, fire, waited = Signal(), Signal(), Signal(), Signal(2)
+        a = self.i_a.p.word[: c.vector_bits].as_signed()
+        b = self.i_b.p.word[: c.vector_bits].as_signed()
+        sense = self.i_sense.p
+        have = Signal()
+        start = Signal()
+        fire = Signal()
+        waited = Signal(2)
         needs_product, needs_b = hadamard | axpy, hadamard | axpy | err
         m.d.comb += [
             have.eq(
@@ -166,9 +171,13 @@ class LeanArithmetic(wiring.Component):
         ]
 
         # Products with the scale register, and the one shifter behind them. How far is known before the first product.
-        total, complete, scaling = Signal(self._sum_bits, init=self._half), Signal(), Signal()
+        total = Signal(self._sum_bits, init=self._half)
+        complete = Signal()
+        scaling = Signal()
         sum_ = total >> (2 * c.vector_frac - LOSS_FRAC)
-        amount, bits, scaled = Signal(signed(10)), Signal(SHIFT_BITS), Signal(2)
+        amount = Signal(signed(10))
+        bits = Signal(SHIFT_BITS)
+        scaled = Signal(2)
         m.d.comb += [
             amount.eq(Mux(norm2, 14, 16) - self.exponent),
             scaling.eq(complete & norm2),
@@ -192,10 +201,13 @@ class LeanArithmetic(wiring.Component):
         value, carry = self._value(m)
         # What is taken off: an output, or a scaled element, of which 65535 is more than any vector word. NORM2 takes nothing off.
         # One adder takes the scaled element's half and the sign.
-        off, less = Signal(signed(WORD_BITS)), Signal()
+        off = Signal(signed(WORD_BITS))
+        less = Signal()
         m.d.comb += [less.eq(~axpy | ~a[-1]), off.eq(Mux(axpy, kept | beyond.replicate(FACTOR_BITS), b))]
         difference = (Mux(axpy, b, a) + Mux(less, ~off, off) + (less ^ (axpy & half & ~beyond)))[:WORD_BITS].as_signed()
-        word, valid1, last1 = Signal(signed(c.acc_bits)), Signal(), Signal()
+        word = Signal(signed(c.acc_bits))
+        valid1 = Signal()
+        last1 = Signal()
         m.d.sync += [valid1.eq(fire), last1.eq(Mux(reads, sense.last, self.i_a.p.last))]
         with m.If(fire):
             m.d.sync += word.eq(Mux(reads, value + self.i_a.p.word + carry, difference))
@@ -248,10 +260,13 @@ class LeanArithmetic(wiring.Component):
 
         # Hits: the first of the largest on both sides. An index is that of the word that is written next.
         # Words are compared without a sign, with the complement of the largest so far: an adder's carry tells.
-        begun, larger, same = Signal(), Signal(), Signal()
+        begun = Signal()
+        larger = Signal()
+        same = Signal()
         judged = []
         for name, element in (("a", b), ("t", a)):
-            shifted, rest = Cat(element[:-1], ~element[-1]), Signal(c.vector_bits, name=f"rest_{name}")
+            shifted = Cat(element[:-1], ~element[-1])
+            rest = Signal(c.vector_bits, name=f"rest_{name}")
             judged.append(~begun | (shifted + rest)[c.vector_bits])
             with m.If(fire & judged[-1]):
                 m.d.sync += rest.eq(~shifted)
@@ -273,7 +288,8 @@ class LeanArithmetic(wiring.Component):
         c = self._config
         right = c.range_max - min(c.forward_shift, c.backward_shift)
         most = max(c.forward_shift, c.backward_shift) + SCALE_LOG2_MAX - c.range_min + right
-        left, wide = Signal(range(most + 1)), Signal(signed(c.acc_bits + right))
+        left = Signal(range(most + 1))
+        wide = Signal(signed(c.acc_bits + right))
         m.d.sync += left.eq(Mux(self.backward, c.backward_shift, c.forward_shift) + right + self.scale_log2 - self.shift)
         m.d.comb += wide.eq(self.i_sense.p.value << left)
         return wide >> right, wide[right - 1] & ~(wide[-1] & ~wide[: right - 1].any())
@@ -281,18 +297,23 @@ class LeanArithmetic(wiring.Component):
     def _sigmoid(self, m: Module, y: Value, en: Value) -> Value:
         """Look the sigmoid of a word up, a cycle later: its lower half is in the table, and the upper is what is missing to one."""
         c = self._config
-        fine, bits, frac = c.pre_frac - TABLE_STEP_LOG2 + 1, (TABLE_WORDS - 1).bit_length(), c.vector_frac
+        fine = c.pre_frac - TABLE_STEP_LOG2 + 1
+        bits = (TABLE_WORDS - 1).bit_length()
+        frac = c.vector_frac
         # The complement of the lower half, whether a bit was lost in halving, and whether the upper half is beyond the unit.
         words = [
             (c.one - 1 - ((c.one + 1 - t) >> 1)) | (t & 1) << frac | (((c.one + 1 + t) >> 1) > c.unit) << frac + 1 for t in tanh_table(c)
         ]
         m.submodules.table = table = Memory(shape=frac + 2, depth=TABLE_WORDS, init=words)
-        lookup, negative = table.read_port(), Signal()
+        lookup = table.read_port()
+        negative = Signal()
         size = magnitude(y)
         step = size[fine:] + size[fine - 1]
         m.d.comb += [lookup.addr.eq(step[:bits] | step[bits:].any().replicate(bits)), lookup.en.eq(en)]
         with m.If(en):
             m.d.sync += negative.eq(y[-1])
-        lower, odd, beyond = lookup.data[:frac], lookup.data[frac], lookup.data[frac + 1]
+        lower = lookup.data[:frac]
+        odd = lookup.data[frac]
+        beyond = lookup.data[frac + 1]
         half = Mux(negative, ~lower, (lower + odd + 1)[:frac])
         return Cat(Mux(beyond & ~negative, c.unit, half), Const(0, 1))

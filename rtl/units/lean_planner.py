@@ -101,7 +101,9 @@ class LeanPlanner(wiring.Component):
         cmd = self.cmd.payload
         accept = self.cmd.valid & self.cmd.ready
         take_column, take_row, give = (s.valid & s.ready for s in (self.i_column, self.i_row, self.o_counts))
-        column, rows_left, cols_left = Signal(range(lanes)), Signal.like(cmd.rows), Signal.like(cmd.cols)
+        column = Signal(range(lanes))
+        rows_left = Signal.like(cmd.rows)
+        cols_left = Signal.like(cmd.cols)
         with m.If(accept):
             m.d.sync += [rows_left.eq(cmd.rows), cols_left.eq(cmd.cols), column.eq(cmd.col0)]
         with m.If(take_column):
@@ -111,15 +113,25 @@ class LeanPlanner(wiring.Component):
         q, none = self._shifts(m)
 
         # Columns: the scaler has the word in the cycle after it was taken, and its size in the next.
-        loading1, loading2, final1, final2 = Signal(), Signal(), Signal(), Signal()
-        column1, column2, negative_column1, negative_column2 = Signal.like(column), Signal.like(column), Signal(), Signal()
+        loading1 = Signal()
+        loading2 = Signal()
+        final1 = Signal()
+        final2 = Signal()
+        column1 = Signal.like(column)
+        column2 = Signal.like(column)
+        negative_column1 = Signal()
+        negative_column2 = Signal()
         m.d.sync += [loading1.eq(take_column & ~self.clear), loading2.eq(loading1 & ~self.clear)]
         m.d.sync += [column1.eq(column), column2.eq(column1), final1.eq(cols_left == 1), final2.eq(final1)]
         m.d.sync += [negative_column1.eq(self.i_column.payload), negative_column2.eq(negative_column1)]
         planned = Mux(none, 0, Mux(self.scaled[-1], (1 << FACTOR_BITS - 1) - 1, self.scaled[:-1]))
 
         # Rows: taken (stage 0), multiplied (stage 1), counted on the way out.
-        full1, full2, move, negative1, negative2 = Signal(), Signal(), Signal(), Signal(), Signal(lanes)
+        full1 = Signal()
+        full2 = Signal()
+        move = Signal()
+        negative1 = Signal()
+        negative2 = Signal(lanes)
         m.d.comb += [
             move.eq(~full2 | self.o_counts.ready),
             self.i_column.ready.eq(cols_left != 0),
@@ -147,10 +159,13 @@ class LeanPlanner(wiring.Component):
             if guest is not self.square:
                 with m.If(take_row | guest.en):
                     m.d.sync += left.eq(Mux(take_row, size, guest.left) if guest is self.finish else guest.left)
-        counts, ups, clips = [], [], []
+        counts = []
+        ups = []
+        clips = []
         for i, (left, guest) in enumerate(zip(lefts, guests, strict=True)):
             last = i == lanes - 1
-            right, negative = Signal(guest.right.shape(), name=f"right_{i}", reset_less=True), Signal(name=f"negative_{i}")
+            right = Signal(guest.right.shape(), name=f"right_{i}", reset_less=True)
+            negative = Signal(name=f"negative_{i}")
             mine = loading2 & (column2 == i)
             # The last lane, which scales the columns, learns with the last of them whether it has one.
             load = loading2 & final2 if last else mine | accept
@@ -172,7 +187,8 @@ class LeanPlanner(wiring.Component):
                     down = left[-1] if guest is self.finish else Const(0, 1)
                     high = high | (~rows & (down if bit < half else ~down if bit == half else 0))
                 m.d.comb += term[bit].eq((r[j] & lower[k]) | high)
-            product, ones = Signal.like(guest.product, name=f"product_{i}", reset_less=True), Signal(name=f"ones_{i}")
+            product = Signal.like(guest.product, name=f"product_{i}", reset_less=True)
+            ones = Signal(name=f"ones_{i}")
             with m.If(move):
                 m.d.sync += product.eq(left * right + (term.as_signed() if product.shape().signed else term))
             with m.If(move):
@@ -180,7 +196,9 @@ class LeanPlanner(wiring.Component):
             m.d.comb += guest.product.eq(product)
 
             most = config.count_bits - 1
-            count, above, wanted = Signal(most, name=f"count_{i}"), Signal(name=f"above_{i}"), Signal(most, name=f"wanted_{i}")
+            count = Signal(most, name=f"count_{i}")
+            above = Signal(name=f"above_{i}")
+            wanted = Signal(most, name=f"wanted_{i}")
             with m.Switch(q):
                 for k in range(2):
                     with m.Case(k):
@@ -196,7 +214,8 @@ class LeanPlanner(wiring.Component):
             clips.append(clip)
 
         # Totals.
-        given, total = Signal(), Signal.like(self.up)
+        given = Signal()
+        total = Signal.like(self.up)
         m.d.sync += given.eq(give & ~self.clear)
         for output, terms in ((self.up, ups), (total, counts), (self.clipped, clips)):
             m.d.sync += output.eq(Mux(give & ~self.clear, sum(terms), 0))
@@ -212,7 +231,10 @@ class LeanPlanner(wiring.Component):
 
         All are registers, there before the first column word's product is.
         """
-        t, bits, q, none = Signal(signed(11)), Signal(signed(12)), Signal(2), Signal()
+        t = Signal(signed(11))
+        bits = Signal(signed(12))
+        q = Signal(2)
+        none = Signal()
         # Below zero, 24 - x is magnitude + 1 + t.
         m.d.comb += [
             t.eq(23 + self.scale_log2 - self.magnitude - self.exponent),
@@ -224,8 +246,11 @@ class LeanPlanner(wiring.Component):
     def _host(self, m: Module, states: list[Signal]) -> Signal:
         """Turn the states once around for an access of the host: the one it wants passes by the end. Returns whether they turn."""
         host, lanes = self.host, len(states)
-        left, turning = Signal(range(lanes)), Signal()
-        here, good, word = Signal(), Signal(), Signal(STATE_BITS)
+        left = Signal(range(lanes))
+        turning = Signal()
+        here = Signal()
+        good = Signal()
+        word = Signal(STATE_BITS)
         m.d.comb += [
             good.eq((host.addr < lanes) & self.settled),
             here.eq(turning & host.request & (host.addr == left)),

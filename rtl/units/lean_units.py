@@ -50,7 +50,9 @@ class LeanUnits(wiring.Component):
         pulse = Signal()
         m.d.sync += [reads.eq(ins.reader), pulse.eq(ins.planner)]
         second, negative = self.a.p.second, self.a.p.word[c.vector_bits - 1]
-        shift, right, steady = Signal(signed(5)), Signal(range(c.range_max - c.range_min + 1)), Signal()
+        shift = Signal(signed(5))
+        right = Signal(range(c.range_max - c.range_min + 1))
+        steady = Signal()
         drives = reads & ~second
         driving = drives & steady
         m.d.comb += [
@@ -76,7 +78,9 @@ class LeanUnits(wiring.Component):
         m.d.sync += saturated.eq(unit.saturated + (self.drive.valid & self.drive.ready & beyond))
 
         # In the third cycle the magnitude is known: the planner's command goes out. In the fourth the range is, and drives do.
-        begun, known, planned = Signal(), Signal(), Signal()
+        begun = Signal()
+        known = Signal()
+        planned = Signal()
         wanted = auto_range(c, self.magnitude, ins.auto_range)
         m.d.sync += [
             begun.eq(self.begin),

@@ -30,7 +30,9 @@ def to_drive(m: Module, config: Config, size: ValueLike, negative: ValueLike, ri
     takes the half and the sign.
     """
     kept, half, over = rshift_parts(m, Cat(Const(0, config.range_max - config.drive_shift), size), right, config.drive_bits)
-    low, one, signs = kept[:-1], kept[-1], Value.cast(negative).replicate(config.drive_bits)
+    low = kept[:-1]
+    one = kept[-1]
+    signs = Value.cast(negative).replicate(config.drive_bits)
     clamped = over | one | (low.all() & half)
     nearest = Mux(negative, -config.drive_max, config.drive_max)[: config.drive_bits]
     drive = ((Cat(low, Const(0, 1)) ^ signs) + (half ^ negative))[: config.drive_bits]
@@ -65,7 +67,9 @@ class Driver(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        size, negative, right = Signal(c.vector_bits - 1), Signal(), Signal(range(c.range_max - c.range_min + 1))
+        size = Signal(c.vector_bits - 1)
+        negative = Signal()
+        right = Signal(range(c.range_max - c.range_min + 1))
         word = self.i.p.word[: c.vector_bits].as_signed()
         with m.If(self.i.ready):
             m.d.sync += [self.o.valid.eq(self.i.valid), size.eq(abs(word)), negative.eq(word < 0), right.eq(c.range_max - self.shift)]
@@ -117,8 +121,13 @@ class Receiver(wiring.Component):
         m.d.sync += right.eq(left - Mux(self.backward, c.backward_shift, c.forward_shift) - self.scale_log2 + self.shift)
 
         # Stage 1 scales: always left by the most there is, then right by what is too much.
-        sense, value1, last1, over1, full1 = self.i_sense, Signal(signed(c.acc_bits)), Signal(), Signal(), Signal()
-        fire, free = Signal(), Signal()
+        sense = self.i_sense
+        value1 = Signal(signed(c.acc_bits))
+        last1 = Signal()
+        over1 = Signal()
+        full1 = Signal()
+        fire = Signal()
+        free = Signal()
         m.d.comb += sense.ready.eq(~full1 | fire)
         with m.If(sense.ready):
             m.d.sync += [full1.eq(sense.valid), last1.eq(sense.p.last), over1.eq(sense.p.over)]
