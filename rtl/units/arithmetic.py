@@ -1,4 +1,4 @@
-"""The vector arithmetic beside the crossbar: ERR, NORM2 and AXPY on one multiplier, and the scale registers that they use."""
+"""Vector arithmetic of full machines: ERR, NORM2 and AXPY on one multiplier; scale registers."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -19,7 +19,7 @@ SUM_BITS = 46
 """Bits of a sum of squares: 2**15 elements of 2**31."""
 
 CONTROLS = ("err", "norm2", "axpy")
-"""Control bits of an instruction that it looks at."""
+"""Control bits of an instruction that it decodes."""
 
 require("vector arithmetic of full machines", (Op.ERR, Op.NORM2, Op.AXPY), Unit.ARITHMETIC)
 
@@ -34,7 +34,7 @@ class Scales(wiring.Component):
     n_index, n_mantissa, n_en
         A write of NORM2.
     host
-        The host's way to the registers, at any time.
+        The host's port of the registers, at any time.
     """
 
     index: In(range(SCALE_REGISTERS))
@@ -53,7 +53,7 @@ class Scales(wiring.Component):
         m.d.sync += [self.mantissa.eq(chosen[:16]), self.exponent.eq(chosen[16:].as_signed())]
         with m.If(self.n_en):
             m.d.sync += words[self.n_index].eq(Cat(self.n_mantissa, Const(NORM_EXPONENT, 8)))
-        # The host's address comes from afar.
+        # The host's address comes from far away.
         asked = Signal()
         address = Signal.like(host.addr)
         with m.If(asked & host.write):
@@ -68,8 +68,8 @@ class Scales(wiring.Component):
 class Alu(wiring.Component):
     """ERR, NORM2 and AXPY, one element a cycle.
 
-    ERR gives words after one cycle, AXPY after four. The errors of ERR come back through `square` from the finishing stage, which
-    saturates them. NORM2 writes its register seven cycles after its last element.
+    ERR gives words after one cycle, AXPY after four. The errors of ERR come back through `square` from the
+    finishing stage, which saturates them. NORM2 writes its register seven cycles after its last element.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Alu(wiring.Component):
     Members
     -------
     clear
-        Forget everything that is under way.
+        Drop everything in the pipeline.
     err, norm2, axpy
         Operation of the executing instruction, from the cycle before its first element on.
     i
@@ -95,9 +95,10 @@ class Alu(wiring.Component):
     norm, norm_en
         Mantissa that NORM2 writes; NORM2 ends in this cycle.
     loss, loss_en, hit, result, result_en
-        What a sample adds to the counters: its squared error, whether it was a hit, and the index of its largest output.
+        What a sample adds to the counters: its squared error, whether it was a hit, and the index of its
+        largest output.
     output, output_en
-        The outputs of ERR, one after the other.
+        The outputs of ERR, one after another.
     """
 
     def __init__(self, config: Config) -> None:
@@ -148,7 +149,8 @@ class Alu(wiring.Component):
             taken.eq(derived.word),
         ]
 
-        # The one multiplier: squares of errors, squares of NORM2, mantissa * |a| of AXPY, mantissa * norm at the end of NORM2.
+        # The one multiplier: squares of errors, squares of NORM2, mantissa * |a| of AXPY, mantissa * norm at
+        # the end of NORM2.
         left = Signal(signed(17))
         right = Signal(signed(17))
         product = Signal(32)
@@ -160,7 +162,8 @@ class Alu(wiring.Component):
         with m.If(axpy):
             m.d.sync += [left.eq(abs(taken)), right.eq(self.mantissa)]
 
-        # One barrel shifter, for AXPY's products and NORM2's. How far is known two cycles before the first product.
+        # One barrel shifter, for AXPY's products and NORM2's. How far is known two cycles before the first
+        # product.
         amount = Signal(signed(10))
         bits = Signal(range(SHIFT_MAX + 1))
         m.d.comb += amount.eq(Mux(norm2, 14, 16) - self.exponent)
@@ -168,8 +171,11 @@ class Alu(wiring.Component):
         shifted = Signal(33)
         m.d.sync += shifted.eq(rshift_by(product, bits))
 
-        # ERR: one stage. AXPY: the factors, the product, its shift, then the difference; less a negative product is a sum.
-        beside = data.StructLayout({"valid": 1, "less": 1, "word": signed(c.acc_bits), "fprime": c.vector_frac + 1, "last": 1})
+        # ERR: one stage. AXPY: the factors, the product, its shift, then the difference; less a negative
+        # product is a sum.
+        beside = data.StructLayout(
+            {"valid": 1, "less": 1, "word": signed(c.acc_bits), "fprime": c.vector_frac + 1, "last": 1}
+        )
         b1, b2, b3 = (Signal(beside, name=f"b{stage}") for stage in (1, 2, 3))
         m.d.sync += [
             b1.valid.eq(fire & axpy),
@@ -229,7 +235,11 @@ class Alu(wiring.Component):
         best_a = Signal(signed(c.acc_bits))
         best_t = Signal(signed(c.acc_bits))
         judge = Signal()
-        m.d.sync += [judge.eq(fire & err & plain.last), self.output.eq(derived.word), self.output_en.eq(fire & err)]
+        m.d.sync += [
+            judge.eq(fire & err & plain.last),
+            self.output.eq(derived.word),
+            self.output_en.eq(fire & err),
+        ]
         with m.If(fire & err):
             m.d.sync += index.eq(Mux(plain.last, 0, index + 1))
             with m.If((index == 0) | (derived.word > best_a)):

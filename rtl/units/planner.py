@@ -27,7 +27,7 @@ BYTES_MAX = 3
 
 
 def plan_layout(config: Config) -> data.StructLayout:
-    """Return the layout of a PULSE for the planner: region, scale register, weight scale, magnitude of the column vector, rounding."""
+    """Return the layout of a PULSE for the planner: region, scales, column vector's magnitude, rounding."""
     return data.StructLayout(
         {
             "rows": range(config.tile_rows + 1),
@@ -59,9 +59,10 @@ def pulse_shift(m: Module, exponent, scale_log2, magnitude) -> tuple[Signal, Sig
 class Planner(wiring.Component):
     """Plans the pulses of one PULSE after another, bit for bit as docs/machine.md says.
 
-    Takes a command, then one column word a column of the region, then one row word a row, each a word a cycle; gives one row of counts
-    a row, in the lanes of the region, zero elsewhere. The first row word can follow the last column word after a cycle, and its counts
-    are offered four cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
+    Takes a command, then one column word a column of the region, then one row word a row, each a word a
+    cycle; gives one row of counts a row, in the lanes of the region, zero elsewhere. The first row word can
+    follow the last column word after a cycle, and its counts are offered four cycles after it was taken.
+    `o_counts` that is not taken holds back the rows, and nothing else waits.
 
     Parameters
     ----------
@@ -77,13 +78,16 @@ class Planner(wiring.Component):
     o_counts
         Rows of counts, for the tile.
     up, down, clipped
-        Pulses up, pulses down and clipped cells of one row, to be added up in every cycle: zero but for one cycle a row.
+        Pulses up, pulses down and clipped cells of one row, to be added up in every cycle: zero but for one
+        cycle a row.
     settled
-        No command is in work and no totals are to come.
+        No command is executing and no totals are to come.
     clear
-        Level or strobe: drop the command in work, with totals that are still to come. The rounding streams stay where they are.
+        Level or strobe: drop the executing command, with totals that are still to come. The rounding streams
+        stay where they are.
     host
-        The rounding states by lane (window RANDOM, stream ROUNDING). An error beyond the lanes and until `settled`.
+        The rounding states by lane (window RANDOM, stream ROUNDING). An error beyond the lanes and until
+        `settled`.
     """
 
     def __init__(self, config: Config) -> None:
@@ -108,7 +112,7 @@ class Planner(wiring.Component):
         m = Module()
         config, lanes = self._config, self._config.tile_cols
 
-        # The command in work.
+        # The executing command.
         cmd = self.cmd.payload
         accept = self.cmd.valid & self.cmd.ready
         take_column, take_row, give = (s.valid & s.ready for s in (self.i_column, self.i_row, self.o_counts))
@@ -118,12 +122,18 @@ class Planner(wiring.Component):
         rows_left = Signal.like(cmd.rows)
         cols_left = Signal.like(cmd.cols)
         to_give = Signal.like(cmd.rows)
-        # Which bytes are left of a product has a bit for each case, so that no decoder is on the way to the lanes; none where all are lost.
+        # Which bytes are left of a product has a bit for each case, so that no decoder is on the way to the
+        # lanes; none where all are lost.
         lose = Signal(range(SHIFT_MAX + 1))
         kept = Signal(BYTES_MAX + 1)
         f_of_cmd, q_of_cmd = pulse_shift(m, cmd.exponent, cmd.scale_log2, cmd.magnitude)
         with m.If(accept):
-            m.d.sync += [rows_left.eq(cmd.rows), to_give.eq(cmd.rows), cols_left.eq(cmd.cols), column.eq(cmd.col0)]
+            m.d.sync += [
+                rows_left.eq(cmd.rows),
+                to_give.eq(cmd.rows),
+                cols_left.eq(cmd.cols),
+                column.eq(cmd.col0),
+            ]
             m.d.sync += [mantissa.eq(cmd.mantissa), stochastic.eq(cmd.stochastic)]
             m.d.sync += [lose.eq(f_of_cmd), kept.eq(1 << q_of_cmd)]
 
@@ -142,16 +152,26 @@ class Planner(wiring.Component):
         loading2 = Signal()
         planned = Mux(rounded2[PLANNED_MAX.bit_length() :].any(), PLANNED_MAX, rounded2)
         m.d.comb += self.i_column.ready.eq(cols_left != 0)
-        m.d.sync += Cat(loading0, loading1, loading2).eq(Mux(self.clear, 0, Cat(take_column, loading0, loading1)))
-        m.d.sync += [product1.eq(size_column0 * mantissa), negative_column1.eq(negative_column0), column1.eq(column0)]
-        m.d.sync += [rounded2.eq(rshift_by(product1, lose)), negative_column2.eq(negative_column1), column2.eq(column1)]
+        m.d.sync += Cat(loading0, loading1, loading2).eq(
+            Mux(self.clear, 0, Cat(take_column, loading0, loading1))
+        )
+        m.d.sync += [
+            product1.eq(size_column0 * mantissa),
+            negative_column1.eq(negative_column0),
+            column1.eq(column0),
+        ]
+        m.d.sync += [
+            rounded2.eq(rshift_by(product1, lose)),
+            negative_column2.eq(negative_column1),
+            column2.eq(column1),
+        ]
         with m.If(take_column):
             word = self.i_column.payload
             m.d.sync += [size_column0.eq(abs(word)), negative_column0.eq(word < 0), column0.eq(column)]
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
 
-        # Rows: taken (stage 1), on their way to multipliers all over the chip (stage 2), multiplied (stage 3), rounded (stage 4), and
-        # limited on the way out. All move together.
+        # Rows: taken (stage 1), on their way to multipliers all over the chip (stage 2), multiplied (stage
+        # 3), rounded (stage 4), and limited on the way out. All move together.
         full = Signal(4)
         move = Signal()
         size1 = Signal(config.vector_bits)
@@ -166,7 +186,12 @@ class Planner(wiring.Component):
             self.o_counts.valid.eq(full[3]),
         ]
         with m.If(move):
-            m.d.sync += [full.eq(Cat(take_row, full)), size2.eq(size1), negative2.eq(negative1), negative4.eq(negative3)]
+            m.d.sync += [
+                full.eq(Cat(take_row, full)),
+                size2.eq(size1),
+                negative2.eq(negative1),
+                negative4.eq(negative3),
+            ]
             m.d.sync += [size1.eq(abs(self.i_row.payload)), negative1.eq(self.i_row.payload < 0)]
         with m.If(take_row):
             m.d.sync += rows_left.eq(rows_left - 1)
@@ -202,7 +227,9 @@ class Planner(wiring.Component):
                 m.d.sync += states[i].eq(self.host.w_data)
 
             # Product and state go on together.
-            lost = reduce(or_, (product3[8 * k :] & bit.replicate(len(product3)) for k, bit in enumerate(kept)))
+            lost = reduce(
+                or_, (product3[8 * k :] & bit.replicate(len(product3)) for k, bit in enumerate(kept))
+            )
             wanted = Signal(config.vector_bits, name=f"wanted_{i}")
             with m.If(move):
                 m.d.sync += wanted.eq((lost + Mux(stochastic, states[i][16:], 0x8000)) >> 16)
@@ -228,11 +255,16 @@ class Planner(wiring.Component):
             self.cmd.ready.eq(self.settled & ~self.clear),
         ]
 
-        # Host: the lane is there in the second cycle, a word of its group in the third, the answer in the fourth.
+        # Host: the lane is there in the second cycle, a word of its group in the third, the answer in the
+        # fourth.
         inside = Signal()
         writes = Signal()
         with m.If(self.host.request):
-            m.d.sync += [host_lane.eq(self.host.addr), inside.eq(self.host.addr < lanes), writes.eq(self.host.write)]
+            m.d.sync += [
+                host_lane.eq(self.host.addr),
+                inside.eq(self.host.addr < lanes),
+                writes.eq(self.host.write),
+            ]
         groups = [Signal(32, name="group", reset_less=True) for _ in range(0, lanes, GROUP)]
         asked = Signal()
         chosen = Signal()
@@ -242,7 +274,10 @@ class Planner(wiring.Component):
             self.host.ack.eq(chosen),
             self.host.error.eq(~(inside & self.settled)),
             host_write.eq(Mux(chosen & writes & inside & self.settled, Const(1, lanes) << host_lane, 0)),
-            *(group.eq(Array(states[k * GROUP :][:GROUP])[host_lane % GROUP]) for k, group in enumerate(groups)),
+            *(
+                group.eq(Array(states[k * GROUP :][:GROUP])[host_lane % GROUP])
+                for k, group in enumerate(groups)
+            ),
             self.host.r_data.eq(Array(groups)[host_lane // GROUP]),
         ]
         return m
