@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, connect, flipped
 from backpulse.firmware_py.config import DEFAULT, LEAN
 from backpulse.rtl.units.lean_arithmetic import LeanArithmetic
 from backpulse.rtl.units.lean_planner import LeanPlanner
-from backpulse.rtl.units.multiplier import GUESTS
+from backpulse.rtl.units.multiplier import CLIENTS
 from backpulse.rtl.units.planner import Planner, plan_layout
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
@@ -41,7 +41,7 @@ class ScaledPlanner(wiring.Component):
         m = Module()
         m.submodules.planner = planner = self._planner
         m.submodules.arithmetic = arithmetic = LeanArithmetic(self._config)
-        for name in GUESTS:
+        for name in CLIENTS:
             connect(m, getattr(arithmetic, name), getattr(planner, name))
         for name in ("o_counts", "host"):
             connect(m, flipped(getattr(self, name)), getattr(planner, name))

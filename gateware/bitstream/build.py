@@ -62,7 +62,7 @@ def build(board: Board, *, progress: Progress = _quiet) -> dict[str, Any]:
     CacheError
         If there is no folder for the build.
     ValueError
-        If the board's description does not work out.
+        If the board's description is inconsistent.
     """
     if found := latest(board):
         return {**found, "cached": True}

@@ -79,7 +79,9 @@ def synthesise(verilog: Path, top: str) -> list[Path]:
     ToolError
         If synthesis fails.
     """
-    folder, netlist, cells = verilog.parent, verilog.with_name("netlist.v"), verilog.with_name("cells.v")
+    folder = verilog.parent
+    netlist = verilog.with_name("netlist.v")
+    cells = verilog.with_name("cells.v")
     options = " ".join(FAMILIES["ice40"]["synth"])
     # Relative names: what runs in WebAssembly does not see every folder.
     script = (

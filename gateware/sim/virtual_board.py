@@ -185,7 +185,9 @@ def _compile(place: Path, made: Path, sources: list[Path], clocks_per_bit: int) 
 
 def _digest_sources(module: str) -> str:
     """Return a digest of a module and its imports from this project, without comments and layout."""
-    digests, todo, ours = {}, [module], {__name__.partition(".")[0], module.partition(".")[0]}
+    digests = {}
+    todo = [module]
+    ours = {__name__.partition(".")[0], module.partition(".")[0]}
     while todo:
         name = todo.pop()
         path = _ROOT.joinpath(*name.split(".")).with_suffix(".py")
@@ -270,7 +272,9 @@ class VirtualBoard:
         self._slave = -1
         if line == "pair":
             self.socket, end = socket.socketpair()
-            option, descriptor, close = "--fd", end.fileno(), end.close
+            option = "--fd"
+            descriptor = end.fileno()
+            close = end.close
             self.url = "sim://"
         elif line == "pty":
             descriptor, self._slave = os.openpty()
@@ -279,7 +283,9 @@ class VirtualBoard:
             self.url = os.ttyname(self._slave)
         else:
             server = socket.create_server(("127.0.0.1", port))
-            option, descriptor, close = "--listen", server.fileno(), server.close
+            option = "--listen"
+            descriptor = server.fileno()
+            close = server.close
             self.url = f"socket://127.0.0.1:{server.getsockname()[1]}"
         try:
             self._process = subprocess.Popen(

@@ -45,22 +45,23 @@ class Core(wiring.Component):
     Parameters
     ----------
     config
-        What the machine is.
+        Configuration of the machine.
 
     Members
     -------
     start, halt, abort, clear_credit
-        Strobes of the host.
+        Commands of the host, high for one cycle.
     entry, bank, stride, watchdog
-        Its settings.
+        Settings of the host.
     order, credit, room
         Indices of granted samples, how many are granted and not begun, and how many more can be.
     state, fault, busy
-        What it sees; `busy` while there is work.
+        What the host sees; `busy` while a sample is loaded or processed, or the tile is aborting.
     program, regions, vectors, vector_memory, results, outputs, cells, spread, random, tile
-        Its windows. All but RESULTS and OUTPUTS only while no sample is in work; OUTPUTS only where the configuration has that ring.
+        The host's windows. All but RESULTS and OUTPUTS only while no sample is being processed; OUTPUTS only
+        where the configuration has that ring.
     ledger
-        Its way to counters and scale registers, at any time.
+        The host's port of counters and scale registers, at any time.
     store
         To the sample store.
     array
@@ -108,20 +109,29 @@ class Core(wiring.Component):
         m.submodules.windows = windows = TileWindows()
         widths = dict.fromkeys(Counter, 1) | {
             Counter.LOSS: 32,
-            **dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), 1 if c.prefetch else FETCH_BITS + 1),
+            **dict.fromkeys(
+                (Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES),
+                1 if c.prefetch else FETCH_BITS + 1,
+            ),
             Counter.VECTOR_SATURATED: 2,
             Counter.PULSES_UP: len(units.up),
             Counter.PULSES_DOWN: len(units.down),
             Counter.PULSES_CLIPPED: len(units.clipped),
         }
         # With each begin, FETCH_BITS more cycles: two instructions may begin within a round.
-        bursts = dict.fromkeys((Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), ROUND + (4 << FETCH_BITS))
+        bursts = dict.fromkeys(
+            (Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), ROUND + (4 << FETCH_BITS)
+        )
         m.submodules.ledger = ledger = Ledger(c, widths, bursts) if c.lean else Counters(c, widths)
 
         if c.output_depth:
             m.submodules.outputs = outputs = Ring(c.output_depth)
             connect(m, flipped(self.outputs), outputs.host)
-            m.d.comb += [outputs.clear.eq(sequencer.started), outputs.word.eq(units.output), outputs.en.eq(units.output_en)]
+            m.d.comb += [
+                outputs.clear.eq(sequencer.started),
+                outputs.word.eq(units.output),
+                outputs.en.eq(units.output_en),
+            ]
 
         # The host.
         for name, inner in (
@@ -140,7 +150,9 @@ class Core(wiring.Component):
         connect(m, samples.store, flipped(self.store))
 
         # The sequencer and what it moves.
-        ins, clear, finished = fetch.o.p, sequencer.clear, sequencer.clear | sequencer.done
+        ins = fetch.o.p
+        clear = sequencer.clear
+        finished = sequencer.clear | sequencer.done
         if c.lean:
             # The ledger keeps what one sample or ERR adds: the next one waits for it, at no cost in cycles.
             shown = Signal()
@@ -157,7 +169,10 @@ class Core(wiring.Component):
         connect(m, flipped(self.array.completion), sequencer.completion)
         m.d.sync += self.array.abort.eq(sequencer.tile_abort)
         m.d.comb += [
-            *(getattr(sequencer, name).eq(getattr(self, name)) for name in ("start", "halt", "abort", "watchdog", "bank")),
+            *(
+                getattr(sequencer, name).eq(getattr(self, name))
+                for name in ("start", "halt", "abort", "watchdog", "bank")
+            ),
             self.state.eq(sequencer.state),
             self.fault.eq(sequencer.fault),
             sequencer.tile_safe.eq(self.array.safe),
@@ -219,9 +234,11 @@ class Core(wiring.Component):
             magnitudes.w_en.eq(units.w_en & units.w_final),
         ]
 
-        # What it took to fetch an instruction, if that shows, is counted with its first cycle.
+        # Fetch cycles of an instruction, if it is not prefetched, count with its first cycle.
         cost = Signal(FETCH_BITS + 1)
-        m.d.comb += cost.eq(1 + (0 if c.prefetch else Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0)))
+        m.d.comb += cost.eq(
+            1 + (0 if c.prefetch else Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0))
+        )
         m.d.comb += [
             ledger.look.eq(0 if c.prefetch else fetch.look),
             ledger.clear_results.eq(sequencer.started),

@@ -1,4 +1,4 @@
-"""Decode: from an operation code to one control bit for each thing that the machine does, by the table of operations."""
+"""Decode: operation codes to control bits, by the table of operations in firmware_py/isa.py."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -28,11 +28,15 @@ def control(m: Module, op: ValueLike, function: ValueLike) -> data.View:
 
 
 def any_of(bits, what: Callable[[Operation], bool]) -> Value:
-    """Say, by its control bits, whether an operation is one of those for which `what` holds."""
-    return reduce(or_, (bits[control_name(op)] for op, operation in OPERATIONS.items() if what(operation)), Const(0, 1))
+    """Return whether the operation is one of those for which `what` holds, from its control bits."""
+    return reduce(
+        or_, (bits[control_name(op)] for op, operation in OPERATIONS.items() if what(operation)), Const(0, 1)
+    )
 
 
-def chosen(bits, operand: Callable[[Operation], Operand | str | None], fields: dict[str, data.View | Value]) -> Value:
+def chosen(
+    bits, operand: Callable[[Operation], Operand | str | None], fields: dict[str, data.View | Value]
+) -> Value:
     """Return the field, of those named, that the operation has as an operand; any of them if it has none."""
 
     def named(operation: Operation) -> str:
@@ -40,7 +44,7 @@ def chosen(bits, operand: Callable[[Operation], Operand | str | None], fields: d
         return found.field if isinstance(found, Operand) else found or ""
 
     names = [named(operation) for operation in OPERATIONS.values()]
-    # The most frequent one is for all others.
+    # The most frequent field is the default.
     first, *others = sorted(fields, key=lambda name: -names.count(name))
     value = Value.cast(fields[first])
     for name in others:
@@ -50,8 +54,12 @@ def chosen(bits, operand: Callable[[Operation], Operand | str | None], fields: d
 
 
 def used(bits, operand: Callable[[Operation], Operand | None], accumulate: ValueLike = 1) -> Value:
-    """Say whether the operation has an operand and reads it."""
-    conditions = {When.ALWAYS: Const(1, 1), When.ACCUMULATE: Value.cast(accumulate), When.HADAMARD: bits.hadamard}
+    """Return whether the operation has an operand and reads it."""
+    conditions = {
+        When.ALWAYS: Const(1, 1),
+        When.ACCUMULATE: Value.cast(accumulate),
+        When.HADAMARD: bits.hadamard,
+    }
 
     def when(operation: Operation, condition: When) -> bool:
         found = operand(operation)

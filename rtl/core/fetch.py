@@ -1,4 +1,4 @@
-"""Fetch: reads an instruction with its region and vectors when the one before has ended, field by field, from one memory."""
+"""Fetch: reads an instruction, region and vectors from one memory when the instruction before has ended."""
 
 from functools import reduce
 from operator import attrgetter, or_
@@ -9,7 +9,16 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import FIELDS, REGION_WORDS, SCALE_LOG2_MAX, USED_BITS, Op, Operand, Span, legal
+from backpulse.firmware_py.isa import (
+    FIELDS,
+    REGION_WORDS,
+    SCALE_LOG2_MAX,
+    USED_BITS,
+    Op,
+    Operand,
+    Span,
+    legal,
+)
 from backpulse.firmware_py.registers import REG, Fault
 from backpulse.firmware_py.timing import FETCH_BITS, fetch_cycles
 from backpulse.rtl.core.decode import any_of, chosen, control, used
@@ -19,12 +28,16 @@ from backpulse.rtl.lib.ports import HostPort
 
 __all__ = ["Fetch"]
 
-# Steps: what is asked for in one comes in the next. An instruction without region leaves out the region's.
-LOW, HIGH, REGION, VECTORS, READY = 0, 1, 2, 6, 10
+# Steps: the word that is addressed in one comes in the next. Instructions without a region skip its words.
+LOW = 0
+HIGH = 1
+REGION = 2
+VECTORS = 6
+READY = 10
 
 
 SLOTS = (attrgetter("first"), lambda operation: operation.second or operation.written, attrgetter("other"))
-"""Operands in the order in which their entries are fetched; the second one has the count of what comes back."""
+"""Operands in the order in which their entries are fetched; the second has the count of the result, too."""
 
 
 def _field(operand: Operand | None) -> str:
@@ -32,8 +45,12 @@ def _field(operand: Operand | None) -> str:
 
 
 def places(config: Config) -> dict[str, int]:
-    """Return where each table begins in the memory, the largest first: an address is then a table's place with an offset's bits."""
-    sizes = {"program": 2 * config.program_words, "regions": REGION_WORDS * config.regions, "vectors": config.vectors}
+    """Return the base of each table in the memory, the largest first: an address is base OR offset, then."""
+    sizes = {
+        "program": 2 * config.program_words,
+        "regions": REGION_WORDS * config.regions,
+        "vectors": config.vectors,
+    }
     found, end = {}, 0
     for name in sorted(sizes, key=lambda n: -sizes[n]):
         whole = 1 << (sizes[name] - 1).bit_length()
@@ -43,9 +60,10 @@ def places(config: Config) -> dict[str, int]:
 
 
 class Fetch(wiring.Component):
-    """Program, region and vector tables, and the fetching from them, which takes the cycles that `fetch_cycles` says.
+    """Program, region and vector tables, and fetching from them, in the cycles that `fetch_cycles` returns.
 
-    The tables lie in one memory of words. Nothing is fetched while an instruction executes, so that what is decoded is kept only once.
+    The tables lie in one memory of words. Nothing is fetched while an instruction executes, so that what is
+    decoded is kept only once.
 
     Parameters
     ----------
@@ -55,11 +73,11 @@ class Fetch(wiring.Component):
     Members
     -------
     clear, entry
-        While `clear` is high nothing is fetched; then fetching begins at `entry`.
+        While `clear` is high nothing is fetched; after that, fetching begins at `entry`.
     o
         Decoded instructions in program order; `ready` ends the present one.
     cycles
-        Those that it took to fetch the present instruction.
+        Cycles that fetching the present instruction took.
     look
         Its scale register is known; it begins four cycles later at the earliest.
     program, regions, vectors
@@ -83,14 +101,19 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        c, o = self._config, Signal(decoded_layout(self._config))
+        c = self._config
+        o = Signal(decoded_layout(self._config))
         place = places(c)
         m.submodules.tables = tables = Memory(shape=32, depth=place["end"], init=[])
         w, r = tables.write_port(), tables.read_port()
         low, high = r.data[:16], r.data[16:]
         step = Signal(range(READY + 1))
         pc = Signal(range(c.program_words + 1))
-        field = {name: Signal(width, name=name) for name, (_, width) in FIELDS.items() if name in "abc" or name == "region"}
+        field = {
+            name: Signal(width, name=name)
+            for name, (_, width) in FIELDS.items()
+            if name in "abc" or name == "region"
+        }
 
         bits = control(m, o.op, o.function)
         pairs = [Cat(o.op, o.function) == (op | function << 4) for op, function in legal(c)]
@@ -104,19 +127,24 @@ class Fetch(wiring.Component):
         ]
         placed = any_of(bits, attrgetter("region"))
 
-        # Where the next word is: first the program's, then the region's, then the vectors' in the order of `SLOTS`.
+        # Where the next word is: first the program's, then the region's, then the vectors' in the order of
+        # `SLOTS`.
         vector = Signal(6)
         now = [(step == VECTORS) | (step == REGION), step == VECTORS + 1, step == VECTORS + 2]
         picked = {}
         for name in "bc":
-            of_slots = [any_of(bits, lambda kind, slot=slot, name=name: _field(slot(kind)) == name) for slot in SLOTS]
+            of_slots = [
+                any_of(bits, lambda kind, slot=slot, name=name: _field(slot(kind)) == name) for slot in SLOTS
+            ]
             picked[name] = reduce(or_, (here & mine for here, mine in zip(now, of_slots, strict=True)))
         m.d.comb += vector.eq(Mux(picked["c"], field["c"], Mux(picked["b"], field["b"], field["a"])))
         m.d.comb += r.en.eq(1)
         with m.If(step <= HIGH):
             m.d.comb += r.addr.eq(place["program"] | Cat(step[0], pc[: (c.program_words - 1).bit_length()]))
         with m.Elif(placed & (step < VECTORS)):
-            m.d.comb += r.addr.eq(place["regions"] | Cat((step - REGION)[:2], field["region"][: (c.regions - 1).bit_length()]))
+            m.d.comb += r.addr.eq(
+                place["regions"] | Cat((step - REGION)[:2], field["region"][: (c.regions - 1).bit_length()])
+            )
         with m.Else():
             m.d.comb += r.addr.eq(place["vectors"] | vector[: (c.vectors - 1).bit_length()])
         self._host(m, w, r, place)
@@ -169,10 +197,13 @@ class Fetch(wiring.Component):
         return m
 
     def _host(self, m: Module, w, r, place: dict[str, int]) -> None:
-        """Give the memory to the host."""
+        """Connect the host's ports to the memory, which the host gets whenever it has a request."""
         c = self._config
         m.d.comb += w.addr.eq(r.addr)
-        ports = ((self.program, "program", 2 * c.program_words), (self.regions, "regions", REGION_WORDS * c.regions))
+        ports = (
+            (self.program, "program", 2 * c.program_words),
+            (self.regions, "regions", REGION_WORDS * c.regions),
+        )
         for port, name, words in (*ports, (self.vectors, "vectors", c.vectors)):
             at = place[name] | port.addr[: (words - 1).bit_length()]
             inside = ~reaches(port.addr, words)
@@ -181,8 +212,10 @@ class Fetch(wiring.Component):
             m.d.comb += port.r_data.eq(r.data)
             m.d.sync += [port.ack.eq(port.request & ~port.ack), port.error.eq(~inside)]
 
-    def _gather(self, m: Module, o, bits, field, low, high, step, bad, reserved, vector, *, cols, across) -> None:
-        """Take what comes, word by word, and judge whether it can be used."""
+    def _gather(
+        self, m: Module, o, bits, field, low, high, step, bad, reserved, vector, *, cols, across
+    ) -> None:
+        """Register the operands word by word, and check them."""
         c = self._config
         addr_bits, count_bits = (c.longest - 1).bit_length(), c.longest.bit_length()
         row_bits, col_bits = c.tile_rows.bit_length(), c.tile_cols.bit_length()
@@ -215,23 +248,37 @@ class Fetch(wiring.Component):
             with m.Case(LOW):
                 m.d.sync += [bad.eq(0), near.eq(0), far.eq(0)]
             with m.Case(HIGH):
-                m.d.sync += [o.op.eq(low[:4]), *(to.eq(Cat(low, high)[FIELDS[n][0] :]) for n, to in field.items() if n != "c")]
+                m.d.sync += [
+                    o.op.eq(low[:4]),
+                    *(to.eq(Cat(low, high)[FIELDS[n][0] :]) for n, to in field.items() if n != "c"),
+                ]
                 m.d.sync += field["c"][:4].eq(high[12:])
             with m.Case(REGION):
                 m.d.sync += [field["c"][4:].eq(low[:2]), reserved.eq(Cat(low, high)[USED_BITS - 32 :].any())]
                 for name in ("function", "accumulate", "auto_range", "backward", "stochastic"):
                     m.d.sync += o[name].eq(low[FIELDS[name][0] - 32 :])
             with m.Case(REGION + 1):
-                m.d.sync += [o.row0.eq(low[: (c.tile_rows - 1).bit_length()]), o.tile.eq(high[: (c.tiles - 1).bit_length()])]
-                m.d.comb += wrong.eq(reaches(low, c.tile_rows) | reaches(high, c.tiles) | reaches(field["region"], c.regions))
+                m.d.sync += [
+                    o.row0.eq(low[: (c.tile_rows - 1).bit_length()]),
+                    o.tile.eq(high[: (c.tiles - 1).bit_length()]),
+                ]
+                m.d.comb += wrong.eq(
+                    reaches(low, c.tile_rows) | reaches(high, c.tiles) | reaches(field["region"], c.regions)
+                )
             with m.Case(REGION + 2):
                 m.d.sync += counts(Mux(across, low, high), Mux(across, high, low))
                 m.d.comb += wrong.eq(
-                    exceeds(low, c.tile_cols) | (low == 0) | exceeds(high, c.tile_rows) | (high == 0) | exceeds(row_end, c.tile_rows)
+                    exceeds(low, c.tile_cols)
+                    | (low == 0)
+                    | exceeds(high, c.tile_rows)
+                    | (high == 0)
+                    | exceeds(row_end, c.tile_rows)
                 )
             with m.Case(REGION + 3):
                 m.d.sync += [o.scale_log2.eq(low), o.col0.eq(high[: (c.tile_cols - 1).bit_length()])]
-                m.d.comb += wrong.eq(exceeds(low, SCALE_LOG2_MAX) | reaches(high, c.tile_cols) | exceeds(col_end, c.tile_cols))
+                m.d.comb += wrong.eq(
+                    exceeds(low, SCALE_LOG2_MAX) | reaches(high, c.tile_cols) | exceeds(col_end, c.tile_cols)
+                )
             with m.Case(REGION + 4):
                 m.d.sync += [near.eq(Mux(across, low, high)), far.eq(Mux(across, high, low))]
                 m.d.sync += o.w_anew.eq(Mux(across, high, low) == 0)

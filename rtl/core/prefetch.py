@@ -1,15 +1,25 @@
-"""Fetch with prefetching: the next instruction is read and decoded, with its region and vectors, while the one before executes."""
+"""Fetch with prefetching: the next instruction is read and decoded while the one before executes."""
 
 from functools import reduce
 from operator import attrgetter, or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import FIELDS, REGION_WORDS, SCALE_LOG2_MAX, USED_BITS, Op, Operation, Span, Unit, legal
+from backpulse.firmware_py.isa import (
+    FIELDS,
+    REGION_WORDS,
+    SCALE_LOG2_MAX,
+    USED_BITS,
+    Op,
+    Operation,
+    Span,
+    Unit,
+    legal,
+)
 from backpulse.firmware_py.isa import Operand as OperandOf
 from backpulse.firmware_py.registers import REG, Fault
 from backpulse.rtl.core.decode import any_of, chosen, control, used
@@ -20,20 +30,15 @@ from backpulse.rtl.lib.ports import HostPort, answer, entry_layout
 __all__ = ["Prefetch"]
 
 
-class _State(enum.Enum, shape=2):
-    WORD = 0
-    TABLES = 1
-    READY = 2
-    STOP = 3
-
-
 class Prefetch(wiring.Component):
-    """Program, region and vector tables, and the fetching from them, ahead of what executes.
+    """Program, region and vector tables, and fetching from them, ahead of execution.
 
-    Reading one instruction takes six cycles and goes on while the one before executes; a NEXT takes three and is fetched through. Fetching
-    stops at END and at an instruction that is none; such a one is handed over with its fault code and takes effect when its turn comes.
+    Reading one instruction takes six cycles and goes on while the one before executes; a NEXT takes three and
+    is fetched through. Fetching stops at END and at an illegal instruction, which is passed on with its fault
+    code and takes effect when its turn comes.
 
-    The host's accesses take three cycles. A write makes what was fetched ahead of a waiting NEXT stale: it is then fetched again.
+    The host's accesses take three cycles. A write makes what was fetched ahead of a waiting NEXT stale: it is
+    then fetched again.
 
     Parameters
     ----------
@@ -43,7 +48,7 @@ class Prefetch(wiring.Component):
     Members
     -------
     clear, entry
-        While `clear` is high nothing is fetched; then fetching begins at `entry`.
+        While `clear` is high nothing is fetched; after that, fetching begins at `entry`.
     o
         Decoded instructions in program order; `ready` ends the present one.
     awake
@@ -73,7 +78,7 @@ class Prefetch(wiring.Component):
         entry = capped(self.entry, c.program_words)
         any_host = reduce(or_, (port.request for port in ports))
 
-        # Program: each half of a word its memory. Their outputs hold the instruction while it is decoded.
+        # Program: a memory for each half of a word. Their outputs hold the instruction while it is decoded.
         pc = Signal(range(c.program_words + 1))
         host = self.program
         fetching = Signal()
@@ -101,7 +106,7 @@ class Prefetch(wiring.Component):
         word_is_legal = Signal()
         m.d.comb += word_is_legal.eq(Cat(pairs).any() & ~word[USED_BITS:].any() & (pc < c.program_words))
 
-        # What everything is decoded by is registered in step 0: the memory itself is slow.
+        # The fields that select everything else are registered in step 0: the memory itself is slow.
         step = Signal(range(6))
         known = Signal()
         op = Signal(4)
@@ -112,9 +117,11 @@ class Prefetch(wiring.Component):
             m.d.sync += listed.eq(field["region"] < c.regions)
         field |= {"op": op, "function": function}
 
-        # Tables: step k asks for region word k and vector k, and takes what step k - 1 asked for.
+        # Tables: step k addresses region word k and vector k, and stores the words of step k - 1.
         vector_id = Signal(6)
-        regions = self._table(m, "region_table", self.regions, REGION_WORDS * c.regions, Cat(step[:2], field["region"]))
+        regions = self._table(
+            m, "region_table", self.regions, REGION_WORDS * c.regions, Cat(step[:2], field["region"])
+        )
         vectors = self._table(m, "vector_table", self.vectors, c.vectors, vector_id)
         region = [Signal(32, name=f"region{i}") for i in range(REGION_WORDS)]
         vector = [Signal(32, name=f"vector{i}") for i in range(3)]
@@ -143,12 +150,20 @@ class Prefetch(wiring.Component):
             with m.Elif(ready):
                 m.d.sync += self.o.p.eq(decoded)
 
-        state = Signal(_State)
-        with m.Switch(state):
-            with m.Case(_State.WORD):
+        # The host comes while a NEXT waits, the only time that it can: what follows may have changed.
+        restarts = any_host | self.clear
+
+        def restart_if_stale() -> None:
+            with m.If(restarts):
+                m.next = "WORD"
+
+        with m.FSM() as fsm:
+            with m.State("WORD"):
                 m.d.comb += fetching.eq(1)
-                m.d.sync += [step.eq(0), state.eq(_State.TABLES)]
-            with m.Case(_State.TABLES):
+                m.d.sync += step.eq(0)
+                m.next = "TABLES"
+                restart_if_stale()
+            with m.State("TABLES"):
                 m.d.sync += step.eq(step + 1)
                 for i in range(REGION_WORDS):
                     with m.If(step == i + 1):
@@ -159,21 +174,28 @@ class Prefetch(wiring.Component):
                     m.d.sync += step.eq(1)
                     with m.If(~waits):
                         m.d.sync += [waits.eq(1), waits_pc.eq(pc), target.eq(decoded.target)]
-                        m.d.sync += [pc.eq(decoded.target), state.eq(_State.WORD)]
+                        m.d.sync += pc.eq(decoded.target)
+                        m.next = "WORD"
                 with m.If(step == REGION_WORDS):
-                    m.d.sync += state.eq(_State.READY)
-            with m.Case(_State.READY):
+                    m.next = "READY"
+                restart_if_stale()
+            with m.State("READY"):
                 m.d.comb += ready.eq(~waits)
                 with m.If(free & ~waits):
-                    stop = (decoded.fault != Fault.NONE) | decoded.end
-                    m.d.sync += [pc.eq(pc + 1), state.eq(Mux(stop, _State.STOP, _State.WORD))]
-        # The host comes while a NEXT waits, the only time that it can: what follows may have changed.
+                    m.d.sync += pc.eq(pc + 1)
+                    m.next = "WORD"
+                    with m.If((decoded.fault != Fault.NONE) | decoded.end):
+                        m.next = "STOP"
+                restart_if_stale()
+            with m.State("STOP"):
+                restart_if_stale()
+            gated = (fsm.ongoing("READY") & ~free) | fsm.ongoing("STOP")
+        answers = reduce(or_, (port.ack for port in ports))
+        m.d.comb += self.awake.eq(~gated | self.o.ready | restarts | answers)
         with m.If(any_host):
-            m.d.sync += [pc.eq(self.o.p.target), waits.eq(0), state.eq(_State.WORD)]
-        rests = ((state == _State.READY) & ~free) | (state == _State.STOP)
-        m.d.comb += self.awake.eq(~rests | self.o.ready | self.clear | any_host | reduce(or_, (port.ack for port in ports)))
+            m.d.sync += [pc.eq(self.o.p.target), waits.eq(0)]
         with m.If(self.clear):
-            m.d.sync += [pc.eq(entry), self.o.valid.eq(0), waits.eq(0), state.eq(_State.WORD)]
+            m.d.sync += [pc.eq(entry), self.o.valid.eq(0), waits.eq(0)]
         return m
 
     def _table(self, m: Module, name: str, host, depth: int, address):
@@ -193,10 +215,16 @@ class Prefetch(wiring.Component):
         return r.data
 
     def _decode(self, m: Module, o, field, region, vector, pc, known, listed) -> None:
-        """Work out everything that the execution needs, and whether the operands can be used."""
+        """Compute everything that execution needs, and check the operands."""
         c = self._config
         low, high = [w[:16] for w in region], [w[16:] for w in region]
-        row0, tile, cols, rows, col0, col_offset, row_offset = low[0], high[0], low[1], high[1], high[2], low[3], high[3]
+        row0 = low[0]
+        tile = high[0]
+        cols = low[1]
+        rows = high[1]
+        col0 = high[2]
+        col_offset = low[3]
+        row_offset = high[3]
         entries = {name: data.View(entry_layout, word) for name, word in zip("abc", vector, strict=True)}
         names = {name: field[name] for name in "abc"}
         bits = control(m, field["op"], field["function"])
@@ -226,7 +254,10 @@ class Prefetch(wiring.Component):
                 ]
         m.d.comb += [
             *(o[name].eq(bits[name]) for name, _ in control_layout()),
-            *(o[name].eq(field[name]) for name in ("op", "function", "accumulate", "auto_range", "backward", "stochastic")),
+            *(
+                o[name].eq(field[name])
+                for name in ("op", "function", "accumulate", "auto_range", "backward", "stochastic")
+            ),
             o.pc.eq(pc),
             o.target.eq(capped(field["region"], c.program_words)),
             o.tile.eq(tile),
@@ -247,8 +278,10 @@ class Prefetch(wiring.Component):
             o.w_anew.eq(offset["written"] == 0),
         ]
 
-        row_end, col_end = Signal(17), Signal(17)
-        rectangle, bad = Signal(), Signal()
+        row_end = Signal(17)
+        col_end = Signal(17)
+        rectangle = Signal()
+        bad = Signal()
         m.d.comb += [row_end.eq(row0 + rows), col_end.eq(col0 + cols)]
         m.d.comb += rectangle.eq(
             listed
@@ -261,7 +294,9 @@ class Prefetch(wiring.Component):
             & ~exceeds(row_offset, c.longest)
             & ~exceeds(col_offset, c.longest)
         )
-        m.d.comb += bad.eq((any_of(bits, attrgetter("region")) & ~rectangle) | (o.uses_other & entry["other"].sample))
+        m.d.comb += bad.eq(
+            (any_of(bits, attrgetter("region")) & ~rectangle) | (o.uses_other & entry["other"].sample)
+        )
         for name in operands:
             for letter, found in entries.items():
 

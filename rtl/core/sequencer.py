@@ -21,8 +21,9 @@ require("sequencer", (Op.NEXT, Op.END), Unit.SEQUENCER)
 class Sequencer(wiring.Component):
     """Begins and ends instructions, gives the tile its commands, waits for samples, and stops.
 
-    An instruction begins in the cycle after the one before has ended. A fault, of an instruction or by `abort` or the watchdog, clears the
-    whole machine and aborts the tile at once; START waits until the tile is safe.
+    An instruction begins in the cycle after the one before has ended. A fault, of an instruction or by
+    `abort` or the watchdog, clears the whole machine and aborts the tile at once; START waits until the tile
+    is safe.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ class Sequencer(wiring.Component):
     Members
     -------
     start, halt, abort
-        Strobes of the host. START is ignored unless idle or in a fault, HALT unless at work.
+        Commands of the host, high for one cycle. START is ignored unless idle or in a fault, HALT unless
+        running.
     watchdog, bank
         Cycles that an instruction may take; bank of the read-noise stream.
     ins
@@ -40,11 +42,11 @@ class Sequencer(wiring.Component):
     begin, run, done
         First cycle of an instruction, all of its cycles, its last one. NEXT and END have none of them.
     clear
-        Everything that is under way is to be forgotten.
+        Everything in the pipelines is dropped.
     cmd, completion, tile_abort, tile_safe
         To and from the tile.
     settled
-        Nothing is under way in the planner.
+        The planner has finished.
     written
         The instruction's last word is written in the next cycle.
     norm
@@ -107,7 +109,8 @@ class Sequencer(wiring.Component):
             self.clear.eq(~running),
         ]
 
-        # The tile's command goes out in the first cycle; its completion may come before or after the last word is written.
+        # The tile's command goes out in the first cycle; its completion may come before or after the last
+        # word is written.
         tag = Signal(4)
         commanded = Signal()
         completed = Signal()
@@ -133,7 +136,11 @@ class Sequencer(wiring.Component):
         ended = Signal()
         m.d.sync += [reads1.eq(ins.reader), pulse1.eq(ins.planner), alu1.eq(ins.arithmetic)]
         m.d.comb += [
-            ended.eq((reads1 & all_written & all_completed) | (pulse1 & all_completed & self.settled) | (alu1 & all_written & old)),
+            ended.eq(
+                (reads1 & all_written & all_completed)
+                | (pulse1 & all_completed & self.settled)
+                | (alu1 & all_written & old)
+            ),
             self.done.eq(begun & running & ended),
         ]
         with m.If(self.run):

@@ -133,7 +133,9 @@ class TileHost(wiring.Component):
         # Reading. Lanes lie all over the chip: first a lane of each group is chosen, then the group.
         def near(words: list[Value]) -> Value:
             groups = [Signal.like(words[0], name="near", reset_less=True) for _ in range(0, lanes, GROUP)]
-            m.d.sync += [near.eq(Array(words[i * GROUP :][:GROUP])[lane % GROUP]) for i, near in enumerate(groups)]
+            m.d.sync += [
+                near.eq(Array(words[i * GROUP :][:GROUP])[lane % GROUP]) for i, near in enumerate(groups)
+            ]
             return Array(groups)[lane // GROUP]
 
         read = Signal(32)

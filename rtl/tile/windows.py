@@ -27,7 +27,9 @@ class TileWindows(wiring.Component):
 
     def __init__(self) -> None:
         windows = {window.name.lower(): In(HostPort(WINDOW_SHIFT)) for window in WINDOWS}
-        super().__init__({**windows, "o_tile": Out(HostSignature()), "o_rounding": Out(HostPort(STREAM_SHIFT))})
+        super().__init__(
+            {**windows, "o_tile": Out(HostSignature()), "o_rounding": Out(HostPort(STREAM_SHIFT))}
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -46,7 +48,9 @@ class TileWindows(wiring.Component):
             # One window at most has a request: an answer is for it.
             m.d.comb += i.ack.eq(i.request & (self.o_rounding.ack | self.o_tile.ack))
             for name in ("r_data", "error"):
-                m.d.comb += getattr(i, name).eq(Mux(self.o_rounding.ack, getattr(self.o_rounding, name), getattr(self.o_tile, name)))
+                m.d.comb += getattr(i, name).eq(
+                    Mux(self.o_rounding.ack, getattr(self.o_rounding, name), getattr(self.o_tile, name))
+                )
         return m
 
     @staticmethod

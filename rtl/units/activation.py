@@ -1,4 +1,4 @@
-"""What is done to a word before it is stored: saturation, the function, and the derivative that an error is multiplied by."""
+"""The last stages before a word is stored: saturation, the function, and an error's derivative."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -15,16 +15,16 @@ __all__ = ["Derivative", "Finish", "derivative_layout", "word_layout"]
 
 
 def derivative_layout(config: Config) -> data.StructLayout:
-    """Layout of a word with the derivative at it: Q.vector_frac, 0 to 1."""
+    """Layout of a word and the derivative at it, which is Q.vector_frac, 0 to 1."""
     return data.StructLayout({"word": signed(config.acc_bits), "fprime": config.vector_frac + 1, "last": 1})
 
 
 word_layout = derivative_layout
-"""Layout of an unsaturated word on its way to `Finish`, with the derivative that it is to be multiplied by."""
+"""Layout of an unsaturated word on its way to `Finish`, with the derivative to multiply it by."""
 
 
 class Derivative(wiring.Component):
-    """Works out f' at each element of a stream: one a cycle, two cycles of latency; stalls with its consumer.
+    """Computes f' at each element of a stream: one a cycle, two cycles of latency; stalls with its consumer.
 
     The elements must be outputs of the function's own kind, so that f' lies in 0 to 1.
 
@@ -36,9 +36,9 @@ class Derivative(wiring.Component):
     Members
     -------
     clear
-        Drop what is held.
+        Drop the elements in the pipeline.
     function
-        A HADAMARD function; any other gives a derivative that nobody uses.
+        A HADAMARD function; the derivative of any other is not used.
     """
 
     def __init__(self, config: Config) -> None:
@@ -55,10 +55,15 @@ class Derivative(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        is_sigmoid, is_tanh = self.function == Function.HADAMARD_SIGMOID, self.function == Function.HADAMARD_TANH
+        is_sigmoid = self.function == Function.HADAMARD_SIGMOID
+        is_tanh = self.function == Function.HADAMARD_TANH
         a = self.i.p.word[: c.vector_bits].as_signed()
-        valid1, word1, factor1, last1 = Signal(), Signal(signed(c.acc_bits)), Signal(signed(c.vector_bits + 1)), Signal()
-        product, move = Signal(signed(2 * c.vector_bits + 1)), Signal()
+        valid1 = Signal()
+        word1 = Signal(signed(c.acc_bits))
+        factor1 = Signal(signed(c.vector_bits + 1))
+        last1 = Signal()
+        product = Signal(signed(2 * c.vector_bits + 1))
+        move = Signal()
         m.d.comb += [move.eq(~self.o.valid | self.o.ready), self.i.ready.eq(~valid1 | move)]
         with m.If(self.i.ready):
             m.d.sync += [
@@ -78,14 +83,18 @@ class Derivative(wiring.Component):
             m.d.sync += [valid1.eq(0), self.o.valid.eq(0)]
 
         off = Signal()  # clipped ReLU where it is flat
-        m.d.comb += off.eq((self.function == Function.HADAMARD_RELU) & ((self.o.p.word <= 0) | (self.o.p.word >= c.unit)))
+        m.d.comb += off.eq(
+            (self.function == Function.HADAMARD_RELU) & ((self.o.p.word <= 0) | (self.o.p.word >= c.unit))
+        )
         wide = Mux(is_sigmoid, product, (1 << 2 * c.vector_frac) - product)
-        m.d.comb += self.o.p.fprime.eq(Mux(is_sigmoid | is_tanh, rshift(wide, c.vector_frac), Mux(off, 0, c.one)))
+        m.d.comb += self.o.p.fprime.eq(
+            Mux(is_sigmoid | is_tanh, rshift(wide, c.vector_frac), Mux(off, 0, c.one))
+        )
         return m
 
 
 class Finish(wiring.Component):
-    """Saturates a word, applies the function and writes it: one word a cycle, written in the second cycle after it came; never stalls.
+    """Saturates a word, applies the function and writes it, two cycles later; a word a cycle, never stalls.
 
     ======  ==========================================
     stage   what is computed
@@ -103,7 +112,7 @@ class Finish(wiring.Component):
     Members
     -------
     function, w_base
-        Of the instruction in work; words are written from `w_base` on.
+        Of the executing instruction; words are written from `w_base` on.
     i
         Words with their derivatives; always ready.
     done
@@ -111,9 +120,9 @@ class Finish(wiring.Component):
     y, y_valid, y_last
         The saturated word of stage 1.
     w_en, w_addr, w_data, w_final
-        To vector memory; `w_final` tells that it is no partial sum.
+        To vector memory; `w_final` marks words that are no partial sums.
     saturated
-        Words clamped that count, a cycle after they were.
+        Number of clamped words that count, a cycle later.
     """
 
     def __init__(self, config: Config) -> None:
@@ -144,8 +153,9 @@ class Finish(wiring.Component):
         y, clipped = sat(word, c.vector_max)
         m.d.comb += self.i.ready.eq(1)
 
-        # Stage 0. Where a word is beyond the table, so is what saturation leaves of it: the address needs no saturated word. A negative
-        # word's size is its complement and one; the one is carried into the sum that rounds.
+        # Stage 0. Where a word is beyond the table, so is what saturation leaves of it: the address needs no
+        # saturated word. A negative word's size is its complement and one; the one is carried into the sum
+        # that rounds.
         fine = c.pre_frac - TABLE_STEP_LOG2
         size_bits = (TABLE_WORDS - 1).bit_length() + fine + 1
         is_sigmoid, negative = self.function == Function.SIGMOID, word[-1]
@@ -162,9 +172,16 @@ class Finish(wiring.Component):
         ]
 
         # Stage 1.
-        valid1, last1, clipped1, sigmoid1, curves1 = Signal(), Signal(), Signal(), Signal(), Signal()
-        function1, index = Signal(4), Signal(16)
-        kept1, fprime1, address1 = Signal(signed(c.acc_bits)), Signal(c.vector_frac + 1), Signal(16)
+        valid1 = Signal()
+        last1 = Signal()
+        clipped1 = Signal()
+        sigmoid1 = Signal()
+        curves1 = Signal()
+        function1 = Signal(4)
+        index = Signal(16)
+        kept1 = Signal(signed(c.acc_bits))
+        fprime1 = Signal(c.vector_frac + 1)
+        address1 = Signal(16)
         m.d.sync += valid1.eq(valid)
         with m.If(valid):
             m.d.sync += [
@@ -192,7 +209,9 @@ class Finish(wiring.Component):
         entry = Cat(lookup.data, Const(0, 1)) ^ negative1.replicate(c.vector_frac + 2)
         curve = Signal(signed(c.vector_frac + 3))
         one = Mux(sigmoid1, c.one + 1, 0)
-        m.d.comb += curve.eq((Cat(negative1, entry).as_signed() + Cat(negative1, one, Const(0, 1)).as_signed()) >> 1)
+        m.d.comb += curve.eq(
+            (Cat(negative1, entry).as_signed() + Cat(negative1, one, Const(0, 1)).as_signed()) >> 1
+        )
         # Whether the unit is passed shows in the entry, before the sum.
         over_sigmoid, over_tanh = ~negative1 & (lookup.data > 2 * c.unit - c.one), lookup.data > c.unit
         straight = Signal(signed(c.acc_bits))
@@ -205,11 +224,19 @@ class Finish(wiring.Component):
                 m.d.comb += straight.eq(linear)
 
         # Stage 2.
-        straight2, product2, multiplied2 = Signal(signed(c.acc_bits)), Signal(signed(c.vector_bits + c.vector_frac + 1)), Signal()
-        curve2, curves2, sigmoid2, over2, negative2 = Signal.like(curve), Signal(), Signal(), Signal(), Signal()
+        straight2 = Signal(signed(c.acc_bits))
+        product2 = Signal(signed(c.vector_bits + c.vector_frac + 1))
+        multiplied2 = Signal()
+        curve2 = Signal.like(curve)
+        curves2 = Signal()
+        sigmoid2 = Signal()
+        over2 = Signal()
+        negative2 = Signal()
         m.d.sync += self.w_en.eq(valid1)
         curved = Mux(over2, Mux(negative2, -c.unit, c.unit), Mux(sigmoid2, curve2 >> 1, curve2))
-        m.d.comb += self.w_data.eq(Mux(multiplied2, rshift(product2, c.vector_frac), Mux(curves2, curved, straight2)))
+        m.d.comb += self.w_data.eq(
+            Mux(multiplied2, rshift(product2, c.vector_frac), Mux(curves2, curved, straight2))
+        )
         with m.If(valid1):
             m.d.sync += [
                 straight2.eq(straight),

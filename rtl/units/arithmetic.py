@@ -1,4 +1,4 @@
-"""The vector arithmetic beside the crossbar: ERR, NORM2 and AXPY on one multiplier, and the scale registers that they use."""
+"""Vector arithmetic of full machines: ERR, NORM2 and AXPY on one multiplier; scale registers."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -19,7 +19,7 @@ SUM_BITS = 46
 """Bits of a sum of squares: 2**15 elements of 2**31."""
 
 CONTROLS = ("err", "norm2", "axpy")
-"""Control bits of an instruction that it looks at."""
+"""Control bits of an instruction that it decodes."""
 
 require("vector arithmetic of full machines", (Op.ERR, Op.NORM2, Op.AXPY), Unit.ARITHMETIC)
 
@@ -34,7 +34,7 @@ class Scales(wiring.Component):
     n_index, n_mantissa, n_en
         A write of NORM2.
     host
-        The host's way to the registers, at any time.
+        The host's port of the registers, at any time.
     """
 
     index: In(range(SCALE_REGISTERS))
@@ -53,8 +53,9 @@ class Scales(wiring.Component):
         m.d.sync += [self.mantissa.eq(chosen[:16]), self.exponent.eq(chosen[16:].as_signed())]
         with m.If(self.n_en):
             m.d.sync += words[self.n_index].eq(Cat(self.n_mantissa, Const(NORM_EXPONENT, 8)))
-        # The host's address comes from afar.
-        asked, address = Signal(), Signal.like(host.addr)
+        # The host's address comes from far away.
+        asked = Signal()
+        address = Signal.like(host.addr)
         with m.If(asked & host.write):
             m.d.sync += words[address].eq(host.w_data)
         with m.If(host.request):
@@ -67,8 +68,8 @@ class Scales(wiring.Component):
 class Alu(wiring.Component):
     """ERR, NORM2 and AXPY, one element a cycle.
 
-    ERR gives words after one cycle, AXPY after four. The errors of ERR come back through `square` from the finishing stage, which
-    saturates them. NORM2 writes its register seven cycles after its last element.
+    ERR gives words after one cycle, AXPY after four. The errors of ERR come back through `square` from the
+    finishing stage, which saturates them. NORM2 writes its register seven cycles after its last element.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class Alu(wiring.Component):
     Members
     -------
     clear
-        Forget everything that is under way.
+        Drop everything in the pipeline.
     err, norm2, axpy
         Operation of the executing instruction, from the cycle before its first element on.
     i
@@ -94,9 +95,10 @@ class Alu(wiring.Component):
     norm, norm_en
         Mantissa that NORM2 writes; NORM2 ends in this cycle.
     loss, loss_en, hit, result, result_en
-        What a sample adds to the counters: its squared error, whether it was a hit, and the index of its largest output.
+        What a sample adds to the counters: its squared error, whether it was a hit, and the index of its
+        largest output.
     output, output_en
-        The outputs of ERR, one after the other.
+        The outputs of ERR, one after another.
     """
 
     def __init__(self, config: Config) -> None:
@@ -137,7 +139,8 @@ class Alu(wiring.Component):
         # Elements join here.
         fire = Signal()
         plain, derived = self.i.p, self.i_derivative.p
-        a, taken = Signal(signed(c.vector_bits)), Signal(signed(c.vector_bits))
+        a = Signal(signed(c.vector_bits))
+        taken = Signal(signed(c.vector_bits))
         m.d.comb += [
             fire.eq(self.i.valid & (norm2 | ((err | axpy) & self.i_derivative.valid))),
             self.i.ready.eq(fire),
@@ -146,24 +149,33 @@ class Alu(wiring.Component):
             taken.eq(derived.word),
         ]
 
-        # The one multiplier: squares of errors, squares of NORM2, mantissa * |a| of AXPY, mantissa * norm at the end of NORM2.
-        left, right, product = Signal(signed(17)), Signal(signed(17)), Signal(32)
-        norm, scaling = Signal(16), Signal()
+        # The one multiplier: squares of errors, squares of NORM2, mantissa * |a| of AXPY, mantissa * norm at
+        # the end of NORM2.
+        left = Signal(signed(17))
+        right = Signal(signed(17))
+        product = Signal(32)
+        norm = Signal(16)
+        scaling = Signal()
         m.d.sync += [left.eq(self.square), right.eq(self.square), product.eq(left * right)]
         with m.If(norm2):
             m.d.sync += [left.eq(Mux(scaling, norm, a)), right.eq(Mux(scaling, self.mantissa, a))]
         with m.If(axpy):
             m.d.sync += [left.eq(abs(taken)), right.eq(self.mantissa)]
 
-        # One barrel shifter, for AXPY's products and NORM2's. How far is known two cycles before the first product.
-        amount, bits = Signal(signed(10)), Signal(range(SHIFT_MAX + 1))
+        # One barrel shifter, for AXPY's products and NORM2's. How far is known two cycles before the first
+        # product.
+        amount = Signal(signed(10))
+        bits = Signal(range(SHIFT_MAX + 1))
         m.d.comb += amount.eq(Mux(norm2, 14, 16) - self.exponent)
         m.d.sync += bits.eq(Mux(amount < 0, 0, Mux(amount > SHIFT_MAX, SHIFT_MAX, amount)))
         shifted = Signal(33)
         m.d.sync += shifted.eq(rshift_by(product, bits))
 
-        # ERR: one stage. AXPY: the factors, the product, its shift, then the difference; less a negative product is a sum.
-        beside = data.StructLayout({"valid": 1, "less": 1, "word": signed(c.acc_bits), "fprime": c.vector_frac + 1, "last": 1})
+        # ERR: one stage. AXPY: the factors, the product, its shift, then the difference; less a negative
+        # product is a sum.
+        beside = data.StructLayout(
+            {"valid": 1, "less": 1, "word": signed(c.acc_bits), "fprime": c.vector_frac + 1, "last": 1}
+        )
         b1, b2, b3 = (Signal(beside, name=f"b{stage}") for stage in (1, 2, 3))
         m.d.sync += [
             b1.valid.eq(fire & axpy),
@@ -184,8 +196,14 @@ class Alu(wiring.Component):
         ]
 
         # Sums of squares. The last of an ERR arrives when the next instruction has begun.
-        square1, last1, square, last, from_error = Signal(), Signal(), Signal(), Signal(), Signal(3)
-        total, complete, is_error = Signal(SUM_BITS), Signal(), from_error[-1]
+        square1 = Signal()
+        last1 = Signal()
+        square = Signal()
+        last = Signal()
+        from_error = Signal(3)
+        total = Signal(SUM_BITS)
+        complete = Signal()
+        is_error = from_error[-1]
         m.d.sync += [
             square1.eq((self.square_valid & err) | (fire & norm2)),
             last1.eq(Mux(norm2, plain.last, self.square_last)),
@@ -211,10 +229,17 @@ class Alu(wiring.Component):
         m.d.comb += [self.norm_en.eq(scaled[-1]), self.norm.eq(Mux(shifted >= 1 << 16, 0xFFFF, shifted))]
 
         # Hits: the first of the largest on both sides.
-        index, best, wanted = Signal(16), Signal(16), Signal(16)
-        best_a, best_t = Signal(signed(c.acc_bits)), Signal(signed(c.acc_bits))
+        index = Signal(16)
+        best = Signal(16)
+        wanted = Signal(16)
+        best_a = Signal(signed(c.acc_bits))
+        best_t = Signal(signed(c.acc_bits))
         judge = Signal()
-        m.d.sync += [judge.eq(fire & err & plain.last), self.output.eq(derived.word), self.output_en.eq(fire & err)]
+        m.d.sync += [
+            judge.eq(fire & err & plain.last),
+            self.output.eq(derived.word),
+            self.output_en.eq(fire & err),
+        ]
         with m.If(fire & err):
             m.d.sync += index.eq(Mux(plain.last, 0, index + 1))
             with m.If((index == 0) | (derived.word > best_a)):

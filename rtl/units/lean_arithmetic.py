@@ -1,4 +1,4 @@
-"""The arithmetic of a lean machine: sense words, ERR, NORM2 and AXPY to words of vector memory, and the columns of PULSE."""
+"""Arithmetic of lean machines: sense words, ERR, NORM2 and AXPY, and the columns of PULSE."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
@@ -12,7 +12,7 @@ from backpulse.firmware_py.registers import LOSS_FRAC
 from backpulse.rtl.lib.numbers import magnitude, rshift_parts, sat
 from backpulse.rtl.lib.ports import element_layout
 from backpulse.rtl.tile.signature import sense_layout
-from backpulse.rtl.units.multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
+from backpulse.rtl.units.multiplier import CLIENTS, FACTOR_BITS, SIGNED, MultiplierSignature
 
 __all__ = ["CONTROLS", "LeanArithmetic"]
 
@@ -21,16 +21,17 @@ SHIFT_BITS = 6
 WORD_BITS = 18
 """Bits of a difference before it is saturated."""
 CONTROLS = ("reader", "planner", "err", "norm2", "axpy", "hadamard")
-"""Control bits of an instruction that it looks at."""
+"""Control bits of an instruction that it decodes."""
 
 require("vector arithmetic of lean machines", (Op.ERR, Op.NORM2, Op.AXPY), Unit.ARITHMETIC)
 
 
 class LeanArithmetic(wiring.Component):
-    """What is done to the elements of every instruction but the rows of PULSE, on multipliers that it shares with the planner.
+    """Processes the elements of all instructions but PULSE's rows, on multipliers shared with the planner.
 
-    An element is taken when all that belongs to it is there: in that cycle, or in the third of them if it needs a product first (AXPY
-    and the Hadamard functions). Partial sums and plain words are written one cycle after they were taken, sigmoids two, products three.
+    An element is taken when all that belongs to it is there: in that cycle, or in the third of them if it
+    needs a product first (AXPY and the Hadamard functions). Partial sums and plain words are written one
+    cycle after they were taken, sigmoids two, products three.
 
     ======  ==========================================
     stage   what is computed
@@ -49,16 +50,18 @@ class LeanArithmetic(wiring.Component):
     Members
     -------
     clear
-        Forget everything that is under way.
+        Drop everything in the pipeline.
     reader, planner, err, norm2, axpy, hadamard, function, accumulate, backward, scale_log2, shift
-        Of the executing instruction, from two cycles before its first element on; the auto-range shift of a read.
+        Of the executing instruction, from two cycles before its first element on; the auto-range shift of a
+        read.
     i_sense, i_a, i_b
-        Sense words; partial sums of reads, the first vector of ERR, NORM2 and AXPY; the second vector, and the outputs of a read.
-        Their words are zero while they are not valid.
+        Sense words; partial sums of reads, the first vector of ERR, NORM2 and AXPY; the second vector, and
+        the outputs of a read. Their words are zero while they are not valid.
     size
         Absolute value of the first port's word.
     take
-        A column of PULSE is taken from the first port; `scaled` has it two cycles later, times the scale register.
+        A column of PULSE is taken from the first port; `scaled` has it two cycles later, times the scale
+        register.
     mantissa, exponent, lose
         The scale register of the instruction; the bits that PULSE's columns lose.
     scaled
@@ -70,11 +73,13 @@ class LeanArithmetic(wiring.Component):
     norm, norm_en
         Mantissa that NORM2 writes; NORM2 ends in this cycle.
     loss, loss_en, hit, result, result_en
-        What a sample adds to the counters: its squared error, whether it was a hit, and the index of its largest output.
+        What a sample adds to the counters: its squared error, whether it was a hit, and the index of its
+        largest output.
     over, saturated
         A sense word taken was over range; a word was clamped, and counts.
     derivative, finish, square, scaler
-        To the multipliers, of which the first two give a product with the half of `vector_frac` bits, one less if negative.
+        To the multipliers, of which the first two give a product with the half of `vector_frac` bits, one
+        less if negative.
     """
 
     def __init__(self, config: Config) -> None:
@@ -115,7 +120,7 @@ class LeanArithmetic(wiring.Component):
                 "result_en": Out(1),
                 "over": Out(1),
                 "saturated": Out(1),
-                **{name: Out(MultiplierSignature(signed=name in SIGNED)) for name in GUESTS},
+                **{name: Out(MultiplierSignature(signed=name in SIGNED)) for name in CLIENTS},
             }
         )
 
@@ -124,7 +129,8 @@ class LeanArithmetic(wiring.Component):
         c = self._config
         # Elements come later than their instruction.
         reads, err, norm2, axpy, pulse, hadamard, partial, curve = (
-            Signal(name=name) for name in ("reads", "err", "norm2", "axpy", "pulse", "hadamard", "partial", "curve")
+            Signal(name=name)
+            for name in ("reads", "err", "norm2", "axpy", "pulse", "hadamard", "partial", "curve")
         )
         m.d.sync += [
             reads.eq(self.reader),
@@ -138,8 +144,13 @@ class LeanArithmetic(wiring.Component):
         ]
 
         # Elements join here.
-        a, b, sense = self.i_a.p.word[: c.vector_bits].as_signed(), self.i_b.p.word[: c.vector_bits].as_signed(), self.i_sense.p
-        have, start, fire, waited = Signal(), Signal(), Signal(), Signal(2)
+        a = self.i_a.p.word[: c.vector_bits].as_signed()
+        b = self.i_b.p.word[: c.vector_bits].as_signed()
+        sense = self.i_sense.p
+        have = Signal()
+        start = Signal()
+        fire = Signal()
+        waited = Signal(2)
         needs_product, needs_b = hadamard | axpy, hadamard | axpy | err
         m.d.comb += [
             have.eq(
@@ -165,10 +176,15 @@ class LeanArithmetic(wiring.Component):
             self.derivative.en.eq(start),
         ]
 
-        # Products with the scale register, and the one shifter behind them. How far is known before the first product.
-        total, complete, scaling = Signal(self._sum_bits, init=self._half), Signal(), Signal()
+        # Products with the scale register, and the one shifter behind them. How far is known before the first
+        # product.
+        total = Signal(self._sum_bits, init=self._half)
+        complete = Signal()
+        scaling = Signal()
         sum_ = total >> (2 * c.vector_frac - LOSS_FRAC)
-        amount, bits, scaled = Signal(signed(10)), Signal(SHIFT_BITS), Signal(2)
+        amount = Signal(signed(10))
+        bits = Signal(SHIFT_BITS)
+        scaled = Signal(2)
         m.d.comb += [
             amount.eq(Mux(norm2, 14, 16) - self.exponent),
             scaling.eq(complete & norm2),
@@ -179,7 +195,9 @@ class LeanArithmetic(wiring.Component):
         with m.If(pulse):
             m.d.sync += bits.eq(self.lose)
         with m.Else():
-            m.d.sync += bits.eq(Mux(amount < 0, 0, Mux(amount[SHIFT_BITS:].any(), (1 << SHIFT_BITS) - 1, amount)))
+            m.d.sync += bits.eq(
+                Mux(amount < 0, 0, Mux(amount[SHIFT_BITS:].any(), (1 << SHIFT_BITS) - 1, amount))
+            )
         kept, half, beyond = rshift_parts(m, self.scaler.product, bits, FACTOR_BITS)
         low = (kept + half)[: FACTOR_BITS + 1]
         m.d.sync += scaled.eq(Cat(scaling, scaled))
@@ -190,12 +208,17 @@ class LeanArithmetic(wiring.Component):
         ]
 
         value, carry = self._value(m)
-        # What is taken off: an output, or a scaled element, of which 65535 is more than any vector word. NORM2 takes nothing off.
-        # One adder takes the scaled element's half and the sign.
-        off, less = Signal(signed(WORD_BITS)), Signal()
+        # What is taken off: an output, or a scaled element, of which 65535 is more than any vector word.
+        # NORM2 takes nothing off. One adder takes the scaled element's half and the sign.
+        off = Signal(signed(WORD_BITS))
+        less = Signal()
         m.d.comb += [less.eq(~axpy | ~a[-1]), off.eq(Mux(axpy, kept | beyond.replicate(FACTOR_BITS), b))]
-        difference = (Mux(axpy, b, a) + Mux(less, ~off, off) + (less ^ (axpy & half & ~beyond)))[:WORD_BITS].as_signed()
-        word, valid1, last1 = Signal(signed(c.acc_bits)), Signal(), Signal()
+        difference = (Mux(axpy, b, a) + Mux(less, ~off, off) + (less ^ (axpy & half & ~beyond)))[
+            :WORD_BITS
+        ].as_signed()
+        word = Signal(signed(c.acc_bits))
+        valid1 = Signal()
+        last1 = Signal()
         m.d.sync += [valid1.eq(fire), last1.eq(Mux(reads, sense.last, self.i_a.p.last))]
         with m.If(fire):
             m.d.sync += word.eq(Mux(reads, value + self.i_a.p.word + carry, difference))
@@ -215,7 +238,7 @@ class LeanArithmetic(wiring.Component):
         # Stage 2. The table has the sigmoid's upper half, and whether a bit was lost in it.
         sigmoid = self._sigmoid(m, y, valid1)
 
-        # Stages 1 to 3.
+        # The pipeline's valid bits, and what is written after which stage.
         valid2, last2, valid3, last3 = (Signal(name=name) for name in ("valid2", "last2", "valid3", "last3"))
         m.d.sync += [valid2.eq(valid1), last2.eq(last1), valid3.eq(valid2), last3.eq(last2)]
         product = self.finish.product[c.vector_frac :][: c.vector_bits].as_signed()
@@ -247,11 +270,15 @@ class LeanArithmetic(wiring.Component):
         m.d.comb += [self.loss.eq(sum_), self.loss_en.eq(complete & err)]
 
         # Hits: the first of the largest on both sides. An index is that of the word that is written next.
-        # Words are compared without a sign, with the complement of the largest so far: an adder's carry tells.
-        begun, larger, same = Signal(), Signal(), Signal()
+        # Words are compared without a sign, with the complement of the largest so far: an adder's carry
+        # tells.
+        begun = Signal()
+        larger = Signal()
+        same = Signal()
         judged = []
         for name, element in (("a", b), ("t", a)):
-            shifted, rest = Cat(element[:-1], ~element[-1]), Signal(c.vector_bits, name=f"rest_{name}")
+            shifted = Cat(element[:-1], ~element[-1])
+            rest = Signal(c.vector_bits, name=f"rest_{name}")
             judged.append(~begun | (shifted + rest)[c.vector_bits])
             with m.If(fire & judged[-1]):
                 m.d.sync += rest.eq(~shifted)
@@ -269,30 +296,45 @@ class LeanArithmetic(wiring.Component):
         return m
 
     def _value(self, m: Module) -> tuple[Value, Value]:
-        """Scale a sense word: always right by the most there is, after it went left by what is too much; return it and what rounds it."""
+        """Scale a sense word; return it and the bit that rounds it.
+
+        It is shifted left by a variable, then right by a constant.
+        """
         c = self._config
         right = c.range_max - min(c.forward_shift, c.backward_shift)
         most = max(c.forward_shift, c.backward_shift) + SCALE_LOG2_MAX - c.range_min + right
-        left, wide = Signal(range(most + 1)), Signal(signed(c.acc_bits + right))
-        m.d.sync += left.eq(Mux(self.backward, c.backward_shift, c.forward_shift) + right + self.scale_log2 - self.shift)
+        left = Signal(range(most + 1))
+        wide = Signal(signed(c.acc_bits + right))
+        m.d.sync += left.eq(
+            Mux(self.backward, c.backward_shift, c.forward_shift) + right + self.scale_log2 - self.shift
+        )
         m.d.comb += wide.eq(self.i_sense.p.value << left)
         return wide >> right, wide[right - 1] & ~(wide[-1] & ~wide[: right - 1].any())
 
     def _sigmoid(self, m: Module, y: Value, en: Value) -> Value:
-        """Look the sigmoid of a word up, a cycle later: its lower half is in the table, and the upper is what is missing to one."""
+        """Return the sigmoid of a word, a cycle later; the table has its lower half, and the upper is symmetric."""
         c = self._config
-        fine, bits, frac = c.pre_frac - TABLE_STEP_LOG2 + 1, (TABLE_WORDS - 1).bit_length(), c.vector_frac
-        # The complement of the lower half, whether a bit was lost in halving, and whether the upper half is beyond the unit.
+        fine = c.pre_frac - TABLE_STEP_LOG2 + 1
+        bits = (TABLE_WORDS - 1).bit_length()
+        frac = c.vector_frac
+        # The complement of the lower half, whether a bit was lost in halving, and whether the upper half is
+        # beyond the unit.
         words = [
-            (c.one - 1 - ((c.one + 1 - t) >> 1)) | (t & 1) << frac | (((c.one + 1 + t) >> 1) > c.unit) << frac + 1 for t in tanh_table(c)
+            (c.one - 1 - ((c.one + 1 - t) >> 1))
+            | (t & 1) << frac
+            | (((c.one + 1 + t) >> 1) > c.unit) << frac + 1
+            for t in tanh_table(c)
         ]
         m.submodules.table = table = Memory(shape=frac + 2, depth=TABLE_WORDS, init=words)
-        lookup, negative = table.read_port(), Signal()
+        lookup = table.read_port()
+        negative = Signal()
         size = magnitude(y)
         step = size[fine:] + size[fine - 1]
         m.d.comb += [lookup.addr.eq(step[:bits] | step[bits:].any().replicate(bits)), lookup.en.eq(en)]
         with m.If(en):
             m.d.sync += negative.eq(y[-1])
-        lower, odd, beyond = lookup.data[:frac], lookup.data[frac], lookup.data[frac + 1]
+        lower = lookup.data[:frac]
+        odd = lookup.data[frac]
+        beyond = lookup.data[frac + 1]
         half = Mux(negative, ~lower, (lower + odd + 1)[:frac])
         return Cat(Mux(beyond & ~negative, c.unit, half), Const(0, 1))

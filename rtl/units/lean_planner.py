@@ -1,4 +1,4 @@
-"""The pulse planner of a lean machine: one multiplier with its adder a lane, which other units use while no row is planned."""
+"""The pulse planner of a lean machine: a multiplier and an adder a lane, shared with other units."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -10,7 +10,7 @@ from backpulse.rtl.lib.numbers import negated_if
 from backpulse.rtl.lib.ports import HostPort
 from backpulse.rtl.lib.xorshift import xorshift
 from backpulse.rtl.tile.signature import counts_layout
-from backpulse.rtl.units.multiplier import FACTOR_BITS, GUESTS, SIGNED, MultiplierSignature
+from backpulse.rtl.units.multiplier import CLIENTS, FACTOR_BITS, SIGNED, MultiplierSignature
 from backpulse.rtl.units.planner import BYTES_MAX, SHIFT_MAX
 
 __all__ = ["LeanPlanner", "rectangle_layout"]
@@ -24,15 +24,22 @@ TOP = 30
 
 def rectangle_layout(config: Config) -> data.StructLayout:
     """Return the layout of a PULSE for the planner: the rectangle."""
-    return data.StructLayout({"rows": range(config.tile_rows + 1), "col0": range(config.tile_cols), "cols": range(config.tile_cols + 1)})
+    return data.StructLayout(
+        {
+            "rows": range(config.tile_rows + 1),
+            "col0": range(config.tile_cols),
+            "cols": range(config.tile_cols + 1),
+        }
+    )
 
 
 class LeanPlanner(wiring.Component):
     """Plans the pulses of one PULSE after another, bit for bit as docs/machine.md says.
 
-    Takes a command, then one column word a column of the region, then one row word a row, each a word a cycle; gives one row of counts
-    a row, in the lanes of the region, zero elsewhere. The first row word can follow the last column word after two cycles, and its counts
-    are offered two cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
+    Takes a command, then one column word a column of the region, then one row word a row, each a word a
+    cycle; gives one row of counts a row, in the lanes of the region, zero elsewhere. The first row word can
+    follow the last column word after two cycles, and its counts are offered two cycles after it was taken.
+    `o_counts` that is not taken holds back the rows, and nothing else waits.
 
     A product is not shifted: instead, what rounds it is shifted the other way, and added by the multiplier.
 
@@ -46,7 +53,8 @@ class LeanPlanner(wiring.Component):
     cmd
         `rectangle_layout`; taken while `settled`.
     exponent, scale_log2, magnitude, stochastic
-        Of the scale register, the weight scale, the column vector and the instruction: steady from the command until `settled`.
+        Of the scale register, the weight scale, the column vector and the instruction: steady from the
+        command until `settled`.
     lose
         Bits that column words lose in scaling.
     i_column, scaled, i_row
@@ -54,18 +62,21 @@ class LeanPlanner(wiring.Component):
     o_counts
         Rows of counts, for the tile.
     up, down, clipped
-        Pulses up, pulses down and clipped cells of one row, to be added up in every cycle: zero but for one cycle a row.
+        Pulses up, pulses down and clipped cells of one row, to be added up in every cycle: zero but for one
+        cycle a row.
     settled
-        No command is in work and no totals are to come.
+        No command is executing and no totals are to come.
     clear
-        Level or strobe: drop the command in work, with totals that are still to come. The rounding streams stay where they are.
+        Level or strobe: drop the executing command, with totals that are still to come. The rounding streams
+        stay where they are.
     host
-        The rounding states by lane (window RANDOM, stream ROUNDING). An error beyond the lanes and until `settled`. An access turns the
-        states once around, a lane a cycle; a command waits for that.
+        The rounding states by lane (window RANDOM, stream ROUNDING). An error beyond the lanes and until
+        `settled`. An access turns the states once around, a lane a cycle; a command waits for that.
     derivative, finish, square, scaler
-        The guests at the multipliers of the lanes, while no row is planned; the scaler scales columns too. To the products of the first two
-        the half of `vector_frac` bits is added, one less if negative. The left factors of `derivative` and `scaler` are the size of the row
-        word while `i_row` is valid; those of `finish` and `square` are always the same word.
+        The clients of the lanes' multipliers, while no row is planned; the scaler scales columns too. To
+        the products of the first two the half of `vector_frac` bits is added, one less if negative. The left
+        factors of `derivative` and `scaler` are the size of the row word while `i_row` is valid; those of
+        `finish` and `square` are always the same word.
     """
 
     def __init__(self, config: Config) -> None:
@@ -89,7 +100,7 @@ class LeanPlanner(wiring.Component):
                 "settled": Out(1),
                 "clear": In(1),
                 "host": In(HostPort(STREAM_SHIFT)),
-                **{name: In(MultiplierSignature(signed=name in SIGNED)) for name in GUESTS},
+                **{name: In(MultiplierSignature(signed=name in SIGNED)) for name in CLIENTS},
             }
         )
 
@@ -97,11 +108,13 @@ class LeanPlanner(wiring.Component):
         m = Module()
         config, lanes = self._config, self._config.tile_cols
 
-        # The command in work.
+        # The executing command.
         cmd = self.cmd.payload
         accept = self.cmd.valid & self.cmd.ready
         take_column, take_row, give = (s.valid & s.ready for s in (self.i_column, self.i_row, self.o_counts))
-        column, rows_left, cols_left = Signal(range(lanes)), Signal.like(cmd.rows), Signal.like(cmd.cols)
+        column = Signal(range(lanes))
+        rows_left = Signal.like(cmd.rows)
+        cols_left = Signal.like(cmd.cols)
         with m.If(accept):
             m.d.sync += [rows_left.eq(cmd.rows), cols_left.eq(cmd.cols), column.eq(cmd.col0)]
         with m.If(take_column):
@@ -111,15 +124,25 @@ class LeanPlanner(wiring.Component):
         q, none = self._shifts(m)
 
         # Columns: the scaler has the word in the cycle after it was taken, and its size in the next.
-        loading1, loading2, final1, final2 = Signal(), Signal(), Signal(), Signal()
-        column1, column2, negative_column1, negative_column2 = Signal.like(column), Signal.like(column), Signal(), Signal()
+        loading1 = Signal()
+        loading2 = Signal()
+        final1 = Signal()
+        final2 = Signal()
+        column1 = Signal.like(column)
+        column2 = Signal.like(column)
+        negative_column1 = Signal()
+        negative_column2 = Signal()
         m.d.sync += [loading1.eq(take_column & ~self.clear), loading2.eq(loading1 & ~self.clear)]
         m.d.sync += [column1.eq(column), column2.eq(column1), final1.eq(cols_left == 1), final2.eq(final1)]
         m.d.sync += [negative_column1.eq(self.i_column.payload), negative_column2.eq(negative_column1)]
         planned = Mux(none, 0, Mux(self.scaled[-1], (1 << FACTOR_BITS - 1) - 1, self.scaled[:-1]))
 
         # Rows: taken (stage 0), multiplied (stage 1), counted on the way out.
-        full1, full2, move, negative1, negative2 = Signal(), Signal(), Signal(), Signal(), Signal(lanes)
+        full1 = Signal()
+        full2 = Signal()
+        move = Signal()
+        negative1 = Signal()
+        negative2 = Signal(lanes)
         m.d.comb += [
             move.eq(~full2 | self.o_counts.ready),
             self.i_column.ready.eq(cols_left != 0),
@@ -131,31 +154,46 @@ class LeanPlanner(wiring.Component):
         with m.If(self.clear):
             m.d.sync += [full1.eq(0), full2.eq(0), cols_left.eq(0), rows_left.eq(0)]
 
-        # Which bits of a random word go where: the lower and the upper half of what is shifted by q bytes; nothing for guests.
+        # Which bits of a random word go where: the lower and the upper half of what is shifted by q bytes;
+        # nothing for clients.
         rows, half = full1, config.vector_frac - 1
-        lower, upper, always = ([Signal(name=f"{name}{k}") for k in range(BYTES_MAX + 1)] for name in ("lower", "upper", "always"))
+        lower, upper, always = (
+            [Signal(name=f"{name}{k}") for k in range(BYTES_MAX + 1)] for name in ("lower", "upper", "always")
+        )
         for k in range(BYTES_MAX + 1):
-            m.d.comb += [always[k].eq(rows & (q == k)), lower[k].eq(always[k] & self.stochastic), upper[k].eq(lower[k])]
+            m.d.comb += [
+                always[k].eq(rows & (q == k)),
+                lower[k].eq(always[k] & self.stochastic),
+                upper[k].eq(lower[k]),
+            ]
 
         states = [Signal(STATE_BITS, init=1, name=f"state_{i}") for i in range(lanes)]
         turning = self._host(m, states)
         # Without a reset, so that they can be the multipliers' own registers.
-        guests, size = [getattr(self, name) for name in GUESTS], self.scaler.left
-        lefts = [Signal(guest.left.shape(), name=f"left_{name}", reset_less=True) for guest, name in zip(guests, GUESTS, strict=True)]
+        clients, size = [getattr(self, name) for name in CLIENTS], self.scaler.left
+        lefts = [
+            Signal(client.left.shape(), name=f"left_{name}", reset_less=True)
+            for client, name in zip(clients, CLIENTS, strict=True)
+        ]
         lefts[2] = lefts[1]
-        for left, guest in zip(lefts, guests, strict=True):
-            if guest is not self.square:
-                with m.If(take_row | guest.en):
-                    m.d.sync += left.eq(Mux(take_row, size, guest.left) if guest is self.finish else guest.left)
-        counts, ups, clips = [], [], []
-        for i, (left, guest) in enumerate(zip(lefts, guests, strict=True)):
+        for left, client in zip(lefts, clients, strict=True):
+            if client is not self.square:
+                with m.If(take_row | client.en):
+                    m.d.sync += left.eq(
+                        Mux(take_row, size, client.left) if client is self.finish else client.left
+                    )
+        counts = []
+        ups = []
+        clips = []
+        for i, (left, client) in enumerate(zip(lefts, clients, strict=True)):
             last = i == lanes - 1
-            right, negative = Signal(guest.right.shape(), name=f"right_{i}", reset_less=True), Signal(name=f"negative_{i}")
+            right = Signal(client.right.shape(), name=f"right_{i}", reset_less=True)
+            negative = Signal(name=f"negative_{i}")
             mine = loading2 & (column2 == i)
             # The last lane, which scales the columns, learns with the last of them whether it has one.
             load = loading2 & final2 if last else mine | accept
-            with m.If(load | guest.en):
-                m.d.sync += right.eq(Mux(mine, planned, Mux(guest.en, guest.right, 0)))
+            with m.If(load | client.en):
+                m.d.sync += right.eq(Mux(mine, planned, Mux(client.en, client.right, 0)))
             with m.If(load):
                 m.d.sync += negative.eq(negative_column2)
             with m.If(take_row):
@@ -167,36 +205,49 @@ class LeanPlanner(wiring.Component):
             for bit in range(TOP):
                 k, j = divmod(bit, 8)
                 high = Const(0, 1) if k == 0 else (top & always[k - 1] if j == 7 else r[j + 8] & upper[k - 1])
-                # The half for guests.
-                if guest is self.derivative or guest is self.finish:
-                    down = left[-1] if guest is self.finish else Const(0, 1)
+                # The half for clients.
+                if client is self.derivative or client is self.finish:
+                    down = left[-1] if client is self.finish else Const(0, 1)
                     high = high | (~rows & (down if bit < half else ~down if bit == half else 0))
                 m.d.comb += term[bit].eq((r[j] & lower[k]) | high)
-            product, ones = Signal.like(guest.product, name=f"product_{i}", reset_less=True), Signal(name=f"ones_{i}")
+            product = Signal.like(client.product, name=f"product_{i}", reset_less=True)
+            ones = Signal(name=f"ones_{i}")
             with m.If(move):
                 m.d.sync += product.eq(left * right + (term.as_signed() if product.shape().signed else term))
             with m.If(move):
-                m.d.sync += [ones.eq(r[14:].all() & (~q[0] | r[6:14].all()) & self.stochastic), negative2[i].eq(negative1 ^ negative)]
-            m.d.comb += guest.product.eq(product)
+                m.d.sync += [
+                    ones.eq(r[14:].all() & (~q[0] | r[6:14].all()) & self.stochastic),
+                    negative2[i].eq(negative1 ^ negative),
+                ]
+            m.d.comb += client.product.eq(product)
 
             most = config.count_bits - 1
-            count, above, wanted = Signal(most, name=f"count_{i}"), Signal(name=f"above_{i}"), Signal(most, name=f"wanted_{i}")
+            count = Signal(most, name=f"count_{i}")
+            above = Signal(name=f"above_{i}")
+            wanted = Signal(most, name=f"wanted_{i}")
             with m.Switch(q):
                 for k in range(2):
                     with m.Case(k):
                         low = 16 + 8 * k
-                        m.d.comb += [wanted.eq(product[low : low + most]), above.eq(product[low + most : TOP + 1].any())]
+                        m.d.comb += [
+                            wanted.eq(product[low : low + most]),
+                            above.eq(product[low + most : TOP + 1].any()),
+                        ]
                 with m.Default():
                     m.d.comb += wanted.eq(product[TOP] & ones)
             clip = above if config.pulse_max + 1 == 1 << most else above | (wanted > config.pulse_max)
             signed_count = negated_if(negative2[i], Cat(count, Const(0, 1))).as_signed()
-            m.d.comb += [count.eq(Mux(clip, config.pulse_max, wanted)), self.o_counts.payload[i].eq(signed_count)]
+            m.d.comb += [
+                count.eq(Mux(clip, config.pulse_max, wanted)),
+                self.o_counts.payload[i].eq(signed_count),
+            ]
             counts.append(count)
             ups.append(Mux(negative2[i], 0, count))
             clips.append(clip)
 
         # Totals.
-        given, total = Signal(), Signal.like(self.up)
+        given = Signal()
+        total = Signal.like(self.up)
         m.d.sync += given.eq(give & ~self.clear)
         for output, terms in ((self.up, ups), (total, counts), (self.clipped, clips)):
             m.d.sync += output.eq(Mux(give & ~self.clear, sum(terms), 0))
@@ -208,24 +259,34 @@ class LeanPlanner(wiring.Component):
         return m
 
     def _shifts(self, m: Module) -> tuple[Value, Value]:
-        """Work out the shifts of docs/machine.md: set `lose`; return the bytes that products lose, and whether that is all there is.
+        """Compute the shifts of docs/machine.md: `lose`, bytes that products lose, and if nothing is left.
 
-        All are registers, there before the first column word's product is.
+        All are registers, valid before the first column word's product is. Returns the last two.
         """
-        t, bits, q, none = Signal(signed(11)), Signal(signed(12)), Signal(2), Signal()
+        t = Signal(signed(11))
+        bits = Signal(signed(12))
+        q = Signal(2)
+        none = Signal()
         # Below zero, 24 - x is magnitude + 1 + t.
         m.d.comb += [
             t.eq(23 + self.scale_log2 - self.magnitude - self.exponent),
             bits.eq(self.magnitude + 1 + Mux(t < 0, t, t[:3])),
         ]
-        m.d.sync += [self.lose.eq(Mux(bits < 0, 0, bits)), q.eq(Mux(t < 0, 0, t[3:5])), none.eq(~t[-1] & t[5:].any())]
+        m.d.sync += [
+            self.lose.eq(Mux(bits < 0, 0, bits)),
+            q.eq(Mux(t < 0, 0, t[3:5])),
+            none.eq(~t[-1] & t[5:].any()),
+        ]
         return q, none
 
     def _host(self, m: Module, states: list[Signal]) -> Signal:
-        """Turn the states once around for an access of the host: the one it wants passes by the end. Returns whether they turn."""
+        """Rotate the states once for an access of the host, served at the end; return whether they rotate."""
         host, lanes = self.host, len(states)
-        left, turning = Signal(range(lanes)), Signal()
-        here, good, word = Signal(), Signal(), Signal(STATE_BITS)
+        left = Signal(range(lanes))
+        turning = Signal()
+        here = Signal()
+        good = Signal()
+        word = Signal(STATE_BITS)
         m.d.comb += [
             good.eq((host.addr < lanes) & self.settled),
             here.eq(turning & host.request & (host.addr == left)),

@@ -1,4 +1,4 @@
-"""The units of a lean machine that elements go through between vector memory and the tile, and back."""
+"""The units of a lean machine between vector memory and the tile."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
@@ -8,14 +8,16 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import Op, Unit, require
 from backpulse.rtl.units.lean_arithmetic import CONTROLS, LeanArithmetic
 from backpulse.rtl.units.lean_planner import LeanPlanner
-from backpulse.rtl.units.multiplier import GUESTS
+from backpulse.rtl.units.multiplier import CLIENTS
 from backpulse.rtl.units.reader import auto_range, to_drive
 from backpulse.rtl.units.signature import UnitsSignature
 
 __all__ = ["LeanUnits"]
 
 
-require("units of lean machines", (Op.READ, Op.READT, Op.PULSE), *set(Unit) - {Unit.ARITHMETIC, Unit.SEQUENCER})
+require(
+    "units of lean machines", (Op.READ, Op.READT, Op.PULSE), *set(Unit) - {Unit.ARITHMETIC, Unit.SEQUENCER}
+)
 
 
 class LeanUnits(wiring.Component):
@@ -24,7 +26,7 @@ class LeanUnits(wiring.Component):
     Parameters
     ----------
     config
-        What the machine is: `lean`.
+        Configuration of the machine, which is `lean`.
 
     Members
     -------
@@ -40,17 +42,19 @@ class LeanUnits(wiring.Component):
         c, ins = self._config, self.ins
         m.submodules.arithmetic = unit = LeanArithmetic(c)
         m.submodules.planner = planner = LeanPlanner(c)
-        for name in GUESTS:
+        for name in CLIENTS:
             connect(m, getattr(unit, name), getattr(planner, name))
         connect(m, flipped(self.host), planner.host)
         connect(m, planner.o_counts, flipped(self.counts))
 
-        # Which way elements go is known before they come.
+        # The route of elements is registered before they come.
         reads = Signal()
         pulse = Signal()
         m.d.sync += [reads.eq(ins.reader), pulse.eq(ins.planner)]
         second, negative = self.a.p.second, self.a.p.word[c.vector_bits - 1]
-        shift, right, steady = Signal(signed(5)), Signal(range(c.range_max - c.range_min + 1)), Signal()
+        shift = Signal(signed(5))
+        right = Signal(range(c.range_max - c.range_min + 1))
+        steady = Signal()
         drives = reads & ~second
         driving = drives & steady
         m.d.comb += [
@@ -75,8 +79,11 @@ class LeanUnits(wiring.Component):
         saturated = Signal(2)  # a register, as nobody waits for the count
         m.d.sync += saturated.eq(unit.saturated + (self.drive.valid & self.drive.ready & beyond))
 
-        # In the third cycle the magnitude is known: the planner's command goes out. In the fourth the range is, and drives do.
-        begun, known, planned = Signal(), Signal(), Signal()
+        # In the third cycle the magnitude is known: the planner's command goes out. In the fourth the range
+        # is, and drives do.
+        begun = Signal()
+        known = Signal()
+        planned = Signal()
         wanted = auto_range(c, self.magnitude, ins.auto_range)
         m.d.sync += [
             begun.eq(self.begin),
@@ -94,7 +101,10 @@ class LeanUnits(wiring.Component):
             planner.magnitude.eq(self.magnitude),
             planner.scaled.eq(unit.scaled),
             planner.clear.eq(self.clear),
-            *(getattr(unit, name).eq(ins[name]) for name in (*CONTROLS, "function", "accumulate", "backward", "scale_log2")),
+            *(
+                getattr(unit, name).eq(ins[name])
+                for name in (*CONTROLS, "function", "accumulate", "backward", "scale_log2")
+            ),
             unit.shift.eq(shift),
             unit.clear.eq(self.clear),
             unit.take.eq(planner.i_column.valid & planner.i_column.ready),
@@ -102,10 +112,25 @@ class LeanUnits(wiring.Component):
             unit.exponent.eq(self.exponent),
             unit.lose.eq(planner.lose),
         ]
-        names = ("w_en", "w_data", "w_final", "norm", "norm_en", "loss", "loss_en", "hit", "result", "result_en", "over")
+        names = (
+            "w_en",
+            "w_data",
+            "w_final",
+            "norm",
+            "norm_en",
+            "loss",
+            "loss_en",
+            "hit",
+            "result",
+            "result_en",
+            "over",
+        )
         m.d.comb += [
             *(getattr(self, name).eq(getattr(unit, name)) for name in names),
-            *(getattr(self, name).eq(getattr(planner, name)) for name in ("up", "down", "clipped", "settled")),
+            *(
+                getattr(self, name).eq(getattr(planner, name))
+                for name in ("up", "down", "clipped", "settled")
+            ),
             self.w_addr.eq(ins.w_addr + unit.index),
             self.written.eq(unit.done),
             self.saturated.eq(saturated),

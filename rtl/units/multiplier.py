@@ -1,21 +1,21 @@
-"""A multiplier that several units of a lean machine share: what each of them sees of it."""
+"""The port of a multiplier that several units of a lean machine share."""
 
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["FACTOR_BITS", "GUESTS", "SIGNED", "MultiplierSignature"]
+__all__ = ["CLIENTS", "FACTOR_BITS", "SIGNED", "MultiplierSignature"]
 
 FACTOR_BITS = 16
-"""Bits of a factor: what one multiplier of the smallest family takes."""
-GUESTS = ("derivative", "finish", "square", "scaler")
-"""Who shares the multipliers of the lanes of a lean planner, in their order."""
+"""Bits of a factor: those of a multiplier of the smallest family."""
+CLIENTS = ("derivative", "finish", "square", "scaler")
+"""Clients of the lanes' multipliers in a lean planner, in the order of the lanes."""
 SIGNED = ("finish", "square")
-"""Those whose factors have a sign."""
+"""Clients with signed factors."""
 
 
 class MultiplierSignature(wiring.Signature):
-    """The user's side: `product` is that of the factors of two cycles ago, if `en` was high then, until it is high again.
+    """The client's side: factors are taken with `en`; two cycles later `product` has theirs, and keeps it.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ BYTES_MAX = 3
 
 
 def plan_layout(config: Config) -> data.StructLayout:
-    """Return the layout of a PULSE for the planner: region, scale register, weight scale, magnitude of the column vector, rounding."""
+    """Return the layout of a PULSE for the planner: region, scales, column vector's magnitude, rounding."""
     return data.StructLayout(
         {
             "rows": range(config.tile_rows + 1),
@@ -44,8 +44,10 @@ def plan_layout(config: Config) -> data.StructLayout:
 
 def pulse_shift(m: Module, exponent, scale_log2, magnitude) -> tuple[Signal, Signal]:
     """Return (f, q) of docs/machine.md: bits that the column words lose, and bytes that the products lose."""
-    x, t = Signal(signed(10)), Signal(signed(11))
-    f, q = Signal(range(SHIFT_MAX + 1)), Signal(6)
+    x = Signal(signed(10))
+    t = Signal(signed(11))
+    f = Signal(range(SHIFT_MAX + 1))
+    q = Signal(6)
     m.d.comb += [x.eq(exponent - scale_log2), t.eq(24 - x - (magnitude + 1))]
     with m.If(t < 0):
         m.d.comb += [f.eq(Mux(24 - x < 0, 0, 24 - x)), q.eq(0)]
@@ -57,9 +59,10 @@ def pulse_shift(m: Module, exponent, scale_log2, magnitude) -> tuple[Signal, Sig
 class Planner(wiring.Component):
     """Plans the pulses of one PULSE after another, bit for bit as docs/machine.md says.
 
-    Takes a command, then one column word a column of the region, then one row word a row, each a word a cycle; gives one row of counts
-    a row, in the lanes of the region, zero elsewhere. The first row word can follow the last column word after a cycle, and its counts
-    are offered four cycles after it was taken. `o_counts` that is not taken holds back the rows, and nothing else waits.
+    Takes a command, then one column word a column of the region, then one row word a row, each a word a
+    cycle; gives one row of counts a row, in the lanes of the region, zero elsewhere. The first row word can
+    follow the last column word after a cycle, and its counts are offered four cycles after it was taken.
+    `o_counts` that is not taken holds back the rows, and nothing else waits.
 
     Parameters
     ----------
@@ -75,13 +78,16 @@ class Planner(wiring.Component):
     o_counts
         Rows of counts, for the tile.
     up, down, clipped
-        Pulses up, pulses down and clipped cells of one row, to be added up in every cycle: zero but for one cycle a row.
+        Pulses up, pulses down and clipped cells of one row, to be added up in every cycle: zero but for one
+        cycle a row.
     settled
-        No command is in work and no totals are to come.
+        No command is executing and no totals are to come.
     clear
-        Level or strobe: drop the command in work, with totals that are still to come. The rounding streams stay where they are.
+        Level or strobe: drop the executing command, with totals that are still to come. The rounding streams
+        stay where they are.
     host
-        The rounding states by lane (window RANDOM, stream ROUNDING). An error beyond the lanes and until `settled`.
+        The rounding states by lane (window RANDOM, stream ROUNDING). An error beyond the lanes and until
+        `settled`.
     """
 
     def __init__(self, config: Config) -> None:
@@ -106,46 +112,86 @@ class Planner(wiring.Component):
         m = Module()
         config, lanes = self._config, self._config.tile_cols
 
-        # The command in work.
+        # The executing command.
         cmd = self.cmd.payload
         accept = self.cmd.valid & self.cmd.ready
         take_column, take_row, give = (s.valid & s.ready for s in (self.i_column, self.i_row, self.o_counts))
-        mantissa, stochastic, column = Signal(16), Signal(), Signal(range(lanes))
-        rows_left, cols_left, to_give = Signal.like(cmd.rows), Signal.like(cmd.cols), Signal.like(cmd.rows)
-        # Which bytes are left of a product has a bit for each case, so that no decoder is on the way to the lanes; none where all are lost.
-        lose, kept = Signal(range(SHIFT_MAX + 1)), Signal(BYTES_MAX + 1)
+        mantissa = Signal(16)
+        stochastic = Signal()
+        column = Signal(range(lanes))
+        rows_left = Signal.like(cmd.rows)
+        cols_left = Signal.like(cmd.cols)
+        to_give = Signal.like(cmd.rows)
+        # Which bytes are left of a product has a bit for each case, so that no decoder is on the way to the
+        # lanes; none where all are lost.
+        lose = Signal(range(SHIFT_MAX + 1))
+        kept = Signal(BYTES_MAX + 1)
         f_of_cmd, q_of_cmd = pulse_shift(m, cmd.exponent, cmd.scale_log2, cmd.magnitude)
         with m.If(accept):
-            m.d.sync += [rows_left.eq(cmd.rows), to_give.eq(cmd.rows), cols_left.eq(cmd.cols), column.eq(cmd.col0)]
+            m.d.sync += [
+                rows_left.eq(cmd.rows),
+                to_give.eq(cmd.rows),
+                cols_left.eq(cmd.cols),
+                column.eq(cmd.col0),
+            ]
             m.d.sync += [mantissa.eq(cmd.mantissa), stochastic.eq(cmd.stochastic)]
             m.d.sync += [lose.eq(f_of_cmd), kept.eq(1 << q_of_cmd)]
 
         # Columns: magnitude, product, shift, then saturation into the lane.
-        size_column0, negative_column0, column0, loading0 = Signal(config.vector_bits), Signal(), Signal.like(column), Signal()
-        product1, negative_column1, column1, loading1 = Signal(config.vector_bits + 16), Signal(), Signal.like(column), Signal()
-        rounded2, negative_column2, column2, loading2 = Signal(config.vector_bits + 17), Signal(), Signal.like(column), Signal()
+        size_column0 = Signal(config.vector_bits)
+        negative_column0 = Signal()
+        column0 = Signal.like(column)
+        loading0 = Signal()
+        product1 = Signal(config.vector_bits + 16)
+        negative_column1 = Signal()
+        column1 = Signal.like(column)
+        loading1 = Signal()
+        rounded2 = Signal(config.vector_bits + 17)
+        negative_column2 = Signal()
+        column2 = Signal.like(column)
+        loading2 = Signal()
         planned = Mux(rounded2[PLANNED_MAX.bit_length() :].any(), PLANNED_MAX, rounded2)
         m.d.comb += self.i_column.ready.eq(cols_left != 0)
-        m.d.sync += Cat(loading0, loading1, loading2).eq(Mux(self.clear, 0, Cat(take_column, loading0, loading1)))
-        m.d.sync += [product1.eq(size_column0 * mantissa), negative_column1.eq(negative_column0), column1.eq(column0)]
-        m.d.sync += [rounded2.eq(rshift_by(product1, lose)), negative_column2.eq(negative_column1), column2.eq(column1)]
+        m.d.sync += Cat(loading0, loading1, loading2).eq(
+            Mux(self.clear, 0, Cat(take_column, loading0, loading1))
+        )
+        m.d.sync += [
+            product1.eq(size_column0 * mantissa),
+            negative_column1.eq(negative_column0),
+            column1.eq(column0),
+        ]
+        m.d.sync += [
+            rounded2.eq(rshift_by(product1, lose)),
+            negative_column2.eq(negative_column1),
+            column2.eq(column1),
+        ]
         with m.If(take_column):
             word = self.i_column.payload
             m.d.sync += [size_column0.eq(abs(word)), negative_column0.eq(word < 0), column0.eq(column)]
             m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
 
-        # Rows: taken (stage 1), on their way to multipliers all over the chip (stage 2), multiplied (stage 3), rounded (stage 4), and
-        # limited on the way out. All move together.
-        full, move = Signal(4), Signal()
-        size1, negative1, size2, negative2 = Signal(config.vector_bits), Signal(), Signal(config.vector_bits), Signal()
-        negative3, negative4 = Signal(lanes), Signal(lanes)
+        # Rows: taken (stage 1), on their way to multipliers all over the chip (stage 2), multiplied (stage
+        # 3), rounded (stage 4), and limited on the way out. All move together.
+        full = Signal(4)
+        move = Signal()
+        size1 = Signal(config.vector_bits)
+        negative1 = Signal()
+        size2 = Signal(config.vector_bits)
+        negative2 = Signal()
+        negative3 = Signal(lanes)
+        negative4 = Signal(lanes)
         m.d.comb += [
             move.eq(~full[3] | self.o_counts.ready),
             self.i_row.ready.eq((cols_left == 0) & ~loading0 & (rows_left != 0) & move),
             self.o_counts.valid.eq(full[3]),
         ]
         with m.If(move):
-            m.d.sync += [full.eq(Cat(take_row, full)), size2.eq(size1), negative2.eq(negative1), negative4.eq(negative3)]
+            m.d.sync += [
+                full.eq(Cat(take_row, full)),
+                size2.eq(size1),
+                negative2.eq(negative1),
+                negative4.eq(negative3),
+            ]
             m.d.sync += [size1.eq(abs(self.i_row.payload)), negative1.eq(self.i_row.payload < 0)]
         with m.If(take_row):
             m.d.sync += rows_left.eq(rows_left - 1)
@@ -155,15 +201,19 @@ class Planner(wiring.Component):
             m.d.sync += [full.eq(0), cols_left.eq(0), rows_left.eq(0), to_give.eq(0)]
 
         states = [Signal(32, init=1, name=f"state_{i}") for i in range(lanes)]
-        host_write, host_lane = Signal(lanes), Signal(range(max(lanes, 2)))
+        host_write = Signal(lanes)
+        host_lane = Signal(range(max(lanes, 2)))
         advance = full[1] & move
-        fresh, planned_negative = Signal(), Signal(lanes)
+        fresh = Signal()
+        planned_negative = Signal(lanes)
         m.d.sync += fresh.eq(accept)  # the first column word is four cycles behind the command
         with m.If(loading2):
             m.d.sync += planned_negative.bit_select(column2, 1).eq(negative_column2)
         with m.If(advance):
             m.d.sync += negative3.eq(Mux(negative2, ~planned_negative, planned_negative))
-        ups, downs, clips = [], [], []
+        ups = []
+        downs = []
+        clips = []
         for i in range(lanes):
             planned_size = Signal(15, name=f"planned_{i}")
             product3 = Signal(config.vector_bits + 15, name=f"product_{i}", reset_less=True)
@@ -177,7 +227,9 @@ class Planner(wiring.Component):
                 m.d.sync += states[i].eq(self.host.w_data)
 
             # Product and state go on together.
-            lost = reduce(or_, (product3[8 * k :] & bit.replicate(len(product3)) for k, bit in enumerate(kept)))
+            lost = reduce(
+                or_, (product3[8 * k :] & bit.replicate(len(product3)) for k, bit in enumerate(kept))
+            )
             wanted = Signal(config.vector_bits, name=f"wanted_{i}")
             with m.If(move):
                 m.d.sync += wanted.eq((lost + Mux(stochastic, states[i][16:], 0x8000)) >> 16)
@@ -203,19 +255,29 @@ class Planner(wiring.Component):
             self.cmd.ready.eq(self.settled & ~self.clear),
         ]
 
-        # Host: the lane is there in the second cycle, a word of its group in the third, the answer in the fourth.
-        inside, writes = Signal(), Signal()
+        # Host: the lane is there in the second cycle, a word of its group in the third, the answer in the
+        # fourth.
+        inside = Signal()
+        writes = Signal()
         with m.If(self.host.request):
-            m.d.sync += [host_lane.eq(self.host.addr), inside.eq(self.host.addr < lanes), writes.eq(self.host.write)]
+            m.d.sync += [
+                host_lane.eq(self.host.addr),
+                inside.eq(self.host.addr < lanes),
+                writes.eq(self.host.write),
+            ]
         groups = [Signal(32, name="group", reset_less=True) for _ in range(0, lanes, GROUP)]
-        asked, chosen = Signal(), Signal()
+        asked = Signal()
+        chosen = Signal()
         m.d.sync += [
             asked.eq(self.host.request & ~asked & ~chosen & ~self.host.ack),
             chosen.eq(asked),
             self.host.ack.eq(chosen),
             self.host.error.eq(~(inside & self.settled)),
             host_write.eq(Mux(chosen & writes & inside & self.settled, Const(1, lanes) << host_lane, 0)),
-            *(group.eq(Array(states[k * GROUP :][:GROUP])[host_lane % GROUP]) for k, group in enumerate(groups)),
+            *(
+                group.eq(Array(states[k * GROUP :][:GROUP])[host_lane % GROUP])
+                for k, group in enumerate(groups)
+            ),
             self.host.r_data.eq(Array(groups)[host_lane // GROUP]),
         ]
         return m

@@ -1,4 +1,4 @@
-"""The two ends of a read: vector words to drives, and sense words back to words of a vector."""
+"""The two ends of a read: vector words to drives, and sense words to vector words."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import stream, wiring
@@ -23,14 +23,20 @@ def auto_range(config: Config, magnitude, enable):
     return Mux(enable, most, 0)
 
 
-def to_drive(m: Module, config: Config, size: ValueLike, negative: ValueLike, right: ValueLike) -> tuple[Value, Value]:
+def to_drive(
+    m: Module, config: Config, size: ValueLike, negative: ValueLike, right: ValueLike
+) -> tuple[Value, Value]:
     """Return the drive of a vector word, and whether it was clamped and counts (docs/machine.md, READ 2).
 
-    The word's magnitude goes left by the most there is, then right by what is too much: `range_max` less the shift of the drives. One adder
-    takes the half and the sign.
+    The word's magnitude goes left by the most there is, then right by what is too much: `range_max` less the
+    shift of the drives. One adder takes the half and the sign.
     """
-    kept, half, over = rshift_parts(m, Cat(Const(0, config.range_max - config.drive_shift), size), right, config.drive_bits)
-    low, one, signs = kept[:-1], kept[-1], Value.cast(negative).replicate(config.drive_bits)
+    kept, half, over = rshift_parts(
+        m, Cat(Const(0, config.range_max - config.drive_shift), size), right, config.drive_bits
+    )
+    low = kept[:-1]
+    one = kept[-1]
+    signs = Value.cast(negative).replicate(config.drive_bits)
     clamped = over | one | (low.all() & half)
     nearest = Mux(negative, -config.drive_max, config.drive_max)[: config.drive_bits]
     drive = ((Cat(low, Const(0, 1)) ^ signs) + (half ^ negative))[: config.drive_bits]
@@ -43,7 +49,7 @@ class Driver(wiring.Component):
     Members
     -------
     clear
-        Drop what is held.
+        Drop the element in the pipeline.
     shift
         Auto-range shift.
     saturated
@@ -65,10 +71,17 @@ class Driver(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         c = self._config
-        size, negative, right = Signal(c.vector_bits - 1), Signal(), Signal(range(c.range_max - c.range_min + 1))
+        size = Signal(c.vector_bits - 1)
+        negative = Signal()
+        right = Signal(range(c.range_max - c.range_min + 1))
         word = self.i.p.word[: c.vector_bits].as_signed()
         with m.If(self.i.ready):
-            m.d.sync += [self.o.valid.eq(self.i.valid), size.eq(abs(word)), negative.eq(word < 0), right.eq(c.range_max - self.shift)]
+            m.d.sync += [
+                self.o.valid.eq(self.i.valid),
+                size.eq(abs(word)),
+                negative.eq(word < 0),
+                right.eq(c.range_max - self.shift),
+            ]
         with m.If(self.clear):
             m.d.sync += self.o.valid.eq(0)
         drive, beyond = to_drive(m, c, size, negative, right)
@@ -78,7 +91,9 @@ class Driver(wiring.Component):
 
 
 class Receiver(wiring.Component):
-    """Scales sense words, adds partial sums, pairs them with derivatives: one a cycle, two cycles of latency; stalls with its consumer.
+    """Scales sense words, adds partial sums, pairs them with derivatives.
+
+    One word a cycle, two cycles of latency; stalls with its consumer.
 
     Members
     -------
@@ -114,18 +129,28 @@ class Receiver(wiring.Component):
         left = max(c.forward_shift, c.backward_shift) + SCALE_LOG2_MAX - c.range_min
         most = left - min(c.forward_shift, c.backward_shift) + c.range_max
         right = Signal(range(most + 1))
-        m.d.sync += right.eq(left - Mux(self.backward, c.backward_shift, c.forward_shift) - self.scale_log2 + self.shift)
+        m.d.sync += right.eq(
+            left - Mux(self.backward, c.backward_shift, c.forward_shift) - self.scale_log2 + self.shift
+        )
 
         # Stage 1 scales: always left by the most there is, then right by what is too much.
-        sense, value1, last1, over1, full1 = self.i_sense, Signal(signed(c.acc_bits)), Signal(), Signal(), Signal()
-        fire, free = Signal(), Signal()
+        sense = self.i_sense
+        value1 = Signal(signed(c.acc_bits))
+        last1 = Signal()
+        over1 = Signal()
+        full1 = Signal()
+        fire = Signal()
+        free = Signal()
         m.d.comb += sense.ready.eq(~full1 | fire)
         with m.If(sense.ready):
             m.d.sync += [full1.eq(sense.valid), last1.eq(sense.p.last), over1.eq(sense.p.over)]
             m.d.sync += value1.eq(rshift_by(sense.p.value << left, right, most=most))
 
         # Stage 2 adds.
-        partial, derivative = ~self.accumulate | self.i_partial.valid, ~self.hadamard | self.i_derivative.valid
+        partial, derivative = (
+            ~self.accumulate | self.i_partial.valid,
+            ~self.hadamard | self.i_derivative.valid,
+        )
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
             fire.eq(free & full1 & partial & derivative),

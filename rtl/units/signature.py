@@ -14,16 +14,17 @@ __all__ = ["UnitsSignature"]
 
 
 class UnitsSignature(wiring.Signature):
-    """What the core and its arithmetic have to do with each other, seen from the arithmetic.
+    """Everything between the core and its arithmetic, seen from the arithmetic.
 
     Members
     -------
     clear, finished
-        Everything under way is to be forgotten; the instruction in work ends, or is forgotten.
+        Everything in the pipelines is dropped; the executing instruction ends, or is dropped.
     begin, ins
         First cycle of an instruction, and the instruction.
     a, b
-        Elements of the two reading ports: the first gives what is driven, planned or read first, then partial sums or row words.
+        Elements of the two reading ports: the first gives what is driven, planned or read first, then partial
+        sums or row words.
     magnitude, mantissa, exponent
         Of the instruction's vector and scale register.
     drive, sense, counts
@@ -31,7 +32,7 @@ class UnitsSignature(wiring.Signature):
     w_en, w_addr, w_data, w_final
         Words for vector memory; `w_final` tells that they are no partial sums.
     written, settled
-        The instruction's last word is written in this cycle or the next; nothing is under way in the planner.
+        The instruction's last word is written in this cycle or the next; the planner has finished.
     norm, norm_en
         Mantissa that NORM2 writes; NORM2 ends in this cycle.
     loss, loss_en, hit, result, result_en, up, down, clipped, over, saturated

@@ -1,4 +1,4 @@
-"""The units that elements go through between vector memory and the tile, and back, one element a cycle."""
+"""The units between vector memory and the tile, one element a cycle."""
 
 from amaranth.hdl import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import wiring
@@ -17,16 +17,18 @@ from backpulse.rtl.units.signature import UnitsSignature
 __all__ = ["Units"]
 
 
-require("units of full machines", (Op.READ, Op.READT, Op.PULSE), *set(Unit) - {Unit.ARITHMETIC, Unit.SEQUENCER})
+require(
+    "units of full machines", (Op.READ, Op.READT, Op.PULSE), *set(Unit) - {Unit.ARITHMETIC, Unit.SEQUENCER}
+)
 
 
 class Units(wiring.Component):
-    """Driver, receiver, derivative, arithmetic, finishing and planner, each with multipliers of its own.
+    """Driver, receiver, derivative, arithmetic, finish and planner, each with multipliers of its own.
 
     Parameters
     ----------
     config
-        What the machine is.
+        Configuration of the machine.
 
     Members
     -------
@@ -48,12 +50,16 @@ class Units(wiring.Component):
         planner = Planner(c)
         m.submodules.planner = DomainRenamer("plan")(planner)
         at_host = planner.host.request | planner.host.ack
-        resting_domain(m, platform, "plan", awake=planner.cmd.valid | ~planner.settled | planner.clear | at_host)
-        # Derivatives are there long before the sense words: here a stalled word ends the path of the stall.
-        m.submodules.slopes = slopes = ResetInserter(self.finished)(SyncFIFO(width=derivative_layout(c).size, depth=2))
+        resting_domain(
+            m, platform, "plan", awake=planner.cmd.valid | ~planner.settled | planner.clear | at_host
+        )
+        # Derivatives come long before the sense words: here they wait, and the path of a stall ends.
+        m.submodules.slopes = slopes = ResetInserter(self.finished)(
+            SyncFIFO(width=derivative_layout(c).size, depth=2)
+        )
         connect(m, flipped(self.host), planner.host)
 
-        # Which way elements go is known before they come.
+        # The route of elements is registered before they come.
         reads = Signal()
         pulse = Signal()
         arithmetic = Signal()
@@ -80,9 +86,13 @@ class Units(wiring.Component):
             (derivative.o, alu.i_derivative, ~reads),
         )
         for source in (self.a, self.b, derivative.o):
-            m.d.comb += source.ready.eq(Cat(sink.ready & when for origin, sink, when in ways if origin is source).any())
+            m.d.comb += source.ready.eq(
+                Cat(sink.ready & when for origin, sink, when in ways if origin is source).any()
+            )
         for sink in {id(end): end for _, end, _ in ways}.values():
-            m.d.comb += sink.valid.eq(Cat(source.valid & when for source, end, when in ways if end is sink).any())
+            m.d.comb += sink.valid.eq(
+                Cat(source.valid & when for source, end, when in ways if end is sink).any()
+            )
         vector_word = self.a.p.word[: c.vector_bits].as_signed()
         m.d.comb += [
             slopes.w_data.eq(derivative.o.payload),
@@ -136,7 +146,10 @@ class Units(wiring.Component):
         ]
         m.d.comb += [
             planner.cmd.valid.eq(known & pulse & ~planned),
-            *(planner.cmd.p[name].eq(ins[name]) for name in ("rows", "col0", "cols", "scale_log2", "stochastic")),
+            *(
+                planner.cmd.p[name].eq(ins[name])
+                for name in ("rows", "col0", "cols", "scale_log2", "stochastic")
+            ),
             planner.cmd.p.mantissa.eq(self.mantissa),
             planner.cmd.p.exponent.eq(self.exponent),
             planner.cmd.p.magnitude.eq(self.magnitude),
@@ -144,7 +157,7 @@ class Units(wiring.Component):
         ]
         connect(m, planner.o_counts, flipped(self.counts))
 
-        # Words find their way back.
+        # Words to vector memory, and counts.
         m.d.comb += [
             receiver.o.ready.eq(1),
             alu.o.ready.eq(1),
@@ -153,12 +166,18 @@ class Units(wiring.Component):
             finish.clear.eq(self.clear),
             finish.function.eq(ins.function),
             finish.w_base.eq(ins.w_addr),
-            *(getattr(self, name).eq(getattr(finish, name)) for name in ("w_en", "w_addr", "w_data", "w_final")),
+            *(
+                getattr(self, name).eq(getattr(finish, name))
+                for name in ("w_en", "w_addr", "w_data", "w_final")
+            ),
             self.written.eq(finish.done),
             self.settled.eq(planner.settled),
             self.over.eq(receiver.over),
             self.saturated.eq(finish.saturated + driver.saturated),
-            *(getattr(self, name).eq(getattr(alu, name)) for name in ("norm", "norm_en", "loss", "loss_en", "hit", "result", "result_en")),
+            *(
+                getattr(self, name).eq(getattr(alu, name))
+                for name in ("norm", "norm_en", "loss", "loss_en", "hit", "result", "result_en")
+            ),
             *(getattr(self, name).eq(getattr(alu, name)) for name in ("output", "output_en")),
             *(getattr(self, name).eq(getattr(planner, name)) for name in ("up", "down", "clipped")),
         ]
