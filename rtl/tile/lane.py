@@ -220,7 +220,7 @@ class Lane(wiring.Component):
         return Mux(up, of_up, of_down) if self._config.steps == 2 else of_up
 
     def _bounds(self, m: Module, offset3: Signal) -> tuple[Value, Value]:
-        """Return a cell's bounds for stage 6: its own, with its offset of stage 3, or all cells', or its word's ends."""
+        """Return a cell's bounds for stage 6: its own, those of all cells, or the ends of a cell word."""
         config, par = self._config, self.parameters
         if not config.bounds:
             word = signed(config.cell_bits)

@@ -312,7 +312,7 @@ class LeanArithmetic(wiring.Component):
         return wide >> right, wide[right - 1] & ~(wide[-1] & ~wide[: right - 1].any())
 
     def _sigmoid(self, m: Module, y: Value, en: Value) -> Value:
-        """Return the sigmoid of a word, a cycle later; the table has its lower half, and the upper is symmetric."""
+        """Return the sigmoid of a word, a cycle later, from a table of its lower half."""
         c = self._config
         fine = c.pre_frac - TABLE_STEP_LOG2 + 1
         bits = (TABLE_WORDS - 1).bit_length()
