@@ -77,7 +77,9 @@ class Ring(wiring.Component):
 class Counters(wiring.Component):
     """Counters, results and scale registers of a machine with room for them, to the ports of `Ledger`.
 
-    All but the results are in registers: every counter adds in every cycle, and nothing is ever `pending`.
+    All but the results are in registers: every counter adds in every cycle, and nothing is ever `pending`. A
+    machine that prefetches looks at a scale register when its instruction begins, and cannot wait for a
+    ledger's memory: each PULSE, NORM2 and AXPY would take up to five cycles more.
 
     An access of the host takes two cycles, or three to a scale register; a scale register is always there a
     cycle after its index.

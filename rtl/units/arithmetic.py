@@ -79,7 +79,7 @@ class Alu(wiring.Component):
     Members
     -------
     clear
-        Drop everything in the pipeline.
+        Drop everything in the pipeline but the loss of an ERR that has ended.
     err, norm2, axpy
         Operation of the executing instruction, from the cycle before its first element on.
     i
