@@ -19,6 +19,8 @@ from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
 CONFIG = replace(DEFAULT, vector_words=64, page_bytes=32, store_words=72, order_depth=16)
+SAMPLE_BYTES = 40
+"""Bytes of what lies in a reading port's sample page."""
 
 
 class PortOnMemory(wiring.Component):
@@ -51,7 +53,7 @@ class PortOnMemory(wiring.Component):
         m.d.comb += [port.operand[i].eq(self.operand[i]) for i in range(2)]
         m.d.comb += [getattr(memory, name).eq(getattr(self, name)) for name in ("w_en", "w_addr", "w_data")]
         with m.If(port.page.en):
-            m.d.sync += port.page.data.eq(port.page.addr)
+            m.d.sync += [port.page.data.eq(port.page.addr), port.page.beyond.eq(port.page.addr >= SAMPLE_BYTES)]
         return m
 
 
@@ -85,7 +87,7 @@ BLOCKS = {
 def _run(block, run, pauses):
     component, bench = BLOCKS[block]
     with mock.patch("backpulse.gateware.chip.store.BANK_BITS", 4):  # several banks
-        run(component(CONFIG), bench, config=CONFIG.to_words(), block=block, pauses=pauses)
+        run(component(CONFIG), bench, config=CONFIG.to_words(), block=block, pauses=pauses, sample_bytes=SAMPLE_BYTES)
 
 
 @pytest.mark.parametrize(

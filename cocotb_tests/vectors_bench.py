@@ -44,6 +44,7 @@ async def runs(dut, pause):
             for i in range(count):
                 # The bench's sample page holds the address itself, as a signed byte.
                 byte = (operand["addr"] + i + 128) % 256 - 128
+                byte *= operand["addr"] + i < PARAMETERS["sample_bytes"]
                 word = byte << CONFIG.drive_shift if operand["sample"] else words[operand["addr"] + i]
                 bias = operand["bias"] and i == operand["bias_at"]
                 expected.append({"word": CONFIG.unit if bias else word, "second": second, "last": int(i == count - 1)})

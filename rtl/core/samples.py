@@ -1,12 +1,12 @@
 """The samples of training: their order, the loader, and the two pages that they lie in."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.rtl.lib.ports import StorePort
+from backpulse.rtl.lib.ports import PagePort, StorePort
 
 __all__ = ["Samples"]
 
@@ -15,7 +15,7 @@ class Samples(wiring.Component):
     """Loads granted samples from the store, one ahead, into the page that is not in use.
 
     A sample is loaded in a few cycles and for each of its words three more than the store takes; meanwhile
-    the other page is read, a byte a cycle, with one cycle of latency. Bytes beyond the sample read as zero.
+    the other page is read, a byte a cycle, with one cycle of latency. Which bytes are beyond the sample, is said.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Samples(wiring.Component):
     busy
         A sample is being loaded or waits for that.
     page
-        Reading port of the page in use, by bytes; data stay while `en` is low.
+        Reading port of the page in use.
     store
         Where samples come from.
     """
@@ -54,7 +54,7 @@ class Samples(wiring.Component):
                 "ready": Out(1),
                 "take": In(1),
                 "busy": Out(1),
-                "page": In(wiring.Signature({"addr": Out(16), "en": Out(1), "data": In(signed(8))})),
+                "page": In(PagePort()),
                 "store": Out(StorePort(config)),
             }
         )
@@ -84,20 +84,19 @@ class Samples(wiring.Component):
             order_out.addr.eq(begun),
         ]
 
-        # Behind the sample lies what an earlier one left: it is read as zero.
+        # Beyond the sample lies what an earlier one left.
         used = Signal()
         byte = Signal(2)
-        beyond = Signal()
         stride = self.stride[: c.stride_bits]
         word_at = self.page.addr[2 : 2 + bits]
         read_bytes = Array(r.data.word_select(i, 8).as_signed() for i in range(4))
         m.d.comb += [
             r.addr.eq(Cat(word_at, used)),
             r.en.eq(self.page.en),
-            self.page.data.eq(Mux(beyond, 0, read_bytes[byte])),
+            self.page.data.eq(read_bytes[byte]),
         ]
         with m.If(self.page.en):
-            m.d.sync += [byte.eq(self.page.addr[:2]), beyond.eq(word_at >= stride)]
+            m.d.sync += [byte.eq(self.page.addr[:2]), self.page.beyond.eq(word_at >= stride)]
 
         # A sample's address is its index as often as the stride says.
         waiting = Signal()

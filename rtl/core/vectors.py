@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.rtl.lib.ports import HostPort, Operand, answer, element_layout
+from backpulse.rtl.lib.ports import HostPort, Operand, PagePort, answer, element_layout
 
 __all__ = ["ReadPort", "VectorMemory"]
 
@@ -73,7 +73,7 @@ class ReadPort(wiring.Component):
     """Reads one or two runs of elements, one a cycle, as a stream, the second right after the first.
 
     The first element is on `o` two cycles after `run` rises. Sample bytes come as vector words; the bias
-    element is the unit. In a lean machine the word is zero while there is none.
+    element is the unit, and what lies beyond a sample zero. While `o` has no element its word is zero.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class ReadPort(wiring.Component):
     operand, use_second
         The runs, and whether the second is wanted.
     memory, page
-        Vector memory and, with `samples`, the page in use (byte address, one byte a read).
+        Vector memory and, with `samples`, the page in use.
     """
 
     def __init__(self, config: Config, *, runs: int, samples: bool) -> None:
@@ -110,7 +110,7 @@ class ReadPort(wiring.Component):
             "o": Out(stream.Signature(element_layout(config))),
         }
         if samples:
-            members["page"] = Out(wiring.Signature({"addr": Out(16), "en": Out(1), "data": In(signed(8))}))
+            members["page"] = Out(PagePort())
         super().__init__(members)
 
     def elaborate(self, platform) -> Module:
@@ -143,11 +143,12 @@ class ReadPort(wiring.Component):
             self.memory.en.eq(issue),
         ]
         word = Signal(signed(c.acc_bits))
-        m.d.comb += word.eq(Mux(is_bias, c.unit, self.memory.data))
+        absent = Signal()
+        m.d.comb += [word.eq(Mux(is_bias, c.unit, self.memory.data)), absent.eq(~fetched)]
         if self._samples:
             m.d.comb += [self.page.addr.eq(operand.addr + index), self.page.en.eq(issue)]
             with m.If(is_sample & ~is_bias):
-                m.d.comb += word.eq(self.page.data << c.drive_shift)
+                m.d.comb += [word.eq(self.page.data << c.drive_shift), absent.eq(~fetched | self.page.beyond)]
 
         with m.If(issue):
             m.d.sync += [
@@ -164,12 +165,11 @@ class ReadPort(wiring.Component):
         with m.If(taken):
             m.d.sync += [
                 self.o.valid.eq(fetched),
-                self.o.p.word.eq(Mux(fetched, word, 0) if c.lean else word),
+                self.o.p.word.eq(Mux(absent, 0, word)),
                 self.o.p.second.eq(fetched_second),
                 self.o.p.last.eq(fetched_last),
             ]
         with m.If(self.clear):
-            m.d.sync += [index.eq(0), second.eq(0), finished.eq(0), fetched.eq(0), self.o.valid.eq(0)]
-            if c.lean:
-                m.d.sync += self.o.p.word.eq(0)
+            m.d.sync += [index.eq(0), second.eq(0), finished.eq(0), fetched.eq(0)]
+            m.d.sync += [self.o.valid.eq(0), self.o.p.word.eq(0)]
         return m

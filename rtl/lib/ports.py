@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 
-__all__ = ["HostPort", "Operand", "StorePort", "answer", "element_layout", "entry_layout"]
+__all__ = ["HostPort", "Operand", "PagePort", "StorePort", "answer", "element_layout", "entry_layout"]
 
 
 class HostPort(wiring.Signature):
@@ -52,6 +52,19 @@ class StorePort(wiring.Signature):
         super().__init__(
             {"addr": Out(range(config.store_words)), "request": Out(1), "ack": In(1), "data": In(32)}
         )
+
+
+class PagePort(wiring.Signature):
+    """The way to the sample page in use: a byte a cycle, a cycle later; it stays while `en` is low.
+
+    Members
+    -------
+    beyond
+        The byte is not of the sample: what it holds means nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"addr": Out(16), "en": Out(1), "data": In(signed(8)), "beyond": In(1)})
 
 
 class Operand(data.StructLayout):
