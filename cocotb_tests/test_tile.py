@@ -18,6 +18,7 @@ CONFIGS = {
     "ideal": replace(IDEAL, tile_rows=16, tile_cols=5),
     "one column": replace(DEFAULT, tile_rows=6, tile_cols=1, read_noise=0),
     "one cell": replace(IDEAL, tile_rows=1, tile_cols=1, read_noise=1),
+    "one step": replace(DEFAULT, tile_rows=6, tile_cols=3, spread=0, steps=1, bounds=0, cell_bits=14, cell_frac=13),
     "lean": replace(LEAN, tile_rows=16, tiles=2, cell_bits=11, cell_frac=10),
     "formats": replace(DEFAULT, tile_rows=5, tile_cols=11, drive_bits=6, sense_bits=8, cell_bits=14, cell_frac=12, pulse_max=7),
 }

@@ -8,7 +8,7 @@ from amaranth.hdl import signed
 from cocotb.triggers import ReadOnly
 
 from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.device import STUCK, fixed_words, parameter_bits, shared_words, update, write_noise
+from backpulse.firmware_py.device import STUCK, fixed_words, parameter_bits, shared_words, twins, update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.isa import Op
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
@@ -54,12 +54,13 @@ class Model:
         for offset, word in words.items():
             bits = parameter_bits(CONFIG, offset) or 0
             self.tile[offset] = word % (1 << bits) if bits >= 0 else word
-        # What a lean tile goes by without saying so.
+        # What a tile goes by without saying so.
         self.unseen = self.tile.copy()
         for offset, word in fixed_words(CONFIG).items():
             self.unseen[offset] = word
-        if CONFIG.lean:
-            self.unseen[TileParameter.BASE_DOWN] = self.tile[TileParameter.BASE_UP]
+        for offset in words:
+            for twin in twins(CONFIG, offset):
+                self.unseen[twin] = self.tile[offset]
 
     def sense(self, total: int, bank: int) -> dict:
         """Return the sense word of a sum, but for `last`."""

@@ -69,7 +69,8 @@ class Samples(wiring.Component):
         order_in, order_out = order.write_port(), order.read_port()
         w, r = pages.write_port(), pages.read_port()
 
-        # A sample stays in the order until it is begun: what lies there is the credit.
+        # A sample stays in the order until it is begun: what lies there is the credit, and its depth, a power of
+        # two, is the most.
         granted = Signal(range(2 * c.order_depth))
         begun = Signal(range(2 * c.order_depth))
         put = self.order.valid & self.order.ready
@@ -77,7 +78,7 @@ class Samples(wiring.Component):
         m.d.comb += [
             self.credit.eq((granted - begun)[: len(granted)]),
             self.room.eq(c.order_depth - self.credit),
-            self.order.ready.eq((granted ^ begun) != c.order_depth),
+            self.order.ready.eq(~self.credit[-1]),
             order_in.addr.eq(granted),
             order_in.data.eq(self.order.payload),
             order_in.en.eq(put),
@@ -111,7 +112,7 @@ class Samples(wiring.Component):
         arrived = Signal()
         m.d.sync += [word.eq(self.store.data), arrived.eq(self.store.request & self.store.ack)]
         m.d.comb += [
-            waiting.eq(granted != begun),
+            waiting.eq(self.credit != 0),
             full.eq(count == stride),
             self.busy.eq(loading | (waiting & ~self.ready)),
             self.store.addr.eq(address),
