@@ -15,7 +15,7 @@ class Samples(wiring.Component):
     """Loads granted samples from the store, one ahead, into the page that is not in use.
 
     A sample is loaded in a few cycles and for each of its words three more than the store takes; meanwhile
-    the other page is read, a byte a cycle, with one cycle of latency. Which bytes are beyond the sample, is said.
+    the other page is read, a byte a cycle, with one cycle of latency.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class Samples(wiring.Component):
         order_in, order_out = order.write_port(), order.read_port()
         w, r = pages.write_port(), pages.read_port()
 
-        # A sample stays in the order until it is begun: what lies there is the credit, and its depth, a power of
-        # two, is the most.
+        # A sample stays in the order until it is begun: what lies there is the credit. The most is its depth,
+        # a power of two.
         granted = Signal(range(2 * c.order_depth))
         begun = Signal(range(2 * c.order_depth))
         put = self.order.valid & self.order.ready
