@@ -1,5 +1,8 @@
 """Random streams (docs/machine.md): the 32-bit xorshift step, and a near-normal number made of one word."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+
 from amaranth.hdl import Value
 
 __all__ = ["gauss", "xorshift"]
