@@ -85,7 +85,7 @@ class Model:
     def pulse(self, command: dict, counts: list[list[int]]) -> int:
         """Apply the rows of counts that came and return the pulses in them."""
         rows, _ = self.block(command)
-        shared = shared_words(self.unseen)
+        shared = shared_words(self.unseen, CONFIG.cell_bits)
         for row, line in enumerate(counts, rows.start):
             if FULL:
                 self.write = [xorshift(w) for w in self.write]

@@ -12,12 +12,12 @@ from backpulse.firmware_py.isa import Scale
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, Counter, State, Window
 from backpulse.host.errors import HostError, InputError, LineLostError
-from backpulse.host.faults import FaultyPort
 from backpulse.host.scaling import records
 from backpulse.host.settings import Settings
 from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
+from .faults import FaultyPort
 from .machines import machine_of, noisy_cells
 
 SETTINGS = Settings(layers="4-5-3", dataset="iris", lr=0.5)

@@ -7,9 +7,9 @@ from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import RESPONSE, Frame, Opcode, Status
 from backpulse.host.errors import LineLostError, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
-from backpulse.host.faults import FaultyLine, FaultyPort
 from backpulse.host.link import Link
 
+from .faults import FaultyLine, FaultyPort
 from .toy import EndpointPort, ToyMachine
 
 BASE = ToyMachine.BASE

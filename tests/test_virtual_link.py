@@ -18,13 +18,13 @@ from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, Counter, Fault,
 from backpulse.firmware_py.streams import seed_states
 from backpulse.host.board import Board
 from backpulse.host.errors import LineLostError, NoProgressError
-from backpulse.host.faults import FaultyPort
 from backpulse.host.link import Link, Port
 from backpulse.host.ports import GoldenPort, connect
 from backpulse.host.settings import Settings
 from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
+from .faults import FaultyPort
 from .test_same_bits import CONFIGS, run
 
 pytestmark = pytest.mark.timeout(1200)  # the board may have to be built
