@@ -132,7 +132,7 @@ async def same(dut):
         database=None,
         deadline=None,
         phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=list(HealthCheck),  # type: ignore[arg-type]  # an enumeration's members, says hypothesis' metaclass
         report_multiple_bugs=False,
     )
     @given(case=cases(CONFIG))

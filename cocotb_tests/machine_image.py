@@ -33,6 +33,11 @@ def loading(program: Program, *, preset: str = "ideal", count: int = 8, lr: floa
     noise = [[rng.uniform(-1.0, 1.0) for _ in range(config.tile_cols)] for _ in range(config.rows)]
     runs = image(program, device, quantise_cells(device, config, np.array(noise), 1.0), lr=lr, seed=seed)
     runs += [*samples(program, count, seed), (REG["ENTRY"].address, [program.train_entry])]
+    return word_by_word(runs)
+
+
+def word_by_word(runs: Image) -> Writes:
+    """Return runs of words as single ones."""
     return [(address + i, word) for address, words in runs for i, word in enumerate(words)]
 
 

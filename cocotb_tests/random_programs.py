@@ -7,15 +7,26 @@ may look at; partial sums, which only a read that accumulates may look at.
 import random
 from dataclasses import dataclass, replace
 
+import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import PRESETS, parameter_bits
+from backpulse.firmware_py.image import (
+    Image,
+    cells_image,
+    instruction_words,
+    random_image,
+    scales_image,
+    spread_image,
+    tile_image,
+)
 from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, SCALE_LOG2_MAX, USED_BITS, Function, Instruction, Op, Region, Scale, Vector
 from backpulse.firmware_py.overlap import overtaken
-from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Stream, TileParameter, Window
-from cocotb_tests.machine_image import Writes
+from backpulse.firmware_py.registers import REG, TileParameter, Window
+from backpulse.firmware_py.streams import seed_states
+from cocotb_tests.machine_image import Writes, word_by_word
 
 ZONES = {"plain": (0, 32), "outputs": (32, 16), "sums": (48, 16)}
 """First word and words of each zone."""
@@ -67,19 +78,20 @@ class Case:
         config, rng = self.config, random.Random(self.seed)
         program = [0] * config.program_words
         program[self.entry : self.entry + len(self.words)] = self.words
-        image: Writes = []
-        for i, word in enumerate(program):
-            image += [(Window.PROGRAM.base + 2 * i, word & 0xFFFFFFFF), (Window.PROGRAM.base + 2 * i + 1, word >> 32)]
-        for i, region in enumerate(self.regions):
-            image += [(Window.REGIONS.base + 4 * i + k, word) for k, word in enumerate(region.to_words())]
-        image += [(Window.VECTORS.base + i, vector.to_word()) for i, vector in enumerate(self.vectors)]
-        image += [(Window.VECTOR_MEMORY.base + i, self._word(rng, i)) for i in range(config.vector_words)]
-        image += [(Window.STORE.base + i, rng.getrandbits(32)) for i in range(MOST_SAMPLES * MOST_STRIDE)]
-        for i in range(ZERO_SCALE):
-            image.append((REG["SCALE"].address + i, Scale(mantissa=rng.getrandbits(16), exponent=rng.randint(-20, 24)).to_word()))
-        image.append((REG["SCALE"].address + ZERO_SCALE, 0))
-        image += [(REG[name].address, value) for name, value in (("ENTRY", self.entry), ("STRIDE", self.stride), ("BANK", self.bank))]
-        return image + self._tile(rng)
+        words = [self._word(rng, i) for i in range(config.vector_words)]
+        store = [rng.getrandbits(32) for _ in range(MOST_SAMPLES * MOST_STRIDE)]
+        scales = [Scale(mantissa=rng.getrandbits(16), exponent=rng.randint(-20, 24)).to_word() for _ in range(ZERO_SCALE)]
+        runs: Image = [
+            (Window.PROGRAM.base, instruction_words(program)),
+            (Window.REGIONS.base, [word for region in self.regions for word in region.to_words()]),
+            (Window.VECTORS.base, [vector.to_word() for vector in self.vectors]),
+            (Window.VECTOR_MEMORY.base, words),
+            (Window.STORE.base, store),
+            *scales_image([*scales, 0]),
+            *((REG[name].address, [value]) for name, value in (("ENTRY", self.entry), ("STRIDE", self.stride), ("BANK", self.bank))),
+            *self._tile(rng),
+        ]
+        return word_by_word(runs)
 
     @staticmethod
     def _word(rng: random.Random, address: int) -> int:
@@ -91,30 +103,25 @@ class Case:
             return min(rng.getrandbits(min(bits, 12)), 4064)
         return rng.choice((-1, 1)) * rng.getrandbits(bits + 5) & 0xFFFFFFFF
 
-    def _tile(self, rng: random.Random) -> Writes:
+    def _tile(self, rng: random.Random) -> Image:
         """Return the tile's parameters, cells, spread words and random states."""
         config = self.config
         words = PRESETS[self.preset].tile_words(config)
         for offset, word in self.parameters.items():
             words[offset] = word
-        offsets = [p for p in TileParameter if p != TileParameter.ROOT]
-        offsets += range(TileParameter.ROOT, TileParameter.ROOT + config.pulse_max + 1)
-        image = [(Window.TILE.base + i, words[i] & 0xFFFFFFFF) for i in offsets]
+        cells, spread = (np.zeros((config.rows, config.tile_cols), np.int64) for _ in range(2))
         most = config.cell_max
-        for row in range(config.rows):
-            for col in range(config.tile_cols):
-                offset = row << CELL_ROW_SHIFT | col
-                image.append((Window.CELLS.base + offset, rng.randint(-most, most) & 0xFFFF))
-                if config.spread:
-                    image.append((Window.SPREAD.base + offset, rng.getrandbits(8)))
-        lanes = {Stream.ROUNDING: config.tile_cols}
-        if config.device is not DeviceKind.IDEAL:
-            lanes[Stream.WRITE] = config.tile_cols
-        if config.read_noise:
-            lanes[Stream.READ] = 2
-        for stream, count in lanes.items():
-            image += [(Window.RANDOM.base + (stream << STREAM_SHIFT) + lane, rng.getrandbits(32) | 1) for lane in range(count)]
-        return image
+        for place in np.ndindex(cells.shape):
+            cells[place] = rng.randint(-most, most)
+            if config.spread:
+                spread[place] = rng.getrandbits(8)
+        states = {stream: [rng.getrandbits(32) | 1 for _ in lanes] for stream, lanes in sorted(seed_states(config, 0).items())}
+        return [
+            *tile_image(words),
+            *cells_image(cells),
+            *(spread_image(spread) if config.spread else []),
+            *random_image(states),
+        ]
 
 
 @st.composite

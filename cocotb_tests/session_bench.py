@@ -160,7 +160,7 @@ async def random_commands(dut, source_pause, sink):
     tb = TB(dut, source_pause=source_pause, sink=sink, seed=11)
     rng = tb.random
     await tb.open()
-    sent = [(Opcode.READ, b"", 0)]
+    sent: list[tuple[int, bytes, int]] = [(Opcode.READ, b"", 0)]
     for _ in range(3):
         tb.frame(Opcode.WRITE, pack("<II", BASE, 1), 0)
     tb.frame(Opcode.HELLO, b"short", 0)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import cocotb
-from amaranth.hdl import Shape, ShapeLike
+from amaranth.hdl import Shape
 from amaranth.lib import data, enum
 from cocotb.clock import Clock
 from cocotb.simtime import get_sim_time
@@ -22,6 +22,8 @@ PERIOD_NS = 10
 """Of the clock."""
 
 Pattern = Callable[[], bool]
+Layout = Any
+"""Shape of a payload. Amaranth's own name for it, ShapeLike, is no type of the numbers and layouts that it stands for."""
 
 
 def generator(number: int) -> random.Random:
@@ -63,7 +65,7 @@ def pattern(name: str, seed: int) -> Pattern:
     return {"never": never, "often": often(0.4, seed), "bursts": bursts(seed), "late": often(0.8, seed)}[name]
 
 
-def pack(layout: ShapeLike, value: Any) -> int:
+def pack(layout: Layout, value: Any) -> int:
     """Return the bits of a Python value in a layout."""
     if isinstance(layout, data.StructLayout):
         return sum(pack(field.shape, value[name]) << field.offset for name, field in layout)
@@ -73,7 +75,7 @@ def pack(layout: ShapeLike, value: Any) -> int:
     return int(getattr(value, "value", value)) & ((1 << Shape.cast(layout).width) - 1)
 
 
-def unpack(layout: ShapeLike, bits: int) -> Any:
+def unpack(layout: Layout, bits: int) -> Any:
     """Return the Python value of bits in a layout."""
     if isinstance(layout, data.StructLayout):
         return {name: unpack(field.shape, bits >> field.offset) for name, field in layout}
@@ -107,7 +109,7 @@ async def nonzero(dut: Any, *signals: Any) -> None:
     """Sleep until one of the signals is not zero when a falling edge has settled; return then, in the read-only phase."""
     await ReadOnly()
     while not any(int(signal.value) for signal in signals):
-        await (First(*map(ValueChange, signals)) if len(signals) > 1 else ValueChange(signals[0]))
+        await (First(*map(ValueChange, signals)) if len(signals) > 1 else ValueChange(*signals))
         if int(dut.clk.value):  # it changed with a register, not with an input
             await FallingEdge(dut.clk)
         await ReadOnly()
@@ -136,7 +138,7 @@ class Source:
         Count of words taken, and the clock cycle of each.
     """
 
-    def __init__(self, dut: Any, name: str, layout: ShapeLike, *, pause: Pattern = never) -> None:
+    def __init__(self, dut: Any, name: str, layout: Layout, *, pause: Pattern = never) -> None:
         self._dut, self._layout, self.pause = dut, layout, pause
         self._payload, self._valid, self._ready = (getattr(dut, f"{name}__{part}") for part in ("payload", "valid", "ready"))
         self._queue: deque[Any] = deque()
@@ -201,7 +203,7 @@ class Sink:
         What was taken, oldest first; `times` has the clock cycle of each.
     """
 
-    def __init__(self, dut: Any, name: str, layout: ShapeLike, *, pause: Pattern | str = never) -> None:
+    def __init__(self, dut: Any, name: str, layout: Layout, *, pause: Pattern | str = never) -> None:
         self._dut, self._name, self._layout, self.pause = dut, name, layout, pause
         self._payload, self._valid, self._ready = (getattr(dut, f"{name}__{part}") for part in ("payload", "valid", "ready"))
         self._ready.value = 0

@@ -1,5 +1,8 @@
 """The whole machine behind the link against the golden machine; broken ones must be noticed."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
 from dataclasses import replace
 from unittest import mock
 

@@ -1,5 +1,8 @@
 """Counters and rings; broken ones must be noticed."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+
 import pytest
 from amaranth.hdl import EnableInserter, Signal
 

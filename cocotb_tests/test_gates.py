@@ -1,5 +1,8 @@
 """The vendor's cell models run in Verilator: a memory and multipliers as synthesis makes them, and a single-port memory."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+
 import re
 
 import pytest

@@ -1,5 +1,8 @@
 """Vector memory, reading ports, magnitudes, samples and store; broken ones must be noticed."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+
 from dataclasses import replace
 from unittest import mock
 

@@ -1,5 +1,8 @@
 """The arithmetic helpers and random streams in hardware against the golden functions."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportInvalidTypeForm=false
+
 import pytest
 from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import wiring

@@ -1,3 +1,6 @@
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false
+
 from unittest import mock
 
 from amaranth import Module

@@ -1,5 +1,8 @@
 """The runner notices what it must: failures, mistakes in a bench, benches without tests."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportInvalidTypeForm=false
+
 import pytest
 from amaranth import Module
 from amaranth.lib import wiring

@@ -1,5 +1,8 @@
 """The UP5K's sample store behaves as the store of other boards; broken ones must be noticed."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+
 from dataclasses import replace
 from unittest import mock
 

@@ -49,9 +49,9 @@ class Model:
             TileParameter.BOUND_UNIT: top // 3 // 8,
             TileParameter.READ_SIGMA: rng.randint(1000, 65535),
         }
-        words.update({TileParameter.ROOT + n: rng.randint(0, 65535) for n in range(32)})
+        roots = {TileParameter.ROOT + n: rng.randint(0, 65535) for n in range(32)}
         self.tile = np.zeros(TILE_WORDS, np.int64)
-        for offset, word in words.items():
+        for offset, word in (words | roots).items():
             bits = parameter_bits(CONFIG, offset) or 0
             self.tile[offset] = word % (1 << bits) if bits >= 0 else word
         # What a tile goes by without saying so.

@@ -14,6 +14,9 @@ _M64 = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 XORSHIFT = (13, 17, 5)
 """Shifts of the 32-bit xorshift: left, right, left."""
+_A, _B, _C = XORSHIFT
+_LOGICAL = (1 << 32 - _B) - 1
+"""What a right shift of 32 bits leaves but for copies of the sign."""
 GAUSS_MEAN = 510
 """What is taken off the sum of four bytes."""
 GAUSS_SIGMA = (4 * (256**2 - 1) / 12) ** 0.5
@@ -64,9 +67,9 @@ def seed_states(config: Config, seed: int) -> dict[Stream, list[int]]:
 @inlined
 def xorshift(state):
     """Advance a 32-bit xorshift state; the new state is the random word. int64 in and out."""
-    state = (state ^ (state << 13)) & 0xFFFFFFFF
-    state = state ^ (state >> 17)
-    return (state ^ (state << 5)) & 0xFFFFFFFF
+    state = (state ^ (state << _A)) & 0xFFFFFFFF
+    state = state ^ (state >> _B)
+    return (state ^ (state << _C)) & 0xFFFFFFFF
 
 
 @inlined
@@ -75,12 +78,12 @@ def advance(states):
     i32 = np.int32
     for lane in range(states.shape[0]):
         s = i32(states[lane])
-        s = i32(s ^ i32(s << 13))
-        s = i32(s ^ (i32(s >> 17) & i32(0x7FFF)))
-        states[lane] = i32(s ^ i32(s << 5))
+        s = i32(s ^ i32(s << _A))
+        s = i32(s ^ (i32(s >> _B) & i32(_LOGICAL)))
+        states[lane] = i32(s ^ i32(s << _C))
 
 
 @inlined
 def gauss(word):
     """Return the sum of a word's four bytes less its mean: near Gaussian, sigma 147.8."""
-    return (word & 255) + ((word >> 8) & 255) + ((word >> 16) & 255) + (word >> 24) - 510
+    return (word & 255) + ((word >> 8) & 255) + ((word >> 16) & 255) + (word >> 24) - GAUSS_MEAN

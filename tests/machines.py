@@ -13,6 +13,8 @@ from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, State
 from backpulse.firmware_py.room import tiles_needed
+from backpulse.host.board import Board
+from backpulse.host.ports import GoldenPort
 
 
 def carrying(config: Config, device: Device, network: Network) -> Config:
@@ -83,6 +85,13 @@ class Loaded:
         """Return a vector's words, int64."""
         entry = self.program.vectors[self.program.vector_names.index(name)]
         return self.machine.memory.vectors[entry.base : entry.base + entry.length].copy()
+
+
+def machine_of(board: Board) -> GoldenMachine:
+    """Return the machine of a golden board, whose registers are read-only on the line."""
+    port = board.link._port
+    assert isinstance(port, GoldenPort)
+    return port._machine
 
 
 def noisy_cells(program: Program, device: Device, seed: int) -> np.ndarray:

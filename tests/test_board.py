@@ -12,13 +12,13 @@ from backpulse.firmware_py.isa import Scale
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, Counter, State, Window
 from backpulse.host.errors import HostError, InputError, LineLostError
-from backpulse.host.faults import FaultyPort
 from backpulse.host.scaling import records
 from backpulse.host.settings import Settings
 from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
-from .machines import noisy_cells
+from .faults import FaultyPort
+from .machines import machine_of, noisy_cells
 
 SETTINGS = Settings(layers="4-5-3", dataset="iris", lr=0.5)
 SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "steps", "cycles", "pulses_up", "pulses_down", "pulses_clipped")
@@ -107,7 +107,7 @@ def test_halt_and_abort_leave_a_board_that_goes_on():
 
 def test_counters_survive_wrapping():
     with open_board("golden://", config=config()) as board:
-        machine = board.link._port._machine  # the registers are read-only on the line
+        machine = machine_of(board)
         machine.memory.counters[Counter.CYCLES] = 0xFFFFFF00
         trainer = Trainer(board, SETTINGS, 1)
         trainer.run()
@@ -191,7 +191,7 @@ def test_the_loss_of_many_wrong_outputs_does_not_wrap():
         board.load(program, scales=[0, 0], tile_words=device.tile_words(machine))
         board.write_cells(np.full((machine.rows, machine.tile_cols), -(1 << 14)))
         board.upload(records(np.full((1, 2), 127, np.int8), np.full((1, 40), 127, np.int8)))
-        board.evaluate(program, np.zeros(3000, int), 1, lambda progress: bool(seen.append(progress)))
+        board.evaluate(program, np.zeros(3000, int), 1, seen.append)
     assert (seen[-1].done, seen[-1].loss) == (3000, pytest.approx(0.5 * 40 * 8**2, rel=1e-3))
 
 
@@ -214,7 +214,7 @@ def test_wrong_tiles(text, message):
 
 def test_another_configuration_block_is_refused():
     board = open_board("golden://", config=config())
-    machine = board.link._port._machine
+    machine = machine_of(board)
     original = machine._get
     machine._get = lambda name, index: 7 if name == "CONFIG_DIGEST" else original(name, index)
     from backpulse.host.board import Board

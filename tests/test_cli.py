@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_infer_brings_outputs(backpulse, trained):
 def test_infer_numbers_the_labels_of_other_data_as_in_training(backpulse, trained, tmp_path):
     from sklearn.datasets import load_iris
 
-    iris = load_iris()
+    iris: Any = load_iris()
     rows = [[*x, iris.target_names[k]] for x, k in zip(iris.data, iris.target, strict=True) if k > 0]
     with (tmp_path / "two.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["a", "b", "c", "d", "kind"], *rows])

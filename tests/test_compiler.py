@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backpulse.firmware_py.compiler import SCHEDULES, compile_network
-from backpulse.firmware_py.config import DEFAULT, SMALL
+from backpulse.firmware_py.config import DEFAULT, SMALL, Config
 from backpulse.firmware_py.isa import Function, Op
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.placement import place
@@ -38,9 +38,9 @@ def test_every_weight_has_one_cell_and_no_cell_two_weights(layers: tuple[int, ..
 
 @pytest.mark.parametrize("layers", ["64-10", "64-32-10", "16-12-8-4", "20-30-20-10-4"])
 @pytest.mark.parametrize("config", [DEFAULT, SMALL], ids=["default", "small"])
-def test_schedules_hold_what_the_design_says(layers: str, config: object) -> None:
+def test_schedules_hold_what_the_design_says(layers: str, config: Config) -> None:
     network = Network.parse(layers)
-    config = replace(config, tiles=tiles_needed(network, config))  # type: ignore[type-var, arg-type]
+    config = replace(config, tiles=tiles_needed(network, config))
     held = {s: compile_network(network, config, s).error_vectors_held for s in SCHEDULES}
     depth = network.depth
     assert held == {"progressive": 1, "progressive-exact": min(2, depth), "progressive-corrected": 1, "deferred": depth}

@@ -122,7 +122,7 @@ def test_the_page_lists_every_kind():
     assert updated(page, SECTIONS) == page, "run python -m backpulse.host.pages"
     for kind in kinds():
         assert f"| {kind.__name__} | {kind.exit_code} |" in page
-        assert f"(exit code {kind.exit_code})" in kind.__doc__
+        assert f"(exit code {kind.exit_code})" in str(kind.__doc__)
 
 
 @pytest.mark.parametrize(

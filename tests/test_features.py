@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,18 +108,20 @@ def test_a_field_must_be_there(field):
 
 def test_settings_take_what_means_the_same():
     plain = Settings(layers="4-3", seed=3, lr=0.5, dataset="mine.csv", target="2", drop='a,"b, c"', bias=True)
-    same = Settings(
-        layers=(np.int64(4), 3),
-        seed=np.int32(3),
-        lr=np.float32(0.5),
-        dataset=Path("mine.csv"),
-        target=np.int64(2),
-        drop=["a", "b, c"],
-        bias=np.True_,
-    )
+    values: dict[str, Any] = {
+        "layers": (np.int64(4), 3),
+        "seed": np.int32(3),
+        "lr": np.float32(0.5),
+        "dataset": Path("mine.csv"),
+        "target": np.int64(2),
+        "drop": ["a", "b, c"],
+        "bias": np.True_,
+    }
+    same = Settings(**values)
     assert same == plain
     assert json.loads(json.dumps(same.to_dict())) == plain.to_dict()
-    assert Settings(layers=np.array([4, 3])).layers == Settings(layers=[4, 3]).layers == "4-3"
+    for layers in ([4, 3], np.array([4, 3])):
+        assert Settings.from_dict({"layers": layers}).layers == "4-3"
     assert Settings.from_dict({**plain.to_dict(), "lr": 1}).lr == 1.0
 
 

@@ -1,6 +1,7 @@
 """Files as people have them: forms of text tables, names of IDX archives, arrays, and what arrays must not hold."""
 
 import gzip
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +61,7 @@ def test_forms_of_text(tmp_path, name):
 def test_columns_are_chosen_by_name_and_number(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text('kind,a,"b, long",c\nu,1,2,2\nv,3,4,4\nu,5,6,6\nv,7,8,8\n')
+    choice: dict[str, Any]
     for choice in ({"features": "a"}, {"features": "2"}, {"drop": '"b, long",c'}, {"drop": "3,4"}, {"features": "a,c", "drop": "c"}):
         data = load(path, target="kind", **choice)
         assert data.x.tolist() == [[1], [3], [5], [7]]
@@ -93,7 +95,7 @@ def test_empty_names_are_refused(tmp_path, names):
             with pytest.raises(InputError, match=f"(--{option} .* names an empty column|The setting {option} must be text)"):
                 ask({option: names})
         with pytest.raises(InputError, match=f"--{option} .* names an empty column"):
-            Settings(**{option: ["a", ""]})
+            Settings.from_dict({option: ["a", ""]})
 
 
 def test_names_of_any_letters_are_parted_again():
@@ -217,7 +219,7 @@ Y = np.arange(6) % 3
 GOOD = np.arange(12.0).reshape(6, 2)
 
 
-def with_cell(value, dtype=np.float64):
+def with_cell(value, dtype: type = np.float64):
     x = GOOD.astype(dtype)
     x[3, 1] = value
     return x
@@ -274,7 +276,7 @@ def test_bytes_are_text_or_refused(tmp_path, what):
 def test_bytes_that_are_text(tmp_path):
     path = tmp_path / "x.npz"
     names = {"feature_names": [b"u", "\u00e4".encode()], "label_names": [b"no", b"maybe", b"yes"]}
-    np.savez(path, X=GOOD, y=Y, **names)
+    np.savez(path, X=GOOD, y=Y, **names)  # type: ignore[arg-type]  # of the names none is its other argument
     data = load(path)
     assert ([column.name for column in data.features.columns], data.labels) == (["u", "\u00e4"], ("no", "maybe", "yes"))
     np.savez(path, X=np.array([[b"oak "], [b"elm"], [b"oak"]] * 2), y=Y)
@@ -320,6 +322,8 @@ def test_what_is_no_array_is_refused():
 
 def test_arrays_that_mean_the_same_are_converted():
     x, y = GOOD.astype(np.float32), Y
+    same_x: Any
+    same_y: Any
     for same_x in (x, x.tolist(), GOOD.astype(int), GOOD.astype(np.uint8)):
         for same_y in (y, y[:, None], y.tolist(), y.astype(float), y.astype(np.int8)):
             data = Dataset(name="mine", x=same_x, y=same_y, labels=["a", "b", "c"], image=False)

@@ -1,5 +1,6 @@
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from amaranth.hdl import Fragment
@@ -36,7 +37,7 @@ def test_table_in_docs():
 
 
 def test_refusals():
-    proof = PROOFS["Credit"]()
+    proof: Any = PROOFS["Credit"]()
     Fragment.get(proof, None)  # Amaranth warns of what is never elaborated
     with pytest.raises(ValueError, match="Mode of a proof must be 'prove' or 'bmc', not 'cover'"):
         prove(proof, mode="cover", depth=2)

@@ -7,9 +7,9 @@ from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import RESPONSE, Frame, Opcode, Status
 from backpulse.host.errors import LineLostError, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
-from backpulse.host.faults import FaultyLine, FaultyPort
 from backpulse.host.link import Link
 
+from .faults import FaultyLine, FaultyPort
 from .toy import EndpointPort, ToyMachine
 
 BASE = ToyMachine.BASE
@@ -206,10 +206,11 @@ def test_fault_rates_are_checked_and_repeatable():
 
 
 def test_a_refusal_of_what_the_line_held_before_is_not_ours(monkeypatch):
-    port = EndpointPort(Endpoint(ToyMachine()))
+    machine = ToyMachine()
+    port = EndpointPort(Endpoint(machine))
     link = Link(port)
     link._tag = 6
     port._bytes += Frame(Opcode.HELLO | RESPONSE, 7, bytes((Status.BAD_LENGTH,))).encode()  # with the tag that we are about to use
     link.hello()
     link.write_words(BASE, [1])
-    assert port.endpoint._machine.words[0] == 1
+    assert machine.words[0] == 1

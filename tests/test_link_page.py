@@ -1,6 +1,7 @@
 import binascii
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_limits_are_those_of_the_code():
 
 def test_the_functions_on_the_page_work():
     code = "\n".join(line[4:] for line in PAGE.splitlines() if line.startswith("    ") and "u8 |" not in line and "0x80 |" not in line)
-    names = {"binascii": binascii}
+    names: dict[str, Any] = {"binascii": binascii}
     exec(code, names)
     payload = b"\0ab\0\0c" + bytes(range(200))
     assert names["encode"](5, 0, payload) == Frame(5, 0, payload).encode()

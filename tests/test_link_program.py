@@ -168,7 +168,7 @@ def fuzz(seed: int, frames: int = 1500) -> Fuzz:
     """Send frames, repeated, ahead and behind, damaged ones and noise among them; insist that each status was seen."""
     t = Fuzz(seed)
     rng = t.random
-    sent = [(Opcode.READ, b"", 0)]
+    sent: list[tuple[int, bytes, int]] = [(Opcode.READ, b"", 0)]
     for _ in range(3):
         t.frame(Opcode.WRITE, pack("<II", 0, 1), 0)
     t.frame(Opcode.HELLO, b"short", 0)

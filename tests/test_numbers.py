@@ -243,4 +243,4 @@ def test_digest_is_of_the_meaning() -> None:
 )
 def test_config_says_what_is_wrong(values: dict[str, int], text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        Config(**values)
+        Config(**values)  # type: ignore[arg-type]  # wrong values are the test

@@ -21,6 +21,7 @@ from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
+from .machines import machine_of
 from .toy import EndpointPort, ToyMachine
 
 BASE = ToyMachine.BASE
@@ -90,7 +91,8 @@ def test_a_slow_line_is_measured_and_then_costs_its_round_trips_alone(clock, lat
 
 
 def test_a_line_that_leaps_is_followed(clock):
-    port = SlowPort(Endpoint(ToyMachine()), clock, 0.05)
+    machine = ToyMachine()
+    port = SlowPort(Endpoint(machine), clock, 0.05)
     link = Link(port)
     link.hello()
     for i in range(120):
@@ -98,12 +100,13 @@ def test_a_line_that_leaps_is_followed(clock):
         link.write_words(BASE + i, [i])
     assert [link.read_words(BASE + i, 1) for i in range(120)] == [[i] for i in range(120)]
     assert link.retries < 30
-    assert port.endpoint._machine.log.count(("write", 30, 30)) == 1
+    assert machine.log.count(("write", 30, 30)) == 1
 
 
 def test_a_lossy_line_is_tried_often(clock):
     """Where no answer comes the wait grows, but not beyond a second."""
-    port = SlowPort(Endpoint(ToyMachine()), clock, 0.01)
+    machine = ToyMachine()
+    port = SlowPort(Endpoint(machine), clock, 0.01)
     link = Link(port, patience_s=30)
     link.hello()
     link.write_words(BASE, [1])
@@ -118,7 +121,7 @@ def test_a_lossy_line_is_tried_often(clock):
     port.write = drop
     link.write_words(BASE, [2])
     assert max(np.diff(lost)) <= backpulse.host.link.TIMEOUT_MAX_S + 0.1
-    assert port.endpoint._machine.words[0] == 2
+    assert machine.words[0] == 2
 
 
 @pytest.mark.parametrize("at", ["hello", "write", "middle"])
@@ -141,7 +144,8 @@ def test_a_port_that_takes_no_more_bytes_is_told(monkeypatch, at):
 
 
 def test_a_blocked_port_heeds_the_wish_to_stop_and_goes_on_when_it_can(monkeypatch):
-    port = EndpointPort(Endpoint(ToyMachine()))
+    machine = ToyMachine()
+    port = EndpointPort(Endpoint(machine))
     link, stop = Link(port), Stop()
     link.hello()
     write, taken = port.write, []
@@ -160,7 +164,7 @@ def test_a_blocked_port_heeds_the_wish_to_stop_and_goes_on_when_it_can(monkeypat
     monkeypatch.setattr(port, "write", write)
     stop.asked = False
     link.write_words(BASE + 1, [2])
-    assert port.endpoint._machine.words[:2] == [1, 2]
+    assert machine.words[:2] == [1, 2]
 
 
 def refuse_all(endpoint, frame):
@@ -219,7 +223,7 @@ def train(monkeypatch, patch, *, limit=0.2):
     with open_board("golden://", config=config()) as board:
         board.link._patience_s = limit
         trainer = Trainer(board, SETTINGS, 2)
-        patch(board.link._port._machine)
+        patch(machine_of(board))
         trainer.run()
 
 

@@ -130,5 +130,6 @@ def test_a_board_is_compiled_whatever_the_paths_and_the_compiler(tmp_path, monke
     program = compile_board(Echo, bytes(32))
     assert program.is_relative_to(tmp_path / "my $cache")
     with VirtualBoard(program) as board:
+        assert board.socket
         board.socket.sendall(b"every byte")
         assert receive(board.socket, 10) == b"every byte"

@@ -1,7 +1,9 @@
 """The RTL and the golden model end with the same bits: every schedule, function, rounding, device, shape and way round."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +80,7 @@ def run(board: Board, program: Program, device: Device, *, lr: float, seed: int,
     }
 
 
-def check(pair: Pair, program: Program, device: Device, *, lr: float, seed: int) -> dict[str, object]:
+def check(pair: Pair, program: Program, device: Device, *, lr: float, seed: int) -> dict[str, Any]:
     """Run on both boards and compare; return the run."""
     golden, sim = (run(board, program, device, lr=lr, seed=seed) for board in pair)
     assert sim == golden
@@ -188,9 +190,10 @@ def test_networks_of_any_kind(boards: dict[str, Pair], case: dict[str, object]) 
     assert isinstance(ways, list)
     config: Config = replace(CONFIGS[name], tiles=1024)
     options = {"stochastic": bool(case["stochastic"]), "auto_range": bool(case["auto_range"])}
-    program = compile_network(chosen, config, str(case["schedule"]), orientations=tuple(ways[: chosen.depth]), **options)
+    compiled = functools.partial(compile_network, chosen, config, str(case["schedule"]), **options)
+    program = compiled(orientations=tuple(ways[: chosen.depth]))
     if program.tiles_used > CONFIGS[name].tiles:
-        program = compile_network(chosen, config, str(case["schedule"]), **options)
+        program = compiled()
     device = PRESETS["ideal"] if name == "ideal" else NOISY
     if program.tiles_used <= CONFIGS[name].tiles:
         check(boards[name], replace(program, config=CONFIGS[name]), device, lr=float(str(case["lr"])), seed=int(str(case["seed"])))

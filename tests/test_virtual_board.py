@@ -1,5 +1,10 @@
 """The virtual board's harness, on a top that sends back what it hears: the rx pin, some cycles later, is the tx pin."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportGeneralTypeIssues=false, reportInvalidTypeForm=false, reportOperatorIssue=false
+# A board without a line of its own has a socket.
+# pyright: reportOptionalMemberAccess=false
+
 import contextlib
 import os
 import random

@@ -14,17 +14,17 @@ from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import UNSEQUENCED, Frame, Opcode
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
-from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, Counter, Fault, State, Window
+from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, Counter, Fault, State, Stream, Window
 from backpulse.firmware_py.streams import seed_states
 from backpulse.host.board import Board
 from backpulse.host.errors import LineLostError, NoProgressError
-from backpulse.host.faults import FaultyPort
 from backpulse.host.link import Link, Port
 from backpulse.host.ports import GoldenPort, connect
 from backpulse.host.settings import Settings
 from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
+from .faults import FaultyPort
 from .test_same_bits import CONFIGS, run
 
 pytestmark = pytest.mark.timeout(1200)  # the board may have to be built
@@ -197,7 +197,7 @@ def test_a_pulled_cable_lets_the_board_pause_at_the_end_of_its_credit(plug: Plug
         assert run(again, PROGRAM, DEVICE, lr=LR, seed=SEED, samples=300) == expected
 
 
-def short(board: Board, cells: np.ndarray) -> tuple[list[list[int]], dict[object, list[int]]]:
+def short(board: Board, cells: np.ndarray) -> tuple[list[list[int]], dict[Stream, list[int]]]:
     """Restore the first tile and the random states, train on eight samples, return both."""
     for row in range(CONFIG.tile_rows):
         board.link.write_words(Window.CELLS.base + (row << CELL_ROW_SHIFT), cells[row].tolist())

@@ -22,8 +22,6 @@ class Part:
     """Flip-flops."""
     brams: int
     """Block memories."""
-    bram_bits: int
-    """Bits of one block memory."""
     dsps: int
     """Multipliers of 16 or 18 bits."""
 
@@ -31,10 +29,10 @@ class Part:
 PARTS = {
     part.name: part
     for part in (
-        Part(name="iCE40UP5K", family="ice40", luts=5280, ffs=5280, brams=30, bram_bits=4096, dsps=8),
-        Part(name="LFE5U-25F", family="ecp5", luts=24288, ffs=24288, brams=56, bram_bits=18432, dsps=28),
-        Part(name="LFE5U-85F", family="ecp5", luts=83640, ffs=83640, brams=208, bram_bits=18432, dsps=156),
-        Part(name="GW1NR-9C", family="gowin", luts=8640, ffs=6480, brams=26, bram_bits=18432, dsps=20),
+        Part(name="iCE40UP5K", family="ice40", luts=5280, ffs=5280, brams=30, dsps=8),
+        Part(name="LFE5U-25F", family="ecp5", luts=24288, ffs=24288, brams=56, dsps=28),
+        Part(name="LFE5U-85F", family="ecp5", luts=83640, ffs=83640, brams=208, dsps=156),
+        Part(name="GW1NR-9C", family="gowin", luts=8640, ffs=6480, brams=26, dsps=20),
     )
 }
 """Parts by name."""

@@ -1,5 +1,8 @@
 """The one top for all boards: pins, clock, reset, synchroniser and lights around `gateware.chip.top.Top`."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+
 from typing import Any
 
 from amaranth.hdl import ClockDomain, Elaboratable, Instance, Module, Signal

@@ -1,5 +1,8 @@
 """Phase-locked loops of the three families: from an oscillator to the machine's clock."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+
 from dataclasses import dataclass
 from typing import Any
 

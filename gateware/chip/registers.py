@@ -1,5 +1,8 @@
 """The register bank: the REGISTERS window, built from the list in firmware_py/registers.py."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+
 from itertools import combinations
 
 from amaranth.hdl import Module, Mux, Signal, Value

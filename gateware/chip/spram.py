@@ -1,5 +1,8 @@
 """The sample store in the UP5K's single-port memories: 128 KiB that nothing else of the machine can use."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+
 from typing import Any
 
 from amaranth.hdl import Array, Cat, ClockSignal, Const, Instance, Module, Mux, Signal

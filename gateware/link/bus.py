@@ -1,5 +1,8 @@
 """The bus from the link to whatever has an address: one master, one window of addresses for each slave."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+
 from collections.abc import Mapping
 from functools import reduce
 from operator import or_

@@ -1,5 +1,9 @@
 """Frames in hardware: CRC checked on the way in, added on the way out (firmware_py/framing.py)."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportInvalidTypeForm=false
+
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory

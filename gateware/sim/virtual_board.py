@@ -3,6 +3,9 @@
 `build` makes the program, or finds it in the user's cache; `VirtualBoard` runs it.
 """
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+
 import ast
 import errno
 import hashlib

@@ -1,5 +1,8 @@
 """What the machine counts, for the host to read at any time."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+
 from collections.abc import Mapping
 
 from amaranth.hdl import Module, Mux, Signal

@@ -1,5 +1,9 @@
 """Decode: operation codes to control bits, by the table of operations in firmware_py/isa.py."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOperatorIssue=false
+# pyright: reportReturnType=false
+
 from collections.abc import Callable
 from functools import reduce
 from operator import or_

@@ -1,5 +1,9 @@
 """Fetch: reads an instruction, region and vectors from one memory when the instruction before has ended."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false
+
 from functools import reduce
 from operator import attrgetter, or_
 

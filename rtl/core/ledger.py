@@ -1,5 +1,8 @@
 """The ledger of a lean machine: counters, last results and scale registers in one memory of half words."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
+
 from collections.abc import Mapping
 from functools import reduce
 from operator import or_

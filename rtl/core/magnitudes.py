@@ -1,5 +1,8 @@
 """The magnitude of each vector: the bit length of the OR of its words' absolute values."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory

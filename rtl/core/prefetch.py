@@ -1,5 +1,9 @@
 """Fetch with prefetching: the next instruction is read and decoded while the one before executes."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false
+
 from functools import reduce
 from operator import attrgetter, or_
 

@@ -1,5 +1,8 @@
 """Comparisons with constants without an adder: a bound is often a power of two."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportReturnType=false
+
 from amaranth.hdl import Const, Mux, Value
 
 __all__ = ["capped", "exceeds", "reaches"]

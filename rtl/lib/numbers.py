@@ -1,5 +1,9 @@
 """Fixed-point arithmetic of docs/machine.md as Amaranth expressions, no wider than needed."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportIndexIssue=false
+# pyright: reportOperatorIssue=false, reportReturnType=false
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 
 __all__ = ["clamp", "magnitude", "negated_if", "rshift", "rshift_by", "rshift_parts", "sat", "times"]

@@ -1,5 +1,8 @@
 """Sums over the lanes: adder trees with a register after every few levels."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportGeneralTypeIssues=false
+
 from collections.abc import Sequence
 
 from amaranth.hdl import Module, Signal, Value

@@ -1,18 +1,24 @@
 """Random streams (docs/machine.md): the 32-bit xorshift step, and a near-normal number made of one word."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportReturnType=false
+
 from amaranth.hdl import Value
+
+from backpulse.firmware_py.streams import GAUSS_MEAN, XORSHIFT
 
 __all__ = ["gauss", "xorshift"]
 
 
 def xorshift(state: Value) -> Value:
     """Return the next state, which is also the random word."""
-    state = state ^ (state << 13)[:32]
-    state = state ^ (state >> 17)
-    return (state ^ (state << 5))[:32]
+    a, b, c = XORSHIFT
+    state = state ^ (state << a)[:32]
+    state = state ^ (state >> b)
+    return (state ^ (state << c))[:32]
 
 
 def gauss(word: Value) -> Value:
     """Return the sum of the word's four bytes less its mean, signed, -510 to 510."""
     low, high = word[0:8] + word[8:16], word[16:24] + word[24:32]
-    return (low + high - 510)[:10].as_signed()
+    return (low + high - GAUSS_MEAN)[:10].as_signed()

@@ -1,5 +1,9 @@
 """The emulated tile's converter: a sense word a cycle from the lanes' sums, with noise and full scale."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportInvalidTypeForm=false
+
 from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO

@@ -1,5 +1,8 @@
 """The digital twin of a crossbar: all tiles in on-chip memory, one lane a column, one row a cycle."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+
 from amaranth.hdl import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal, Value, ValueLike
 from amaranth.lib import wiring
 

@@ -1,5 +1,9 @@
 """One lane of the emulated tile: a column's cells, its multiplier, its sum and its model of pulses."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory

@@ -1,5 +1,8 @@
 """The contract with the analog world: a tile's streams, and the host's port to what is in a tile."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false
+
 from amaranth.hdl import signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out

@@ -1,5 +1,9 @@
 """Arithmetic of lean machines: sense words, ERR, NORM2 and AXPY, and the columns of PULSE."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false, reportReturnType=false
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory

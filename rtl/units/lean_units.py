@@ -1,5 +1,8 @@
 """The units of a lean machine between vector memory and the tile."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped

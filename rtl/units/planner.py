@@ -1,5 +1,9 @@
 """The pulse planner: turns the outer product of two vectors into rows of pulse counts."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false
+
 from functools import reduce
 from operator import or_
 

@@ -1,5 +1,8 @@
 """The contract between the core and its arithmetic, full or lean."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false
+
 from amaranth.hdl import signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out

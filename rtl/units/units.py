@@ -1,5 +1,8 @@
 """The units between vector memory and the tile, one element a cycle."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false
+
 from amaranth.hdl import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
