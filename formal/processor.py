@@ -65,7 +65,7 @@ class _Processor(Harness):
 
     def executes(self, op: Op):
         """Return whether such an instruction is executing."""
-        return (self.signal("phase") == 2) & (self.dut.code.data[12:] == op)
+        return self.in_state("EXECUTE") & (self.dut.code.data[12:] == op)
 
 
 class SmallLinkStep(_Processor):
@@ -79,17 +79,16 @@ class SmallLinkStep(_Processor):
             m.d.sync += self.signal("accumulator").eq(self.signal("accumulator"))
 
     def check(self, m: Module, dut):
-        pc, a, carry, x, done, phase = (self.signal(name) for name in ("pc", "accumulator", "carry", "x", "done", "phase"))
+        pc, a, carry, x, done = (self.signal(name) for name in ("pc", "accumulator", "carry", "x", "done"))
         word, read, write = dut.code.data, dut.data.read, dut.data.write
         op, upper, operand, mode = word[12:], word[9:12], word[:9], word[9:11]
 
         # An instruction is read, then its byte of memory; only ST writes, where it would have read.
         m.d.comb += [
-            Assert(phase != 3),
-            Assert(~done | (phase == 2)),
-            Assert(dut.code.en == (phase == 0)),
+            Assert(~done | self.in_state("EXECUTE")),
+            Assert(dut.code.en == self.in_state("FETCH")),
             Assert(dut.code.addr == pc),
-            Assert(read.en == (phase == 1)),
+            Assert(read.en == self.in_state("READ")),
             Assert(read.addr == Mux(mode == Mode.INDEXED, Cat(x, operand[8]), operand)),
             Assert(write.en == (done & (op == Op.ST))),
             Assert(~write.en | ((write.addr == read.addr) & (write.data == a))),
@@ -115,7 +114,7 @@ class SmallLinkStep(_Processor):
         source, vague = Signal(8), (mode == Mode.PORT) & (operand[:3] >= Port.LINE)
         m.d.comb += source.eq(Mux(mode[1], read.data, Mux(mode[0], dut.bus.r_data.word_select(operand[:2], 8), operand[:8])))
         after = {name: Signal.like(value, name=f"after_{name}") for name, value in (("pc", pc), ("a", a), ("carry", carry), ("x", x))}
-        m.d.comb += [after["pc"].eq(pc + (phase == 1)), after["a"].eq(a), after["carry"].eq(carry), after["x"].eq(x)]
+        m.d.comb += [after["pc"].eq(pc + self.in_state("READ")), after["a"].eq(a), after["carry"].eq(carry), after["x"].eq(x)]
         with m.If(done):
             with m.Switch(op):
                 with m.Case(Op.LD):
