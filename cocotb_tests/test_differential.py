@@ -50,7 +50,7 @@ class Forgetful(Ledger):
 
     def elaborate(self, platform):
         m = super().elaborate(platform)
-        m.d.comb += self.pending.eq(0)
+        m.d.comb += self.pending.eq(0)  # pyright: ignore[reportAttributeAccessIssue]: amaranth's types know no members
         return m
 
 

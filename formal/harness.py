@@ -1,10 +1,8 @@
 """What a proof is made of: a component with free inputs, assumptions about them, and assertions."""
 
-import linecache
 from typing import Any
 
 from amaranth.hdl import Assert, ClockDomain, Elaboratable, Fragment, Module, Signal, Value
-from amaranth.hdl._ast import SignalSet
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -119,11 +117,8 @@ class Harness(Proof, Elaboratable):
     def signal(self, name: str, *at: str, number: int = 0) -> Any:
         """Return a driven signal of the component, or its submodule `at`, by name; of several the one defined as `number`."""
         fragment = self._find(at)
-        targets = SignalSet(s for statements in fragment.statements.values() for s in statements._lhs_signals())
-        lines: dict[tuple[str, int], list[Signal]] = {}
-        for target in sorted(targets, key=lambda s: s.duid):
-            lines.setdefault(target.src_loc, []).append(target)
-        found = [s for line, signals in lines.items() for s, own in zip(signals, _names(line, signals), strict=True) if own == name]
+        driven = [s for statements in fragment.statements.values() for s in statements._lhs_signals()]
+        found = [s for _, s in sorted({s.duid: s for s in driven if s.name == name}.items())]
         if number >= len(found):
             raise ValueError(f"{self.block} has no signal {name} number {number}: name one of its driven signals")
         return found[number]
@@ -157,13 +152,6 @@ class Harness(Proof, Elaboratable):
         for name in at:
             fragment = fragment.find_subfragment(name)
         return fragment
-
-
-def _names(line: tuple[str, int], signals: list[Signal]) -> list[str]:
-    """Return the names of signals that one source line defines: those of a tuple assignment are known to the source only."""
-    targets = linecache.getline(*line).split(" = ")[0].split(",")
-    names = [target.strip() for target in targets]
-    return names if len(names) == len(signals) and all(name.isidentifier() for name in names) else [s.name for s in signals]
 
 
 def _machines(fragment: Fragment) -> list[Any]:

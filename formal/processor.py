@@ -67,10 +67,6 @@ class _Processor(Harness):
         """Return whether such an instruction is executing."""
         return self.in_state("EXECUTE") & (self.dut.code.data[12:] == op)
 
-    def done(self):
-        """Return whether an instruction ends."""
-        return self.in_state("EXECUTE") & ~self.signal("waits")
-
 
 class SmallLinkStep(_Processor):
     """Whatever its memories hold, the processor does what the proofs of its program take each instruction for, and nothing else."""
@@ -83,13 +79,13 @@ class SmallLinkStep(_Processor):
             m.d.sync += self.signal("accumulator").eq(self.signal("accumulator"))
 
     def check(self, m: Module, dut):
-        pc, a, carry, x = (self.signal(name) for name in ("pc", "accumulator", "carry", "x"))
-        done = self.done()
+        pc, a, carry, x, done = (self.signal(name) for name in ("pc", "accumulator", "carry", "x", "done"))
         word, read, write = dut.code.data, dut.data.read, dut.data.write
         op, upper, operand, mode = word[12:], word[9:12], word[:9], word[9:11]
 
         # An instruction is read, then its byte of memory; only ST writes, where it would have read.
         m.d.comb += [
+            Assert(~done | self.in_state("EXECUTE")),
             Assert(dut.code.en == self.in_state("FETCH")),
             Assert(dut.code.addr == pc),
             Assert(read.en == self.in_state("READ")),
@@ -163,4 +159,4 @@ class SmallLinkStreams(_Processor):
         word = dut.code.data
         reads = (word[12:] < Op.ST) & (word[9:11] == Mode.PORT) & (word[:3] == Port.LINE)
         taken, there = self.signal("o__ready"), self.signal("o__valid", "fifo")
-        m.d.comb += [Assert(taken == (self.done() & reads)), Assert(~taken | there)]
+        m.d.comb += [Assert(taken == (self.signal("done") & reads)), Assert(~taken | there)]

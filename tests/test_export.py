@@ -1,20 +1,31 @@
-"""The exported Verilog and its example top pass Verilator's lint with every warning on, but for those that are waived with a reason."""
+"""The exported Verilog passes two lints with every warning on, but for kinds that have a reason, and its signals have names.
+
+What is exported is everything that a machine can have, a machine of the ideal device with odd sizes, a lean one, and a virtual board.
+"""
 
 import re
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyslang import analysis, driver
 
-from backpulse.firmware_py.config import IDEAL, SMALL
+from backpulse.firmware_py.config import IDEAL, LEAN, SMALL
 from backpulse.gateware.chip.top import Top
-from backpulse.gateware.export.export import EXAMPLES, export_project
+from backpulse.gateware.export.export import CONTROLLER, EXAMPLES, export, export_project
 from backpulse.gateware.sim import verilator
+from backpulse.gateware.sim.virtual_board import Simulator
 
-FULL = replace(SMALL, store_words=256)
-BARE = replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=256)
+CONFIGS = {
+    "everything": replace(SMALL, store_words=256),
+    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=256),
+    "lean": replace(LEAN, tile_rows=24, tiles=8, store_words=256),
+}
+FINDINGS = {}
+"""Most findings of slang of the kinds that say nothing of the design: widths that Verilog's rules extend, for the most part."""
 
 
 def lint(folder, *files):
@@ -22,22 +33,69 @@ def lint(folder, *files):
     return subprocess.run(command, cwd=folder, env=verilator.environment(), capture_output=True, text=True, timeout=300)
 
 
+def top(config):
+    return Top(config, clk_hz=25_000_000, baud=1_000_000)
+
+
 def written(folder, config):
-    export_project(Top(config, clk_hz=25_000_000, baud=1_000_000), folder)
+    export_project(top(config), folder)
     return folder
+
+
+def slang(file):
+    """Return how many findings of each kind slang has."""
+    slang = driver.Driver()
+    slang.addStandardArgs()
+    assert slang.parseCommandLine(f"slang -Weverything --error-limit=0 {file}")
+    assert slang.processOptions()
+    assert slang.parseAllSources()
+    compilation = slang.createCompilation()
+    found = [*compilation.getAllDiagnostics()]
+    compilation.freeze()
+    manager = analysis.AnalysisManager(slang.analysisOptions)
+    manager.analyze(compilation)
+    found += manager.getDiagnostics()
+    return Counter(slang.diagEngine.getOptionName(finding.code) for finding in found)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Return the exports, each made once."""
-    return {name: written(tmp_path_factory.mktemp(name), config) for name, config in (("everything", FULL), ("ideal", BARE))}
+    return {name: written(tmp_path_factory.mktemp(name), config) for name, config in CONFIGS.items()}
 
 
-@pytest.mark.parametrize("name", ["everything", "ideal"])
+@pytest.mark.parametrize("name", CONFIGS)
 def test_lint_finds_nothing(folders, name):
     done = lint(folders[name], "waivers.vlt")
     assert done.returncode == 0, done.stderr[-3000:]
     assert not done.stderr
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_slang_finds_nothing_more(folders, name):
+    found = slang(folders[name] / f"{CONTROLLER}.v")
+    kinds = {kind: count for kind, count in found.items() if not kind.startswith(("unused-", "case-"))}
+    assert kinds.keys() <= FINDINGS[name].keys()
+    assert all(count <= FINDINGS[name][kind] for kind, count in kinds.items()), kinds
+
+
+def test_slang_would_find_a_truncation(folders, tmp_path):
+    text = (folders["ideal"] / f"{CONTROLLER}.v").read_text()
+    file = tmp_path / "wrong.v"
+    file.write_text(re.sub(r"^endmodule$", "  wire [2:0] narrow = 4'd9;\nendmodule", text, count=1, flags=re.MULTILINE))
+    assert slang(file)["constant-conversion"] or slang(file)["width-trunc"]
+
+
+UNNAMED = re.compile(r"\\\$signal\b")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_signals_have_names(folders, name):
+    assert not UNNAMED.search((folders[name] / f"{CONTROLLER}.v").read_text())
+
+
+def test_signals_of_the_virtual_board_have_names():
+    assert not UNNAMED.search(export(top(CONFIGS["everything"]), "board", platform=Simulator()))
 
 
 def test_lint_would_find_a_wrong_connection(folders, tmp_path):

@@ -100,10 +100,11 @@ class SmallLink(wiring.Component):
         x = Signal(8)
         executing = Signal()
         waits = Signal()
+        done = Signal()
         taken = Signal()
-        done = executing & ~waits
         condition = Mux(upper[2], ~carry, accumulator.any()) == upper[0]
         m.d.comb += [
+            done.eq(executing & ~waits),
             code.addr.eq(pc),
             code.en.eq(0),
             read.addr.eq(Mux(mode == Mode.INDEXED, Cat(x, operand[8]), operand)),

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -111,7 +111,9 @@ class Counters(wiring.Component):
         word = Signal(32)
         adds = [name for name in self.signature.members if name.startswith("add_")]
         given = ("index", "n_index", "n_mantissa", "n_en")
-        m.d.sync += [ack.eq(host.request & ~ack & ~to_scale), word.eq(totals.values[host.addr[:-1]])]
+        # Indexing the layout gives this shift, too, but with a width that Verilog truncates.
+        values = Value.cast(totals.values) >> 32 * host.addr[:-1]
+        m.d.sync += [ack.eq(host.request & ~ack & ~to_scale), word.eq(values[:32])]
         m.d.comb += [
             *(getattr(totals, name).eq(getattr(self, name)) for name in adds),
             totals.clear_results.eq(self.clear_results),

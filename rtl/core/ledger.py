@@ -97,7 +97,9 @@ class Ledger(wiring.Component):
         widths: Mapping[Counter, int],
         bursts: Mapping[Counter, int] | None = None,
     ) -> None:
-        self._config, self._widths, self._bursts = config, dict(widths), dict(bursts or {})
+        self._config = config
+        self._widths = dict(widths)
+        self._bursts = dict(bursts or {})
         super().__init__(ledger_members(widths))
 
     def elaborate(self, platform) -> Module:

@@ -44,7 +44,9 @@ class VectorMemory(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        host, depth, width = self.host, self._config.vector_words, self._config.acc_bits
+        host = self.host
+        depth = self._config.vector_words
+        width = self._config.acc_bits
         inside = Signal()
         m.d.comb += inside.eq(host.addr < depth)
 
@@ -102,7 +104,9 @@ class ReadPort(wiring.Component):
     def __init__(self, config: Config, *, runs: int, samples: bool) -> None:
         if runs not in (1, 2):
             raise ValueError(f"Run count must be 1 or 2, not {runs}")
-        self._config, self._runs, self._samples = config, runs, samples
+        self._config = config
+        self._runs = runs
+        self._samples = samples
         word = signed(config.acc_bits)
         members = {
             "run": In(1),

@@ -1,0 +1,38 @@
+"""Every signal of the boards' designs has a name, by which it is known in waves.
+
+Looked at is what synthesis reads: it gives its signals the names that Verilog has, too.
+"""
+
+import re
+
+import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Elaboratable, Module, Signal
+
+pytest.importorskip("amaranth_boards")
+
+from backpulse.gateware.bitstream.build import prepare
+from backpulse.gateware.boards.boards import BOARDS
+
+UNNAMED = re.compile(r"^ +wire .*(\\\$signal\S*)$", re.MULTILINE)
+"""What amaranth calls a signal whose name it cannot tell."""
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_signals_of_boards_have_names(name):
+    assert not UNNAMED.findall(prepare(BOARDS[name]).files["top.il"])
+
+
+class Nameless(Elaboratable):
+    def __init__(self):
+        self.o = Signal()
+
+    def elaborate(self, platform):
+        m = Module()
+        a, b = [Signal(), Signal()]
+        m.d.sync += [a.eq(~b), b.eq(a), self.o.eq(b)]
+        return m
+
+
+def test_a_signal_without_a_name_is_found():
+    assert len(UNNAMED.findall(rtlil.convert(nameless := Nameless(), ports=[nameless.o]))) == 2
