@@ -35,4 +35,5 @@ class Nameless(Elaboratable):
 
 
 def test_a_signal_without_a_name_is_found():
-    assert len(UNNAMED.findall(rtlil.convert(nameless := Nameless(), ports=[nameless.o]))) == 2
+    nameless = Nameless()
+    assert len(UNNAMED.findall(rtlil.convert(nameless, ports=[nameless.o]))) == 2
