@@ -158,7 +158,7 @@ async def latency(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def host_port(dut):
-    """Lanes that are not there are an error, and so is any access while a command is in work."""
+    """Lanes that are not there are an error, and so is any access while a command is executing."""
     tb = TB(dut)
     await tb.begin()
     for address, value in ((CONFIG.tile_cols, None), (CONFIG.tile_cols, 5), (1023, 5)):
@@ -169,7 +169,7 @@ async def host_port(dut):
     await cycles(dut, 3)
     for value in (None, 5):
         _, error = await tb.host.access(0, value)
-        assert error, "the host got in while a command was in work"
+        assert error, "the host got in while a command was executing"
     tb.columns.send(case[1])
     tb.rows.send(case[2])
     counts, _ = tb.plan(*case)

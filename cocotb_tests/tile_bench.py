@@ -227,7 +227,7 @@ async def latency(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def host_port(dut):
-    """What is not there is an error and changes nothing; so is any access while a command is in work."""
+    """What is not there is an error and changes nothing; so is any access while a command is executing."""
     tb = TB(dut)
     await tb.begin()
     absent = [(Window.CELLS, offset) for offset in (CONFIG.rows << CELL_ROW_SHIFT, CONFIG.tile_cols, 1 << 27)]
@@ -245,7 +245,7 @@ async def host_port(dut):
     await cycles(dut, 3)
     for value in (None, 77):
         _, error = await tb.host.access(0, value)
-        assert error, "the host got in while a command was in work"
+        assert error, "the host got in while a command was executing"
     words = tb.data(command)
     tb.drive.send(words)
     await tb.sense.wait(command["cols"])

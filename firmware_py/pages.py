@@ -46,8 +46,9 @@ def instructions() -> str:
     )
     functions = ", ".join(f"{f.value} {f.name}" for f in Function)
     return (
-        f"{INSTRUCTION_BITS} bits; those of no field, and those of reserved fields, are zero:\n\n{bits}\n"
-        "Operations (elements at the region's rows or columns, or all; with `accumulate` or a Hadamard function only, where so said):\n\n"
+        f"{INSTRUCTION_BITS} bits; all that belong to no field or to a reserved one are zero:\n\n{bits}\n"
+        "Operations. Of a vector they use the elements at the region's rows, at its columns, or all. In brackets: it is read only if\n"
+        "`accumulate` is set, or by a Hadamard function.\n\n"
         f"{operations}\nFunctions: {functions}.\n"
     )
 

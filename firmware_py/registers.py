@@ -40,7 +40,7 @@ class Window(IntEnum):
 
 
 ANYTIME = frozenset({Window.REGISTERS, Window.STORE, Window.RESULTS, Window.OUTPUTS})
-"""Windows that may be used while a sample is in work; the others answer BUSY then."""
+"""Windows that may be used while a program runs; the others answer BUSY then."""
 
 CELL_ROW_SHIFT = 8
 """In CELLS and SPREAD an offset is row << 8 | column, the rows of all tiles in order."""

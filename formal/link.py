@@ -20,7 +20,7 @@ ORDER_DEPTH = 16
 class _Executor(Harness):
     """Gives the executor frames as the receiver does, and knows where in a frame it is.
 
-    `taken` counts the bytes that are taken of the frame in work, all of them once its last was taken.
+    `taken` counts the bytes that are taken of the current frame, all of them once its last was taken.
     """
 
     block = "gateware.link.session.Executor"

@@ -10,7 +10,7 @@ from backpulse.host.errors import LinkError, RefusedError
 
 _REASONS = {
     Status.BAD_ADDRESS: "there is nothing at that address",
-    Status.BUSY: "a sample is in work: halt the machine first",
+    Status.BUSY: "a program runs: halt the machine first",
     Status.BAD_LENGTH: "the payload has a wrong length",
     Status.UNKNOWN_OPCODE: "it does not know the command",
     Status.FULL: "its sample order is full",

@@ -98,7 +98,7 @@ def test_refusals_are_sentences():
     with pytest.raises(RefusedError, match="refused GRANT of 2 samples: the machine is idle or in fault"):
         link.grant([1, 2])
     link.start()
-    with pytest.raises(RefusedError, match="refused START: a sample is in work"):
+    with pytest.raises(RefusedError, match="refused START: a program runs"):
         link.start()
     link.write_words(BASE, [1])
     assert machine.words[0] == 1
