@@ -1,7 +1,4 @@
-"""The exported Verilog passes two lints with every warning on, but for kinds that have a reason, and its signals have names.
-
-What is exported is everything that a machine can have, a machine of the ideal device with odd sizes, a lean one, and a virtual board.
-"""
+"""The exported Verilog passes two lints with every warning on, but for kinds that have a reason, and its signals have names."""
 
 import re
 import shutil
@@ -19,13 +16,19 @@ from backpulse.gateware.export.export import CONTROLLER, EXAMPLES, export, expor
 from backpulse.gateware.sim import verilator
 from backpulse.gateware.sim.virtual_board import Simulator
 
-CONFIGS = {
+CONFIGS = {  # all that a machine can have; odd sizes; a small one
     "everything": replace(SMALL, store_words=256),
     "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=256),
     "lean": replace(LEAN, tile_rows=24, tiles=8, store_words=256),
 }
-FINDINGS = {}
-"""Most findings of slang of the kinds that say nothing of the design: widths that Verilog's rules extend, for the most part."""
+MOST = {
+    "everything": {"arith-op-mismatch": 592, "case": 350, "sign-conversion": 589, "unused": 2823},
+    "ideal": {"arith-op-mismatch": 194, "case": 320, "sign-conversion": 164, "unused": 2195},
+    "lean": {"arith-op-mismatch": 149, "case": 192, "sign-conversion": 88, "unused": 1944},
+}
+"""Most findings of slang. These kinds are how the generator writes: operands that Verilog widens by its rules, cases that change what
+was assigned before, and a net for every field of a layout, so that waves have its name."""
+UNNAMED = re.compile(r"\\\$signal\b")
 
 
 def lint(folder, *files):
@@ -55,7 +58,8 @@ def slang(file):
     manager = analysis.AnalysisManager(slang.analysisOptions)
     manager.analyze(compilation)
     found += manager.getDiagnostics()
-    return Counter(slang.diagEngine.getOptionName(finding.code) for finding in found)
+    kinds = [slang.diagEngine.getOptionName(finding.code) for finding in found]
+    return Counter(kind.split("-")[0] if kind.startswith(("case-", "unused-")) else kind for kind in kinds)
 
 
 @pytest.fixture(scope="module")
@@ -73,20 +77,16 @@ def test_lint_finds_nothing(folders, name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_slang_finds_nothing_more(folders, name):
-    found = slang(folders[name] / f"{CONTROLLER}.v")
-    kinds = {kind: count for kind, count in found.items() if not kind.startswith(("unused-", "case-"))}
-    assert kinds.keys() <= FINDINGS[name].keys()
-    assert all(count <= FINDINGS[name][kind] for kind, count in kinds.items()), kinds
+    assert slang(folders[name] / f"{CONTROLLER}.v") <= Counter(MOST[name])
 
 
 def test_slang_would_find_a_truncation(folders, tmp_path):
     text = (folders["ideal"] / f"{CONTROLLER}.v").read_text()
     file = tmp_path / "wrong.v"
-    file.write_text(re.sub(r"^endmodule$", "  wire [2:0] narrow = 4'd9;\nendmodule", text, count=1, flags=re.MULTILINE))
-    assert slang(file)["constant-conversion"] or slang(file)["width-trunc"]
-
-
-UNNAMED = re.compile(r"\\\$signal\b")
+    file.write_text(text.replace("endmodule", "  wire [2:0] narrow = {clk, clk, clk, clk};\nendmodule", 1))
+    found = slang(file)
+    assert found["width-trunc"] == 1
+    assert not found <= Counter(MOST["ideal"])
 
 
 @pytest.mark.parametrize("name", CONFIGS)

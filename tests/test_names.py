@@ -1,6 +1,6 @@
 """Every signal of the boards' designs has a name, by which it is known in waves.
 
-Looked at is what synthesis reads: it gives its signals the names that Verilog has, too.
+It is read in the format that synthesis reads; the export to Verilog keeps these names.
 """
 
 import re
@@ -15,7 +15,7 @@ from backpulse.gateware.bitstream.build import prepare
 from backpulse.gateware.boards.boards import BOARDS
 
 UNNAMED = re.compile(r"^ +wire .*(\\\$signal\S*)$", re.MULTILINE)
-"""What amaranth calls a signal whose name it cannot tell."""
+"""Name that amaranth gives to a signal whose own it cannot tell."""
 
 
 @pytest.mark.parametrize("name", BOARDS)
