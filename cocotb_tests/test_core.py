@@ -15,7 +15,7 @@ from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN
 from backpulse.firmware_py.isa import LEGAL, Function, Op
 from backpulse.gateware.chip.top import Machine
 from backpulse.gateware.sim.virtual_board import Simulator
-from backpulse.rtl.lib.clocks import resting_domain
+from backpulse.rtl.lib.clocks import gated_domain
 from cocotb_tests.runner import expect_failure, run_cocotb
 
 SIZES = {
@@ -106,18 +106,18 @@ class Sleepy(wiring.Component):
         return m
 
     def late(self, m, platform, name, *, awake):
-        """Do as `resting_domain` does."""
+        """Do as `gated_domain` does."""
         if name in PARTS:
             begun = Signal()
             m.d.sync += begun.eq(awake if name != "host" else 0)
             awake = Mux(self.part == PARTS.index(name), begun & awake, awake)
-        resting_domain(m, platform, name, awake=awake)
+        gated_domain(m, platform, name, awake=awake)
 
 
 @pytest.mark.parametrize("part", [*PARTS, "none"])
-def test_broken_resting(part):
+def test_broken_gating(part):
     sleepy, run = Sleepy(IDEAL_CELLS), run_cocotb if part == "none" else expect_failure
-    with mock.patch("backpulse.rtl.tile.emulated.resting_domain", sleepy.late):
+    with mock.patch("backpulse.rtl.tile.emulated.gated_domain", sleepy.late):
         run(sleepy, "core_bench", platform=Simulator(), config=IDEAL_CELLS.to_words(), testcase="trains", part=(*PARTS, "none").index(part))
 
 

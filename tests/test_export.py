@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pyslang
 import pytest
-from pyslang import analysis, driver
 
 from backpulse.firmware_py.config import IDEAL, LEAN, SMALL
 from backpulse.gateware.chip.top import Top
@@ -47,7 +47,7 @@ def written(folder, config):
 
 def slang(file):
     """Return how many findings of each kind slang has."""
-    slang = driver.Driver()
+    slang = pyslang.driver.Driver()
     slang.addStandardArgs()
     assert slang.parseCommandLine(f"slang -Weverything --error-limit=0 {file}")
     assert slang.processOptions()
@@ -55,7 +55,7 @@ def slang(file):
     compilation = slang.createCompilation()
     found = [*compilation.getAllDiagnostics()]
     compilation.freeze()
-    manager = analysis.AnalysisManager(slang.analysisOptions)
+    manager = pyslang.analysis.AnalysisManager(slang.analysisOptions)
     manager.analyze(compilation)
     found += manager.getDiagnostics()
     kinds = [slang.diagEngine.getOptionName(finding.code) for finding in found]

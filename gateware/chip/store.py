@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 
 from backpulse.firmware_py.config import Config
-from backpulse.rtl.lib.clocks import resting_domain
+from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.lib.ports import HostPort, StorePort
 
 __all__ = ["Store", "bank_depths"]
@@ -60,7 +60,7 @@ class Store(wiring.Component):
         address = Signal(self._bits)
         word = Signal(32, reset_less=True)
         m.d.comb += address.eq(Mux(host.request, host.addr, loader.addr))
-        resting_domain(m, platform, "store", awake=host.request | loader.request | stage.any())
+        gated_domain(m, platform, "store", awake=host.request | loader.request | stage.any())
 
         words = []
         for i, depth in enumerate(bank_depths(self._config)):

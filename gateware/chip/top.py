@@ -17,15 +17,15 @@ from backpulse.gateware.link.session import Session
 from backpulse.gateware.link.small_link import CLOCKS_MIN, SmallLink
 from backpulse.gateware.link.uart import Uart, divisor
 from backpulse.rtl.core.core import Core, host_windows
-from backpulse.rtl.lib.clocks import resting_domain
+from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.lib.ports import HostPort
 from backpulse.rtl.tile.emulated import EmulatedTile
 from backpulse.rtl.tile.lean import LeanTile
 
 __all__ = ["Machine", "Top"]
 
-REST_BITS = 6
-"""The link's clock is gated after 2 ** REST_BITS quiet cycles: more than any path in it has registers."""
+QUIET_BITS = 6
+"""The link's clock is gated after 2 ** QUIET_BITS quiet cycles: more than any path in it has registers."""
 
 
 class Machine(wiring.Component):
@@ -208,11 +208,11 @@ class Top(wiring.Component):
             self.state.eq(machine.state),
             self.busy.eq(machine.busy | link_busy),
         ]
-        # The link rests when what its last bytes began has gone through all registers; the processor of a
-        # small one never does.
-        rested = Signal(REST_BITS)
-        m.d.sync += rested.eq(Mux(link_busy | ~self.rx, 0, rested + ~rested.all()))
-        resting_domain(m, platform, "link", awake=1 if self._small else ~self.rx | ~rested.all())
+        # The link's clock is gated when its last bytes have gone through all registers; that of a small link
+        # never is, as its processor always runs.
+        quiet = Signal(QUIET_BITS)
+        m.d.sync += quiet.eq(Mux(link_busy | ~self.rx, 0, quiet + ~quiet.all()))
+        gated_domain(m, platform, "link", awake=1 if self._small else ~self.rx | ~quiet.all())
         if not self._small:
             m.d.comb += [machine.nonce.eq(session.nonce), session.order_room.eq(machine.order_room)]
         return m

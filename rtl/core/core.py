@@ -19,7 +19,7 @@ from backpulse.rtl.core.prefetch import Prefetch
 from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.sequencer import Sequencer
 from backpulse.rtl.core.vectors import ReadPort, VectorMemory
-from backpulse.rtl.lib.clocks import resting_domain
+from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.lib.ports import HostPort, StorePort
 from backpulse.rtl.tile.signature import TileSignature
 from backpulse.rtl.tile.windows import WINDOWS, TileWindows
@@ -101,7 +101,7 @@ class Core(wiring.Component):
         c = self._config
         fetch = Prefetch(c) if c.prefetch else Fetch(c)
         m.submodules.fetch = DomainRenamer("fetch")(fetch)
-        resting_domain(m, platform, "fetch", awake=fetch.awake if c.prefetch else 1)
+        gated_domain(m, platform, "fetch", awake=fetch.awake if c.prefetch else 1)
         m.submodules.sequencer = sequencer = Sequencer(c)
         m.submodules.memory = memory = VectorMemory(c)
         m.submodules.port_a = port_a = ReadPort(c, runs=2, samples=True)

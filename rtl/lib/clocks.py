@@ -2,10 +2,10 @@
 
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal, ValueLike
 
-__all__ = ["resting_domain"]
+__all__ = ["gated_domain"]
 
 
-def resting_domain(m: Module, platform: object, name: str, *, awake: ValueLike) -> None:
+def gated_domain(m: Module, platform: object, name: str, *, awake: ValueLike) -> None:
     """Add a clock domain that may be gated in cycles in which its registers keep their values, or need not.
 
     On boards and in the tests of blocks its clock is always that of the domain sync: nets for enables are

@@ -19,7 +19,7 @@ from backpulse.rtl.tile.signature import sense_layout
 __all__ = ["Converter", "ReadNoise", "row_stages"]
 
 FIFO_DEPTH = 8
-"""Sense words under way: at least the cycles from asking for one to having its room back: none waits."""
+"""Sense words in the pipeline: at least the cycles from asking for one to having its room back."""
 TAIL = 2
 """Adder levels that share a stage with the noise."""
 
@@ -81,7 +81,7 @@ class Converter(wiring.Component):
 
     A column asked for in cycle Q is offered on `sense` in Q + 5, a row in Q + 5 + `row_stages`; one can be
     asked for in every cycle in which `room` is high. Nothing behind the asking ever stalls: room is kept in a
-    FIFO. A reset drops all words under way.
+    FIFO. A reset drops all words in the pipeline.
 
     Parameters
     ----------
@@ -94,13 +94,13 @@ class Converter(wiring.Component):
         From the lanes: the products of a row three cycles after `ask_row`, the column sums two cycles after
         `ask_column`.
     ask_row, ask_column, column, last
-        Ask for the sum of the row under way or of a column; `last` marks the end of a command.
+        Ask for the sum of the current row or of a column; `last` marks the end of a command.
     advance, noise
         To and from `ReadNoise`.
     ended
         The word of `last` is offered in the next cycle.
     busy
-        Words are under way, or offered.
+        Words are in the pipeline, or offered.
     """
 
     def __init__(self, config: Config) -> None:

@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import Op, Unit, require
-from backpulse.rtl.lib.clocks import resting_domain
+from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.lib.trees import GROUP, sum_tree
 from backpulse.rtl.tile.converter import Converter, ReadNoise
 from backpulse.rtl.tile.host import TileHost
@@ -60,7 +60,7 @@ class EmulatedTile(wiring.Component):
         noise = ReadNoise() if config.read_noise else None
         host_row = self._connect_host(m, host, lanes, noise)
 
-        # The command in work, and how far it is.
+        # The executing command and its progress.
         bank = Signal()
         transposed = Signal()
         rows_left = Signal(range(config.tile_rows + 1))
@@ -119,8 +119,8 @@ class EmulatedTile(wiring.Component):
         with m.If(self.abort | (take_counts & last_row)):
             m.d.sync += pulsing.eq(0)
 
-        # Stage 0 is in the cycle that takes or asks; the lanes do the rest. Each part has its clock while
-        # something is under way in it.
+        # Stage 0 is in the cycle that takes or asks; the lanes do the rest. Each part's clock is gated while
+        # its pipeline is empty.
         drive1 = Signal.like(self.drive.payload)
         keep1 = Signal(config.tile_cols)
         kept1 = Signal()
@@ -133,10 +133,10 @@ class EmulatedTile(wiring.Component):
         # A row or drive has gone through the lanes, to the sums, three cycles later.
         enters = next_row | take_drive | accept
         m.d.sync += [pulse[1:].eq(pulse[:-1]), moving.eq(Cat(enters, moving))]
-        resting_domain(m, platform, "host", awake=self.host.request | ~host.free)
-        resting_domain(m, platform, "cells", awake=enters | moving.any() | ~host.free)
-        resting_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any() | ~host.free)
-        resting_domain(m, platform, "convert", awake=ask_row | ask_column | converter.busy | self.abort)
+        gated_domain(m, platform, "host", awake=self.host.request | ~host.free)
+        gated_domain(m, platform, "cells", awake=enters | moving.any() | ~host.free)
+        gated_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any() | ~host.free)
+        gated_domain(m, platform, "convert", awake=ask_row | ask_column | converter.busy | self.abort)
         m.d.cells += [drive1.eq(self.drive.payload), clear.eq(accept)]
         m.d.cells += [add1.eq(drive_row & ~transposed), add2.eq(add1), add3.eq(add2)]
         m.d.cells += [keep1.eq(Mux(take_drive & transposed, 1 << column, 0)), kept1.eq(transposed)]

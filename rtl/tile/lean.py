@@ -168,7 +168,7 @@ class LeanTile(wiring.Component):
             m.submodules[f"lane_{i}"] = lane
         wiring.connect(m, wiring.flipped(self.host), host.bus)
 
-        # The command in work, and how far it is.
+        # The executing command and its progress.
         transposed = Signal()
         pulses = Signal()
         row = Signal(range(config.rows))

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import connect, flipped
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import Op, Unit, require
-from backpulse.rtl.lib.clocks import resting_domain
+from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.units.activation import Derivative, Finish, derivative_layout
 from backpulse.rtl.units.arithmetic import CONTROLS, Alu
 from backpulse.rtl.units.planner import Planner
@@ -53,7 +53,7 @@ class Units(wiring.Component):
         planner = Planner(c)
         m.submodules.planner = DomainRenamer("plan")(planner)
         at_host = planner.host.request | planner.host.ack
-        resting_domain(
+        gated_domain(
             m, platform, "plan", awake=planner.cmd.valid | ~planner.settled | planner.clear | at_host
         )
         # Derivatives come long before the sense words: here they wait, and the path of a stall ends.
