@@ -16,6 +16,7 @@ from backpulse.firmware_py.framing import BusError, Deframer, Frame, Opcode, Sta
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.memory import STATE
 from backpulse.firmware_py.registers import REG, REGISTER_WORDS, WINDOW_SHIFT, Window
+from backpulse.gateware.link import grants
 from backpulse.gateware.link import program as link_program
 from backpulse.gateware.link.memory import data_image
 from backpulse.gateware.link.microcode import Mode, Op, Port, Strobe, When
@@ -227,9 +228,17 @@ def test_noise():
     assert t.machine.read(REG["STRIDE"].address) == 5
 
 
-@pytest.mark.parametrize(("what", "value"), [("MAX_WORDS", 61), ("WINDOW", 4), ("ANYTIME", frozenset({0, 6, 7})), ("MAX_GRANT", 121)])
-def test_broken_rule(what, value):
-    with mock.patch.object(link_program, what, value), pytest.raises(AssertionError):
+@pytest.mark.parametrize(
+    ("part", "what", "value"),
+    [
+        (link_program, "MAX_WORDS", 61),
+        (link_program, "WINDOW", 4),
+        (link_program, "ANYTIME", frozenset({0, 6, 7})),
+        (grants, "MAX_GRANT", 121),
+    ],
+)
+def test_broken_rule(part, what, value):
+    with mock.patch.object(part, what, value), pytest.raises(AssertionError):
         fuzz(1)
 
 

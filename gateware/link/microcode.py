@@ -3,11 +3,24 @@
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-__all__ = ["CLOCKS_MIN", "DATA_BYTES", "PROGRAM_WORDS", "Assembler", "Mode", "Op", "Port", "Strobe", "When"]
+__all__ = [
+    "CLOCKS_MIN",
+    "DATA_BYTES",
+    "DATA_PORTS",
+    "PROGRAM_WORDS",
+    "Assembler",
+    "Mode",
+    "Op",
+    "Port",
+    "Strobe",
+    "When",
+]
 
 CLOCKS_MIN = 16
 """Fewest clocks of a bit with which the processor keeps up with the line."""
 PROGRAM_WORDS = 512
+DATA_PORTS = 4
+"""Ports of OUT: four bytes of an address, then those of a word but for the last."""
 DATA_BYTES = 512
 """Bytes of data memory: two pages of 256."""
 

@@ -1,9 +1,10 @@
 """The program of the small link's processor: firmware_py/endpoint.py, instruction by instruction."""
 
 from backpulse.firmware_py.config import ABI_VERSION, Config
-from backpulse.firmware_py.framing import MAX_GRANT, MAX_WORDS, NONCE_BYTES, WINDOW, Opcode, Status
+from backpulse.firmware_py.framing import MAX_WORDS, NONCE_BYTES, WINDOW, Opcode, Status
 from backpulse.firmware_py.registers import ANYTIME, REG, WINDOW_SHIFT, State
 from backpulse.gateware.link.bytes import answer, finish, receive
+from backpulse.gateware.link.grants import grant, start
 from backpulse.gateware.link.memory import (
     ADDRESS,
     ANSWER,
@@ -29,17 +30,13 @@ from backpulse.gateware.link.memory import (
     STATUS,
     STATUSES,
 )
-from backpulse.gateware.link.microcode import Assembler, Op, Port, Strobe, When
+from backpulse.gateware.link.microcode import DATA_PORTS, Assembler, Op, Port, Strobe, When
 from backpulse.gateware.link.registers import OVER_BUS, SETTINGS
 
-__all__ = ["DATA_PORTS", "OFFSET_BITS", "link_program"]
+__all__ = ["OFFSET_BITS", "link_program"]
 
 OFFSET_BITS = 20
 """Bits of an offset that the small bus has; larger ones are errors everywhere."""
-DATA_PORTS = 4
-"""Ports of OUT: four bytes of an address, then those of a word but for the last."""
-ORDER_DEPTH_MAX = 1 << 14
-"""Of twice the credit the processor looks at two bytes."""
 
 
 def link_program(config: Config) -> list[int]:
@@ -50,11 +47,6 @@ def link_program(config: Config) -> list[int]:
     ValueError
         If the order is too deep for it, or the addresses of the settings have gaps.
     """
-    if config.order_depth > ORDER_DEPTH_MAX:
-        raise ValueError(
-            f"Configuration field order_depth must be at most {ORDER_DEPTH_MAX} if lean, "
-            f"not {config.order_depth}"
-        )
     first, last = SETTINGS[0], SETTINGS[-1]
     if last.address - first.address + 1 != len(SETTINGS):
         raise ValueError(
@@ -67,8 +59,8 @@ def link_program(config: Config) -> list[int]:
     _hello(p)
     _words(p)
     _registers(p)
-    _start(p)
-    _grant(p, config)
+    start(p)
+    grant(p, config.order_depth)
     answer(p)
     return p.finish()
 
@@ -357,66 +349,3 @@ def _times_four(p: Assembler) -> None:
         p.store(ONCE)
         p.direct(Op.ADD, ONCE)
     p.store(ONCE)
-
-
-def _start(p: Assembler) -> None:
-    p.label("start")
-    p.load(LENGTH)
-    p.jump("bad length", When.NOT_ZERO)
-    _running(p, "busy")
-    p.emit(Op.STROBE, 0, 1 << Strobe.START)
-    p.jump("ok")
-
-
-def _running(p: Assembler, label: str) -> None:
-    """Jump if the machine is training or paused."""
-    p.port(Op.LD, Port.STATE)
-    p.equal(State.TRAINING, label)
-    p.equal(State.PAUSED - State.TRAINING, label)
-
-
-def _grant(p: Assembler, config: Config) -> None:
-    p.label("grant")
-    p.load(LENGTH)
-    p.jump("bad length", When.ZERO)
-    p.immediate(Op.AND, 1)
-    p.jump("bad length", When.NOT_ZERO)
-    p.immediate(Op.LD, 2 * MAX_GRANT)
-    p.direct(Op.SUB, LENGTH)
-    p.jump("bad length", When.NO_CARRY)
-    _running(p, "has room")
-    finish(p, Status.NOT_RUNNING)
-    p.label("has room")
-    # Twice the credit and the samples must be no more than twice the depth.
-    p.immediate(Op.LD, REG["CREDIT"].address)
-    p.emit(Op.OUT, 0, 1)
-    p.immediate(Op.LD, 0)
-    p.emit(Op.OUT, 0, 0b1110)
-    p.emit(Op.BUS)
-    for i in range(2):
-        p.port(Op.LD, Port.WORD + i)
-        p.port(Op.ADC if i else Op.ADD, Port.WORD + i)
-        p.store(BYTES[i])
-    p.load(BYTES[0])
-    p.direct(Op.ADD, LENGTH)
-    p.store(BYTES[0])
-    p.load(BYTES[1])
-    p.immediate(Op.ADC, 0)
-    p.store(BYTES[1])
-    for i in range(2):
-        p.immediate(Op.LD, 2 * config.order_depth >> 8 * i & 0xFF)
-        p.direct(Op.SBC if i else Op.SUB, BYTES[i])
-    p.jump("fits", When.CARRY)
-    finish(p, Status.FULL)
-    p.label("fits")
-    p.immediate(Op.LDX, FRAME + 2)
-    p.label("sample")
-    p.indexed(Op.LD, 1, count=True)
-    p.emit(Op.OUT, 0, 1 << DATA_PORTS)
-    p.indexed(Op.LD, 1, count=True)
-    p.emit(Op.STROBE, 0, 1 << Strobe.ORDER)
-    p.load(LENGTH)
-    p.immediate(Op.SUB, 2)
-    p.store(LENGTH)
-    p.jump("sample", When.NOT_ZERO)
-    p.jump("ok")

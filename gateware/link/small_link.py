@@ -13,8 +13,17 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py.config import Config
 from backpulse.gateware.link.bus import ADDRESS_BITS
 from backpulse.gateware.link.memory import data_image
-from backpulse.gateware.link.microcode import CLOCKS_MIN, DATA_BYTES, PROGRAM_WORDS, Mode, Op, Port, Strobe
-from backpulse.gateware.link.program import DATA_PORTS, OFFSET_BITS, link_program
+from backpulse.gateware.link.microcode import (
+    CLOCKS_MIN,
+    DATA_BYTES,
+    DATA_PORTS,
+    PROGRAM_WORDS,
+    Mode,
+    Op,
+    Port,
+    Strobe,
+)
+from backpulse.gateware.link.program import OFFSET_BITS, link_program
 from backpulse.rtl.lib.fifo import Fifo
 from backpulse.rtl.lib.ports import HostPort
 
