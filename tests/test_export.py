@@ -28,7 +28,7 @@ MOST = {
 }
 """Most findings of slang. These kinds are how the generator writes: operands that Verilog widens by its rules, cases that change what
 was assigned before, and a net for every field of a layout, so that waves have its name."""
-UNNAMED = re.compile(r"\\\$signal\b")
+UNNAMED = re.compile(r"\\\$(signal|signature)")
 
 
 def lint(folder, *files):

@@ -14,7 +14,7 @@ pytest.importorskip("amaranth_boards")
 from backpulse.gateware.bitstream.build import prepare
 from backpulse.gateware.boards.boards import BOARDS
 
-UNNAMED = re.compile(r"^ +wire .*(\\\$signal\S*)$", re.MULTILINE)
+UNNAMED = re.compile(r"^ +wire .*(\\\$(?:signal|signature)\S*)$", re.MULTILINE)
 """Name that amaranth gives to a signal whose own it cannot tell."""
 
 

@@ -77,7 +77,8 @@ class Bank(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = Memory(shape=32, depth=REGISTER_WORDS, init=self._init)
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
 
         address = Signal(range(REGISTER_WORDS))
         inside = ~self.bus.addr[len(address) :].any()

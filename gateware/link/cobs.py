@@ -77,7 +77,8 @@ class Encoder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = Memory(shape=8, depth=256, init=[])
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
 
         # The block that is being gathered: the next byte's place, the place kept for its code byte, and that
         # code.

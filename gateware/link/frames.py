@@ -46,7 +46,8 @@ class Receiver(wiring.Component):
         m.submodules.decoder = decoder = Decoder()
         m.submodules.crc = check = Crc32()
         m.submodules.memory = memory = Memory(shape=8, depth=256, init=[])
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
 
         # The whole frame is stored before its end tells whether it is good; one too long is not counted
         # further.

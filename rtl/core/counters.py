@@ -61,7 +61,8 @@ class Ring(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.ring = ring = Memory(shape=data.ArrayLayout(16, 2), depth=self._depth // 2, init=[])
-        w, r = ring.write_port(granularity=1), ring.read_port()
+        w = ring.write_port(granularity=1)
+        r = ring.read_port()
         place = Signal(range(self._depth))
         with m.If(self.clear):
             m.d.sync += place.eq(0)

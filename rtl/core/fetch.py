@@ -109,7 +109,8 @@ class Fetch(wiring.Component):
         o = Signal(decoded_layout(self._config))
         place = places(c)
         m.submodules.tables = tables = Memory(shape=32, depth=place["end"], init=[])
-        w, r = tables.write_port(), tables.read_port()
+        w = tables.write_port()
+        r = tables.read_port()
         low, high = r.data[:16], r.data[16:]
         step = Signal(range(READY + 1))
         pc = Signal(range(c.program_words + 1))

@@ -206,7 +206,8 @@ class Prefetch(wiring.Component):
         """Add a 32-bit memory that the host shares; return the word at last cycle's address."""
         memory = Memory(shape=32, depth=depth, init=[])
         m.submodules[name] = memory
-        w, r = memory.write_port(), memory.read_port()
+        w = memory.write_port()
+        r = memory.read_port()
         inside = host.addr < depth
         m.d.comb += [
             w.addr.eq(host.addr),

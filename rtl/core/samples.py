@@ -69,8 +69,10 @@ class Samples(wiring.Component):
         bits = (page_words - 1).bit_length()
         m.submodules.order_words = order = Memory(shape=16, depth=c.order_depth, init=[])
         m.submodules.pages = pages = Memory(shape=32, depth=2 * page_words, init=[])
-        order_in, order_out = order.write_port(), order.read_port()
-        w, r = pages.write_port(), pages.read_port()
+        order_in = order.write_port()
+        order_out = order.read_port()
+        w = pages.write_port()
+        r = pages.read_port()
 
         # A sample stays in the order until it is begun: what lies there is the credit. The most is its depth,
         # a power of two.

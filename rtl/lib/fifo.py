@@ -45,7 +45,8 @@ class Fifo(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.words = words = Memory(shape=self._width, depth=self._depth, init=[])
-        w, r = words.write_port(), words.read_port()
+        w = words.write_port()
+        r = words.read_port()
         # One bit more than an address tells a full FIFO from an empty one.
         written = Signal(range(2 * self._depth))
         read = Signal(range(2 * self._depth))

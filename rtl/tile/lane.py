@@ -109,7 +109,8 @@ class Lane(wiring.Component):
         par = self.parameters
 
         m.submodules.cells = cells = Memory(shape=signed(config.cell_bits), depth=config.rows, init=[])
-        cell_out, cell_in = cells.read_port(domain="cells"), cells.write_port(domain="pulse")
+        cell_out = cells.read_port(domain="cells")
+        cell_in = cells.write_port(domain="pulse")
         m.d.comb += cell_out.addr.eq(self.row)
         # A large memory is half a cycle away; from here on the cell is a register.
         m.d.cells += self.cell.eq(cell_out.data)
@@ -149,7 +150,8 @@ class Lane(wiring.Component):
         offset3 = Signal(signed(16))
         if config.spread:
             m.submodules.spreads = spreads = Memory(shape=unsigned(8), depth=config.rows, init=[])
-            spread_out, spread_in = spreads.read_port(domain="cells"), spreads.write_port(domain="pulse")
+            spread_out = spreads.read_port(domain="cells")
+            spread_in = spreads.write_port(domain="pulse")
             m.d.comb += [
                 spread_out.addr.eq(self.row),
                 spread_in.addr.eq(self.write_row),
@@ -247,7 +249,8 @@ class Lane(wiring.Component):
             m.d.pulse += self.state.eq(xorshift(self.state))
 
         m.submodules.roots = roots = Memory(shape=unsigned(16), depth=self._config.pulse_max + 1, init=[])
-        root_out, root_in = roots.read_port(domain="pulse"), roots.write_port(domain="pulse")
+        root_out = roots.read_port(domain="pulse")
+        root_in = roots.write_port(domain="pulse")
         m.d.comb += [
             root_out.addr.eq(Mux(self.pulse[2], self.size, self.root_at)),
             self.root.eq(root_out.data),

@@ -96,7 +96,8 @@ class LeanLane(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.cells = cells = Memory(shape=signed(config.cell_bits), depth=config.rows, init=[])
-        cell_out, cell_in = cells.read_port(), cells.write_port()
+        cell_out = cells.read_port()
+        cell_in = cells.write_port()
         m.d.comb += [cell_out.addr.eq(self.row), cell_out.en.eq(self.fetch), self.cell.eq(cell_out.data)]
 
         operand = Signal(signed(max(config.drive_bits, config.count_bits, STEP_FRAC + 2)))
