@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
 from itertools import chain, product
 from multiprocessing import get_context
 from pathlib import Path
@@ -115,7 +114,7 @@ def parts() -> dict[str, list[Settings]]:
     """Return the runs of the grid and of the points around it, by the part's name."""
 
     def runs(some: Iterable[Settings], seeds: tuple[int, ...], names: tuple[str, ...]) -> list[Settings]:
-        return [replace(p, seed=seed, schedule=name) for p in some for seed in seeds for name in names]
+        return [p.changed(seed=seed, schedule=name) for p in some for seed in seeds for name in names]
 
     pair = (SOFTWARE, DRIFTING)
     return {
@@ -132,7 +131,7 @@ def twins() -> list[Settings]:
     """Return `deferred` runs at one point of each size of the grid, to be compared with the default schedule's."""
     sizes = len(WIDTHS) * len(DEPTHS)
     every = list(points(WIDTHS, RATES))
-    return [replace(every[len(every) // sizes * n + n % (len(every) // sizes)], schedule="deferred") for n in range(sizes)]
+    return [every[len(every) // sizes * n + n % (len(every) // sizes)].changed(schedule="deferred") for n in range(sizes)]
 
 
 def key(settings: Settings) -> str:
@@ -205,7 +204,7 @@ def run_all(wanted: list[Settings], file: Path, *, workers: int = WORKERS) -> di
 def main() -> None:
     """Do what is missing, and write summary, pictures and section."""
     found = run_all([*chain.from_iterable(parts().values()), *twins()], RESULTS)
-    digests = [[found[key(replace(s, schedule=name))]["conductance_digest"] for name in ("deferred", DEFAULT_SCHEDULE)] for s in twins()]
+    digests = [[found[key(s.changed(schedule=name))]["conductance_digest"] for name in ("deferred", DEFAULT_SCHEDULE)] for s in twins()]
     summary = [point for name, runs in parts().items() for point in summarise(name, (found[key(s)] for s in runs))]
     write(summary, [first == second for first, second in digests])
 

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -50,7 +49,7 @@ def test_it_is_said_once_and_costs_no_bit():
 
 @pytest.mark.parametrize("change", [{"schedule": DEFAULT_SCHEDULE}, {"layers": "4-5-3"}, {"lr": 0.1}], ids=str)
 def test_it_is_not_said_without_a_reason(change):
-    sentences, trainer = trained(replace(DEEP, **change), parts=(1,))
+    sentences, trainer = trained(DEEP.changed(**change), parts=(1,))
     assert sentences == []
     assert trainer.result()["warnings"] == list(trainer.data.warnings)
 
@@ -101,7 +100,7 @@ def test_the_default_schedule_learns_as_software_does():
 
 def test_a_grid_that_was_stopped_does_what_is_missing(tmp_path):
     file = tmp_path / "runs.jsonl"
-    wanted = [replace(DEEP, layers="4-3-3", schedule=name) for name in ("software", DEFAULT_SCHEDULE, DRIFTING)]
+    wanted = [DEEP.changed(layers="4-3-3", schedule=name) for name in ("software", DEFAULT_SCHEDULE, DRIFTING)]
     whole = [run(s) for s in wanted[:2]]
     marked = {**whole[0], "train_loss": ["kept"]}
     file.write_text(json.dumps(marked) + "\n" + json.dumps(whole[1])[:-30])  # stopped while it wrote the second
