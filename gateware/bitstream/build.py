@@ -28,7 +28,7 @@ from backpulse.gateware.tools import FAMILIES, ROOM, MissingToolError, ToolError
 __all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare"]
 
 _RESULT = "result.json"
-SEEDS = {"ulx3s-85f": 2}
+SEEDS = {"ulx3s-85f": 1}
 """Seeds of place and route, 1 if not named: the same plan and seed give the same bitstream."""
 _PACKAGES = ("firmware_py", "rtl", "gateware")
 _ROOT = Path(__file__).parents[2]
