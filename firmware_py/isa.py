@@ -235,12 +235,16 @@ class Instruction:
         """True if words are multiplied by a derivative."""
         return self.function in _HADAMARD
 
+    def uses(self, operand: Operand | None) -> bool:
+        """Say whether an operand of the operation, which may be none, is read."""
+        when = {When.ALWAYS: True, When.ACCUMULATE: bool(self.accumulate), When.HADAMARD: self.hadamard}
+        return operand is not None and when[operand.when]
+
     @property
     def reads(self) -> list[int]:
         """Vectors that are read."""
-        when = {When.ALWAYS: True, When.ACCUMULATE: bool(self.accumulate), When.HADAMARD: self.hadamard}
         operands = (self.operation.first, self.operation.second, self.operation.other)
-        return [getattr(self, operand.field) for operand in operands if operand and when[operand.when]]
+        return [getattr(self, operand.field) for operand in operands if operand and self.uses(operand)]
 
     @property
     def writes(self) -> list[int]:

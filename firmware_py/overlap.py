@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from backpulse.firmware_py.isa import Function, Instruction, Region, Span, Unit, Vector, When
+from backpulse.firmware_py.isa import Instruction, Region, Span, Unit, Vector
 
 __all__ = ["overtaken"]
 
@@ -24,13 +24,11 @@ def overtaken(ins: Instruction, regions: Sequence[Region], vectors: Sequence[Vec
     if operation.written is None:
         return False
     ahead = [operation.second, operation.other] + [operation.first] * (operation.unit is Unit.ARITHMETIC)
-    hadamard = ins.function >= Function.HADAMARD_SIGMOID
-    reads = {When.ALWAYS: True, When.ACCUMULATE: bool(ins.accumulate), When.HADAMARD: hadamard}
     # All have the same span: an offset into the result is one into what is read beside it.
     count = vectors[ins.a].length
     if operation.region:
         region = regions[ins.region]
         count = region.rows if operation.written.span is Span.ROWS else region.cols
     to = vectors[getattr(ins, operation.written.field)].base
-    read = [vectors[getattr(ins, operand.field)] for operand in ahead if operand and reads[operand.when]]
+    read = [vectors[getattr(ins, operand.field)] for operand in ahead if operand and ins.uses(operand)]
     return any(count > vector_words or 0 < (to - vector.base) % vector_words < count for vector in read if not vector.sample)

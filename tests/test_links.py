@@ -1,5 +1,6 @@
 """A checkout whose links are plain files, as git makes it where links are not to be had."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -37,15 +38,15 @@ def checkout(tmp_path):
 
 def python(*arguments, folder):
     # -S: without what is installed beside this interpreter, such as this very project
-    return subprocess.run([sys.executable, "-S", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    here = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.run([sys.executable, "-S", *arguments], cwd=folder, env=here, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("command", ["-m backpulse", "-m backpulse.host.demo", "bin/backpulse --version", "bin/backpulse.exe --version"])
 def test_a_command_says_so_in_a_sentence(checkout, command):
     (checkout / "bin").mkdir()
     for name in ("backpulse", "backpulse.exe"):
-        text = f"import sys\nsys.path.insert(0, {str(checkout)!r})\nfrom backpulse.host.__main__ import main\nmain()\n"
-        (checkout / "bin" / name).write_text(text)
+        (checkout / "bin" / name).write_text("from backpulse.host.__main__ import main\nmain()\n")
     done = python(*command.split(), folder=checkout)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: In this checkout the links in the folder backpulse are plain files")

@@ -28,8 +28,8 @@ from backpulse.gateware.tools import FAMILIES, ROOM, MissingToolError, ToolError
 __all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare"]
 
 _RESULT = "result.json"
-SEEDS = {"ulx3s-85f": 1}
-"""Seeds of place and route, 1 if not named: the same plan and seed give the same bitstream."""
+_SEED = "1"
+"""Seed of place and route: the same plan and seed give the same bitstream."""
 _PACKAGES = ("firmware_py", "rtl", "gateware")
 _ROOT = Path(__file__).parents[2]
 """Where the packages are found: the folder `backpulse`."""
@@ -153,7 +153,7 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
             "--report",
             "report.json",
             "--seed",
-            str(SEEDS.get(board.name, 1)),
+            _SEED,
             "--timing-allow-fail",
             *place,
         ],
@@ -187,7 +187,7 @@ def _versions(board: Board) -> dict[str, str]:
 def _sources_digest(board: Board) -> str:
     """Return a digest of everything that the plan is made from."""
     h = hashlib.sha256(
-        json.dumps([board.to_dict(), _versions(board), sys.version_info[:2], SEEDS], sort_keys=True).encode()
+        json.dumps([board.to_dict(), _versions(board), sys.version_info[:2]], sort_keys=True).encode()
     )
     for package in _PACKAGES:
         for file in sorted((_ROOT / package).rglob("*.py")):

@@ -9,12 +9,28 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike
-from amaranth.lib import data
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
+from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import OPERATIONS, Function, Op, Operand, Operation, Unit, When
-from backpulse.rtl.lib.layouts import control_layout, control_name
+from backpulse.firmware_py.registers import REG
+from backpulse.rtl.lib.layouts import control_layout, control_name, decoded_layout
+from backpulse.rtl.lib.ports import HostPort
 
-__all__ = ["any_of", "chosen", "control", "used"]
+__all__ = ["any_of", "chosen", "control", "fetch_members", "used"]
+
+
+def fetch_members(config: Config) -> dict[str, wiring.Member]:
+    """Return the ports that fetching has, ahead or not: to the sequencer, and from the host to the tables."""
+    return {
+        "clear": In(1),
+        "entry": In(REG["ENTRY"].bits),
+        "o": Out(stream.Signature(decoded_layout(config))),
+        "program": In(HostPort(14)),
+        "regions": In(HostPort(15)),
+        "vectors": In(HostPort(7)),
+    }
 
 
 def control(m: Module, op: ValueLike, function: ValueLike) -> data.View:

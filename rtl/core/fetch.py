@@ -8,9 +8,9 @@ from functools import reduce
 from operator import attrgetter, or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import (
@@ -23,12 +23,11 @@ from backpulse.firmware_py.isa import (
     Span,
     legal,
 )
-from backpulse.firmware_py.registers import REG, Fault
+from backpulse.firmware_py.registers import Fault
 from backpulse.firmware_py.timing import FETCH_BITS, fetch_cycles
-from backpulse.rtl.core.decode import any_of, chosen, control, used
+from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, used
 from backpulse.rtl.lib.layouts import control_layout, decoded_layout
 from backpulse.rtl.lib.limits import capped, exceeds, reaches
-from backpulse.rtl.lib.ports import HostPort
 
 __all__ = ["Fetch"]
 
@@ -92,14 +91,9 @@ class Fetch(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "clear": In(1),
-                "entry": In(REG["ENTRY"].bits),
-                "o": Out(stream.Signature(decoded_layout(config))),
+                **fetch_members(config),
                 "cycles": Out(FETCH_BITS),
                 "look": Out(1),
-                "program": In(HostPort(14)),
-                "regions": In(HostPort(15)),
-                "vectors": In(HostPort(7)),
             }
         )
 

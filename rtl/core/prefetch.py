@@ -8,9 +8,9 @@ from functools import reduce
 from operator import attrgetter, or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import (
@@ -25,11 +25,11 @@ from backpulse.firmware_py.isa import (
     legal,
 )
 from backpulse.firmware_py.isa import Operand as OperandOf
-from backpulse.firmware_py.registers import REG, Fault
-from backpulse.rtl.core.decode import any_of, chosen, control, used
+from backpulse.firmware_py.registers import Fault
+from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, used
 from backpulse.rtl.lib.layouts import control_layout, control_name, decoded_layout
 from backpulse.rtl.lib.limits import capped, exceeds
-from backpulse.rtl.lib.ports import HostPort, answer, entry_layout
+from backpulse.rtl.lib.ports import answer, entry_layout
 
 __all__ = ["Prefetch"]
 
@@ -65,13 +65,8 @@ class Prefetch(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "clear": In(1),
-                "entry": In(REG["ENTRY"].bits),
-                "o": Out(stream.Signature(decoded_layout(config))),
+                **fetch_members(config),
                 "awake": Out(1),
-                "program": In(HostPort(14)),
-                "regions": In(HostPort(15)),
-                "vectors": In(HostPort(7)),
             }
         )
 
