@@ -25,7 +25,8 @@ from backpulse.host.departure import DRIFTING, EARLY_SAMPLES
 from backpulse.host.link import Link
 from backpulse.host.ports import GoldenPort
 from backpulse.host.settings import SOFTWARE, Settings, prepare
-from backpulse.host.training import Event, Trainer, train_software
+from backpulse.host.software import train_software
+from backpulse.host.training import Event, Trainer
 from backpulse.host.urls import board_config
 
 from .schedules_page import summarise, write

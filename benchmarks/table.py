@@ -8,7 +8,8 @@ from rich.progress import Progress
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES
 from backpulse.host.settings import SOFTWARE, Settings, prepare
-from backpulse.host.training import Trainer, train_software
+from backpulse.host.software import train_software
+from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
 PAGE = Path(__file__).parents[1] / "docs" / "learning.md"

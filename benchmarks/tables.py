@@ -20,7 +20,7 @@ from sklearn.neural_network import MLPClassifier
 
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.host.settings import Settings, prepare
-from backpulse.host.training import SAMPLE_ONE
+from backpulse.host.software import SAMPLE_ONE
 
 SEEDS = (1, 2, 3)
 MOST_EPOCHS = 1000

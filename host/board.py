@@ -148,6 +148,11 @@ class Board:
         self.stop()
         self.write([*program_image(program), *scales_image(scales), *tile_image(tile_words)])
 
+    def write_scales(self, scales: Sequence[int]) -> None:
+        """Write the scale registers, at a sample boundary."""
+        self.stop()
+        self.write(scales_image(scales))
+
     def read_cells(self, report: Tell | None = None) -> np.ndarray:
         """Return all cells: int16 of shape (rows of all tiles, columns). `report` is told how far it is."""
         return np.array(self._read_plane(Window.CELLS, report), np.uint32).astype(np.uint16).view(np.int16)
@@ -246,13 +251,15 @@ class Board:
         self.stop()
         Run(self, program, program.train_entry, 0, order, self.totals, report, None).go()
 
-    def evaluate(self, program: Program, indices: np.ndarray, seed: int, report: Report | None = None) -> np.ndarray:
+    def evaluate(
+        self, program: Program, indices: np.ndarray, seed: int, report: Report | None = None, totals: dict[Counter, int] | None = None
+    ) -> np.ndarray:
         """Return the predicted class of each sample (int64); training is not changed, and equal cells give equal answers.
 
-        The read noise of evaluation starts from `seed` each time.
+        The read noise of evaluation starts from `seed` each time. `totals` gain what the counters count, the loss among it.
         """
         ring = RingReader(self.link, Window.RESULTS, self.config.result_depth, np.dtype("<u2"))
-        return self._evaluate(program, indices, seed, report, ring)[:, 0].astype(np.int64)
+        return self._evaluate(program, indices, seed, report, ring, totals)[:, 0].astype(np.int64)
 
     def evaluate_outputs(self, program: Program, indices: np.ndarray, seed: int, report: Report | None = None) -> np.ndarray:
         """Return the output vector of each sample: int16 vector words of shape (samples, outputs), `evaluate`'s class the first largest.
@@ -271,13 +278,19 @@ class Board:
         return self.config.output_depth >= outputs
 
     def _evaluate(
-        self, program: Program, indices: np.ndarray, seed: int, report: Report | None, reader: RingReader | OutputReader
+        self,
+        program: Program,
+        indices: np.ndarray,
+        seed: int,
+        report: Report | None,
+        reader: RingReader | OutputReader,
+        totals: dict[Counter, int] | None = None,
     ) -> np.ndarray:
         self.stop()
         if self.config.read_noise:
             bank = Window.RANDOM.base + (Stream.READ << STREAM_SHIFT) + EVALUATION
             self.link.write_words(bank, [seed_lane(seed, Stream.READ, EVALUATION)])
-        Run(self, program, program.evaluate_entry, EVALUATION, indices, dict.fromkeys(Counter, 0), report, reader).go()
+        Run(self, program, program.evaluate_entry, EVALUATION, indices, totals or dict.fromkeys(Counter, 0), report, reader).go()
         return reader.values
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ import json
 import math
 import re
 import reprlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from backpulse.firmware_py.streams import seed_states
 from backpulse.host.archive import MOST_MANIFEST, OPTIONAL, Archive, DamagedError, Kind, encode
 from backpulse.host.errors import InputError, StorageError
 from backpulse.host.features import Features
+from backpulse.host.rates import best_epoch
 from backpulse.host.scaling import Scaler
 from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.storage import written_whole
@@ -30,6 +32,10 @@ from backpulse.host.storage import written_whole
 FORMAT, VERSION = "backpulse checkpoint", 2
 HISTORY = ("test_accuracy", "train_loss", "train_accuracy")
 """Lists of a `Position`, one number an epoch."""
+VALIDATED = ("validation_loss", "validation_accuracy")
+"""More of them, where a run validates."""
+LATER = ("lr_schedule", "lr_wait", "lr_factor", "lr_floor", "validation", "patience")
+"""Settings that version 2 has not had from its beginning: a file has them only where they are not their defaults."""
 DIGESTS = ("config_digest", "program_digest", "data_digest")
 FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "features", "position", "floor", OPTIONAL, "arrays")
 """Fields of the manifest. One of any other name is needed to understand the file, and refused by programs that do not know it."""
@@ -50,12 +56,24 @@ class Position:
     test_accuracy: list[float] = field(default_factory=list)
     train_loss: list[float] = field(default_factory=list)
     train_accuracy: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=lambda: {c.name: 0 for c in Counter})
     """Counters since the run began."""
     epoch_start: dict[str, int] = field(default_factory=lambda: {c.name: 0 for c in Counter})
     """`totals` at the start of the present epoch."""
 
-    def check(self, epochs: int) -> None:
+    @property
+    def losses(self) -> list[float]:
+        """The losses that a schedule of the rate, patience and the best epoch go by: those of validation, if there are any."""
+        return self.validation_loss or self.train_loss
+
+    def by_epoch(self, rates: Sequence[float]) -> dict[str, Any]:
+        """Return what results say of each epoch, from the rates of these epochs and perhaps more, and which was best at validation."""
+        lists = {name: list(getattr(self, name)) for name in HISTORY + VALIDATED}
+        return {**lists, "learning_rate": list(rates[: self.epoch]), "best_epoch": best_epoch(self.validation_loss) or None}
+
+    def check(self, epochs: int, settings: Settings) -> None:
         """Raise ValueError, naming the field, unless this is where a run of so many epochs can be."""
         _check_whole("epochs", epochs, 1, MOST_EPOCHS)
         _check_whole("position.epoch", self.epoch, 0, epochs)
@@ -69,10 +87,11 @@ class Position:
         samples = before // self.epoch if self.epoch else self.place
         if steps - before != self.place or self.place > samples or before != self.epoch * samples:
             raise ValueError(f"position.epoch {self.epoch} and place {self.place} are not where {before} + {steps - before} samples end")
-        for name in HISTORY:
-            values, most = getattr(self, name), math.inf if name == "train_loss" else 1.0
-            if len(values) != self.epoch:
-                raise ValueError(f"{name} must have {self.epoch} numbers, one an epoch, not {len(values)}")
+        for name in HISTORY + VALIDATED:
+            values, most = getattr(self, name), math.inf if name.endswith("loss") else 1.0
+            count = self.epoch if name in history(settings) else 0
+            if len(values) != count:
+                raise ValueError(f"{name} must have {count} numbers, one an epoch, not {len(values)}")
             for number, value in enumerate(values):
                 if not (isinstance(value, float) and math.isfinite(value) and 0 <= value <= most):
                     raise ValueError(f"{name} must be from 0 to {most}, not {_short(value)} (epoch {number + 1})")
@@ -149,11 +168,11 @@ class Checkpoint:
 
     def _fields(self) -> dict[str, Any]:
         """Return the manifest but for its arrays."""
-        position = {name: value for name, value in vars(self.position).items() if name not in HISTORY}
+        position = {name: value for name, value in vars(self.position).items() if name not in HISTORY + VALIDATED}
         return {
             "format": FORMAT,
             "version": VERSION,
-            "settings": self.settings.to_dict(),
+            "settings": self.settings.to_dict(but_defaults_of=LATER),
             "epochs": self.epochs,
             "config": {f.name: int(getattr(self.config, f.name)) for f in fields(Config)},
             **{name: getattr(self, name) for name in DIGESTS},
@@ -178,7 +197,7 @@ class Checkpoint:
         position = Position(**{**vars(Position()), **_names("position", values["position"], ("epoch", "place", "totals", "epoch_start"))})
         _check_whole("position.epoch", position.epoch, 0, MOST_EPOCHS)
         arrays = archive.arrays(_kinds(settings, config, position.epoch))
-        for name in HISTORY:
+        for name in history(settings):
             setattr(position, name, arrays[name].tolist())
         same: dict[str, Any] = {name: values[name] for name in ("epochs", *DIGESTS)} | {"config_digest": config_digest}
         same |= {name: arrays[name] for name in ("cells", "tile", "scales")}
@@ -201,7 +220,7 @@ class Checkpoint:
         if settings.schedule == SOFTWARE:
             raise ValueError("settings.schedule must be one that runs in the array, not software")
         _check_size(settings, config)
-        self.position.check(self.epochs)
+        self.position.check(self.epochs, settings)
         features, inputs = Features.from_dict(self.features.to_dict()), settings.network.layers[0]
         if features.width != inputs:
             raise ValueError(f"features are {features.width} inputs, and settings.layers begins with {inputs}")
@@ -215,7 +234,9 @@ class Checkpoint:
         _check_whole("floor", self.scaler.floor, -1, 0)
         given = {name: getattr(self, name) for name in ("cells", "spread", "tile", "scales")}
         given |= {_random(stream): states for stream, states in self.random.items()}
-        given |= {"center": self.scaler.center, "half": self.scaler.half} | {name: getattr(self.position, name) for name in HISTORY}
+        given |= {"center": self.scaler.center, "half": self.scaler.half} | {
+            name: getattr(self.position, name) for name in history(settings)
+        }
         if not config.spread and np.any(given.pop("spread")):
             raise ValueError("spread must be zero throughout, as the configuration has no spread words")
         kinds = _kinds(settings, config, self.position.epoch)
@@ -235,7 +256,8 @@ class Checkpoint:
         for name in map(_random, self.random):
             wrong[f"{name} must not be 0, where a random stream stays for ever"] = (name, arrays[name] == 0)
         # Both follow from the settings; they are in the file for programs that do not know how.
-        for name, words in (("tile", self.settings.device_model.tile_words(self.config)), ("scales", self.settings.scale_words())):
+        scales = self.settings.scale_words(self.settings.rates(self.epochs, self.position.losses)[-1])
+        for name, words in (("tile", self.settings.device_model.tile_words(self.config)), ("scales", scales)):
             wrong[f"{name} must be the words that the settings give in this version"] = (name, arrays[name] != words)
         for rule, (name, places) in wrong.items():
             if places.any():
@@ -279,6 +301,11 @@ def program_digest(program: Program) -> str:
     return hashlib.sha256(np.array(words, "<u8").tobytes()).hexdigest()
 
 
+def history(settings: Settings) -> tuple[str, ...]:
+    """Return the lists of a run's `Position` that have a number for each epoch."""
+    return HISTORY + VALIDATED if settings.validation else HISTORY
+
+
 def _random(stream: Stream) -> str:
     return f"random_{stream.name.lower()}"
 
@@ -291,7 +318,7 @@ def _kinds(settings: Settings, config: Config, epochs: int) -> dict[str, Kind]:
         kinds["spread"] = ("|u1", plane)
     kinds |= {"tile": ("<i4", (TILE_WORDS,)), "scales": ("<u4", (SCALE_REGISTERS,))}
     kinds |= {_random(stream): ("<u4", (len(states),)) for stream, states in seed_states(config, 0).items()}
-    return kinds | {"center": ("<f8", inputs), "half": ("<f8", inputs)} | dict.fromkeys(HISTORY, ("<f8", (epochs,)))
+    return kinds | {"center": ("<f8", inputs), "half": ("<f8", inputs)} | dict.fromkeys(history(settings), ("<f8", (epochs,)))
 
 
 def _array(name: str, value: object, kind: Kind) -> np.ndarray:
@@ -323,11 +350,13 @@ def _configuration(value: object, digest: object) -> tuple[Config, object]:
 
 def _settings(value: object) -> Settings:
     """Read the settings, which must be as they were written: what `Settings` would convert is refused here."""
-    values = _names("settings", value, list(Settings.model_fields))
+    given = _names("settings", value)
+    values = _names("settings", value, [name for name in Settings.model_fields if name not in LATER or name in given])
     settings = Settings.from_dict(values)
-    for name, plain in settings.to_dict().items():
-        if type(plain) is not type(values[name]):
-            raise ValueError(f"settings.{name} must be as {plain!r:.60}, not {_short(values[name])}")
+    for name, found in values.items():
+        plain = getattr(settings, name)
+        if type(plain) is not type(found):
+            raise ValueError(f"settings.{name} must be as {plain!r:.60}, not {_short(found)}")
     return settings
 
 

@@ -12,13 +12,14 @@ from backpulse.host.datasets import Dataset
 from backpulse.host.errors import InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.settings import SOFTWARE, Settings, prepare
+from backpulse.host.software import train_software
 from backpulse.host.tables import count
-from backpulse.host.training import Trainer, train_software
+from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 from backpulse.host.view import console, show_warnings, stdout
 
 
-@o.takes_settings("schedule", "lr", "seed", layers=o.FITTED)
+@o.takes_settings("schedule", "lr", "seed", "patience", layers=o.FITTED)
 def compare(
     given: o.Given,
     schedules: o.Schedules = o.EVERY_SCHEDULE,

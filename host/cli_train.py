@@ -15,11 +15,13 @@ from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.datasets import Dataset
 from backpulse.host.errors import HostError, InputError, SignalError
 from backpulse.host.output import Results, RunLog, check_outputs, write_json
+from backpulse.host.rates import best_epoch, has_ended
 from backpulse.host.scores import told
 from backpulse.host.settings import SOFTWARE, Settings, prepare
+from backpulse.host.software import train_software
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.terminal import plain
-from backpulse.host.training import Trainer, train_software
+from backpulse.host.training import Trainer
 from backpulse.host.urls import BAUD, board_config, is_virtual, open_board
 from backpulse.host.view import TrainView, console, show_warnings
 
@@ -39,6 +41,12 @@ def train(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Save here after each epoch and on Ctrl-C.", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
+    best: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep the checkpoint of the epoch with the lowest validation loss here.", metavar="FILE", rich_help_panel=o.FILES
+        ),
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on from a checkpoint.", metavar="FILE", rich_help_panel=o.FILES)] = None,
     reference: Annotated[bool, typer.Option("--reference", help="Train the float64 reference too.", rich_help_panel=o.ALGORITHM)] = False,
     plot: o.Plot = None,
@@ -52,7 +60,7 @@ def train(
     saved = Checkpoint.load(resume) if resume else None
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
     read = {"--dataset": given.get("dataset"), "--resume": resume if save_to != resume else None}
-    check_outputs({**saves, "--json": json, "--plot": plot, "--pulse-log": pulse_log}, read)
+    check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log}, read)
     if saved:
         if not checkpoint:
             where = f"{plain(str(resume))}, which is saved anew after each epoch; --checkpoint saves elsewhere"
@@ -66,9 +74,9 @@ def train(
             board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles)
         settings, data = o.settings_and_data(given)
     if settings.schedule == SOFTWARE:
-        if checkpoint or resume or plot or pulse_log:
+        if checkpoint or best or resume or plot or pulse_log:
             raise InputError(
-                "The software schedule has no array: leave --checkpoint, --resume, --plot and --pulse-log out, or choose another"
+                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot and --pulse-log out, or choose another"
             )
         _train_software(settings, data, epochs, json)
         return
@@ -86,12 +94,12 @@ def train(
         opened = stack.enter_context(open_told(board, config, baud, log if board == "golden://" else None))
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
-        title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, lr {settings.lr:g}, {board}"
-        view = stack.enter_context(TrainView(title))
+        title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
+        view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)
         start = trainer.checkpoint() if log and board != "golden://" else None
         with results.each():
-            if not trainer.run(save_to) and not save_to:
+            if not trainer.run(save_to, best) and not save_to:
                 save_to = _unused(DEFAULT_CHECKPOINT)
                 trainer.checkpoint().save(save_to)
         complete = trainer.complete
@@ -100,8 +108,9 @@ def train(
         result: dict[str, Any] = {"board": board, "complete": complete, **trainer.result()}
         if log and start:
             _replay(start, trainer, log, result)
-        software = train_software(settings, trainer.data, trainer.position.epoch, opened.config.drive_max) if reference else None
-        if software:
+        software = None
+        if reference:
+            software = train_software(settings, trainer.data, trainer.position.epoch, opened.config.drive_max, rates=trainer.rates)
             result["reference"] = {key: software[key] for key in ("test_accuracy", "train_loss", "steps_per_second")}
         # Each result for itself, the picture last: what cannot be written takes no other with it.
         _summary(result)
@@ -146,6 +155,9 @@ def _resumed(saved: Checkpoint, given: o.Given, epochs: int) -> tuple[Settings, 
             option = "--" + name.replace("_", "-")
             saved_as = f"is not the checkpoint's {values[name]}" if values[name] is not None else "is new, and the checkpoint has none"
             raise InputError(f"{option} {value} {saved_as}: leave it out, or start a new run")
+    if has_ended(saved.position.losses, saved.settings.patience):
+        epoch = best_epoch(saved.position.losses)
+        raise InputError(f"The run of the checkpoint has ended: no validation loss has been below that of epoch {epoch}; start a new one")
     if epochs <= saved.position.epoch:
         raise InputError(f"The checkpoint has all of its {saved.position.epoch} epochs: give more with --epochs")
     return Settings.from_dict(values | given), epochs
@@ -155,8 +167,9 @@ def _replay(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, 
     """Log the pulses of a run on another board by repeating it on the golden model, whose bits must be the same."""
     begun = start.position
     with open_board("golden://", config=trainer.board.config, log=log) as golden:
-        again = Trainer(golden, start.settings, trainer.position.epoch, checkpoint=start, data=trainer.data, log=log)
-        again.run()
+        again = Trainer(golden, start.settings, trainer.epochs, checkpoint=start, data=trainer.data, log=log)
+        while again.position.epoch < trainer.position.epoch:
+            again.epoch()
         place = trainer.position.place - (begun.place if trainer.position.epoch == begun.epoch else 0)
         if place:
             again.train_part(place)
@@ -168,7 +181,8 @@ def _replay(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, 
 def _train_software(settings: Settings, dataset: Dataset, epochs: int, json: str | None) -> None:
     data = prepare(settings, DEFAULT.drive_max, dataset=dataset)
     show_warnings(data.warnings)
-    with TrainView(f"{settings.layers} on {settings.dataset}: software, float64, lr {settings.lr:g}") as view:
+    title = f"{settings.layers} on {settings.dataset}: software, float64, {settings.rate_text}"
+    with TrainView(title, rates=settings.lr_schedule != "constant") as view:
         result = {"board": None, "complete": True, **train_software(settings, data, epochs, DEFAULT.drive_max, view)}
     _summary(result)
     write_json(json, result)
@@ -182,6 +196,9 @@ def _save(log: RunLog, results: Results) -> None:
 def _summary(result: dict[str, Any]) -> None:
     if result["test_accuracy"]:
         console.print(f"Test accuracy {100 * result['test_accuracy'][-1]:.2f} % after epoch {result['epochs']}", style="bold green")
+    if best := result["best_epoch"]:
+        accuracy, loss = 100 * result["test_accuracy"][best - 1], result["validation_loss"][best - 1]
+        console.print(f"Lowest validation loss {loss:.4f} after epoch {best}, where test accuracy was {accuracy:.2f} %")
     if result["class_accuracy"]:
         console.print(plain(told(result["labels"], result["class_accuracy"])), soft_wrap=True)
     if result.get("reference"):

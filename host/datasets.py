@@ -135,16 +135,38 @@ def split(name: str, y: np.ndarray, train_size: int = 0) -> tuple[np.ndarray, np
     """Return the indices of the two parts (`Dataset.split`); the only sample of a class is for training."""
     if train_size:
         return np.arange(train_size), np.arange(train_size, len(y))
-    random = np.random.RandomState(SPLIT_SEED)
-    test = []
+    chosen = _stratified(y, TEST_FRACTION, SPLIT_SEED)
+    if not len(chosen):
+        raise InputError(f"{name} has no class with two samples, but training and test need one each: add samples")
+    return np.setdiff1d(np.arange(len(y)), chosen), chosen
+
+
+def validation_of(name: str, y: np.ndarray, train: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Set a share of the training part aside, chosen by the seed in each class alike; return the indices of the rest and of it, in order.
+
+    Raises
+    ------
+    InputError
+        If a share is asked for, and no class has two training samples.
+    """
+    chosen = _stratified(y[train], share, seed) if share else np.zeros(0, np.int64)
+    if share and not len(chosen):
+        raise InputError(
+            f"{name} has no class with two training samples, but --validation needs one beside that for training: leave it out"
+        )
+    return np.delete(train, chosen), train[chosen]
+
+
+def _stratified(y: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Return the indices, in order, of a share of each class: at least one sample, and all but one at most."""
+    random = np.random.RandomState(seed)
+    chosen = [np.zeros(0, np.int64)]
     for k in np.unique(y):
         members = np.flatnonzero(y == k)
         if len(members) > 1:
-            test.append(random.permutation(members)[: max(1, round(TEST_FRACTION * len(members)))])
-    if not test:
-        raise InputError(f"{name} has no class with two samples, but training and test need one each: add samples")
-    chosen = np.sort(np.concatenate(test))
-    return np.setdiff1d(np.arange(len(y)), chosen), chosen
+            count = min(len(members) - 1, max(1, round(share * len(members))))
+            chosen.append(random.permutation(members)[:count])
+    return np.sort(np.concatenate(chosen))
 
 
 def input_names(features: Features) -> list[str]:

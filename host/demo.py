@@ -6,8 +6,9 @@ from pathlib import Path
 
 from backpulse.host.errors import HostError, SignalError
 from backpulse.host.settings import Settings, prepare
+from backpulse.host.software import train_software
 from backpulse.host.stop import ended_by_signals, stop_on_signals
-from backpulse.host.training import Trainer, train_software
+from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 from backpulse.host.view import TrainView, console
 

@@ -12,7 +12,7 @@ import typer
 from backpulse.host.checkpoint import MOST_EPOCHS
 from backpulse.host.datasets import Dataset
 from backpulse.host.errors import InputError
-from backpulse.host.settings import ALGORITHM, ALL_SCHEDULES, FILES, HIDDEN_UNITS, About, Settings
+from backpulse.host.settings import ALGORITHM, ALL_SCHEDULES, FILES, HIDDEN_UNITS, TRAINING, About, Settings
 
 
 def _option(*names: str, text: str, panel: str | None = None, **more: Any) -> Any:
@@ -44,11 +44,13 @@ FITTED = f"those of the data, {HIDDEN_UNITS} hidden"
 """What is shown as the default of --layers where the data decides."""
 OF_DATA = tuple(name for name in Settings.model_fields if _about(name).panel == FILES)
 """Settings that are about data."""
+OF_TRAINING = tuple(name for name in Settings.model_fields if _about(name).panel == TRAINING)
+"""Settings that change no program."""
 
 DeviceName = Annotated[str, _setting("device")]
-Epochs = Annotated[int, _option("--epochs", text="Passes over the training part.", min=1, callback=_epochs, metavar="N", panel=ALGORITHM)]
+Epochs = Annotated[int, _option("--epochs", text="Passes over the training part.", min=1, callback=_epochs, metavar="N", panel=TRAINING)]
 Schedules = Annotated[str, _option("--schedules", text="Joined by commas.", metavar="NAMES", show_default="all", panel=ALGORITHM)]
-Rates = Annotated[str, _option("--lr", text="Learning rates joined by commas.", metavar="RATES", panel=ALGORITHM)]
+Rates = Annotated[str, _option("--lr", text="Learning rates joined by commas.", metavar="RATES", panel=TRAINING)]
 Seeds = Annotated[int, _option("--seeds", text="Runs of each, with seeds 1 to N.", min=1, max=MOST_SEEDS, metavar="N", panel=ALGORITHM)]
 BoardUrl = Annotated[
     str, _option("--board", text="golden:// (model), sim:// (RTL), a serial port, or socket://host:port.", panel=BOARD, metavar="URL")

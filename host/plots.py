@@ -18,7 +18,7 @@ from backpulse.host.storage import written_whole
 from backpulse.host.terminal import plain
 
 INK, SOFT, GRID = "#22313f", "#7b8a97", "#e3e8ec"
-ACCENT, REFERENCE, BEFORE = "#0b7a75", "#d1603d", "#b9c4cc"
+ACCENT, REFERENCE, BEFORE, VALIDATION = "#0b7a75", "#d1603d", "#b9c4cc", "#3d5a9e"
 CYCLE = ("#0b7a75", "#d1603d", "#3d5a9e", "#b8860b", "#7d3c98")
 ARRAY_COLORS = "RdBu_r"
 ASPECT = 2.6
@@ -70,11 +70,12 @@ def plot_training(
         Result of the software reference: dashed lines.
     """
     settings = result["settings"]
+    schedule = "" if settings["lr_schedule"] == "constant" else f" ({settings['lr_schedule']})"
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(13, 8), layout="constrained")
         figure.suptitle(
             f"{settings['layers']} on {plain(Path(settings['dataset']).name)}, trained in the array"
-            f"   ·   {settings['schedule']}, {settings['device']} device, learning rate {settings['lr']:g}",
+            f"   ·   {settings['schedule']}, {settings['device']} device, learning rate {settings['lr']:g}{schedule}",
             fontsize=14,
             fontweight="bold",
             x=0.01,
@@ -86,6 +87,8 @@ def plot_training(
         curves = top.subplots(1, 2)
         _curve(curves[0], "Test accuracy, %", result, reference, "test_accuracy", 100)
         _curve(curves[1], "Training loss", result, reference, "train_loss", 1)
+        if settings["lr_schedule"] != "constant":
+            _rates(curves[1], result["learning_rate"])
         unit = 1 << program.config.cell_frac
         bound = float(max(np.abs(before).max(), np.abs(after).max(), 1)) / unit
         vivid = max(float(np.percentile(np.abs(after[after != 0]), 97)) if after.any() else 1.0, 1.0) / unit
@@ -105,6 +108,8 @@ def _curve(axes: Axes, title: str, result: dict[str, Any], reference: dict[str, 
     if reference:
         other = np.array(reference[key]) * factor
         axes.plot(np.arange(1, len(other) + 1), other, "--", color=REFERENCE, label="software, float64", linewidth=1.8)
+    if result[(validated := key.replace("test", "validation").replace("train", "validation"))]:
+        axes.plot(epochs, np.array(result[validated]) * factor, ":", color=VALIDATION, label="in the array, validation part")
     axes.plot(epochs, values, "-o", color=ACCENT, label="in the array", markersize=5, markerfacecolor="white", markeredgewidth=2)
     if len(values):
         text = f"{values[-1]:.1f} %" if factor == 100 else f"{values[-1]:.3f}"
@@ -113,6 +118,15 @@ def _curve(axes: Axes, title: str, result: dict[str, Any], reference: dict[str, 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.15)
     axes.legend(loc="lower right" if factor == 100 else "upper right")
+
+
+def _rates(axes: Axes, rates: Sequence[float]) -> None:
+    """Draw the learning rate of each epoch behind the curves."""
+    other = axes.twinx()
+    other.step(np.arange(1, len(rates) + 1), rates, where="mid", color=SOFT, linewidth=1.2)
+    other.set_ylabel("learning rate")
+    other.set_ylim(bottom=0)
+    other.grid(visible=False)
 
 
 def _mosaic(tiles: int, high: int, wide: int) -> int:

@@ -6,7 +6,7 @@ Command line, checkpoints, JSON results and Python take their names, defaults an
 import difflib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -21,9 +21,10 @@ from backpulse.firmware_py.image import scale_words
 from backpulse.firmware_py.network import HIDDEN, LOSSES, OUTPUTS, Network
 from backpulse.firmware_py.room import smaller_layers
 from backpulse.host.columns import join_names, parse_names
-from backpulse.host.datasets import NAMES, Dataset, load
+from backpulse.host.datasets import NAMES, Dataset, load, validation_of
 from backpulse.host.errors import InputError, wrong_input
 from backpulse.host.features import MISSING_CHOICES, Features, check_missing
+from backpulse.host.rates import LR_SCHEDULES, shares
 from backpulse.host.remarks import inspect
 from backpulse.host.scaling import Scaler, records, targets
 
@@ -48,7 +49,7 @@ class About:
     text: str
 
 
-NETWORK, ALGORITHM, FILES = "Network", "Algorithm and device", "Files"
+NETWORK, ALGORITHM, TRAINING, FILES = "Network", "Algorithm and device", "Training", "Files"
 """Panels."""
 
 
@@ -91,7 +92,15 @@ class Settings(BaseModel):
     bias: Annotated[bool, About(NETWORK, "", "One more input line at the constant unit in each layer.")] = True
     weight_scale: Annotated[int, About(NETWORK, "POWER-OF-2", "Logical weight of one device unit: 1, 2, 4, ... 64.")] = 4
     schedule: Annotated[str, About(ALGORITHM, "NAME", f"{', '.join(ALL_SCHEDULES)}.")] = DEFAULT_SCHEDULE
-    lr: Annotated[float, About(ALGORITHM, "RATE", "Learning rate.")] = 0.5
+    lr: Annotated[float, About(TRAINING, "RATE", "Learning rate, with a schedule that of the first epoch.")] = 0.5
+    lr_schedule: Annotated[str, About(TRAINING, "NAME", f"Of the learning rate: {', '.join(LR_SCHEDULES)}.")] = "constant"
+    lr_wait: Annotated[
+        int, About(TRAINING, "N", "step lowers the rate after each N epochs, plateau after N without a lower loss (of validation if any).")
+    ] = 3
+    lr_factor: Annotated[float, About(TRAINING, "F", "What step and plateau multiply the rate by.")] = 0.5
+    lr_floor: Annotated[float, About(TRAINING, "F", "No schedule goes below this share of the learning rate.")] = 0.01
+    validation: Annotated[float, About(TRAINING, "F", "Share of the training part set aside to validate with (0: none).")] = 0.0
+    patience: Annotated[int, About(TRAINING, "N", "End after N epochs without a lower validation loss (0: never).")] = 0
     rounding: Annotated[str, About(ALGORITHM, "NAME", f"Of pulse counts: {', '.join(ROUNDINGS)}.")] = "stochastic"
     auto_range: Annotated[bool, About(ALGORITHM, "", "Drive error vectors shifted so that they fill the drive.")] = True
     device: Annotated[str, About(ALGORITHM, "NAME", f"Of the emulated tiles: {', '.join(PRESETS)}.")] = "ideal"
@@ -142,13 +151,25 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for name, choices in (("schedule", ALL_SCHEDULES), ("rounding", ROUNDINGS), ("device", PRESETS)):
+        choices_of = {"schedule": ALL_SCHEDULES, "lr_schedule": LR_SCHEDULES, "rounding": ROUNDINGS, "device": PRESETS}
+        for name, choices in choices_of.items():
             if (value := getattr(self, name)) not in choices:
                 raise InputError(f"Unknown {name} {value}: choose one of {', '.join(choices)}")
         if not 0 <= self.seed < 1 << 32:
             raise InputError(f"The seed must be from 0 to {(1 << 32) - 1}, not {self.seed}")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise InputError(f"The learning rate must be a positive number, not {self.lr}")
+        for name, right, allowed in (
+            ("lr_wait", self.lr_wait >= 1, "at least 1"),
+            ("lr_factor", 0 < self.lr_factor < 1, "above 0 and below 1"),
+            ("lr_floor", 0 < self.lr_floor <= 1, "above 0 and at most 1"),
+            ("validation", 0 <= self.validation < 1, "at least 0 and below 1"),
+            ("patience", self.patience >= 0, "at least 0"),
+        ):
+            if not right:
+                raise InputError(f"The setting {name} must be {allowed}, not {getattr(self, name)}")
+        if self.patience and not self.validation:
+            raise InputError("A run with patience ends by its validation loss: give a share of the training part for it with --validation")
         check_missing(self.missing)
         for option in ("features", "drop"):
             parse_names(getattr(self, option), f"--{option}")
@@ -167,9 +188,11 @@ class Settings(BaseModel):
         steepest = 0.25 if network.output == network.activation == "sigmoid" and self.loss == "squared" else 1.0
         least = LEAST_PULSES[self.rounding] * dw_min / (8 * steepest)
         most = 2.0**24 * self.device_model.dw_min
-        if self.lr < least:
+        last = self.lr if self.lr_schedule == "constant" else self.lr * self.lr_floor
+        if last < least:
+            floor = "" if last == self.lr else f" (lr times lr_floor, where {self.lr_schedule} may end)"
             raise InputError(
-                f"Learning rate {self.lr:g} can never make a pulse: with device {self.device}, weight_scale {self.weight_scale} and "
+                f"Learning rate {last:g}{floor} can never make a pulse: with device {self.device}, weight_scale {self.weight_scale} and "
                 f"{self.rounding} rounding it must be at least {least:.2g}"
             )
         if self.lr > most:
@@ -200,10 +223,20 @@ class Settings(BaseModel):
                 self.network, config, self.schedule, stochastic=self.rounding == "stochastic", auto_range=self.auto_range
             )
 
-    def scale_words(self) -> list[int]:
-        """Return the scale registers: eta / dw_min, eta, and room for the norm."""
+    @property
+    def rate_text(self) -> str:
+        """The learning rate and its schedule in words."""
+        return f"lr {self.lr:g}" + ("" if self.lr_schedule == "constant" else f", {self.lr_schedule}")
+
+    def rates(self, epochs: int, losses: Sequence[float]) -> list[float]:
+        """Return the learning rates of the epochs that have these losses, and of the one that comes next, in a run of `epochs`."""
+        given = {"epochs": epochs, "wait": self.lr_wait, "factor": self.lr_factor, "floor": self.lr_floor}
+        return [self.lr * share for share in shares(self.lr_schedule, losses, **given)]
+
+    def scale_words(self, rate: float) -> list[int]:
+        """Return the scale registers for a learning rate: eta / dw_min and eta, each rounded to 16 bits, and room for the norm."""
         with wrong_input():
-            return scale_words(self.device_model, self.lr)
+            return scale_words(self.device_model, rate)
 
     def order(self, epoch: int, samples: int) -> np.ndarray:
         """Return the sample order of an epoch, counted from 0: RandomState's stream is frozen, so it never changes."""
@@ -221,9 +254,10 @@ class Settings(BaseModel):
         """Return the same settings with a network that fits the data: one hidden layer of `HIDDEN_UNITS` units."""
         return self.changed(layers=(data.x.shape[1], HIDDEN_UNITS, max(2, len(data.features.labels))))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values by name, which are plain JSON."""
-        return self.model_dump()
+    def to_dict(self, but_defaults_of: Collection[str] = ()) -> dict[str, Any]:
+        """Return the values by name, which are plain JSON; of some settings only if they are not the defaults."""
+        fields = type(self).model_fields
+        return {k: v for k, v in self.model_dump().items() if k not in but_defaults_of or v != fields[k].default}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -265,8 +299,8 @@ class Prepared:
         int8 drive words, (samples, inputs) and (samples, outputs).
     y : ndarray
         Class numbers.
-    train, test : ndarray
-        Sample indices of the two parts.
+    train, validation, test : ndarray
+        Sample indices of the parts; of validation none if not asked for.
     scaler : Scaler
         Fitted on the training part.
     digest : str
@@ -281,6 +315,7 @@ class Prepared:
     t: np.ndarray
     y: np.ndarray
     train: np.ndarray
+    validation: np.ndarray
     test: np.ndarray
     scaler: Scaler
     digest: str
@@ -316,6 +351,7 @@ def prepare(settings: Settings, unit: int, *, scaler: Scaler | None = None, data
     data.check(network.layers[0], network.layers[-1])
     train, test = data.split()
     warnings = [*data.warnings, *inspect(data, train, test)]
+    train, validation = validation_of(data.name, data.y, train, settings.validation, settings.seed)
     if network.layers[-1] > len(data.features.labels):
         warnings.append(f"The output layer has {network.layers[-1]} units, but {data.name} has {len(data.features.labels)} classes")
     scaler = scaler or Scaler.fit(data.x[train], image=data.image, one_hot=data.features.one_hot)
@@ -326,6 +362,7 @@ def prepare(settings: Settings, unit: int, *, scaler: Scaler | None = None, data
         t=t,
         y=data.y,
         train=train,
+        validation=validation,
         test=test,
         scaler=scaler,
         digest=data.digest,

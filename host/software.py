@@ -3,12 +3,40 @@
 It takes the machine's initial weights, sample order, scaled inputs and targets (words / 128), so that only the arithmetic differs.
 """
 
+import time
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from backpulse.firmware_py.isa import ACTIVATIONS
 from backpulse.firmware_py.jit import allocating
 from backpulse.firmware_py.network import Network
+from backpulse.host.checkpoint import Position
+from backpulse.host.rates import has_ended
+from backpulse.host.run import Progress
+from backpulse.host.scores import scores
+from backpulse.host.settings import SOFTWARE, Prepared, Settings
+from backpulse.host.training import Event, Watcher
 
+ARRAY_KEYS = (
+    "config_digest",
+    "build_digest",
+    "cycles",
+    "cycles_per_step",
+    "read_cycles",
+    "pulse_cycles",
+    "pulses_up",
+    "pulses_down",
+    "pulses_clipped",
+    "sense_clipped",
+    "vector_saturated",
+    "conductance_digest",
+    "link_retries",
+)
+"""Results that mean nothing without an array: None for the software schedule."""
+SAMPLE_ONE = 128
+"""A sample byte of this would be 1.0."""
 SLICE = 1 << 24
 """Weights times samples of one compiled call, some hundredth of a second: no signal is heeded before it ends."""
 
@@ -53,15 +81,69 @@ class Software:
             hits += right
         return loss / max(1, len(x)), int(hits)
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return the class of each sample: int64 of shape (samples,)."""
-        arguments = self.weights, self.sizes, self.functions, self.bias, self.unit
-        return np.concatenate([_predict(*arguments, x[part]) for part in self._slices(len(x))])
+    def predict(self, x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the class of each sample, int64 of shape (samples,), and the mean loss."""
+        arguments, loss, classes = (self.weights, self.sizes, self.functions, self.bias, self.unit), 0.0, []
+        for part in self._slices(len(x)):
+            found, loss = _predict(*arguments, x[part], t[part], loss)
+            classes.append(found)
+        return np.concatenate(classes), loss / max(1, len(x))
 
     def _slices(self, samples: int) -> list[slice]:
         """Return the parts, at least one, in which samples go through compiled code."""
         step = max(1, SLICE // len(self.weights))
         return [slice(start, start + step) for start in range(0, max(1, samples), step)]
+
+
+def train_software(
+    settings: Settings,
+    data: Prepared,
+    epochs: int,
+    unit: int,
+    watch: Watcher | None = None,
+    *,
+    rates: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Train the float64 reference on the same weights, order and scaled inputs; return its part of the JSON of `backpulse train`.
+
+    Rates and early end are those of the settings, by its own losses; or those of a run in the array, if its `rates` are given.
+    """
+    reference = Software(settings.network, lr=settings.lr, seed=settings.seed, unit=unit / SAMPLE_ONE)
+    x, t = data.x / SAMPLE_ONE, data.t / SAMPLE_ONE
+    position, validation = Position(), data.validation
+    predictions, _ = reference.predict(x[:0], t[:0])
+    reference.train(x[:0], t[:0])  # compiles, which is no part of its speed
+    begun, used = time.monotonic(), settings.rates(epochs, [])
+    while position.epoch < epochs and (rates or not has_ended(position.losses, settings.patience)):
+        reference.lr = rates[position.epoch] if rates else used[-1]
+        order = data.train[settings.order(position.epoch, len(data.train))]
+        loss, hits = reference.train(x[order], t[order])
+        predictions, _ = reference.predict(x[data.test], t[data.test])
+        position.train_loss.append(loss)
+        position.train_accuracy.append(hits / len(order))
+        position.test_accuracy.append(float(np.mean(predictions == data.y[data.test])))
+        if len(validation):
+            classes, loss_of_it = reference.predict(x[validation], t[validation])
+            position.validation_loss.append(loss_of_it)
+            position.validation_accuracy.append(float(np.mean(classes == data.y[validation])))
+        position.epoch += 1
+        used = rates or settings.rates(epochs, position.losses)
+        rate = position.epoch * len(order) / max(1e-9, time.monotonic() - begun)
+        if watch:
+            watch(Event("epoch", position.epoch, epochs, position, used, Progress(len(order), len(order), hits, loss, rate)))
+    steps = position.epoch * len(data.train)
+    return {
+        **dict.fromkeys(ARRAY_KEYS),
+        "settings": {**settings.to_dict(), "schedule": SOFTWARE},
+        "warnings": list(data.warnings),
+        "labels": list(data.features.labels),
+        "epochs": position.epoch,
+        **position.by_epoch(used),
+        "steps": steps,
+        "predictions": predictions.tolist(),
+        **scores(data.y[data.test], predictions, settings.network.layers[-1]),
+        "steps_per_second": steps / max(1e-9, time.monotonic() - begun),
+    }
 
 
 @allocating
@@ -137,10 +219,15 @@ def _train(weights, sizes, functions, bias, unit, x, t, lr, cross_entropy, loss)
 
 
 @allocating
-def _predict(weights, sizes, functions, bias, unit, x):
+def _predict(weights, sizes, functions, bias, unit, x, t, loss):
+    """Return the class of each sample, and `loss` with that of the samples added."""
     a = np.zeros(sizes.sum() + len(sizes))
     classes = np.zeros(len(x), np.int64)
     for sample in range(len(x)):
         source = _forward(weights, sizes, functions, bias, unit, x[sample], a)
-        classes[sample] = np.argmax(a[source : source + sizes[-1]])
-    return classes
+        output = a[source : source + sizes[-1]]
+        classes[sample] = np.argmax(output)
+        for j in range(sizes[-1]):
+            e = t[sample, j] - output[j]
+            loss += 0.5 * e * e
+    return classes, loss

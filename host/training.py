@@ -2,7 +2,7 @@
 
 import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,31 +19,12 @@ from backpulse.host.checkpoint import Checkpoint, Position, check_names, program
 from backpulse.host.departure import DRIFTING, EARLY_SAMPLES, remark
 from backpulse.host.errors import HostError, InputError, StorageError, wrong_input
 from backpulse.host.output import RunLog
+from backpulse.host.rates import best_epoch, has_ended
 from backpulse.host.run import Progress, Report
 from backpulse.host.scores import scores
-from backpulse.host.settings import SOFTWARE, Prepared, Settings, prepare
-from backpulse.host.software import Software
+from backpulse.host.settings import Prepared, Settings, prepare
 from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.storage import check_writable
-
-ARRAY_KEYS = (
-    "config_digest",
-    "build_digest",
-    "cycles",
-    "cycles_per_step",
-    "read_cycles",
-    "pulse_cycles",
-    "pulses_up",
-    "pulses_down",
-    "pulses_clipped",
-    "sense_clipped",
-    "vector_saturated",
-    "conductance_digest",
-    "link_retries",
-)
-"""Results that mean nothing without an array: None for the software schedule."""
-SAMPLE_ONE = 128
-"""A sample byte of this would be 1.0."""
 
 
 @dataclass
@@ -55,6 +36,8 @@ class Event:
     epoch: int
     epochs: int
     position: Position
+    rates: Sequence[float]
+    """Learning rates of the epochs done, and of the one that comes next."""
     progress: Progress | None = None
     remark: str = ""
     """What to tell the user, in a sentence, of the phase remark."""
@@ -82,6 +65,12 @@ class Trainer:
         Looked at while running.
     log : RunLog, optional
         What the board's pulses go to, to be told the steps.
+
+    Attributes
+    ----------
+    position : Position
+    rates : list of float
+        Learning rates of the epochs done, and of the one that comes next.
 
     Raises
     ------
@@ -113,6 +102,7 @@ class Trainer:
         self.warnings = list(self.data.warnings)
         self.predictions = np.zeros(0, np.int64)
         self.train_seconds = 0.0
+        self.rates = settings.rates(self.epochs, self.position.losses)
         self._begun_steps = self.position.totals["STEPS"]
         with wrong_input():
             self.tile = np.array(settings.device_model.tile_words(board.config), np.int64)
@@ -134,6 +124,8 @@ class Trainer:
                 f"The checkpoint's position, epoch {position.epoch} and place {position.place} after {position.totals['STEPS']} steps, "
                 f"is none of a run with {samples} training samples: start again, or give another file"
             )
+        if self.settings.lr_schedule == "cosine" and self.epochs != checkpoint.epochs:
+            raise InputError(f"The checkpoint's rate falls to the end of its {checkpoint.epochs} epochs: give as many, not {self.epochs}")
         if self.epochs < position.epoch:
             raise InputError(f"The checkpoint has {position.epoch} epochs done: epochs must be at least as many, not {self.epochs}")
 
@@ -141,13 +133,13 @@ class Trainer:
         board, settings = self.board, self.settings
         if checkpoint:
             self.tile = checkpoint.tile
-            scales, cells, spread, random = checkpoint.scales.tolist(), checkpoint.cells, checkpoint.spread, checkpoint.random
+            cells, spread, random = checkpoint.cells, checkpoint.spread, checkpoint.random
         else:
-            scales, cells = settings.scale_words(), initial_cells(self.program, settings.device_model, settings.seed)
+            cells = initial_cells(self.program, settings.device_model, settings.seed)
             spread = settings.device_model.spread_words(board.config, settings.seed)
             random = seed_states(board.config, settings.seed)
-        self.scales = scales
-        board.load(self.program, scales=scales, tile_words=self.tile.tolist())
+        self._rate = self.rates[-1]
+        board.load(self.program, scales=settings.scale_words(self._rate), tile_words=self.tile.tolist())
         board.write_spread(spread)
         self.initial = np.asarray(cells, np.int16)
         board.write_cells(cells, self._far("load"))
@@ -156,7 +148,7 @@ class Trainer:
         board.upload(self.data.records, self._far("upload"))
 
     def _tell(self, phase: str, progress: Progress | None = None, remark: str = "") -> None:
-        self.watch(Event(phase, self.position.epoch, self.epochs, self.position, progress, remark))
+        self.watch(Event(phase, self.position.epoch, self.epochs, self.position, self.rates, progress, remark))
 
     def _report(self, phase: str) -> Report:
         return lambda progress: self._tell(phase, progress)
@@ -164,54 +156,62 @@ class Trainer:
     def _far(self, phase: str) -> Tell:
         return lambda done, total: self._tell(phase, Progress(done, total, 0, 0.0, 0.0))
 
-    def run(self, checkpoint_file: str | Path | None = None) -> bool:
-        """Train to the last epoch; say whether it came that far (False: the user stopped it, at a sample boundary).
+    def run(self, checkpoint_file: str | Path | None = None, best_file: str | Path | None = None) -> bool:
+        """Train to the end; say whether it came that far (False: the user stopped it, at a sample boundary).
 
-        A checkpoint is saved after each epoch and when stopped, if a file is given. Where that fails, as on a full disk, the run goes
-        on and tries again after the next epoch; the watcher is told.
+        A checkpoint is saved after each epoch and when stopped, if a file is given; one of the best after each epoch whose validation
+        loss is below all before. Where that fails, as on a full disk, the run goes on and tries again later; the watcher is told.
 
         Raises
         ------
         InputError
-            If the file could not be replaced; nothing is trained then.
+            If a file could not be replaced, or the best is asked for without a validation part; nothing is trained then.
         StorageError
             If the last checkpoint could not be saved, after the run: the results are all there.
         """
-        if checkpoint_file:
-            check_writable(Path(checkpoint_file))
+        if best_file and not self.settings.validation:
+            raise InputError("The best epoch has the lowest validation loss: give a share of the training part for it with --validation")
+        files = [file for file in (checkpoint_file, best_file) if file]
+        for file in files:
+            check_writable(Path(file))
             check_names(self.settings.dataset, self.data.features)
-        unsaved: StorageError | None = None
-        kept, complete = "", True
-        while complete and not self.complete:
+        unsaved: dict[str | Path, StorageError] = {}
+        kept, going = "", True
+        while going and not self.complete:
             try:
-                complete = self._epoch()
+                going = self.epoch()
             except HostError:
                 if kept:
                     self._tell("remark", remark=kept)
                 raise
+            last = self.complete or not going
+            if best_file and going and best_epoch(self.position.losses) == self.position.epoch:
+                self._save(best_file, unsaved, "a better", last)
             if checkpoint_file:
-                unsaved = self._save(checkpoint_file, again=unsaved is not None, last=self.complete or not complete)
-                kept = (
-                    kept if unsaved else f"The checkpoint after epoch {self.position.epoch} is kept: go on with --resume {checkpoint_file}"
-                )
-        if unsaved:
-            raise StorageError(f"{unsaved}. The file is as it was last saved, if it was; from there --resume goes on") from unsaved
-        return complete
+                self._save(checkpoint_file, unsaved, "each", last)
+                if checkpoint_file not in unsaved:
+                    kept = f"The checkpoint after epoch {self.position.epoch} is kept: go on with --resume {checkpoint_file}"
+        if going and self.position.epoch < self.epochs:
+            ended = f"The run ends after epoch {self.position.epoch} of {self.epochs}"
+            self._tell("remark", remark=f"{ended}: no validation loss has been below that of epoch {best_epoch(self.position.losses)}")
+        for error in unsaved.values():
+            raise StorageError(f"{error}. The file is as it was last saved, if it was; from there --resume goes on") from error
+        return going
 
     @property
     def complete(self) -> bool:
-        """Whether all epochs are done."""
-        return self.position.epoch >= self.epochs
+        """Whether all epochs are done, or the last ones have brought nothing for as many as `patience`."""
+        return self.position.epoch >= self.epochs or has_ended(self.position.losses, self.settings.patience)
 
-    def _save(self, file: str | Path, *, again: bool, last: bool) -> StorageError | None:
-        """Save a checkpoint, or return why it could not be; say so if it is not the same `again`, and the run goes on."""
+    def _save(self, file: str | Path, unsaved: dict[str | Path, StorageError], again: str, last: bool) -> None:
+        """Save a checkpoint, or keep why it could not be; say so if that is new, and the run goes on."""
         try:
             self.checkpoint().save(file)
+            unsaved.pop(file, None)
         except StorageError as error:
-            if not (again or last):
-                self._tell("remark", remark=f"{error}. The run goes on, and tries again after each epoch")
-            return error
-        return None
+            if not (file in unsaved or last):
+                self._tell("remark", remark=f"{error}. The run goes on, and tries again after {again} epoch")
+            unsaved[file] = error
 
     def train_part(self, samples: int) -> None:
         """Train on the next `samples` of the present epoch.
@@ -229,14 +229,17 @@ class Trainer:
         self._cells = None
         try:
             with self.board.heeding(self.stop):
+                if self._rate != (rate := self.rates[-1]):
+                    self.board.write_scales(self.settings.scale_words(rate))
+                    self._rate = rate
                 self.board.train(self.program, order[position.place : position.place + samples], self._report("train"))
         finally:
             position.place += self.board.totals[Counter.STEPS] - before
             self.train_seconds += time.monotonic() - begun
             position.totals = {c.name: self.board.totals[c] for c in Counter}
 
-    def _epoch(self) -> bool:
-        """Do the rest of the present epoch, with its test."""
+    def epoch(self) -> bool:
+        """Do the rest of the present epoch, with its test; say whether it is done (False: the user stopped it)."""
         position, samples = self.position, len(self.data.train)
         try:
             if self.settings.schedule == DRIFTING and not position.epoch:
@@ -245,6 +248,7 @@ class Trainer:
                 self.train_part(samples - position.place)
             with self.board.heeding(self.stop):
                 self.predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
+                validated = self._validate()
         except StoppedError:
             self._tell("remark", remark=f"Halted in epoch {position.epoch + 1} after {position.place} of {samples} samples")
             return False
@@ -252,9 +256,20 @@ class Trainer:
         position.train_loss.append(gained["LOSS"] / (2 << LOSS_FRAC) / samples)
         position.train_accuracy.append(gained["HITS"] / samples)
         position.test_accuracy.append(float(np.mean(self.predictions == self.data.y[self.data.test])))
+        position.validation_loss += validated[:1]
+        position.validation_accuracy += validated[1:]
         position.epoch, position.place, position.epoch_start = position.epoch + 1, 0, dict(position.totals)
+        self.rates = self.settings.rates(self.epochs, position.losses)
         self._tell("epoch")
         return True
+
+    def _validate(self) -> list[float]:
+        """Return loss and accuracy of the validation part, or nothing if there is none."""
+        part, totals = self.data.validation, dict.fromkeys(Counter, 0)
+        if not len(part):
+            return []
+        predictions = self.board.evaluate(self.program, part, self.settings.seed, self._report("test"), totals)
+        return [totals[Counter.LOSS] / (2 << LOSS_FRAC) / len(part), float(np.mean(predictions == self.data.y[part]))]
 
     def _look_early(self, samples: int) -> None:
         """Train on the first samples of the run, unless that is done, and say whether their loss bodes a departure."""
@@ -289,7 +304,7 @@ class Trainer:
             cells=self.cells,
             spread=self.board.read_spread(),
             tile=self.tile,
-            scales=np.array(self.scales, np.uint32),
+            scales=np.array(self.settings.scale_words(self.rates[-1]), np.uint32),
             random={s: np.array(states, np.uint32) for s, states in self.board.read_random().items()},
         )
 
@@ -305,9 +320,7 @@ class Trainer:
             "config_digest": self.board.config_digest,
             "build_digest": self.board.build_digest,
             "epochs": self.position.epoch,
-            "test_accuracy": self.position.test_accuracy,
-            "train_accuracy": self.position.train_accuracy,
-            "train_loss": self.position.train_loss,
+            **self.position.by_epoch(self.rates),
             "steps": steps,
             "cycles": totals["CYCLES"],
             "cycles_per_step": totals["CYCLES"] / steps if steps else 0.0,
@@ -324,39 +337,3 @@ class Trainer:
             "steps_per_second": here / self.train_seconds if self.train_seconds else 0.0,
             "link_retries": self.board.link.retries,
         }
-
-
-def train_software(settings: Settings, data: Prepared, epochs: int, unit: int, watch: Watcher | None = None) -> dict[str, Any]:
-    """Train the float64 reference on the same weights, order and scaled inputs; return its part of the JSON of `backpulse train`."""
-    reference = Software(settings.network, lr=settings.lr, seed=settings.seed, unit=unit / SAMPLE_ONE)
-    x, t = data.x / SAMPLE_ONE, data.t / SAMPLE_ONE
-    position = Position()
-    predictions = reference.predict(x[:0])
-    reference.train(x[:0], t[:0])  # compiles, which is no part of its speed
-    begun = time.monotonic()
-    for epoch in range(epochs):
-        order = data.train[settings.order(epoch, len(data.train))]
-        loss, hits = reference.train(x[order], t[order])
-        predictions = reference.predict(x[data.test])
-        position.train_loss.append(loss)
-        position.train_accuracy.append(hits / len(order))
-        position.test_accuracy.append(float(np.mean(predictions == data.y[data.test])))
-        position.epoch = epoch + 1
-        rate = (epoch + 1) * len(order) / max(1e-9, time.monotonic() - begun)
-        if watch:
-            watch(Event("epoch", epoch + 1, epochs, position, Progress(len(order), len(order), hits, loss, rate)))
-    steps = epochs * len(data.train)
-    return {
-        **dict.fromkeys(ARRAY_KEYS),
-        "settings": {**settings.to_dict(), "schedule": SOFTWARE},
-        "warnings": list(data.warnings),
-        "labels": list(data.features.labels),
-        "epochs": epochs,
-        "test_accuracy": position.test_accuracy,
-        "train_accuracy": position.train_accuracy,
-        "train_loss": position.train_loss,
-        "steps": steps,
-        "predictions": predictions.tolist(),
-        **scores(data.y[data.test], predictions, settings.network.layers[-1]),
-        "steps_per_second": steps / max(1e-9, time.monotonic() - begun),
-    }

@@ -53,10 +53,12 @@ class TrainView:
     ----------
     title : str
         What is trained, in one line.
+    rates : bool
+        Whether to show the learning rate of each epoch.
     """
 
-    def __init__(self, title: str) -> None:
-        self._title = plain(title)
+    def __init__(self, title: str, *, rates: bool = False) -> None:
+        self._title, self._rates = plain(title), rates
         self._live: Live | None = None
         self._rate = 0.0
 
@@ -82,11 +84,8 @@ class TrainView:
             self._live.update(self._picture(event))
         elif event.phase == "epoch":
             p = event.position
-            console.print(
-                f"epoch {p.epoch}/{event.epochs}  loss {p.train_loss[-1]:.4f}  test accuracy {100 * p.test_accuracy[-1]:.2f} %"
-                f"  {self._rate:,.0f} samples/s",
-                soft_wrap=True,
-            )
+            said = [f"epoch {p.epoch}/{event.epochs}", *(f"{name} {value}" for name, value in self._scores(event, p.epoch - 1).items())]
+            console.print("  ".join([*said, f"{self._rate:,.0f} samples/s"]), soft_wrap=True)
 
     def _picture(self, event: Event) -> RenderableType:
         position, progress = event.position, event.progress
@@ -106,23 +105,33 @@ class TrainView:
             now = ""
         parts: list[RenderableType] = [Text(self._title, style="bold"), head, Text(now, style="dim")]
         if position.test_accuracy:
-            parts.append(_epochs(event))
+            parts.append(self._epochs(event))
         return Group(*parts)
 
+    def _scores(self, event: Event, epoch: int) -> dict[str, str]:
+        """Return what is shown of an epoch, counted from 0: the rate and validation only where there is something to see."""
+        p = event.position
+        scores = {"loss": f"{p.train_loss[epoch]:.4f}"}
+        if p.validation_loss:
+            scores |= {"validation loss": f"{p.validation_loss[epoch]:.4f}", "accuracy": f"{100 * p.validation_accuracy[epoch]:.2f} %"}
+        scores["test accuracy"] = f"{100 * p.test_accuracy[epoch]:.2f} %"
+        return {"lr": f"{event.rates[epoch]:.3g}", **scores} if self._rates else scores
 
-def _epochs(event: Event) -> Table:
-    """Return the table of the last epochs, with sparklines of all."""
-    position = event.position
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for name in ("epoch", "loss", "test accuracy"):
-        table.add_column(name, justify="right")
-    table.add_column("")
-    for i in range(max(0, position.epoch - ROWS), position.epoch):
-        accuracy = position.test_accuracy[i]
-        bar = Text("━" * round(40 * accuracy), style="green" if i == position.epoch - 1 else "dim green")
-        table.add_row(str(i + 1), f"{position.train_loss[i]:.4f}", f"{100 * accuracy:.2f} %", bar)
-    last = -60
-    table.add_row(
-        "", Text(spark(position.train_loss[last:])[-9:], style="magenta"), Text(spark(position.test_accuracy[last:])[-13:], style="green")
-    )
-    return table
+    def _epochs(self, event: Event) -> Table:
+        """Return the table of the last epochs, with sparklines of all."""
+        position = event.position
+        table = Table(box=None, padding=(0, 2), header_style="dim")
+        names = ("epoch", *self._scores(event, 0))
+        for name in names:
+            table.add_column(name, justify="right")
+        table.add_column("")
+        for i in range(max(0, position.epoch - ROWS), position.epoch):
+            bar = Text("━" * round(40 * position.test_accuracy[i]), style="green" if i == position.epoch - 1 else "dim green")
+            table.add_row(str(i + 1), *self._scores(event, i).values(), bar)
+        last = -60
+        sparks = {
+            "loss": Text(spark(position.train_loss[last:])[-9:], style="magenta"),
+            "test accuracy": Text(spark(position.test_accuracy[last:])[-13:], style="green"),
+        }
+        table.add_row(*(sparks.get(name, "") for name in names))
+        return table

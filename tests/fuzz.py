@@ -91,7 +91,7 @@ TILES = ["16x8", "8x4", "1x1", "0x8", "x", "8", "99999x9", "8x4x2", "-8x4", "512
 VALUES = {
     **dict.fromkeys(["--layers"], LAYERS),
     **dict.fromkeys(["--epochs", "--seed", "--seeds", "--tiles", "--baud", "--clk-hz", "--socket", "--weight-scale", "--lr"], NUMBERS),
-    **dict.fromkeys(["--checkpoint", "--resume", "--plot", "--pulse-log", "--json", "--file", "--out"], FILES),
+    **dict.fromkeys(["--checkpoint", "--best", "--resume", "--plot", "--pulse-log", "--json", "--file", "--out"], FILES),
     **dict.fromkeys(["--activation", "--output", "--loss", "--device", "--rounding", "--schedule", "--schedules"], NAMES),
     "--board": BOARDS,
     "--tile": TILES,
@@ -105,7 +105,7 @@ VALUES = {
 NETWORK = ["--layers", "--activation", "--output", "--loss", "--weight-scale", "--json"]
 DATA = ["--dataset", "--target", "--features", "--drop", "--missing"]
 MACHINE = ["--device", "--tile", "--tiles", "--baud", "--json"]
-RUN = ["--checkpoint", "--resume", "--plot", "--pulse-log", "--reference"]
+RUN = ["--checkpoint", "--best", "--resume", "--plot", "--pulse-log", "--reference"]
 OPTIONS = {
     "train": [*NETWORK, *DATA, *MACHINE, *RUN, "--board", "--schedule", "--lr", "--seed", "--rounding", "--no-bias", "--no-auto-range"],
     "infer": ["--board", "--dataset", "--target", "--part", "--outputs", "--json", "--baud"],

@@ -25,10 +25,13 @@ def config(tile="16x8"):
     return board_config(SETTINGS.network, SETTINGS.device_model, tile=tile)
 
 
-@pytest.fixture(scope="module")
-def unbroken():
+FALLING = SETTINGS.changed(lr_schedule="plateau", lr_wait=1, lr_factor=0.3, validation=0.2)
+
+
+@pytest.fixture(scope="module", params=[SETTINGS, FALLING], ids=["constant", "falling"])
+def unbroken(request):
     with open_board("golden://", config=config()) as board:
-        trainer = Trainer(board, SETTINGS, EPOCHS)
+        trainer = Trainer(board, request.param, EPOCHS)
         trainer.run()
         return trainer.result()
 
@@ -50,7 +53,7 @@ def test_a_run_stopped_anywhere_goes_on_with_the_same_bits(tmp_path, unbroken, e
     path = tmp_path / "run.npz"
     stop, watch = stop_after(events)
     with open_board("golden://", config=config()) as board:
-        first = Trainer(board, SETTINGS, EPOCHS, watch=watch, stop=stop)
+        first = Trainer(board, Settings(**unbroken["settings"]), EPOCHS, watch=watch, stop=stop)
         assert not first.run(path)
     saved = Checkpoint.load(path)
     assert saved.position.epoch < EPOCHS

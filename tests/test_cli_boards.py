@@ -193,9 +193,10 @@ def test_a_board_has_as_deep_tables_as_its_network_needs(backpulse):
     assert (deep.page_bytes, deep.store_words) == (DEFAULT.page_bytes, DEFAULT.store_words)
 
 
+FALLING = ["--lr-schedule", "cosine", "--validation", "0.2"]
 BOARDS = {
     "golden://": ["--tile", "24x7", "--layers", "64-10", "--epochs", "60"],
-    "sim://": ["--tile", "24x7", "--tiles", str(CONFIGS["ideal"].tiles), "--layers", "64-10", "--epochs", "3"],
+    "sim://": ["--tile", "24x7", "--tiles", str(CONFIGS["ideal"].tiles), "--layers", "64-10", "--epochs", "3", *FALLING],
 }
 """A run long enough to be interrupted; the virtual board is one that other tests build too."""
 
@@ -227,5 +228,5 @@ def test_ctrl_c_saves_a_checkpoint_that_goes_on_with_the_same_bits(tmp_path, boa
         return json.loads(done.stdout)
 
     resumed, unbroken = finish("--board", board, "--resume", "run.npz"), finish("--board", "golden://", *settings[2:])
-    for key in ("conductance_digest", "steps", "cycles", "predictions", "test_accuracy", "train_loss"):
+    for key in ("conductance_digest", "steps", "cycles", "predictions", "test_accuracy", "train_loss", "validation_loss", "learning_rate"):
         assert resumed[key] == unbroken[key]

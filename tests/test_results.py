@@ -58,8 +58,8 @@ def test_a_result_that_fails_in_the_end_takes_no_other_along(backpulse, monkeypa
     paths = {option: tmp_path / option.strip("-") / name for option, name in FILES.items()}
     for path in paths.values():
         path.parent.mkdir()
-    epoch = Trainer._epoch
-    monkeypatch.setattr(Trainer, "_epoch", lambda *arguments: (trouble(monkeypatch, paths[failing]), epoch(*arguments))[1])
+    epoch = Trainer.epoch
+    monkeypatch.setattr(Trainer, "epoch", lambda *arguments: (trouble(monkeypatch, paths[failing]), epoch(*arguments))[1])
     code, out, err = backpulse("train", *SMALL, *options(paths))
     assert (code, out) == (3, ""), err
     assert str(paths[failing]) in err.strip().splitlines()[-1]

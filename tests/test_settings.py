@@ -8,7 +8,7 @@ from backpulse.host.cli_boards import fit
 from backpulse.host.cli_compare import compare
 from backpulse.host.cli_train import train
 from backpulse.host.errors import InputError
-from backpulse.host.options import OF_DATA
+from backpulse.host.options import OF_DATA, OF_TRAINING
 from backpulse.host.settings import Settings
 
 NAMES = ", ".join(Settings.model_fields)
@@ -59,8 +59,8 @@ def test_settings_stay_as_they_were_checked():
     ("command", "but"),
     [
         (train, set()),
-        (compare, {"schedule", "lr", "seed"}),
-        (fit, {"lr", "rounding", "auto_range", "device", "seed", *OF_DATA}),
+        (compare, {"schedule", "lr", "seed", "patience"}),
+        (fit, {"rounding", "auto_range", "device", "seed", *OF_TRAINING, *OF_DATA}),
     ],
 )
 def test_commands_have_the_options_of_the_schema(command, but):
@@ -85,6 +85,12 @@ def test_options_reach_the_run(backpulse, tmp_path):
         "weight_scale": 8,
         "schedule": "deferred",
         "lr": 0.25,
+        "lr_schedule": "plateau",
+        "lr_wait": 2,
+        "lr_factor": 0.75,
+        "lr_floor": 0.5,
+        "validation": 0.25,
+        "patience": 3,
         "rounding": "nearest",
         "auto_range": False,
         "device": "ecram-mo",

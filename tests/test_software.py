@@ -3,8 +3,7 @@ import pytest
 
 from backpulse.firmware_py.network import Network
 from backpulse.host.settings import Settings, prepare
-from backpulse.host.software import Software
-from backpulse.host.training import train_software
+from backpulse.host.software import Software, train_software
 
 UNIT = 127 / 128
 
@@ -75,5 +74,5 @@ def test_slices_of_compiled_work_change_no_bit(monkeypatch):
     for weights_times_samples in (1 << 24, 7 * 39, 1):
         monkeypatch.setattr("backpulse.host.software.SLICE", weights_times_samples)
         software = Software(network, lr=0.5, seed=2, unit=UNIT)
-        found.append((software.train(x, t), software.weights.tobytes(), software.predict(x).tolist()))
+        found.append((software.train(x, t), software.weights.tobytes(), *software.predict(x, t)[0].tolist(), software.predict(x, t)[1]))
     assert found[0] == found[1] == found[2]

@@ -13,6 +13,7 @@ from ..test_same_bits import check
 pytestmark = pytest.mark.hil
 
 SAME = ("conductance_digest", "predictions", "test_accuracy", "train_loss", "steps", "cycles", "pulses_up", "pulses_down", "pulses_clipped")
+SAME += ("learning_rate", "validation_loss")
 IRIS = Settings(layers="4-5-3", dataset="iris", lr=0.5)
 
 
@@ -46,6 +47,12 @@ def test_training_ends_with_the_golden_bits(pair):
     golden, real = results_of(pair, IRIS.changed(device=device_for(pair[0].config).name))
     assert real == golden
     assert real["steps"] > 0
+
+
+def test_a_rate_that_falls_by_validation_ends_with_the_golden_bits(pair):
+    golden, real = results_of(pair, IRIS.changed(lr_schedule="plateau", lr_wait=1, validation=0.2, lr=2.0), epochs=5)
+    assert real == golden
+    assert len(set(real["learning_rate"])) > 1
 
 
 def test_cells_and_random_states_keep_what_is_written(pair):
