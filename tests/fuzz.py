@@ -29,6 +29,7 @@ NASTY = [
     "1" * 5000,
 ]
 NUMBERS = ["1", "0", "-1", "2", "1.5", "1e3", str(10**12), str(10**30), "0x10", "١"]
+SHARES = [*NUMBERS, "0.3", "0.99"]
 FILES = [
     "r.json",
     "p.png",
@@ -57,6 +58,8 @@ NAMES = [
     "progressive",
     "deferred",
     "nearest",
+    "step",
+    "plateau",
 ]
 LAYERS = [
     "4-3",
@@ -91,8 +94,9 @@ TILES = ["16x8", "8x4", "1x1", "0x8", "x", "8", "99999x9", "8x4x2", "-8x4", "512
 VALUES = {
     **dict.fromkeys(["--layers"], LAYERS),
     **dict.fromkeys(["--epochs", "--seed", "--seeds", "--tiles", "--baud", "--clk-hz", "--socket", "--weight-scale", "--lr"], NUMBERS),
+    **dict.fromkeys(["--lr-wait", "--lr-factor", "--lr-floor", "--validation", "--patience"], SHARES),
     **dict.fromkeys(["--checkpoint", "--best", "--resume", "--plot", "--pulse-log", "--json", "--file", "--out"], FILES),
-    **dict.fromkeys(["--activation", "--output", "--loss", "--device", "--rounding", "--schedule", "--schedules"], NAMES),
+    **dict.fromkeys(["--activation", "--output", "--loss", "--device", "--rounding", "--schedule", "--schedules", "--lr-schedule"], NAMES),
     "--board": BOARDS,
     "--tile": TILES,
     "--dataset": ["iris", "table.csv", "none.csv", ".", "/dev/zero", "run.npz", "digits"],
@@ -104,12 +108,26 @@ VALUES = {
 }
 NETWORK = ["--layers", "--activation", "--output", "--loss", "--weight-scale", "--json"]
 DATA = ["--dataset", "--target", "--features", "--drop", "--missing"]
+TRAINING = ["--lr", "--lr-schedule", "--lr-wait", "--lr-factor", "--lr-floor", "--validation"]
 MACHINE = ["--device", "--tile", "--tiles", "--baud", "--json"]
 RUN = ["--checkpoint", "--best", "--resume", "--plot", "--pulse-log", "--reference"]
 OPTIONS = {
-    "train": [*NETWORK, *DATA, *MACHINE, *RUN, "--board", "--schedule", "--lr", "--seed", "--rounding", "--no-bias", "--no-auto-range"],
+    "train": [
+        *NETWORK,
+        *DATA,
+        *MACHINE,
+        *RUN,
+        *TRAINING,
+        "--patience",
+        "--board",
+        "--schedule",
+        "--seed",
+        "--rounding",
+        "--no-bias",
+        "--no-auto-range",
+    ],
     "infer": ["--board", "--dataset", "--target", "--part", "--outputs", "--json", "--baud"],
-    "compare": [*NETWORK, *DATA, "--schedules", "--lr", "--device", "--rounding", "--tile", "--plot", "--json"],
+    "compare": [*NETWORK, *DATA, *TRAINING, "--schedules", "--device", "--rounding", "--tile", "--plot", "--json"],
     "program": [*NETWORK, "--schedule", "--rounding", "--tile", "--tiles"],
     "info": [*MACHINE, "--board"],
     "fit": [*NETWORK, "--schedule"],

@@ -80,7 +80,7 @@ ROWS = {
         lambda m: m.setattr(GoldenMachine, "read", raising(OSError("here"))),
         "The golden model failed on this computer: here",
     ),
-    "SignalError": (TRAIN, lambda m: m.setattr(Trainer, "_epoch", lambda self: False), "Stopped at epoch 1, sample 0: go on with --resume"),
+    "SignalError": (TRAIN, lambda m: m.setattr(Trainer, "epoch", lambda self: False), "Stopped at epoch 1, sample 0: go on with --resume"),
     "NoProgressError": (TRAIN, standing, "has done no sample for"),
     "LinkError": (INFO, confused, "says that its state is 77, which does not exist: restart it"),
     "NoAnswerError": (INFO, silent, "No answer from the board within 0.1 s: check port, baud rate, cable and bitstream"),
