@@ -69,11 +69,12 @@ class Program:
         """Most error vectors that a PULSE, or what follows it in the training step, still reads."""
         step = self.instructions[: self.evaluate_start]
         errors = {i for i, name in enumerate(self.vector_names) if name.startswith("d")}
-        most = 0
-        for at, pulse in enumerate(step):
-            if pulse.op is Op.PULSE:
-                written = {v for ins in step[:at] for v in ins.writes} & errors
-                most = max(most, sum(_live(step[at:], v) for v in written))
+        first = {v: at for at, ins in reversed(list(enumerate(step))) for v in ins.writes}
+        most, live = 0, set[int]()  # `live`: vectors that this instruction or a later one reads before they are written anew
+        for at, ins in reversed(list(enumerate(step))):
+            live = live.difference(ins.writes).union(ins.reads)
+            if ins.op is Op.PULSE:
+                most = max(most, sum(v in errors and first.get(v, at) < at for v in live))
         return most
 
     @property
@@ -135,16 +136,6 @@ _LISTING = {
 }
 """How the operands of each operation are listed."""
 require("listing", _LISTING)
-
-
-def _live(step: tuple[Instruction, ...], vector: int) -> bool:
-    """Say whether the instructions read a vector before they write it anew."""
-    for ins in step:
-        if vector in ins.reads:
-            return True
-        if vector in ins.writes:
-            return False
-    return False
 
 
 class _Builder:

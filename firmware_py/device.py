@@ -16,6 +16,8 @@ from backpulse.firmware_py.streams import GAUSS_SIGMA, draws, gauss
 _BASE_UP, _BASE_DOWN, _SLOPE_UP, _SLOPE_DOWN, _BOUND_UP, _BOUND_DOWN, _STEP_UNIT, _BOUND_UNIT, _READ_SIGMA, _ROOT = (
     int(p) for p in TileParameter
 )
+SLICE = 1 << 14
+"""Cells whose spread words are drawn at a time: as many as a processor's cache holds."""
 STEP_FRAC = 6
 """Fraction bits of a step, in cell LSB."""
 FACTOR_FRAC = 7
@@ -187,9 +189,13 @@ def _code_units(device: Device, config: Config) -> tuple[int, int]:
 
 def _normal(count: int, seed: int, kind: int, sigma: float) -> np.ndarray:
     """Return integers of a near-normal distribution (sum of 12 16-bit uniforms less 6), the same on every computer."""
-    u = draws(6 * count, seed, 0x57, kind).reshape(6, count)
-    total = ((u & 0xFFFF) + (u >> 16)).sum(axis=0) - 12 * 32768
-    return np.floor(total * (sigma / 65536.0) + 0.5).astype(np.int64)
+    values = np.empty(count, np.int64)
+    for start in range(0, count, SLICE):
+        part = values[start : start + SLICE]
+        words = (draws(len(part), seed, 0x57, kind, start=start + k * count) for k in range(6))
+        total = sum((u & 0xFFFF) + (u >> 16) for u in words) - 12 * 32768
+        part[:] = np.floor(total * (sigma / 65536.0) + 0.5)
+    return values
 
 
 def quantise_cells(device: Device, config: Config, weights: np.ndarray, weight_scale: float) -> np.ndarray:

@@ -39,10 +39,10 @@ def key(*parts: int) -> int:
     return state
 
 
-def draws(count: int, *parts: int) -> np.ndarray:
-    """Return `count` 32-bit integers (int64 array) from the SplitMix64 sequence of a key."""
+def draws(count: int, *parts: int, start: int = 0) -> np.ndarray:
+    """Return `count` 32-bit integers (int64 array) from the SplitMix64 sequence of a key, those before `start` left out."""
     with np.errstate(over="ignore"):
-        z = np.uint64(key(*parts)) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
+        z = np.uint64(key(*parts)) + np.arange(start + 1, start + count + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))

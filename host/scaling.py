@@ -5,6 +5,8 @@ from typing import Self
 
 import numpy as np
 
+SLICE = 1 << 12
+"""Samples that are taken as float64 at a time: all of MNIST would be 439 MB."""
 LEAST_FOR_BOUNDS = 20
 """With fewer samples nothing is known about which are far."""
 
@@ -33,7 +35,7 @@ class Scaler:
         becomes the unit: a word that is not there drives no line.
         """
         if image:
-            low, high = np.full(x.shape[1], x.min()), np.full(x.shape[1], x.max())
+            low, high = np.full(x.shape[1], float(x.min())), np.full(x.shape[1], float(x.max()))
             center, half = low, high - low
         else:
             low, high = bounds(x)
@@ -45,9 +47,13 @@ class Scaler:
 
     def to_bytes(self, x: np.ndarray, unit: int) -> np.ndarray:
         """Return int8 drive words of shape (samples, features); `unit` is the largest, `Config.drive_max`."""
-        with np.errstate(over="ignore"):  # what is beyond float64 is beyond the range, and clips
-            scaled = np.clip((x - self.center) / self.half, self.floor, 1)
-        return (np.sign(scaled) * np.floor(np.abs(scaled) * unit + 0.5)).astype(np.int8)
+        words = np.empty(x.shape, np.int8)
+        for start in range(0, len(x), SLICE):
+            part = slice(start, start + SLICE)
+            with np.errstate(over="ignore"):  # what is beyond float64 is beyond the range, and clips
+                scaled = np.clip((x[part] - self.center) / self.half, self.floor, 1)
+            words[part] = np.sign(scaled) * np.floor(np.abs(scaled) * unit + 0.5)
+        return words
 
 
 def bounds(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -67,7 +67,7 @@ class Software:
         self.cross_entropy = network.loss == "cross-entropy"
 
     def train(self, x: np.ndarray, t: np.ndarray) -> tuple[float, int]:
-        """Train on samples in order, float64 (samples, inputs) and (samples, outputs).
+        """Train on samples in order, (samples, inputs) and (samples, outputs): float64, or int8 sample bytes.
 
         Returns
         -------
@@ -75,9 +75,8 @@ class Software:
         """
         loss, hits = 0.0, 0
         for part in self._slices(len(x)):
-            loss, right = _train(
-                self.weights, self.sizes, self.functions, self.bias, self.unit, x[part], t[part], self.lr, self.cross_entropy, loss
-            )
+            arguments = self.weights, self.sizes, self.functions, self.bias, self.unit
+            loss, right = _train(*arguments, _numbers(x[part]), _numbers(t[part]), self.lr, self.cross_entropy, loss)
             hits += right
         return loss / max(1, len(x)), int(hits)
 
@@ -85,7 +84,7 @@ class Software:
         """Return the class of each sample, int64 of shape (samples,), and the mean loss."""
         arguments, loss, classes = (self.weights, self.sizes, self.functions, self.bias, self.unit), 0.0, []
         for part in self._slices(len(x)):
-            found, loss = _predict(*arguments, x[part], t[part], loss)
+            found, loss = _predict(*arguments, _numbers(x[part]), _numbers(t[part]), loss)
             classes.append(found)
         return np.concatenate(classes), loss / max(1, len(x))
 
@@ -109,7 +108,7 @@ def train_software(
     Rates and early end are those of the settings, by its own losses; or those of a run in the array, if its `rates` are given.
     """
     reference = Software(settings.network, lr=settings.lr, seed=settings.seed, unit=unit / SAMPLE_ONE)
-    x, t = data.x / SAMPLE_ONE, data.t / SAMPLE_ONE
+    x, t = data.x, data.t
     position, validation = Position(), data.validation
     predictions, _ = reference.predict(x[:0], t[:0])
     reference.train(x[:0], t[:0])  # compiles, which is no part of its speed
@@ -144,6 +143,11 @@ def train_software(
         **scores(data.y[data.test], predictions, settings.network.layers[-1]),
         "steps_per_second": steps / max(1e-9, time.monotonic() - begun),
     }
+
+
+def _numbers(samples: np.ndarray) -> np.ndarray:
+    """Return float64 of what may be sample bytes."""
+    return samples / SAMPLE_ONE if samples.dtype == np.int8 else samples
 
 
 @allocating

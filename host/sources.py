@@ -17,7 +17,12 @@ from backpulse.host.labels import from_array, text
 from backpulse.host.tables import Table, Words, count
 from backpulse.host.text_tables import read_table
 
-NAMES = ("digits", "iris", "wine", "breast-cancer")
+FASHION = "fashion-mnist"
+"""Clothes of 28 x 28 pixels, 60,000 to train and 10,000 to test (Xiao, Rasul, Vollgraf, arXiv 1708.07747)."""
+FASHION_PACKAGE, FASHION_FOLDER = "dataset-fashion-mnist", Path("/usr/share/datasets/fashion-mnist")
+"""Debian's package of it, and where its files are."""
+FASHION_LABELS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+NAMES = ("digits", "iris", "wine", "breast-cancer", FASHION)
 KNOWN = f"one of {', '.join(NAMES)} or the path of a .npz, .csv or IDX file"
 """What a data set can be, for messages."""
 DAMAGED = (OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
@@ -95,22 +100,30 @@ def _by_path(source: str, learned: Features | None) -> Source:
     raise InputError(f"{source} is no known data file: use .npz, {', '.join(TEXT_ENDINGS)}, or an IDX file of bytes")
 
 
-def _numbers(name: str, x: np.ndarray, names: list[str] | None = None) -> Table:
+def _numbers(name: str, x: np.ndarray, names: list[str] | None = None, *, image: bool) -> Table:
     """Return an array of samples as a table."""
-    numbers = real_numbers(name, x, names or [], holes=True)
+    numbers = real_numbers(name, x, names or [], holes=True, pixels=image)
     columns = names or [str(k + 1) for k in range(numbers.shape[1])]
     return Table(name=name, columns=tuple(columns), named=names is not None, cells=numbers, rows=np.arange(len(numbers)))
 
 
 def _by_name(name: str) -> Source:
+    if name == FASHION:
+        if not FASHION_FOLDER.is_dir():
+            raise InputError(
+                f"{FASHION} is not installed: install the package {FASHION_PACKAGE} (Debian, Ubuntu), or give the path of a folder that has "
+                "its IDX files of training and test, instead of the name"
+            )
+        return _idx(name, find_parts(FASHION_FOLDER), labelled=True, labels=FASHION_LABELS)
     from sklearn import datasets  # takes a second to import
 
     bunch = getattr(datasets, f"load_{name.replace('-', '_')}")()
     labels = tuple(str(label) for label in bunch.target_names)
-    return Source(_numbers(name, bunch.data), from_array(name, bunch.target, labels), labels, image=name == "digits")
+    image = name == "digits"
+    return Source(_numbers(name, bunch.data, image=image), from_array(name, bunch.target, labels), labels, image=image)
 
 
-def _idx(source: str, images: list[Path], labelled: bool) -> Source:
+def _idx(source: str, images: list[Path], labelled: bool, labels: tuple[str, ...] = ()) -> Source:
     parts = [read_pair(path, labelled=labelled) for path in images]
     for path, (x, y) in zip(images, parts, strict=True):
         if len(x) == 0 or (y is not None and len(x) != len(y)):
@@ -123,8 +136,8 @@ def _idx(source: str, images: list[Path], labelled: bool) -> Source:
         raise InputError(f"{source} has training images of {shapes[0]} pixels but test images of {shapes[-1]}: give files of one set")
     x = np.concatenate([x for x, _ in parts])
     known = [y for _, y in parts if y is not None]
-    y = from_array(source, np.concatenate(known)) if len(known) == len(parts) else None
-    return Source(_numbers(source, x), y, image=True, train_size=len(parts[0][0]) if len(parts) > 1 else 0)
+    y = from_array(source, np.concatenate(known), labels) if len(known) == len(parts) else None
+    return Source(_numbers(source, x, image=True), y, labels, image=True, train_size=len(parts[0][0]) if len(parts) > 1 else 0)
 
 
 def _npz(path: Path, labelled: bool) -> Source:
@@ -144,7 +157,7 @@ def _npz(path: Path, labelled: bool) -> Source:
         cells = [Words.of(column.astype(object)) for column in x.T]
         table = Table(name=name, columns=columns, named=names is not None, cells=cells, rows=np.arange(len(x)))
     else:
-        table = _numbers(name, x, names)
+        table = _numbers(name, x, names, image=x.ndim > 2)
     return Source(table, None if y is None else from_array(name, y, labels), labels, image=x.ndim > 2)
 
 
