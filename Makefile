@@ -11,7 +11,7 @@ help:
 	@echo "make test    all tests, pure Python and RTL"
 	@echo "make coverage  branches of state machines that no bench takes (some minutes)"
 	@echo "make lint    style and types"
-	@echo "make bench   speed of golden model, virtual board and RTL"
+	@echo "make bench   speed of golden model, virtual board and RTL, and what size costs"
 	@echo "make table   the table of learning results in docs"
 	@echo "make schedules  the grid of schedules by width, depth and rate in docs (an hour of two cores; goes on where it was stopped)"
 	@echo "make boards  train the digits on the virtual board of each board's configuration, for the table in docs"
@@ -43,6 +43,7 @@ lint: .venv/installed-dev
 
 bench: .venv/installed-sim
 	$(BIN)/python -m benchmarks.speed $(ARGS)
+	$(BIN)/python -m benchmarks.sizes
 
 table: .venv/installed-sim
 	$(BIN)/python -m benchmarks.table $(ARGS)

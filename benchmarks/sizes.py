@@ -1,7 +1,7 @@
 """What a network's size costs, from 100 thousand cells to 3.5 million: each step of a run, as time per cell (`make bench`).
 
-What grows with the cells keeps its time per cell; what grows faster shows as a ratio above 1. The sizes are timed one after the other in one
-process; of several rounds the fastest counts, since noise only adds.
+What grows with the cells keeps its time per cell; what grows faster shows as a ratio above 1. The sizes are timed one after the other in
+one process; of several rounds the fastest counts, since noise only adds.
 """
 
 import argparse

@@ -111,8 +111,8 @@ def _by_name(name: str) -> Source:
     if name == FASHION:
         if not FASHION_FOLDER.is_dir():
             raise InputError(
-                f"{FASHION} is not installed: install the package {FASHION_PACKAGE} (Debian, Ubuntu), or give the path of a folder that has "
-                "its IDX files of training and test, instead of the name"
+                f"{FASHION} is not installed: install the package {FASHION_PACKAGE} (Debian, Ubuntu), or give the path of a folder with "
+                "the IDX files of training and test instead of the name"
             )
         return _idx(name, find_parts(FASHION_FOLDER), labelled=True, labels=FASHION_LABELS)
     from sklearn import datasets  # takes a second to import

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backpulse.firmware_py.compiler import SCHEDULES, compile_network
+from backpulse.firmware_py.compiler import SCHEDULES, Program, compile_network
 from backpulse.firmware_py.config import DEFAULT, SMALL, Config
-from backpulse.firmware_py.isa import Function, Op
+from backpulse.firmware_py.isa import Function, Instruction, Op
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.placement import place
 from backpulse.firmware_py.room import tiles_needed
@@ -44,6 +44,52 @@ def test_schedules_hold_what_the_design_says(layers: str, config: Config) -> Non
     held = {s: compile_network(network, config, s).error_vectors_held for s in SCHEDULES}
     depth = network.depth
     assert held == {"progressive": 1, "progressive-exact": min(2, depth), "progressive-corrected": 1, "deferred": depth}
+
+
+def held_by_its_definition(program: Program) -> int:
+    """Return the most errors that are written before a PULSE and read by it, or later before they are written anew."""
+    step = program.instructions[: program.evaluate_start]
+
+    def live(vector: int, at: int) -> bool:
+        used = next((ins for ins in step[at:] if vector in ins.reads or vector in ins.writes), None)
+        return used is not None and vector in used.reads
+
+    most = 0
+    for at, pulse in enumerate(step):
+        written = {v for ins in step[:at] for v in ins.writes if program.vector_names[v].startswith("d")}
+        most = max(most, sum(live(v, at) for v in written) if pulse.op is Op.PULSE else 0)
+    return most
+
+
+@settings(max_examples=40)
+@given(layer_sizes, st.sampled_from(SCHEDULES), st.booleans())
+def test_held_errors_are_counted_as_defined(layers: tuple[int, ...], schedule: str, turned: bool) -> None:
+    network = Network(layers=layers)
+    program = compile_network(network, replace(SMALL, tiles=64), schedule, orientations=(turned,) * network.depth)
+    assert program.error_vectors_held == held_by_its_definition(program)
+
+
+def test_what_a_program_says_of_itself_grows_with_its_length_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in looks at an instruction's operands, not in seconds."""
+    looks = 0
+    reads = Instruction.reads.fget
+    assert reads is not None
+
+    def counted(ins: Instruction) -> list[int]:
+        nonlocal looks
+        looks += 1
+        return reads(ins)
+
+    monkeypatch.setattr(Instruction, "reads", property(counted))
+    found = []
+    for width in (64, 512):
+        network = Network(layers=(width, width, 10))
+        program = compile_network(network, replace(DEFAULT, tiles=tiles_needed(network, DEFAULT), program_words=1024, vector_words=2048))
+        looks = 0
+        assert program.error_vectors_held == 2
+        assert program.listing().count("\n") == len(program.instructions) + 1
+        found.append(looks / len(program.instructions))
+    assert 0 < found[1] < 1.5 * found[0] < 4
 
 
 def test_the_step_of_the_design_page() -> None:

@@ -205,7 +205,9 @@ def test_slices_change_no_word(monkeypatch):
 def test_fashion_mnist_is_where_its_package_puts_it(tmp_path, monkeypatch, images):
     x, y = images
     monkeypatch.setattr("backpulse.host.sources.FASHION_FOLDER", tmp_path / "fashion")
-    with pytest.raises(InputError, match=r"^fashion-mnist is not installed: install the package dataset-fashion-mnist .* IDX files of tr"):
+    with pytest.raises(
+        InputError, match=r"^fashion-mnist is not installed: install the package dataset-fashion-mnist .* the IDX files of tr"
+    ):
         load(FASHION)
     (tmp_path / "fashion").mkdir()
     for part, size in (("train", 20), ("t10k", 8)):

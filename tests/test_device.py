@@ -59,6 +59,12 @@ def test_write_noise_grows_with_the_root_of_the_pulses(n: int) -> None:
     assert np.std(moves) == pytest.approx(n**0.5 * 0.3 * device.dw_min * LSB, rel=0.02)
 
 
+def test_spread_words_do_not_depend_on_the_slices_they_are_drawn_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = PRESETS["ecram"].spread_words(DEFAULT, 5)
+    monkeypatch.setattr("backpulse.firmware_py.device.SLICE", 1000)
+    assert np.array_equal(PRESETS["ecram"].spread_words(DEFAULT, 5), whole)
+
+
 def test_spread_words_have_the_spread() -> None:
     device, config = PRESETS["ecram"], DEFAULT
     table, spread = words(device), device.spread_words(DEFAULT, 5)
