@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from backpulse.firmware_py.compiler import SCHEDULES, Program, compile_network
 from backpulse.firmware_py.config import DEFAULT, SMALL, Config
+from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.isa import Function, Instruction, Op
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.placement import place
 from backpulse.firmware_py.room import tiles_needed
+from backpulse.host.urls import board_config
 
 layer_sizes = st.lists(st.integers(1, 50), min_size=1, max_size=4).map(lambda hidden: (*hidden, 3))
 
@@ -84,7 +86,7 @@ def test_what_a_program_says_of_itself_grows_with_its_length_alone(monkeypatch: 
     found = []
     for width in (64, 512):
         network = Network(layers=(width, width, 10))
-        program = compile_network(network, replace(DEFAULT, tiles=tiles_needed(network, DEFAULT), program_words=1024, vector_words=2048))
+        program = compile_network(network, board_config(network, PRESETS["ideal"]))
         looks = 0
         assert program.error_vectors_held == 2
         assert program.listing().count("\n") == len(program.instructions) + 1
