@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from backpulse.host import labels as label_column
-from backpulse.host.arrays import class_numbers, real_numbers
+from backpulse.host.arrays import class_numbers, parts, real_numbers
 from backpulse.host.columns import Column, UnusableError, drop_option, find, learn, parse_names
 from backpulse.host.errors import InputError
 from backpulse.host.features import Features, check_missing
 from backpulse.host.labels import UNLABELLED
-from backpulse.host.scaling import SLICE
 from backpulse.host.sources import NAMES, TEXT_ENDINGS, Source, read
 from backpulse.host.tables import Table, Words, count, is_missing, some
 
@@ -36,7 +35,7 @@ class Dataset:
     name : str
         What the user called it.
     x : array
-        Real finite numbers, (samples, inputs); kept as float64, pixels of one byte as they are.
+        Real finite numbers, (samples, inputs); kept as float64, but bytes that are pixels as uint8.
     y : array
         Class numbers from 0, (samples,) or (samples, 1); kept as int64.
     labels : sequence of str
@@ -85,10 +84,10 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of samples (as float64) and classes, in hexadecimal."""
+        """SHA-256 of samples and classes, in hexadecimal."""
         content = hashlib.sha256()
-        for start in range(0, len(self.x), SLICE):
-            content.update(np.ascontiguousarray(self.x[start : start + SLICE], "<f8").tobytes())
+        for part in parts(self.x):
+            content.update(np.ascontiguousarray(part, "<f8").tobytes())
         content.update(np.ascontiguousarray(self.y, "<i8").tobytes())
         return content.hexdigest()
 

@@ -5,8 +5,8 @@ from typing import Self
 
 import numpy as np
 
-SLICE = 1 << 12
-"""Samples that are taken as float64 at a time: all of MNIST would be 439 MB."""
+from backpulse.host.arrays import parts
+
 LEAST_FOR_BOUNDS = 20
 """With fewer samples nothing is known about which are far."""
 
@@ -48,11 +48,10 @@ class Scaler:
     def to_bytes(self, x: np.ndarray, unit: int) -> np.ndarray:
         """Return int8 drive words of shape (samples, features); `unit` is the largest, `Config.drive_max`."""
         words = np.empty(x.shape, np.int8)
-        for start in range(0, len(x), SLICE):
-            part = slice(start, start + SLICE)
+        for part, out in zip(parts(x), parts(words), strict=True):
             with np.errstate(over="ignore"):  # what is beyond float64 is beyond the range, and clips
-                scaled = np.clip((x[part] - self.center) / self.half, self.floor, 1)
-            words[part] = np.sign(scaled) * np.floor(np.abs(scaled) * unit + 0.5)
+                scaled = np.clip((part - self.center) / self.half, self.floor, 1)
+            out[:] = np.sign(scaled) * np.floor(np.abs(scaled) * unit + 0.5)
         return words
 
 
@@ -95,4 +94,4 @@ def records(x: np.ndarray, t: np.ndarray) -> np.ndarray:
     """
     pad = -(x.shape[1] + t.shape[1]) % 4
     padded = np.concatenate([x, t, np.zeros((len(x), pad), np.int8)], axis=1)
-    return np.ascontiguousarray(padded).view("<u4").astype(np.uint32)
+    return padded.view("<u4")
