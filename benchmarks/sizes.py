@@ -1,7 +1,7 @@
 """What a network's size costs, from 100 thousand cells to 3.5 million: each step of a run, as time per cell (`make bench`).
 
-What grows with the cells keeps its time per cell; what grows faster shows as a ratio above 1. The sizes are timed one after the other in
-one process; of several rounds the fastest counts, since noise only adds.
+What grows with the cells keeps its time per cell; what grows faster shows as a ratio above 1. Times are of the process, not of the clock on
+the wall, so that what else a machine does counts little; of several rounds the fastest counts.
 """
 
 import argparse
@@ -46,9 +46,9 @@ def measure(layers: str, device: str, rounds: int, folder: Path) -> dict[str, fl
     found: dict[str, float] = {"cells": network.weights}
 
     def timed(name: str, work: Callable[..., Any], *arguments: object) -> Any:
-        begun = time.perf_counter()
+        begun = time.process_time()
         result = work(*arguments)
-        found[name] = min(found.get(name, np.inf), time.perf_counter() - begun)
+        found[name] = min(found.get(name, np.inf), time.process_time() - begun)
         return result
 
     def train(board: Board) -> Trainer:
