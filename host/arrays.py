@@ -1,6 +1,6 @@
 """What an array must be to be samples or classes: nothing is converted that would not keep its value."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,18 @@ def plain_array(name: str, value: Any) -> np.ndarray:
         raise InputError(f"{name} has rows that are not of one length: give arrays of numbers") from None
 
 
-def real_numbers(name: str, x: Any, columns: Sequence[str] = (), *, holes: bool = False) -> np.ndarray:
-    """Return an array as float64 of shape (samples, features), every number of it kept.
+PART = 1 << 20
+"""Numbers that are worked on at a time: as float64 they fill a cache, and never the memory."""
+
+
+def parts(x: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the rows of an array, some at a time."""
+    rows = max(1, PART // max(1, x.shape[1]))
+    return (x[at : at + rows] for at in range(0, len(x), rows))
+
+
+def real_numbers(name: str, x: Any, columns: Sequence[str] = (), *, holes: bool = False, pixels: bool = False) -> np.ndarray:
+    """Return an array as float64 of shape (samples, features), every number of it kept; of `pixels`, bytes as they are.
 
     Raises
     ------
@@ -36,6 +46,8 @@ def real_numbers(name: str, x: Any, columns: Sequence[str] = (), *, holes: bool 
     if x.ndim < 2 or 0 in x.shape:
         raise InputError(f"{name} holds no samples: it must have at least two of each class, of shape (samples, features)")
     x = x.reshape(len(x), -1)
+    if pixels and x.dtype == np.uint8:
+        return x
     with np.errstate(over="ignore"):  # what overflows is named below
         numbers = x.astype(np.float64)
     bad = ~np.isfinite(numbers) & ~(np.isnan(numbers) if holes else False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from backpulse.host import labels as label_column
-from backpulse.host.arrays import class_numbers, real_numbers
+from backpulse.host.arrays import class_numbers, parts, real_numbers
 from backpulse.host.columns import Column, UnusableError, drop_option, find, learn, parse_names
 from backpulse.host.errors import InputError
 from backpulse.host.features import Features, check_missing
@@ -35,7 +35,7 @@ class Dataset:
     name : str
         What the user called it.
     x : array
-        Real finite numbers, (samples, inputs); kept as float64.
+        Real finite numbers, (samples, inputs); kept as float64, but bytes that are pixels as uint8.
     y : array
         Class numbers from 0, (samples,) or (samples, 1); kept as int64.
     labels : sequence of str
@@ -75,7 +75,7 @@ class Dataset:
             raise InputError(f"{self.name}: labels must be a list of words, the names of the classes, not {self.labels!r}")
         labels = tuple(str(label) for label in self.labels)
         features = self.features or Features.plain(1, labels)
-        x = real_numbers(self.name, self.x, [] if self.features is None else input_names(features))
+        x = real_numbers(self.name, self.x, [] if self.features is None else input_names(features), pixels=self.image)
         features = self.features or Features.plain(x.shape[1], labels)
         rows = np.arange(len(x)) if self.rows is None else np.asarray(self.rows, np.int64)
         y = class_numbers(self.name, self.y, len(x), len(labels), -1 if self.partial else 0)
@@ -85,7 +85,9 @@ class Dataset:
     @property
     def digest(self) -> str:
         """SHA-256 of samples and classes, in hexadecimal."""
-        content = hashlib.sha256(np.ascontiguousarray(self.x, "<f8").tobytes())
+        content = hashlib.sha256()
+        for part in parts(self.x):
+            content.update(np.ascontiguousarray(part, "<f8").tobytes())
         content.update(np.ascontiguousarray(self.y, "<i8").tobytes())
         return content.hexdigest()
 

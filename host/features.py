@@ -65,14 +65,17 @@ class Features:
         return np.cumsum([0, *(column.width for column in self.columns)])[:-1]
 
     def raw(self, table: Table, places: Sequence[int]) -> np.ndarray:
-        """Return the columns at places of a table: float64 (rows, columns), words as their numbers, NaN where there is no value."""
+        """Return the columns at places of a table: float64 (rows, columns), words as their numbers, NaN where there is no value.
+
+        Pixels that are bytes stay so.
+        """
         if isinstance(table.cells, np.ndarray) and all(column.kind == "number" for column in self.columns):
             raw = table.cells if list(places) == list(range(table.cells.shape[1])) else table.cells[:, list(places)]
         else:
             raw = np.column_stack([values(table, at, column) for at, column in zip(places, self.columns, strict=True)])
-        bad = np.argwhere(np.isinf(raw))
-        if bad.size:
-            row, at = bad[0]
+        infinite = np.isinf(raw)
+        if infinite.any():
+            row, at = np.argwhere(infinite)[0]
             where = f"row {table.rows[row] + 1}, column {self.columns[at].name}"
             raise InputError(f"{table.name}: {where} is {raw[row, at]}, not a finite number: mend it, or leave its row out")
         for at, column in zip(places, self.columns, strict=True):

@@ -166,9 +166,9 @@ def _mark(ordered: np.ndarray) -> tuple[float, str] | None:
 
 def _pixels(data: Dataset) -> list[str]:
     """Look at the common range of all pixels: whether a few samples, or a few pixels of all samples, make it wide."""
-    low, high = data.x.min(), data.x.max()
+    low, high = float(data.x.min()), float(data.x.max())
     for axis, what in ((1, "samples"), (0, "pixels")):
-        least, most = np.sort(data.x.min(axis=axis)), np.sort(data.x.max(axis=axis))
+        least, most = (np.sort(ends.astype(np.float64)) for ends in (data.x.min(axis=axis), data.x.max(axis=axis)))
         cut = max(1, len(least) // 100)
         if len(least) >= LEAST_FOR_BOUNDS and most[-1 - cut] - least[cut] < (high - low) / 10:
             return [

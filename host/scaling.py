@@ -5,6 +5,8 @@ from typing import Self
 
 import numpy as np
 
+from backpulse.host.arrays import parts
+
 LEAST_FOR_BOUNDS = 20
 """With fewer samples nothing is known about which are far."""
 
@@ -33,7 +35,7 @@ class Scaler:
         becomes the unit: a word that is not there drives no line.
         """
         if image:
-            low, high = np.full(x.shape[1], x.min()), np.full(x.shape[1], x.max())
+            low, high = np.full(x.shape[1], float(x.min())), np.full(x.shape[1], float(x.max()))
             center, half = low, high - low
         else:
             low, high = bounds(x)
@@ -45,9 +47,12 @@ class Scaler:
 
     def to_bytes(self, x: np.ndarray, unit: int) -> np.ndarray:
         """Return int8 drive words of shape (samples, features); `unit` is the largest, `Config.drive_max`."""
-        with np.errstate(over="ignore"):  # what is beyond float64 is beyond the range, and clips
-            scaled = np.clip((x - self.center) / self.half, self.floor, 1)
-        return (np.sign(scaled) * np.floor(np.abs(scaled) * unit + 0.5)).astype(np.int8)
+        words = np.empty(x.shape, np.int8)
+        for part, out in zip(parts(x), parts(words), strict=True):
+            with np.errstate(over="ignore"):  # what is beyond float64 is beyond the range, and clips
+                scaled = np.clip((part - self.center) / self.half, self.floor, 1)
+            out[:] = np.sign(scaled) * np.floor(np.abs(scaled) * unit + 0.5)
+        return words
 
 
 def bounds(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,4 +94,4 @@ def records(x: np.ndarray, t: np.ndarray) -> np.ndarray:
     """
     pad = -(x.shape[1] + t.shape[1]) % 4
     padded = np.concatenate([x, t, np.zeros((len(x), pad), np.int8)], axis=1)
-    return np.ascontiguousarray(padded).view("<u4").astype(np.uint32)
+    return padded.view("<u4")

@@ -95,9 +95,9 @@ def _by_path(source: str, learned: Features | None) -> Source:
     raise InputError(f"{source} is no known data file: use .npz, {', '.join(TEXT_ENDINGS)}, or an IDX file of bytes")
 
 
-def _numbers(name: str, x: np.ndarray, names: list[str] | None = None) -> Table:
+def _numbers(name: str, x: np.ndarray, names: list[str] | None = None, *, pixels: bool = False) -> Table:
     """Return an array of samples as a table."""
-    numbers = real_numbers(name, x, names or [], holes=True)
+    numbers = real_numbers(name, x, names or [], holes=True, pixels=pixels)
     columns = names or [str(k + 1) for k in range(numbers.shape[1])]
     return Table(name=name, columns=tuple(columns), named=names is not None, cells=numbers, rows=np.arange(len(numbers)))
 
@@ -124,7 +124,7 @@ def _idx(source: str, images: list[Path], labelled: bool) -> Source:
     x = np.concatenate([x for x, _ in parts])
     known = [y for _, y in parts if y is not None]
     y = from_array(source, np.concatenate(known)) if len(known) == len(parts) else None
-    return Source(_numbers(source, x), y, image=True, train_size=len(parts[0][0]) if len(parts) > 1 else 0)
+    return Source(_numbers(source, x, pixels=True), y, image=True, train_size=len(parts[0][0]) if len(parts) > 1 else 0)
 
 
 def _npz(path: Path, labelled: bool) -> Source:
@@ -144,7 +144,7 @@ def _npz(path: Path, labelled: bool) -> Source:
         cells = [Words.of(column.astype(object)) for column in x.T]
         table = Table(name=name, columns=columns, named=names is not None, cells=cells, rows=np.arange(len(x)))
     else:
-        table = _numbers(name, x, names)
+        table = _numbers(name, x, names, pixels=x.ndim > 2)
     return Source(table, None if y is None else from_array(name, y, labels), labels, image=x.ndim > 2)
 
 
