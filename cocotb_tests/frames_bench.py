@@ -3,8 +3,9 @@
 from binascii import crc32
 
 import cocotb
+from cobs import cobs
 
-from backpulse.firmware_py.framing import MAX_FRAME, Deframer, Frame, cobs_decode, cobs_encode
+from backpulse.firmware_py.framing import MAX_FRAME, Deframer, Frame
 from backpulse.gateware.link.cobs import DECODED, FRAME
 from backpulse.gateware.link.frames import RECEIVED
 from cocotb_tests.runner import parameters
@@ -51,14 +52,16 @@ async def decoder(dut, source_pause, pause):
     source, sink, rng = await setup(dut, 8, DECODED, source_pause, pause)
     want = []
     for n in range(60):
-        encoded = cobs_encode(random_data(rng, rng.randrange(1, 30)))
+        encoded = cobs.encode(random_data(rng, rng.randrange(1, 30)))
         if n % 3 == 0:
             encoded = encoded[: rng.randrange(len(encoded)) + 1]
         elif n % 3 == 1:
             encoded = bytes(rng.randrange(1, 12) for _ in range(rng.randrange(1, 12)))
-        decoded = cobs_decode(encoded)
         source.send([*encoded, 0, *[0] * rng.randrange(3)])
-        want.append(decoded)
+        try:
+            want.append(cobs.decode(encoded))
+        except cobs.DecodeError:
+            want.append(None)
     await settle(dut, source, sink)
     got, data = [], b""
     for word in sink.words:
@@ -79,7 +82,7 @@ async def encoder(dut, source_pause, pause):
     for length in [*LENGTHS, MAX_FRAME, *(rng.randrange(1, 40) for _ in range(10))]:
         data = random_data(rng, length)
         source.send(words(data, again=random_data(rng, rng.choice([0, 0, 1, 20]))))
-        want += cobs_encode(data) + b"\0"
+        want += cobs.encode(data) + b"\0"
     await settle(dut, source, sink)
     sink.expect(list(want))
 
@@ -101,7 +104,7 @@ async def transmitter(dut, source_pause, pause):
 def overlong(rng):
     """A frame that is sound but for its length, 251 to 270 bytes: some come round to a good one in 8 bits."""
     body = rng.randbytes(123) + b"\0" + rng.randbytes(rng.randrange(123, 143))
-    return cobs_encode(body + crc32(body).to_bytes(4, "little")) + b"\0"
+    return cobs.encode(body + crc32(body).to_bytes(4, "little")) + b"\0"
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms", skip=parameters()["block"] != "receiver")
@@ -119,7 +122,7 @@ async def receiver(dut, source_pause, pause):
                 frame,
                 b"\0" + frame[:at] + bytes((frame[at] ^ 1 << rng.randrange(8),)) + frame[at + 1 :] + b"\0",
                 frame[:at] + frame[at + 1 :] + b"\0",
-                cobs_encode(rng.randbytes(rng.randrange(6))) + b"\0",
+                cobs.encode(rng.randbytes(rng.randrange(6))) + b"\0",
                 rng.randbytes(rng.randrange(300)).replace(b"\0", b"\1") + b"\0",
                 overlong(rng),
             ]

@@ -38,7 +38,7 @@ def loading(program: Program, *, preset: str = "ideal", count: int = 8, lr: floa
 
 def word_by_word(runs: Image) -> Writes:
     """Return runs of words as single ones."""
-    return [(address + i, word) for address, words in runs for i, word in enumerate(words)]
+    return [(address + i, int(word)) for address, words in runs for i, word in enumerate(words)]
 
 
 def visible(program: Program) -> Iterator[int]:

@@ -1,22 +1,26 @@
 """The board's end of the link: the golden function from received bytes to sent bytes (docs/protocol.md)."""
 
-from collections.abc import Sequence
-from struct import iter_unpack, pack, unpack
+from struct import pack
 from typing import Protocol
+
+import numpy as np
 
 from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.framing import (
-    MAX_GRANT,
-    MAX_WORDS,
+    ADDRESS_BYTES,
+    MAX_PAYLOAD,
     NONCE_BYTES,
     RESPONSE,
     UNSEQUENCED,
     WINDOW,
+    WORD_BYTES,
     BusError,
     Deframer,
     Frame,
     Opcode,
     Status,
+    most_granted,
+    most_words,
 )
 from backpulse.firmware_py.registers import ANYTIME, WINDOW_SHIFT, State
 
@@ -26,26 +30,28 @@ class Machine(Protocol):
 
     session: int
     """Nonce of the session, for the SESSION register."""
+    payload: int
+    """Bytes of the longest payload that its link takes, for the PAYLOAD register."""
 
     @property
     def state(self) -> int:
         """State of the controller."""
         ...
 
-    def read(self, address: int) -> int:
-        """Return the word at an address; BusError if there is none."""
+    def read_words(self, address: int, count: int) -> np.ndarray:
+        """Return words (uint32) from an address on; BusError if there are not so many."""
         ...
 
-    def write(self, address: int, value: int) -> None:
-        """Write the word at an address; BusError if that cannot be."""
+    def write_words(self, address: int, words: np.ndarray) -> None:
+        """Write words (uint32) from an address on; BusError at the first that cannot be written, behind those before it."""
         ...
 
     def start(self) -> None:
         """Begin at register ENTRY with no credit and no results; clears a fault."""
         ...
 
-    def grant(self, indices: Sequence[int]) -> bool:
-        """Add samples to the order; False, and nothing added, if they do not fit."""
+    def grant(self, indices: np.ndarray) -> bool:
+        """Add samples (uint16 indices) to the order; False, and nothing added, if they do not fit."""
         ...
 
     def halt(self) -> None:
@@ -72,7 +78,8 @@ class Endpoint:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._deframer = Deframer()
+        self._payload = machine.payload
+        self._deframer = Deframer(self._payload)
         self._nonce: bytes | None = None
         self._expected = 0
         self._statuses = [Status.SEQUENCE] * WINDOW
@@ -136,31 +143,29 @@ class Endpoint:
         return Status.UNKNOWN_OPCODE, b""
 
     def _check_window(self, address: int) -> None:
+        # Those of a frame lie in one window: no memory reaches the next one.
         if self._machine.state == State.TRAINING and address >> WINDOW_SHIFT not in ANYTIME:
             raise BusError(Status.BUSY)
 
     def _read(self, payload: bytes) -> tuple[Status, bytes]:
-        if len(payload) != 5 or not 1 <= payload[4] <= MAX_WORDS:
+        count = int.from_bytes(payload[ADDRESS_BYTES:], "little")
+        lengths = (1,) if self._payload == MAX_PAYLOAD else (1, 2)
+        if len(payload) - ADDRESS_BYTES not in lengths or not 1 <= count <= most_words(self._payload):
             return Status.BAD_LENGTH, b""
-        address, count = unpack("<IB", payload)
-        words = []
+        address = int.from_bytes(payload[:ADDRESS_BYTES], "little")
         try:
-            for at in range(address, address + count):
-                self._check_window(at & 0xFFFFFFFF)
-                words.append(self._machine.read(at & 0xFFFFFFFF))
+            self._check_window(address)
+            return Status.OK, self._machine.read_words(address, count).tobytes()
         except BusError as error:
             return error.status, b""
-        return Status.OK, pack(f"<{count}I", *words)
 
     def _write(self, payload: bytes) -> Status:
-        if len(payload) < 8 or len(payload) % 4:
+        if len(payload) < ADDRESS_BYTES + WORD_BYTES or len(payload) % WORD_BYTES:
             return Status.BAD_LENGTH
-        (address,) = unpack("<I", payload[:4])
+        address = int.from_bytes(payload[:ADDRESS_BYTES], "little")
         try:
-            for i, (word,) in enumerate(iter_unpack("<I", payload[4:])):
-                at = (address + i) & 0xFFFFFFFF
-                self._check_window(at)
-                self._machine.write(at, word)
+            self._check_window(address)
+            self._machine.write_words(address, np.frombuffer(payload, "<u4", offset=ADDRESS_BYTES))
         except BusError as error:
             return error.status
         return Status.OK
@@ -174,9 +179,8 @@ class Endpoint:
         return Status.OK
 
     def _grant(self, payload: bytes) -> Status:
-        if not 2 <= len(payload) <= 2 * MAX_GRANT or len(payload) % 2:
+        if not 2 <= len(payload) <= 2 * most_granted(self._payload) or len(payload) % 2:
             return Status.BAD_LENGTH
         if self._machine.state not in (State.TRAINING, State.PAUSED):
             return Status.NOT_RUNNING
-        indices = [index for (index,) in iter_unpack("<H", payload)]
-        return Status.OK if self._machine.grant(indices) else Status.FULL
+        return Status.OK if self._machine.grant(np.frombuffer(payload, "<u2")) else Status.FULL

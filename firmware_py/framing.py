@@ -1,8 +1,10 @@
 """Frames of the link: COBS, opcode, sequence number, payload, CRC-32 (docs/protocol.md)."""
 
 from binascii import crc32
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
+
+from cobs import cobs
 
 
 class Opcode(IntEnum):
@@ -50,22 +52,38 @@ WINDOW = 8
 """Commands that may be unanswered at a time, and statuses that the board remembers."""
 HEADER_BYTES = 2
 CRC_BYTES = 4
-MAX_PAYLOAD = 244
-"""Longest payload of a frame."""
-MAX_FRAME = HEADER_BYTES + MAX_PAYLOAD + CRC_BYTES
-"""Longest frame before COBS: short enough that no code byte is 255."""
 MIN_FRAME = HEADER_BYTES + CRC_BYTES
 NONCE_BYTES = 8
-MAX_WORDS = 60
-"""Most words of one READ or WRITE."""
-MAX_GRANT = 120
-"""Most samples of one GRANT."""
+ADDRESS_BYTES = WORD_BYTES = 4
+
+
+def most_words(payload: int) -> int:
+    """Return how many words a READ or WRITE has at most, where payloads have at most so many bytes."""
+    return (payload - ADDRESS_BYTES) // WORD_BYTES
+
+
+def most_granted(payload: int) -> int:
+    """Return how many samples a GRANT has at most, where payloads have at most so many bytes."""
+    return 2 * most_words(payload)
+
+
+MAX_PAYLOAD = 244
+"""Longest payload that every board takes."""
+LONG_PAYLOAD = 16384
+"""Longest payload of any board: register PAYLOAD says what a board takes beyond `MAX_PAYLOAD`."""
+MAX_FRAME = HEADER_BYTES + MAX_PAYLOAD + CRC_BYTES
+"""Longest frame that every board takes, before COBS: short enough that no code byte is 255."""
+MAX_WORDS = most_words(MAX_PAYLOAD)
+"""Most words of one READ or WRITE that every board takes."""
+MAX_GRANT = most_granted(MAX_PAYLOAD)
+"""Most samples of one GRANT that every board takes."""
+COBS_BLOCK = 254
+"""Bytes of the longest block of COBS, whose code byte is 255: it stands for no zero, and costs a byte."""
 CRC_RESIDUE = 0x2144DF1C
 """`binascii.crc32` over any frame together with its CRC."""
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """A frame as it is meant."""
 
     opcode: int
@@ -80,41 +98,36 @@ class Frame:
         ValueError
             If the payload is too long.
         """
-        if len(self.payload) > MAX_PAYLOAD:
-            raise ValueError(f"A payload has at most {MAX_PAYLOAD} bytes, not {len(self.payload)}: send it in several frames")
+        if len(self.payload) > LONG_PAYLOAD:
+            raise ValueError(f"A payload has at most {LONG_PAYLOAD} bytes, not {len(self.payload)}: send it in several frames")
         body = bytes((self.opcode, self.seq)) + self.payload
-        return cobs_encode(body + crc32(body).to_bytes(CRC_BYTES, "little")) + b"\0"
+        return cobs.encode(body + crc32(body).to_bytes(CRC_BYTES, "little")) + b"\0"
 
     @classmethod
     def decode(cls, encoded: bytes) -> "Frame | None":
         """Return the frame of the bytes between two delimiters, or None if they are damaged."""
-        data = cobs_decode(encoded) if len(encoded) <= MAX_FRAME + 1 else None
-        if data is None or len(data) < MIN_FRAME or crc32(data) != CRC_RESIDUE:
+        try:
+            data = cobs.decode(encoded)
+        except cobs.DecodeError:
+            return None
+        if len(data) < MIN_FRAME or crc32(data) != CRC_RESIDUE:
             return None
         return cls(data[0], data[1], data[HEADER_BYTES:-CRC_BYTES])
 
 
-def cobs_encode(data: bytes) -> bytes:
-    """Return `data` (at most MAX_FRAME bytes) without its zeros, each replaced by the distance to the next."""
-    return b"".join(bytes((len(block) + 1,)) + block for block in data.split(b"\0"))
-
-
-def cobs_decode(encoded: bytes) -> bytes | None:
-    """Return what `cobs_encode` was given, or None if a block runs past the end or nothing was given."""
-    blocks, at = [], 0
-    while at < len(encoded):
-        end = at + encoded[at]
-        if end > len(encoded):
-            return None
-        blocks.append(encoded[at + 1 : end])
-        at = end
-    return b"\0".join(blocks) if blocks else None
-
-
 class Deframer:
-    """Cuts a stream of bytes into frames; damaged ones are counted in `damaged` and dropped."""
+    """Cuts a stream of bytes into frames; damaged ones are counted in `damaged` and dropped.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    payload
+        Bytes of the longest payload; a frame with a longer one is damaged.
+    """
+
+    def __init__(self, payload: int = MAX_PAYLOAD) -> None:
+        frame = HEADER_BYTES + payload + CRC_BYTES
+        self._payload = payload
+        self._longest = frame + 1 + frame // COBS_BLOCK
         self._bytes = bytearray()
         self.damaged = 0
 
@@ -122,11 +135,11 @@ class Deframer:
         """Return the good frames that these bytes complete."""
         *complete, rest = (bytes(self._bytes) + data).split(b"\0")
         # Beyond the longest frame the bytes cannot become good again; one byte over is enough to say so.
-        self._bytes[:] = rest[: MAX_FRAME + 2]
+        self._bytes[:] = rest[: self._longest + 1]
         frames = []
         for encoded in filter(None, complete):
-            frame = Frame.decode(encoded)
-            if frame is None:
+            frame = Frame.decode(encoded) if len(encoded) <= self._longest else None
+            if frame is None or len(frame.payload) > self._payload:
                 self.damaged += 1
             else:
                 frames.append(frame)

@@ -10,8 +10,8 @@ from backpulse.firmware_py.isa import SCALE_REGISTERS, Scale
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Stream, TileParameter, Window
 from backpulse.firmware_py.streams import seed_states
 
-Image = list[tuple[int, list[int]]]
-"""Runs of 32-bit words: the address of the first, and the words."""
+Image = list[tuple[int, Sequence[int] | np.ndarray]]
+"""Runs of 32-bit words: the address of the first, and the words; arrays of them are unsigned."""
 
 _MASK32 = 0xFFFFFFFF
 
@@ -45,11 +45,11 @@ def cells_image(cells: np.ndarray) -> Image:
 
 def spread_image(spread: np.ndarray) -> Image:
     """Return all spread words, from integers of shape (rows of all tiles, columns)."""
-    return _plane(Window.SPREAD, spread)
+    return _plane(Window.SPREAD, np.asarray(spread, np.uint8))
 
 
 def _plane(window: Window, plane: np.ndarray) -> Image:
-    return [(window.base + (row << CELL_ROW_SHIFT), words) for row, words in enumerate(plane.tolist())]
+    return [(window.base + (row << CELL_ROW_SHIFT), words) for row, words in enumerate(plane)]
 
 
 def random_image(states: Mapping[Stream, Sequence[int]]) -> Image:
@@ -64,7 +64,7 @@ def scales_image(words: Sequence[int]) -> Image:
 
 def samples_image(slot: int, records: np.ndarray) -> Image:
     """Return samples for the store from a slot on, from uint32 of shape (samples, words of one)."""
-    return [(Window.STORE.base + slot * records.shape[1], records.ravel().tolist())]
+    return [(Window.STORE.base + slot * records.shape[1], records.ravel())]
 
 
 def scale_words(device: Device, lr: float) -> list[int]:

@@ -1,18 +1,19 @@
 """The golden machine as the link sees it: addresses, START, GRANT, HALT, ABORT around the golden model's memory."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from backpulse.firmware_py.config import ABI_VERSION, CONFIG_WORDS, Config, DeviceKind
 from backpulse.firmware_py.device import parameter_bits, twins
-from backpulse.firmware_py.framing import BusError
+from backpulse.firmware_py.framing import MAX_PAYLOAD, BusError
 from backpulse.firmware_py.golden import execute
-from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, new_memory, number_format
+from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, Memory, new_memory, number_format
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
     MAGIC,
-    REGISTERS,
+    REG,
     STREAM_SHIFT,
     WINDOW_SHIFT,
     Counter,
@@ -27,10 +28,58 @@ _LOG_ROOM = 4
 """Log entries a cell may need in one sample: a cell is pulsed at most once by each schedule, hand-written programs may do more."""
 
 
-def _signed(value: int, bits: int) -> int:
-    """Read the low bits of a word as a two's complement number."""
-    value &= (1 << bits) - 1
-    return value - (1 << bits) if value >> (bits - 1) else value
+_PLACES = {register.address + i: (register.name, i) for register in REG.values() for i in range(register.count)}
+"""Register and number in it, by offset."""
+
+
+def _numbers(words: np.ndarray, bits: int) -> np.ndarray:
+    """Return words (uint32) as numbers (int64) of so many bits, signed if negative: what does not fit is dropped."""
+    width = abs(bits)
+    low = words.astype(np.int64) & (1 << width) - 1
+    return low if bits > 0 else (low ^ 1 << width - 1) - (1 << width - 1)
+
+
+class _Plane(NamedTuple):
+    """A memory as the link sees it."""
+
+    numbers: np.ndarray
+    """Of shape (runs, numbers of a run): those of a run have consecutive addresses."""
+    shift: int = WINDOW_SHIFT
+    """Position of the run's number in an offset."""
+    bits: int = 32
+    """Of a number; negative: signed."""
+    writable: bool = True
+
+
+def _planes(memory: Memory, config: Config) -> dict[tuple[int, int], _Plane]:
+    """Return the memories by window, and in RANDOM by stream."""
+
+    def flat(array: np.ndarray, bits: int = 32, *, writable: bool = True) -> _Plane:
+        return _Plane(array.reshape(1, -1), bits=bits, writable=writable)
+
+    def by_row(array: np.ndarray, bits: int) -> _Plane:
+        full = config.tile_cols == 1 << CELL_ROW_SHIFT  # the rows' addresses leave no gap
+        return flat(array, bits) if full else _Plane(array, CELL_ROW_SHIFT, bits)
+
+    planes: dict[int, _Plane] = {
+        Window.PROGRAM: flat(memory.program.view("<u4")),
+        Window.REGIONS: flat(memory.regions),
+        Window.VECTORS: flat(memory.table),
+        Window.VECTOR_MEMORY: flat(memory.vectors, -config.acc_bits),
+        Window.STORE: flat(memory.store.view("<u4")),
+        Window.RESULTS: flat(memory.results.view("<u4"), writable=False),
+        Window.OUTPUTS: flat(memory.outputs.view("<u4"), writable=False),
+        Window.CELLS: by_row(memory.cells, -config.cell_bits),
+    }
+    if config.spread:
+        planes[Window.SPREAD] = by_row(memory.spread, 8)
+    streams = {Stream.ROUNDING: memory.rounding}
+    if config.device is not DeviceKind.IDEAL:
+        streams[Stream.WRITE] = memory.write
+    if config.read_noise:
+        streams[Stream.READ] = memory.read
+    lanes = {(Window.RANDOM, int(s)): flat(a, -32 if a.dtype == np.int32 else 32) for s, a in streams.items()}
+    return {(window, 0): plane for window, plane in planes.items()} | lanes
 
 
 class GoldenMachine:
@@ -40,16 +89,19 @@ class GoldenMachine:
     ----------
     config
         What the machine is.
+    payload
+        Bytes of the longest payload that its link takes.
     log
         Called with an int32 array (n, 5) of step, tile, row, column, count after each sample, if given: the pulse log.
     """
 
-    def __init__(self, config: Config, *, log: Callable[[np.ndarray], None] | None = None) -> None:
-        self.config = config
+    def __init__(self, config: Config, *, payload: int = MAX_PAYLOAD, log: Callable[[np.ndarray], None] | None = None) -> None:
+        self.config, self.payload = config, payload
         self.memory = new_memory(config)
+        self._planes = _planes(self.memory, config)
         self.session = 0
         self._format = number_format(config)
-        self._order: list[int] = []
+        self._order = np.zeros(0, np.int64)
         self._entry = 0
         self._watchdog = 1 << 24
         self._log = log
@@ -60,23 +112,23 @@ class GoldenMachine:
     def state(self) -> int:
         """State of the controller: TRAINING while granted samples wait to be run."""
         state = int(self.memory.control[STATE])
-        return State.TRAINING if state == State.PAUSED and self._order else state
+        return State.TRAINING if state == State.PAUSED and len(self._order) else state
 
     def start(self) -> None:
         """Begin at ENTRY with no credit and no results; clears a fault."""
         control = self.memory.control
-        self._order.clear()
+        self.clear_credit()
         self.memory.counters[Counter.RESULTS] = 0
         control[PC] = min(self._entry, self.config.program_words)
         control[ACTIVE], control[HALT], control[FAULT], control[OUTPUT] = 0, 0, 0, 0
         control[STATE] = State.TRAINING
         self._execute(0)
 
-    def grant(self, indices: Sequence[int]) -> bool:
+    def grant(self, indices: Sequence[int] | np.ndarray) -> bool:
         """Add samples to the order; False, and nothing added, if they do not fit."""
         if len(self._order) + len(indices) > self.config.order_depth:
             return False
-        self._order.extend(indices)
+        self._order = np.concatenate([self._order, np.asarray(indices, np.int64)])
         return True
 
     def halt(self) -> None:
@@ -93,136 +145,103 @@ class GoldenMachine:
 
     def clear_credit(self) -> None:
         """Forget the samples that are granted and not begun."""
-        self._order.clear()
+        self._order = self._order[:0]
 
     def run(self, samples: int) -> int:
         """Work through at most `samples` of the order; returns how many were begun."""
         if self._log is None:
             return self._execute(min(samples, len(self._order)))
         begun = 0
-        while begun < samples and self.state == State.TRAINING and self._order:
+        while begun < samples and self.state == State.TRAINING and len(self._order):
             begun += self._execute(1)
             self._log(self.memory.log[: self.memory.logged[0]].copy())
             self.memory.logged[0] = 0
         return begun
 
     def _execute(self, count: int) -> int:
-        order = np.array(self._order[:count], np.int64)
-        begun = execute(self.memory, self._format, order, count)
-        del self._order[:begun]
+        begun = execute(self.memory, self._format, self._order[:count], count)
+        self._order = self._order[begun:]
         return begun
 
-    def read(self, address: int) -> int:
-        """Return the 32-bit word at an address.
+    def read_words(self, address: int, count: int) -> np.ndarray:
+        """Return words from an address on: uint32.
 
         Raises
         ------
         BusError
-            If there is none.
+            If there are not so many.
         """
-        return self._access(address, None) & _MASK32
+        window, offset = address >> WINDOW_SHIFT, address & ((1 << WINDOW_SHIFT) - 1)
+        if window in (Window.REGISTERS, Window.TILE):
+            get = self._register if window == Window.REGISTERS else self._parameter
+            return np.array([get(at) & _MASK32 for at in range(offset, offset + count)], "<u4")
+        _, part = self._part(window, offset, count)
+        if len(part) < count:
+            raise BusError
+        return part.astype("<u4")
+
+    def write_words(self, address: int, words: np.ndarray) -> None:
+        """Write words (uint32) from an address on; what a field cannot hold is dropped.
+
+        Raises
+        ------
+        BusError
+            At the first that is not there or read-only; those before it are written.
+        """
+        window, offset = address >> WINDOW_SHIFT, address & ((1 << WINDOW_SHIFT) - 1)
+        if window in (Window.REGISTERS, Window.TILE):
+            put = self._set_register if window == Window.REGISTERS else self._set_parameter
+            for at, word in enumerate(words.tolist(), offset):
+                put(at, word)
+            return
+        plane, part = self._part(window, offset, len(words))
+        if not plane.writable:
+            raise BusError
+        part[:] = words[: len(part)] if plane.bits == 32 else _numbers(words[: len(part)], plane.bits)
+        if len(part) < len(words):
+            raise BusError
+
+    def read(self, address: int) -> int:
+        """Return the 32-bit word at an address; BusError if there is none."""
+        return int(self.read_words(address, 1)[0])
 
     def write(self, address: int, value: int) -> None:
-        """Write the 32-bit word at an address; what the field cannot hold is dropped.
+        """Write the low 32 bits of a value to an address; BusError if that cannot be."""
+        self.write_words(address, np.array([int(value) & _MASK32], "<u4"))
 
-        Raises
-        ------
-        BusError
-            If there is none, or it is read-only.
-        """
-        self._access(address, value & _MASK32)
-
-    def _access(self, address: int, value: int | None) -> int:
-        window, offset = address >> WINDOW_SHIFT, address & ((1 << WINDOW_SHIFT) - 1)
-        if window == Window.REGISTERS:
-            return self._register(offset, value)
-        m, c = self.memory, self.config
-        match window:
-            case Window.PROGRAM:
-                return self._program(offset, value)
-            case Window.REGIONS:
-                return self._array(m.regions.reshape(-1), offset, value)
-            case Window.VECTORS:
-                return self._array(m.table, offset, value)
-            case Window.VECTOR_MEMORY:
-                return self._array(m.vectors, offset, value if value is None else _signed(value, c.acc_bits))
-            case Window.STORE:
-                return self._array(m.store.view("<u4"), offset, value)
-            case Window.RESULTS:
-                return self._array(m.results.view("<u4"), offset, value, writable=False)
-            case Window.OUTPUTS:
-                return self._array(m.outputs.view("<u4"), offset, value, writable=False)
-            case Window.CELLS | Window.SPREAD:
-                return self._cell(window, offset, value)
-            case Window.RANDOM:
-                return self._random(offset, value)
-            case Window.TILE:
-                return self._tile(offset, value)
-        raise BusError
-
-    @staticmethod
-    def _array(array: np.ndarray, offset: int, value: int | None, *, writable: bool = True) -> int:
-        if offset >= len(array) or (value is not None and not writable):
+    def _part(self, window: int, offset: int, count: int) -> tuple[_Plane, np.ndarray]:
+        """Return a memory and its numbers from an offset on, as many as there are of `count`."""
+        stream = 0
+        if window == Window.RANDOM:
+            stream, offset = offset >> STREAM_SHIFT, offset & (1 << STREAM_SHIFT) - 1
+        plane = self._planes.get((window, stream))
+        if plane is None:
             raise BusError
-        if value is not None:
-            array[offset] = value
-        return int(array[offset])
+        run, at = offset >> plane.shift, offset & (1 << plane.shift) - 1
+        return plane, plane.numbers[run, at : at + count] if run < len(plane.numbers) else plane.numbers[0, :0]
 
-    def _program(self, offset: int, value: int | None) -> int:
-        program, address, high = self.memory.program, offset // 2, offset % 2
-        if address >= len(program):
-            raise BusError
-        word = int(program[address])
-        if value is not None:
-            word = (word & _MASK32) | _signed(value, 32) << 32 if high else word >> 32 << 32 | value
-            program[address] = word
-        return (word >> 32 if high else word) & _MASK32
-
-    def _cell(self, window: int, offset: int, value: int | None) -> int:
-        row, col = offset >> CELL_ROW_SHIFT, offset & ((1 << CELL_ROW_SHIFT) - 1)
-        array = self.memory.cells if window == Window.CELLS else self.memory.spread
-        if row >= array.shape[0] or col >= array.shape[1] or (window == Window.SPREAD and not self.config.spread):
-            raise BusError
-        if value is not None:
-            array[row, col] = _signed(value, self.config.cell_bits) if window == Window.CELLS else value & 255
-        return int(array[row, col])
-
-    def _random(self, offset: int, value: int | None) -> int:
-        stream, lane = offset >> STREAM_SHIFT, offset & ((1 << STREAM_SHIFT) - 1)
-        arrays = {Stream.ROUNDING: self.memory.rounding}
-        if self.config.device is not DeviceKind.IDEAL:
-            arrays[Stream.WRITE] = self.memory.write
-        if self.config.read_noise:
-            arrays[Stream.READ] = self.memory.read
-        if stream not in arrays:
-            raise BusError
-        array = arrays[Stream(stream)]
-        return self._array(array, lane, value if value is None or array.dtype != np.int32 else _signed(value, 32))
-
-    def _tile(self, offset: int, value: int | None) -> int:
+    def _parameter(self, offset: int) -> int:
         bits = parameter_bits(self.config, offset)
         if bits is None:
             raise BusError
-        if not bits:
-            return 0
-        tile = self.memory.tile
-        if value is not None:
-            tile[offset] = _signed(value, -bits) if bits < 0 else value & ((1 << bits) - 1)
-            for twin in twins(self.config, offset):
-                tile[twin] = tile[offset]
-        return int(tile[offset])
+        return int(self.memory.tile[offset]) if bits else 0
 
-    def _register(self, offset: int, value: int | None) -> int:
-        for register in REGISTERS:
-            index = offset - register.address
-            if 0 <= index < register.count:
-                if value is None:
-                    return self._get(register.name, index)
-                if register.access != "rw":
-                    raise BusError
-                self._set(register.name, index, value)
-                return value
-        raise BusError
+    def _set_parameter(self, offset: int, word: int) -> None:
+        bits = parameter_bits(self.config, offset)
+        if bits is None:
+            raise BusError
+        if bits:
+            self.memory.tile[[offset, *twins(self.config, offset)]] = _numbers(np.array(word), bits)
+
+    def _register(self, offset: int) -> int:
+        if offset not in _PLACES:
+            raise BusError
+        return self._get(*_PLACES[offset])
+
+    def _set_register(self, offset: int, value: int) -> None:
+        if offset not in _PLACES:
+            raise BusError
+        self._set(*_PLACES[offset], value)
 
     def _get(self, name: str, index: int) -> int:
         control = self.memory.control
@@ -233,6 +252,8 @@ class GoldenMachine:
                 return ABI_VERSION
             case "CONFIG_WORDS":
                 return CONFIG_WORDS
+            case "PAYLOAD" if self.payload > MAX_PAYLOAD:
+                return self.payload
             case "SESSION":
                 return self.session >> 32 * index
             case "STATE":
@@ -274,4 +295,6 @@ class GoldenMachine:
             case "WATCHDOG":
                 self._watchdog = value
             case "SCALE":
-                self.memory.scales[index] = value & 0xFFFF, _signed(value >> 16, 8)
+                self.memory.scales[index] = value & 0xFFFF, int(_numbers(np.array(value >> 16), -8))
+            case _:
+                raise BusError

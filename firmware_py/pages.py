@@ -12,7 +12,7 @@ from pathlib import Path
 from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.device import PARAMETER_BITS
 from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, OPERATIONS, RESERVED, Function, Operand, Operation, When
-from backpulse.firmware_py.registers import REGISTERS, Counter, TileParameter
+from backpulse.firmware_py.registers import REG, Counter, TileParameter
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -25,7 +25,8 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 def registers() -> str:
     """Return the registers and the counters."""
     heads = ("address", "name", "words", "access", "bits", "reset", "meaning")
-    rows = ((f"0x{r.address:02x}", r.name, r.count, r.access, r.bits, f"{r.reset:#x}", r.description) for r in REGISTERS)
+    known = sorted(REG.values(), key=lambda r: r.address)
+    rows = ((f"0x{r.address:02x}", r.name, r.count, r.access, r.bits, f"{r.reset:#x}", r.description) for r in known)
     counters = ", ".join(f"{c.value} {c.name}" for c in Counter)
     return table(heads, rows) + f"\nCounters, in the order of their addresses: {counters}.\n"
 

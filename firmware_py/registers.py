@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from backpulse.firmware_py.config import CONFIG_WORDS
+from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.isa import SCALE_REGISTERS
 
 MAGIC = int.from_bytes(b"BKPL", "little")
@@ -159,9 +160,16 @@ REGISTERS = (
     Register(name="SCALE", address=80, count=SCALE_REGISTERS, access="rw", description="scale registers: mantissa, exponent << 16"),
     Register(name="COUNTER", address=96, count=len(Counter), description="counters, 32 bits, wrapping"),
 )
-"""All registers. An address between them is an error to read or write."""
+"""The registers of every board. An address between them is an error to read or write."""
+PAYLOAD = Register(
+    name="PAYLOAD",
+    address=3,
+    reset=LONG_PAYLOAD,
+    description=f"bytes of the longest payload; a board without this register, BAD_ADDRESS, takes {MAX_PAYLOAD}",
+)
+"""The register of boards that take longer frames than every board does."""
 
-REG = {r.name: r for r in REGISTERS}
+REG = {r.name: r for r in (*REGISTERS, PAYLOAD)}
 """Registers by name."""
 REGISTER_WORDS = 128
 """Size of the REGISTERS window in words."""
@@ -174,7 +182,7 @@ def word_name(address: int) -> str:
         return f"0x{address:08x}"
     window = Window(number)
     if window is Window.REGISTERS:
-        for register in REGISTERS:
+        for register in REG.values():
             index = offset - register.address
             if 0 <= index < register.count:
                 if register.name == "COUNTER":

@@ -9,7 +9,7 @@ import numpy as np
 
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.framing import MAX_GRANT, Opcode
+from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_GRANT, MAX_PAYLOAD, Opcode, Status
 from backpulse.firmware_py.image import (
     Image,
     cells_image,
@@ -31,8 +31,8 @@ from backpulse.firmware_py.registers import (
     Window,
 )
 from backpulse.firmware_py.streams import seed_lane, seed_states
-from backpulse.host.commands import Request, check, command, grants, reads, words, writes
-from backpulse.host.errors import HostError, NoProgressError
+from backpulse.host.commands import Request, check, command, grants, reads, word_array, words, writes
+from backpulse.host.errors import HostError, NoProgressError, RefusedError
 from backpulse.host.link import Link
 from backpulse.host.readers import OutputReader, RingReader
 from backpulse.host.run import PATIENCE_S, Report, Run, counter_reads, state_of, status_reads
@@ -82,6 +82,7 @@ class Board:
         link.hello()
         if link.read_words(REG["MAGIC"].address, 1)[0] != MAGIC:
             raise HostError("What answers there is no Backpulse board: its identity block begins with another word", "give another port")
+        link.payload = self._longest_payload()
         self.abi = link.read_words(REG["ABI"].address, 1)[0]
         count = link.read_words(REG["CONFIG_WORDS"].address, 1)[0]
         if count != REG["CONFIG"].count:
@@ -100,6 +101,16 @@ class Board:
                 "build and load it anew",
             )
         self.totals = dict.fromkeys(Counter, 0)
+
+    def _longest_payload(self) -> int:
+        """Return how long a payload the board says that it takes."""
+        try:
+            (longest,) = self.link.read_words(REG["PAYLOAD"].address, 1)
+        except RefusedError as error:
+            if error.status is not Status.BAD_ADDRESS:
+                raise
+            return MAX_PAYLOAD
+        return min(max(longest, MAX_PAYLOAD), LONG_PAYLOAD)
 
     def _digest(self, register: str) -> str:
         words = self.link.read_words(REG[register].address, REG[register].count)
@@ -139,7 +150,7 @@ class Board:
 
     def write(self, image: Image, report: Tell | None = None) -> None:
         """Write runs of words. `report` is told how far it is."""
-        requests = [request for address, values in image for request in writes(address, values)]
+        requests = [request for address, values in image for request in writes(address, values, self.link.payload)]
         self.link.exchange(requests, report)
         check(requests)
 
@@ -155,7 +166,7 @@ class Board:
 
     def read_cells(self, report: Tell | None = None) -> np.ndarray:
         """Return all cells: int16 of shape (rows of all tiles, columns). `report` is told how far it is."""
-        return np.array(self._read_plane(Window.CELLS, report), np.uint32).astype(np.uint16).view(np.int16)
+        return self._read_plane(Window.CELLS, report).astype(np.uint16).view(np.int16)
 
     def write_cells(self, cells: np.ndarray, report: Tell | None = None) -> None:
         """Write all cells. `report` is told how far it is."""
@@ -165,17 +176,19 @@ class Board:
         """Return the spread words: uint8 of shape (rows of all tiles, columns), zero where the board has none."""
         if not self.config.spread:
             return np.zeros((self.config.rows, self.config.tile_cols), np.uint8)
-        return np.array(self._read_plane(Window.SPREAD, report), np.uint32).astype(np.uint8)
+        return self._read_plane(Window.SPREAD, report).astype(np.uint8)
 
     def write_spread(self, spread: np.ndarray) -> None:
         """Write the spread words, if the board has any."""
         if self.config.spread:
             self.write(spread_image(spread))
 
-    def _read_plane(self, window: Window, report: Tell | None) -> list[list[int]]:
-        rows = [reads(window.base + (row << CELL_ROW_SHIFT), self.config.tile_cols) for row in range(self.config.rows)]
-        self.link.exchange([request for row in rows for request in row], report)
-        return [words(row) for row in rows]
+    def _read_plane(self, window: Window, report: Tell | None) -> np.ndarray:
+        """Return the words of all rows: uint32 of shape (rows of all tiles, columns)."""
+        rows, cols, longest = self.config.rows, self.config.tile_cols, self.link.payload
+        requests = [r for row in range(rows) for r in reads(window.base + (row << CELL_ROW_SHIFT), cols, longest)]
+        self.link.exchange(requests, report)
+        return word_array(requests).reshape(rows, cols)
 
     def read_random(self) -> dict[Stream, list[int]]:
         """Return the state of every random stream."""
@@ -225,14 +238,14 @@ class Board:
     def provide(self, indices: np.ndarray) -> list[Request]:
         """Return what grants samples; those that the store does not keep are sent first, into its slots in turn."""
         if self._resident:
-            return grants(indices.tolist())
+            return grants(indices, self.link.payload)
         assert self._samples is not None
         requests, slot = [], self._streamed % self._slots
         while len(indices):
             part = indices[: min(self._slots - slot, MAX_GRANT)]
             sent = samples_image(slot, self._samples[part])
-            requests += [request for address, values in sent for request in writes(address, values)]
-            requests += grants(range(slot, slot + len(part)))
+            requests += [request for address, values in sent for request in writes(address, values, self.link.payload)]
+            requests += grants(np.arange(slot, slot + len(part)))
             indices, slot = indices[len(part) :], (slot + len(part)) % self._slots
         return requests
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from struct import pack, unpack
 
-from backpulse.firmware_py.framing import MAX_GRANT, MAX_WORDS, Opcode, Status
+import numpy as np
+
+from backpulse.firmware_py.framing import ADDRESS_BYTES, MAX_PAYLOAD, WORD_BYTES, Opcode, Status, most_granted, most_words
 from backpulse.firmware_py.registers import word_name
 from backpulse.host.errors import LinkError, RefusedError
 
@@ -18,15 +19,14 @@ _REASONS = {
 }
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Request:
     """A command and, later, its answer."""
 
     opcode: Opcode
     payload: bytes
-    what: str
     size: int = 0
-    """Words that a READ asks for, samples that a GRANT adds."""
+    """Words that a READ asks for or a WRITE brings, samples that a GRANT adds."""
     seq: int = 0
     answer: bytes | None = None
     """Payload of the response, after the status."""
@@ -37,6 +37,16 @@ class Request:
     """It was sent again: which of its copies an answer is to, only another answer tells."""
 
     @property
+    def what(self) -> str:
+        """What messages call it."""
+        if self.opcode is Opcode.GRANT:
+            return f"GRANT of {self.size} samples"
+        if self.opcode not in (Opcode.READ, Opcode.WRITE):
+            return self.opcode.name
+        at = word_name(int.from_bytes(self.payload[:ADDRESS_BYTES], "little"))
+        return f"{self.opcode.name} of {self.size} words at {at}"
+
+    @property
     def key(self) -> tuple[int, int]:
         """Opcode and sequence number, which its answer repeats."""
         return self.opcode, self.seq
@@ -44,30 +54,38 @@ class Request:
 
 def command(opcode: Opcode, payload: bytes = b"") -> Request:
     """Return a command that is no READ, WRITE or GRANT."""
-    return Request(opcode, payload, opcode.name)
+    return Request(opcode, payload)
 
 
-def reads(address: int, count: int) -> list[Request]:
-    """Return the READs of `count` words from `address` on; `words` takes their answers apart."""
-    end = address + count
-    chunks = [(at, min(MAX_WORDS, end - at)) for at in range(address, end, MAX_WORDS)]
-    return [Request(Opcode.READ, pack("<IB", at, n), f"READ of {n} words at {word_name(at)}", n) for at, n in chunks]
-
-
-def writes(address: int, values: Iterable[int]) -> list[Request]:
-    """Return the WRITEs of words from `address` on."""
-    values, requests = list(values), []
-    for at in range(0, len(values), MAX_WORDS):
-        chunk = values[at : at + MAX_WORDS]
-        what = f"WRITE of {len(chunk)} words at {word_name(address + at)}"
-        requests.append(Request(Opcode.WRITE, pack(f"<I{len(chunk)}I", address + at, *chunk), what))
+def reads(address: int, count: int, payload: int = MAX_PAYLOAD) -> list[Request]:
+    """Return the READs of `count` words from `address` on, for payloads so long; `words` takes their answers apart."""
+    most, bytes_of_count = most_words(payload), 1 if payload == MAX_PAYLOAD else 2
+    requests = []
+    for at in range(0, count, most):
+        size = min(most, count - at)
+        requests.append(Request(Opcode.READ, _address(address + at) + size.to_bytes(bytes_of_count, "little"), size))
     return requests
 
 
-def grants(indices: Sequence[int]) -> list[Request]:
-    """Return the GRANTs that add samples to the order; `granted` counts what was taken."""
-    chunks = [indices[at : at + MAX_GRANT] for at in range(0, len(indices), MAX_GRANT)]
-    return [Request(Opcode.GRANT, pack(f"<{len(c)}H", *c), f"GRANT of {len(c)} samples", len(c)) for c in chunks]
+def writes(address: int, values: Sequence[int] | np.ndarray, payload: int = MAX_PAYLOAD) -> list[Request]:
+    """Return the WRITEs of words from `address` on, for payloads so long."""
+    data, most = memoryview(np.asarray(values, "<u4").tobytes()), WORD_BYTES * most_words(payload)
+    requests = []
+    for at in range(0, len(data), most):
+        part = data[at : at + most]
+        requests.append(Request(Opcode.WRITE, _address(address + at // WORD_BYTES) + part, len(part) // WORD_BYTES))
+    return requests
+
+
+def grants(indices: Sequence[int] | np.ndarray, payload: int = MAX_PAYLOAD) -> list[Request]:
+    """Return the GRANTs that add samples to the order, for payloads so long; `granted` counts what was taken."""
+    numbers, most = np.asarray(indices, "<u2"), most_granted(payload)
+    parts = [numbers[at : at + most] for at in range(0, len(numbers), most)]
+    return [Request(Opcode.GRANT, part.tobytes(), len(part)) for part in parts]
+
+
+def _address(address: int) -> bytes:
+    return address.to_bytes(ADDRESS_BYTES, "little")
 
 
 def check(requests: Iterable[Request]) -> None:
@@ -78,8 +96,8 @@ def check(requests: Iterable[Request]) -> None:
             raise RefusedError(f"The board refused {request.what}: {reason}", request.status)
 
 
-def words(requests: Sequence[Request]) -> list[int]:
-    """Return the words that READs brought.
+def word_array(requests: Sequence[Request]) -> np.ndarray:
+    """Return the words that READs brought: uint32.
 
     Raises
     ------
@@ -89,13 +107,16 @@ def words(requests: Sequence[Request]) -> list[int]:
         If an answer has not the length that was asked for.
     """
     check(requests)
-    result: list[int] = []
-    for request in requests:
-        answer = request.answer or b""
-        if len(answer) != 4 * request.size:
+    answers = [request.answer or b"" for request in requests]
+    for request, answer in zip(requests, answers, strict=True):
+        if len(answer) != WORD_BYTES * request.size:
             raise LinkError(f"The board answered {request.what} with {len(answer)} bytes: it is no board of this version")
-        result += unpack(f"<{request.size}I", answer)
-    return result
+    return np.frombuffer(b"".join(answers), "<u4")
+
+
+def words(requests: Sequence[Request]) -> list[int]:
+    """Return the words that READs brought, as `word_array` does, in a list."""
+    return word_array(requests).tolist()
 
 
 def granted(requests: Sequence[Request]) -> int:

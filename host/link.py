@@ -7,8 +7,21 @@ from dataclasses import dataclass
 from struct import unpack
 from typing import Protocol
 
+import numpy as np
+
 from backpulse.firmware_py.config import ABI_VERSION
-from backpulse.firmware_py.framing import NONCE_BYTES, RESPONSE, UNSEQUENCED, WINDOW, Deframer, Frame, Opcode, Status
+from backpulse.firmware_py.framing import (
+    LONG_PAYLOAD,
+    MAX_PAYLOAD,
+    NONCE_BYTES,
+    RESPONSE,
+    UNSEQUENCED,
+    WINDOW,
+    Deframer,
+    Frame,
+    Opcode,
+    Status,
+)
 from backpulse.host.commands import Request, check, command, granted, grants, reads, words, writes
 from backpulse.host.errors import LineBlockedError, LineLostError, NoAnswerError, SessionLostError, WrongAbiError
 
@@ -71,6 +84,8 @@ class Link:
 
     Attributes
     ----------
+    payload
+        Bytes of the longest payload that the board takes: what every board does, until somebody knows better.
     retries
         Frames that had to be sent again.
     started
@@ -82,7 +97,8 @@ class Link:
     def __init__(self, port: Port, *, patience_s: float = 5.0) -> None:
         self._port = port
         self._patience_s = patience_s
-        self._deframer = Deframer()
+        self._deframer = Deframer(LONG_PAYLOAD)
+        self.payload = MAX_PAYLOAD
         self._nonce = secrets.token_bytes(NONCE_BYTES)
         self._tag = self._nonce[0]
         self._next = 0
@@ -157,22 +173,22 @@ class Link:
 
     def read_words(self, address: int, count: int) -> list[int]:
         """Return `count` words from `address` on."""
-        requests = reads(address, count)
+        requests = reads(address, count, self.payload)
         self.exchange(requests)
         return words(requests)
 
-    def write_words(self, address: int, values: Iterable[int]) -> None:
+    def write_words(self, address: int, values: Sequence[int] | np.ndarray) -> None:
         """Write words from `address` on."""
-        self.run(writes(address, values))
+        self.run(writes(address, values, self.payload))
 
     def start(self) -> None:
         """Start the machine at register ENTRY, without credit."""
         self.run([command(Opcode.START)])
 
-    def grant(self, indices: Sequence[int]) -> int:
+    def grant(self, indices: Sequence[int] | np.ndarray) -> int:
         """Add samples to the order; return how many fitted, in whole frames."""
         taken = 0
-        for request in grants(indices):
+        for request in grants(indices, self.payload):
             # One at a time: behind a GRANT that does not fit, a shorter one might, and the order would be another.
             self.exchange([request])
             if not granted([request]):
@@ -207,12 +223,12 @@ class Link:
         sent = done = 0
         while done < len(requests):
             self.heed()
-            fresh = b""
+            fresh = []
             while sent < len(requests) and self._window_open(requests[sent].opcode):
-                fresh += self._launch(requests[sent])
+                fresh.append(self._launch(requests[sent]))
                 sent += 1
             if fresh:
-                self._send(fresh)
+                self._send(b"".join(fresh))
             self._receive()
             while done < sent and requests[done].answer is not None:
                 done += 1
@@ -251,15 +267,15 @@ class Link:
         return Frame(request.opcode, request.seq, request.payload).encode()
 
     def _again(self, requests: Iterable[Request]) -> None:
-        data = b""
+        data = []
         for request in requests:
             request.repeated = True
             self.retries += 1
-            data += self._encode(request)
+            data.append(self._encode(request))
         if data:
             # The board may hold the head of a frame whose end was lost.
             self._torn = True
-            self._send(data)
+            self._send(b"".join(data))
 
     def _send(self, data: bytes) -> None:
         """Write bytes, behind a delimiter if the board may hold the head of a frame."""
@@ -362,8 +378,9 @@ class Link:
         del self._pending[key]
         request.answer, request.status = data, Status(status) if status < len(Status) else Status.UNKNOWN_OPCODE
         self._remember(request)
-        waiting = {sent for sent, _ in self._flight}
-        self._again(self._pending[sent] for sent in lost if sent in self._pending and sent not in waiting)
+        if lost:
+            waiting = {sent for sent, _ in self._flight}
+            self._again(self._pending[sent] for sent in lost if sent in self._pending and sent not in waiting)
         return True
 
     def _remember(self, request: Request) -> None:

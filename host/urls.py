@@ -8,6 +8,7 @@ import numpy as np
 from backpulse.firmware_py.compiler import SCHEDULES, compile_network
 from backpulse.firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
 from backpulse.firmware_py.device import Device
+from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
@@ -113,7 +114,9 @@ def open_board(
         If nothing answers, or no board of this version.
     """
     if url == "golden://":
-        port, end = GoldenPort(GoldenMachine(config, log=log)), _nothing
+        # A line that is made bad for a test is like a board's, and on such a line long frames are lost.
+        payload = MAX_PAYLOAD if wrap else LONG_PAYLOAD
+        port, end = GoldenPort(GoldenMachine(config, payload=payload, log=log)), _nothing
     elif url == "sim://":
         port, end = _virtual(config, progress)
     elif url.startswith("socket://"):

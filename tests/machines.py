@@ -32,12 +32,11 @@ class Loaded:
 
     def read_words(self, address: int, count: int) -> list[int]:
         """Return words."""
-        return [self.machine.read(address + i) for i in range(count)]
+        return self.machine.read_words(address, count).tolist()
 
-    def write_words(self, address: int, words: Sequence[int]) -> None:
+    def write_words(self, address: int, words: Sequence[int] | np.ndarray) -> None:
         """Write words."""
-        for i, word in enumerate(words):
-            self.machine.write(address + i, word)
+        self.machine.write_words(address, np.asarray(words, "<u4"))
 
     def run(self, entry: int, order: Sequence[int]) -> None:
         """Work through samples of the store."""

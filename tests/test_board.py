@@ -7,11 +7,11 @@ import pytest
 
 from backpulse.firmware_py.compiler import compile_network
 from backpulse.firmware_py.device import PRESETS
-from backpulse.firmware_py.framing import Opcode
+from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD, Opcode
 from backpulse.firmware_py.isa import Scale
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, Counter, State, Window
-from backpulse.host.errors import HostError, InputError, LineLostError
+from backpulse.host.errors import HostError, InputError, LineLostError, RefusedError
 from backpulse.host.scaling import records
 from backpulse.host.settings import Settings
 from backpulse.host.training import Trainer
@@ -60,6 +60,21 @@ def test_streamed_samples_give_the_bits_of_resident_ones():
     streamed, board = run(store_words=64)
     assert not board.resident
     assert {k: streamed[k] for k in SAME} == {k: resident[k] for k in SAME}
+
+
+def test_frames_are_as_long_as_the_board_says():
+    with open_board("golden://", config=config()) as board:
+        assert board.link.payload == LONG_PAYLOAD
+        long_frames = Trainer(board, SETTINGS, 3)
+        assert long_frames.run()
+    with open_board("golden://", config=config(), wrap=lambda port: port) as board:
+        with pytest.raises(RefusedError, match="READ of 1 words at register PAYLOAD: there is nothing at that address"):
+            board.link.read_words(REG["PAYLOAD"].address, 1)
+        assert board.link.payload == MAX_PAYLOAD
+        short_frames = Trainer(board, SETTINGS, 3)
+        assert short_frames.run()
+    one, other = long_frames.result(), short_frames.result()
+    assert {k: one[k] for k in SAME} == {k: other[k] for k in SAME}
 
 
 def test_small_order_and_result_memories_change_nothing():

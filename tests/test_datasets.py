@@ -1,12 +1,14 @@
 import gzip
+import hashlib
 import struct
 
 import numpy as np
 import pytest
 
-from backpulse.host.datasets import NAMES, load
+from backpulse.host.datasets import NAMES, Dataset, load
 from backpulse.host.errors import InputError
 from backpulse.host.scaling import Scaler, records, targets
+from backpulse.host.settings import Settings, prepare
 
 CSV = "a,b,label\n1,2,cat\n3,4,dog\n5,6,cat\n7,8,dog\n"
 
@@ -176,3 +178,19 @@ def test_records_hold_inputs_then_targets():
 def test_names_all_load():
     inside = {*NAMES} - {"fashion-mnist"}  # of which only the name is ours
     assert {load(name).name for name in inside} == inside
+
+
+def test_pixels_that_are_bytes_stay_bytes_and_are_the_same_data():
+    rng = np.random.RandomState(1)
+    x = rng.randint(0, 200, (3000, 20, 30)) * (rng.rand(3000, 20, 30) < 0.3)  # more than is worked on at a time
+    x[:, 0, 0] = 7
+    y = rng.randint(0, 3, 3000)
+    wide, narrow = (Dataset(name="pixels", x=x.astype(kind), y=y, labels=["a", "b", "c"], image=True) for kind in (np.float64, np.uint8))
+    assert (wide.x.dtype, narrow.x.dtype) == (np.float64, np.uint8)
+    assert wide.digest == narrow.digest == hashlib.sha256(x.astype("<f8").tobytes() + y.astype("<i8").tobytes()).hexdigest()
+    settings = Settings(layers="600-4-3")
+    one, other = (prepare(settings, 127, dataset=data) for data in (wide, narrow))
+    assert np.array_equal(one.records, other.records)
+    assert np.array_equal(one.x, np.floor(x.reshape(3000, 600) / x.max() * 127 + 0.5))
+    assert one.scaler.center.dtype == other.scaler.center.dtype == np.float64
+    assert one.warnings == other.warnings

@@ -10,23 +10,66 @@ from backpulse.firmware_py import framing
 from backpulse.firmware_py.framing import Deframer, Frame
 
 payloads = st.binary(max_size=framing.MAX_PAYLOAD)
+long_payloads = st.builds(
+    lambda seed, length, zeros: bytes(b * (r >= zeros) for b, r in zip(random.Random(seed).randbytes(length), draws(seed), strict=False)),
+    st.integers(0, 9),
+    st.sampled_from([245, 247, 248, 249, 253, 254, 255, 501, 507, 508, 509, 510, 2000, framing.LONG_PAYLOAD]),
+    st.sampled_from([0, 0.001, 0.5, 1]),
+)
+"""Such as long frames have, around the lengths of blocks: without zeros, with few, with many, and zeros alone."""
 
 
-@given(st.binary(max_size=framing.MAX_FRAME))
-def test_cobs_is_that_of_the_world(data):
-    assert framing.cobs_encode(data) == cobs.encode(data)
+def draws(seed):
+    """Endless numbers from 0 to 1."""
+    rng = random.Random(seed)
+    return iter(rng.random, 2)
 
 
-@given(st.binary(min_size=1, max_size=300).filter(lambda b: 0 not in b and 255 not in b))
-def test_cobs_decoder_refuses_what_the_world_refuses(data):
-    try:
-        want = cobs.decode(data)
-    except cobs.DecodeError:
-        want = None
-    assert framing.cobs_decode(data) == want
+def encoded(data):
+    """COBS as its authors tell it: a block up to each zero, or of 254 bytes, behind its length and one."""
+    out, rest = b"", data + b"\0"
+    while rest:
+        end = min(rest.index(0), 254)
+        out += bytes((end + 1,)) + rest[:end]
+        rest = rest[end + (end < 254) :]
+        if end == 254 and rest == b"\0":
+            break  # the zero that was put behind
+    return out
 
 
-@given(st.integers(0, 255), st.integers(0, 255), payloads)
+def decoded(data):
+    """The same backwards, or None if a block runs past the end."""
+    out, at = b"", 0
+    while at < len(data):
+        end = at + data[at]
+        if end > len(data):
+            return None
+        out += data[at + 1 : end] + (b"\0" if data[at] < 255 and end < len(data) else b"")
+        at = end
+    return out
+
+
+def whole(opcode, seq, payload):
+    body = bytes((opcode, seq)) + payload
+    return body + binascii.crc32(body).to_bytes(4, "little")
+
+
+@given(st.integers(0, 255), st.integers(0, 255), payloads | long_payloads)
+def test_frames_are_coded_as_cobs_is_defined(opcode, seq, payload):
+    assert Frame(opcode, seq, payload).encode() == encoded(whole(opcode, seq, payload)) + b"\0"
+
+
+@given(st.binary(min_size=1, max_size=300).filter(lambda b: 0 not in b))
+def test_the_decoder_refuses_what_the_definition_refuses(data):
+    """The bytes are noise as they are, and a frame once the definition finds something in them and the CRC is put behind."""
+    assert Frame.decode(data) is None
+    found = decoded(data)
+    if found is not None and len(found) >= 2:
+        frame = Frame(found[0], found[1], found[2:])
+        assert Frame.decode(encoded(whole(*frame))) == frame
+
+
+@given(st.integers(0, 255), st.integers(0, 255), payloads | long_payloads)
 def test_frame_round_trip(opcode, seq, payload):
     frame = Frame(opcode, seq, payload)
     encoded = frame.encode()
@@ -43,8 +86,18 @@ def test_longest_frame_has_no_code_byte_255():
 
 
 def test_too_long_payload_is_refused():
-    with pytest.raises(ValueError, match="at most 244 bytes, not 245"):
-        Frame(1, 1, bytes(245)).encode()
+    with pytest.raises(ValueError, match="at most 16384 bytes, not 16385"):
+        Frame(1, 1, bytes(16385)).encode()
+
+
+@pytest.mark.parametrize("payload", [framing.MAX_PAYLOAD, framing.LONG_PAYLOAD])
+@pytest.mark.parametrize("byte", [b"\0", b"\1"])
+def test_a_deframer_takes_frames_up_to_its_longest(payload, byte):
+    deframer = Deframer(payload)
+    longest = Frame(1, 1, byte * payload)
+    assert deframer.feed(longest.encode()) == [longest]
+    assert deframer.feed(encoded(whole(1, 1, byte * (payload + 1))) + b"\0") == []
+    assert deframer.damaged == 1
 
 
 @settings(max_examples=200)

@@ -1,5 +1,6 @@
 """The golden model against float arithmetic, and the schedules against what they claim."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from backpulse.firmware_py.compiler import PULSE_SCALE
-from backpulse.firmware_py.config import DEFAULT, SMALL
+from backpulse.firmware_py.config import DEFAULT, IDEAL, SMALL, Config
 from backpulse.firmware_py.device import PRESETS, with_values
 from backpulse.firmware_py.digest import conductance_digest
 from backpulse.firmware_py.divergence import first_divergence
@@ -320,6 +321,43 @@ def test_a_fault_says_where() -> None:
     board.machine.grant([0])
     board.machine.run(1)
     assert board.machine.read(REG["FAULT"].address) == 4
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(IDEAL, tile_rows=4, tile_cols=256, tiles=2)], ids=["small", "no gap between rows"])
+def test_runs_of_words_are_the_words_one_by_one(config: Config) -> None:
+    """Whatever a run touches: rows that end, memories that end, words that are not there or read-only."""
+    rng = np.random.RandomState(1)
+    runs, single = GoldenMachine(config), GoldenMachine(config)
+    places = {Window.CELLS: (0, 200, 250, 1 << 8), Window.SPREAD: (10, 1 << 8), Window.RANDOM: (0, 1 << 10, 2 << 10, 3 << 10)}
+    places |= {Window.REGISTERS: (0, 9, 80, 96), Window.TILE: (0, 6, 32, 60), Window.PROGRAM: (0, 501), 12: (0,)}  # type: ignore[dict-item]
+    refused = 0
+    for window in [*Window, 12]:
+        for offset in places.get(window, (0, 1000)):  # type: ignore[call-overload]
+            for count in (1, 3, 16, 40, 300):
+                address = (window << 28) + offset
+                words = rng.randint(0, 1 << 32, count, np.uint64).astype(np.uint32)
+                fails = [False, False]
+                try:
+                    runs.write_words(address, words)
+                except BusError:
+                    fails[0] = True
+                try:
+                    for i, word in enumerate(words.tolist()):
+                        single.write(address + i, word)
+                except BusError:
+                    fails[1] = True
+                assert fails[0] == fails[1]
+                refused += fails[0]
+                for one, other in zip(runs.memory, single.memory, strict=True):
+                    assert np.array_equal(one, other)
+                try:
+                    want = [single.read(address + i) for i in range(count)]
+                except BusError:
+                    with pytest.raises(BusError):
+                        runs.read_words(address, count)
+                else:
+                    assert runs.read_words(address, count).tolist() == want
+    assert 20 < refused < 200
 
 
 def test_addresses_that_are_not_there() -> None:

@@ -5,7 +5,7 @@ import pytest
 from backpulse.firmware_py import endpoint as endpoint_module
 from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.endpoint import Endpoint
-from backpulse.firmware_py.framing import RESPONSE, Frame, Opcode, Status
+from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD, RESPONSE, Frame, Opcode, Status, most_granted
 from backpulse.host.errors import LineLostError, NoAnswerError, RefusedError, SessionLostError, WrongAbiError
 from backpulse.host.link import Link
 
@@ -15,10 +15,11 @@ from .toy import EndpointPort, ToyMachine
 BASE = ToyMachine.BASE
 
 
-def connect(**options):
-    machine = ToyMachine()
+def connect(payload=MAX_PAYLOAD, **options):
+    machine = ToyMachine(payload=payload)
     port = EndpointPort(Endpoint(machine), **options)
     link = Link(port, patience_s=0.5)
+    link.payload = payload
     assert link.hello() is False
     machine.log.clear()
     return machine, port, link
@@ -46,13 +47,15 @@ def exercise(link, machine, operations, words_at_most, seed):
             case 3:
                 indices = [rng.randrange(65536) for _ in range(count)]
                 assert link.grant(indices) == count
-                want += [("grant", *indices[i : i + 120]) for i in range(0, count, 120)]
+                most = most_granted(link.payload)
+                want += [("grant", *indices[i : i + most]) for i in range(0, count, most)]
     return want
 
 
+@pytest.mark.parametrize("payload", [MAX_PAYLOAD, LONG_PAYLOAD])
 @pytest.mark.parametrize("chop", [False, True])
-def test_clean_line(chop):
-    machine, _, link = connect(chop=chop)
+def test_clean_line(chop, payload):
+    machine, _, link = connect(payload, chop=chop)
     assert exercise(link, machine, 300, 256, 1) == machine.log
     assert link.retries == 0
     assert link.damaged == 0
@@ -60,12 +63,13 @@ def test_clean_line(chop):
 
 @pytest.mark.parametrize(("rate", "operations", "words"), [(1 / 1000, 400, 256), (1 / 50, 400, 3)])
 @pytest.mark.parametrize("kind", ["corrupt", "drop", "double", "all"])
-@pytest.mark.parametrize("seed", [1, 2])
-def test_everything_once_and_in_order_on_a_bad_line(rate, operations, words, kind, seed):
-    machine, port, _ = connect()
+@pytest.mark.parametrize(("seed", "payload"), [(1, MAX_PAYLOAD), (2, MAX_PAYLOAD), (3, LONG_PAYLOAD)])
+def test_everything_once_and_in_order_on_a_bad_line(rate, operations, words, kind, seed, payload):
+    machine, port, _ = connect(payload)
     rates = {k: rate for k in ("corrupt", "drop", "double") if kind in (k, "all")}
     faulty = FaultyPort(port, seed, **rates)
     link = Link(faulty, patience_s=5)
+    link.payload = payload
     link.hello()
     machine.log.clear()
     assert exercise(link, machine, operations, words, seed) == machine.log

@@ -5,7 +5,7 @@ import pytest
 
 from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.endpoint import Endpoint
-from backpulse.firmware_py.framing import RESPONSE, Deframer, Frame, Opcode, Status
+from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD, RESPONSE, Deframer, Frame, Opcode, Status, most_words
 from backpulse.firmware_py.registers import State
 
 from .toy import ToyMachine
@@ -17,15 +17,15 @@ BASE = ToyMachine.BASE
 class Board:
     """An endpoint with an open session and a way to ask it one frame."""
 
-    def __init__(self, *, hello: bool = True) -> None:
-        self.machine = ToyMachine()
+    def __init__(self, *, hello: bool = True, payload: int = MAX_PAYLOAD) -> None:
+        self.machine = ToyMachine(payload=payload)
         self.endpoint = Endpoint(self.machine)
         if hello:
             self.ask(Opcode.HELLO, 0, NONCE)
             self.machine.log.clear()
 
     def ask(self, opcode: int, seq: int, payload: bytes = b"") -> tuple[Status, bytes]:
-        (answer,) = Deframer().feed(self.endpoint.feed(Frame(opcode, seq, payload).encode()))
+        (answer,) = Deframer(self.machine.payload).feed(self.endpoint.feed(Frame(opcode, seq, payload).encode()))
         assert (answer.opcode, answer.seq) == (opcode | RESPONSE, seq)
         return Status(answer.payload[0]), answer.payload[1:]
 
@@ -90,6 +90,7 @@ def test_sequence_wraps(board):
         (Opcode.READ, pack("<IB", BASE, 0), Status.BAD_LENGTH),
         (Opcode.READ, pack("<IB", BASE, 61), Status.BAD_LENGTH),
         (Opcode.READ, pack("<I", BASE), Status.BAD_LENGTH),
+        (Opcode.READ, pack("<IH", BASE, 1), Status.BAD_LENGTH),
         (Opcode.READ, pack("<IB", BASE + 250, 7), Status.BAD_ADDRESS),
         (Opcode.READ, pack("<IB", 0xFFFFFFFF, 2), Status.BAD_ADDRESS),
         (Opcode.WRITE, pack("<I", BASE), Status.BAD_LENGTH),
@@ -113,6 +114,28 @@ def test_refusals(board, opcode, payload, status):
     else:
         assert board.ask(opcode, 0, payload) == (status, b"")
     assert board.machine.log == []
+
+
+@pytest.mark.parametrize("payload", [260, LONG_PAYLOAD])
+def test_limits_of_longer_frames(payload):
+    board = Board(payload=payload)
+    words = list(range(1, 65))
+    assert board.ask(Opcode.WRITE, 0, write(100, *words)) == (Status.OK, b"")
+    assert board.ask(Opcode.READ, 1, pack("<IB", BASE + 100, 64)) == (Status.OK, pack("<64I", *words))
+    assert board.ask(Opcode.READ, 2, pack("<IH", BASE + 100, 64)) == (Status.OK, pack("<64I", *words))
+    most = most_words(payload)
+    assert most == (payload - 4) // 4
+    beyond = Status.BAD_ADDRESS if most > 256 else Status.OK
+    assert board.ask(Opcode.READ, 3, pack("<IH", BASE, most))[0] is beyond
+    assert board.ask(Opcode.READ, 4, pack("<IH", BASE, most + 1)) == (Status.BAD_LENGTH, b"")
+    assert board.ask(Opcode.READ, 5, pack("<II", BASE, 1)) == (Status.BAD_LENGTH, b"")
+    board.machine.log.clear()
+    assert board.ask(Opcode.WRITE, 6, write(250, *words)) == (Status.BAD_ADDRESS, b"")
+    assert board.machine.log == [("write", 250 + i, words[i]) for i in range(6)], "those before the failing one"
+    assert board.ask(Opcode.START, 7) == (Status.OK, b"")
+    board.machine.room = 1 << 16
+    assert board.ask(Opcode.GRANT, 8, pack(f"<{2 * most}H", *range(2 * most))) == (Status.OK, b"")
+    assert board.ask(Opcode.GRANT, 9, bytes(4 * most + 2)) == (Status.BAD_LENGTH, b"")
 
 
 def test_start_grant_and_stops(board):

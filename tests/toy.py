@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from backpulse.firmware_py.endpoint import Endpoint
-from backpulse.firmware_py.framing import BusError
+from backpulse.firmware_py.framing import MAX_PAYLOAD, BusError
 from backpulse.firmware_py.registers import State
 
 
@@ -12,8 +14,9 @@ class ToyMachine:
 
     BASE = 5 << 28
 
-    def __init__(self) -> None:
+    def __init__(self, *, payload: int = MAX_PAYLOAD) -> None:
         self.session = 0
+        self.payload = payload
         self.state = State.IDLE
         self.words = [0] * 256
         self.room = 300
@@ -31,15 +34,22 @@ class ToyMachine:
         self.words[self._offset(address)] = value
         self.log.append(("write", address - self.BASE, value))
 
+    def read_words(self, address: int, count: int) -> np.ndarray:
+        return np.array([self.read(address + i) for i in range(count)], np.uint32)
+
+    def write_words(self, address: int, words: np.ndarray) -> None:
+        for i, word in enumerate(words.tolist()):
+            self.write(address + i, word)
+
     def start(self) -> None:
         self.state = State.PAUSED
         self.log.append(("start",))
 
-    def grant(self, indices: Sequence[int]) -> bool:
+    def grant(self, indices: Sequence[int] | np.ndarray) -> bool:
         if len(indices) > self.room:
             return False
         self.room -= len(indices)
-        self.log.append(("grant", *indices))
+        self.log.append(("grant", *map(int, indices)))
         return True
 
     def halt(self) -> None:
