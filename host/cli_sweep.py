@@ -48,11 +48,11 @@ def sweep(
     json: o.Json = None,
 ) -> None:
     """Do many runs: a grid, random draws or a list of settings, on the golden model. Started again it does what is missing."""
-    out = out or file.with_suffix("")
     check_outputs({"--json": json, "--curves": curves, "--heat-map": heat_map}, {"FILE": file})
     if workers and scheduler:
         raise InputError("--workers is about this computer, and --scheduler about others: leave one of them out")
     given = Sweep.read(file)
+    out = out or file.with_suffix("")
     runs, warnings = given.plan()
     by = varied([run.settings for run in runs])
     if heat_map and len(by) < 2:
