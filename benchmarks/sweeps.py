@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as parquet
 from distributed import LocalCluster
@@ -100,7 +101,9 @@ def main() -> None:
         attempt(runs[0])  # compiles, or loads what is compiled
     seconds: dict[str, list[float]] = {}
     every = []
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+    options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+    local: Any = LocalCluster(**options)
+    with local as cluster:
         ways = {"one process": {"workers": 1}, "two processes": {"workers": 2}, "Dask, two": {"scheduler": cluster.scheduler_address}}
         for _ in range(arguments.rounds):
             for name, where in ways.items():

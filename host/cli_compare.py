@@ -90,9 +90,10 @@ def _results(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _show(rows: list[dict[str, Any]], epochs: int, seeds: int) -> None:
-    table = Table(
-        title=f"Test accuracy in % after {count(epochs, 'epoch')}, {count(seeds, 'seed')}", title_justify="left", box=None, padding=(0, 1)
+    after = (
+        f"in the best of {count(epochs, 'epoch')} by the validation part" if "validation" in rows[0] else f"after {count(epochs, 'epoch')}"
     )
+    table = Table(title=f"Test accuracy in % {after}, {count(seeds, 'seed')}", title_justify="left", box=None, padding=(0, 1))
     table.add_column("schedule")
     for name in ("lr", "mean", "± std", "worst", "best", "worst class"):
         table.add_column(name, justify="right")

@@ -72,6 +72,8 @@ def sweep(
         stdout.print(best_table(best, by, _caption(best, given), Counter(key(run.settings, by) for run in runs)))
         if len(best) > MOST:
             stdout.print(f" and {len(best) - MOST:,} more, which --json has")
+        if len(best) > 1 and "validation" not in best[0]:
+            console.print("What is chosen by the test part is not as good as it looks there: choose by a validation part", style="dim")
     _tell(failed, by)
     results = Results()
     with results.each():
@@ -103,7 +105,7 @@ def _caption(best: Sequence[Group], given: Sweep) -> str:
     if given.choose:
         return f"The best {' and '.join(given.choose)} by the validation part, and what the test part says of it, in %"
     if not all("validation" in group for group in best):
-        return f"Test accuracy in % after {count(given.epochs, 'epoch')} (of one chosen by it, it says too much)"
+        return f"Test accuracy in % after {count(given.epochs, 'epoch')}"
     return "Accuracy in %, in the order of the validation part"
 
 

@@ -20,7 +20,7 @@ from backpulse.firmware_py.places import reason
 from backpulse.host.checkpoint import MOST_EPOCHS
 from backpulse.host.errors import InputError
 from backpulse.host.settings import Settings, with_nearest
-from backpulse.host.sweep_run import Run, config_of, data_of, prepared
+from backpulse.host.sweep_run import Run, config_of, data_of, prepared, prepared_key
 from backpulse.host.tables import count, some
 
 MOST_RUNS = 1_000_000
@@ -167,6 +167,8 @@ class Sweep(BaseModel):
                 if "layers" not in values:
                     settings = settings.fitting(data_of(settings))
                 found[settings] = None
+        if self.choose and any(not settings.validation for settings in found):
+            raise InputError("choose needs a part to choose by: give all runs one with validation, as in validation = 0.2")
         return _checked(list(found), self.epochs, self.tile, refused)
 
 
@@ -207,12 +209,23 @@ def _checked(settings: Sequence[Settings], epochs: int, tile: str, refused: _Ref
     """Check networks and data, and return runs and warnings."""
     runs: list[Run] = []
     warnings: dict[str, None] = {}
+    looked_at: dict[tuple[object, ...], str | InputError] = {}
     for one in settings:
         run = Run(one, epochs, tile)
         with refused.told():
-            data = prepared(one, config_of(run).drive_max)
-            warnings |= dict.fromkeys(data.warnings)
-            runs.append(run.on(data.digest))
+            config = config_of(run)
+            data = prepared_key(one)
+            if data not in looked_at:
+                try:
+                    found = prepared(one, config.drive_max)
+                except InputError as error:
+                    looked_at[data] = error
+                else:
+                    looked_at[data] = found.digest
+                    warnings |= dict.fromkeys(found.warnings)
+            if isinstance(digest := looked_at[data], InputError):
+                raise digest
+            runs.append(run.on(digest))
     refused.finish()
     return runs, list(warnings)
 

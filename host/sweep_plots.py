@@ -52,7 +52,7 @@ def plot_map(path: Path, heading: str, groups: Sequence[Group], by: Sequence[str
         panels.setdefault(tuple(group[name] for name in rest), []).append(group)
     left_out = len(panels) - MOST_PANELS
     shown = list(panels.values())[:MOST_PANELS]
-    wide = math.ceil(math.sqrt(len(shown)))
+    wide = len(shown) if len(shown) <= 3 else math.ceil(math.sqrt(len(shown)))
     high = math.ceil(len(shown) / wide)
     values = [100 * group["mean"] for some in shown for group in some]
     limits = (min(values), max(min(values) + 1e-9, *values))

@@ -132,13 +132,18 @@ def take(datasets: Mapping[DataKey, Dataset]) -> None:
 
 def prepared(settings: Settings, unit: int) -> Prepared:
     """Return the data of some settings as a board takes it. The last one is kept, for many runs differ in something else."""
-    network = settings.network
-    key = (*_data_key(settings), network.layers[0], network.layers[-1], network.output, unit)
+    key = (*prepared_key(settings), unit, settings.seed if settings.validation else None)
     if key not in _prepared:
         data = prepare(settings, unit, dataset=data_of(settings))
         _prepared.clear()
         _prepared[key] = data
     return _prepared[key]
+
+
+def prepared_key(settings: Settings) -> tuple[object, ...]:
+    """Return what decides whether data can be prepared, and, but for the seed of its validation part, as what."""
+    network = settings.network
+    return (*_data_key(settings), network.layers[0], network.layers[-1], network.output, settings.validation)
 
 
 def do(run: Run, stop: Stop | None = None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.storage import check_writable, written_whole
 from backpulse.host.sweep_pool import execute
 from backpulse.host.sweep_run import Outcome, Run
-from backpulse.host.sweep_table import best_epoch
+from backpulse.host.sweep_table import counting_accuracy
 
 if TYPE_CHECKING:
     import pyarrow
@@ -35,10 +35,12 @@ JOURNAL = ".journal"
 """Readers of Parquet folders skip names that begin with a dot."""
 KEYS = {"run": "string", "abi": "int64", "data": "string", "epochs": "int64", "tile": "string", "seconds": "double"}
 """Columns that tell a run from the others, and how long it took."""
-CHOSEN = {"best_epoch": "int64", "accuracy": "double"}
-"""Columns of the epoch that counts (`sweep_table.best_epoch`), from 1, and its test accuracy."""
+CHOSEN = {"accuracy": "double"}
+"""Column of the test accuracy in the epoch that counts (`sweep_table.counting_epoch`)."""
 RESULTS = {
     **dict.fromkeys(("test_accuracy", "train_accuracy", "train_loss", "class_accuracy"), "list<double>"),
+    **dict.fromkeys(("validation_accuracy", "validation_loss", "learning_rate"), "list<double>"),
+    "best_epoch": "int64",
     "confusion": "list<list<int64>>",
     **dict.fromkeys(("steps", "cycles", "read_cycles", "pulse_cycles"), "int64"),
     **dict.fromkeys(("pulses_up", "pulses_down", "pulses_clipped", "sense_clipped", "vector_saturated", "link_retries"), "int64"),
@@ -55,9 +57,7 @@ def row(outcome: Outcome) -> Row:
     """Return a run and its result as values by column, which are plain JSON."""
     run, result = outcome.run, outcome.result
     keys = (run.identity, run.abi, run.data, run.epochs, run.tile, outcome.seconds)
-    best = best_epoch(result)
-    chosen = (best, result["test_accuracy"][best - 1])
-    values = dict(zip((*KEYS, *CHOSEN), (*keys, *chosen), strict=True))
+    values = dict(zip((*KEYS, *CHOSEN), (*keys, counting_accuracy(result)), strict=True))
     return {**values, **run.settings.to_dict(), **{name: result.get(name) for name in RESULTS}}
 
 

@@ -11,10 +11,14 @@ Group = dict[str, Any]
 """Runs that differ only in their seed: the settings by which groups differ, and what the runs came to."""
 
 
-def best_epoch(result: Mapping[str, Any]) -> int:
-    """Return the epoch of a run that counts, from 1: that of the lowest validation loss, the first of equals; without any the last."""
-    losses = result.get("validation_loss")
-    return 1 + losses.index(min(losses)) if losses else len(result["test_accuracy"])
+def counting_epoch(result: Mapping[str, Any]) -> int:
+    """Return the epoch of a run that counts, from 1: the best one of the validation part, or the last one if there is none."""
+    return result["best_epoch"] or len(result["test_accuracy"])
+
+
+def counting_accuracy(result: Mapping[str, Any]) -> float:
+    """Return the test accuracy of a run in the epoch that counts."""
+    return result["test_accuracy"][counting_epoch(result) - 1]
 
 
 def varied(settings: Sequence[Settings]) -> list[str]:
@@ -50,9 +54,8 @@ def summarise(results: Iterable[tuple[Settings, Mapping[str, Any]]], by: Sequenc
 
 
 def _figures(runs: Sequence[Mapping[str, Any]]) -> Group:
-    epochs = [best_epoch(run) for run in runs]
-    tested = np.array([run["test_accuracy"][epoch - 1] for run, epoch in zip(runs, epochs, strict=True)])
-    validated = [run["validation_accuracy"][epoch - 1] for run, epoch in zip(runs, epochs, strict=True) if run.get("validation_accuracy")]
+    tested = np.array([counting_accuracy(run) for run in runs])
+    validated = [run["validation_accuracy"][counting_epoch(run) - 1] for run in runs if run["validation_accuracy"]]
     figures = {
         "mean": float(tested.mean()),
         "std": float(tested.std(ddof=1)) if len(tested) > 1 else 0.0,

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backpulse.host.sweep_run import Outcome, Run
-from backpulse.host.sweep_table import Group, best_epoch, said
+from backpulse.host.sweep_table import Group, counting_accuracy, said
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
 from backpulse.host.view import console
@@ -71,7 +71,7 @@ class SweepView:
             self._failed += 1
         else:
             key = tuple(said(getattr(outcome.run.settings, name)) for name in self._by)
-            self._groups.setdefault(key, []).append(outcome.result["test_accuracy"][best_epoch(outcome.result) - 1])
+            self._groups.setdefault(key, []).append(counting_accuracy(outcome.result))
         if not self._live and time.monotonic() - self._told > LINE_S:
             self._line()
 
@@ -93,7 +93,7 @@ class SweepView:
 
     def _picture(self) -> RenderableType:
         head = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=max(1, self._total), completed=self._before + self._done, width=36)
+        bar = ProgressBar(total=max(1, self._total), completed=self._before + self._done, width=24)
         head.add_row(bar, Text(self._count(), style="bold"), Text(self._time(), style="dim"))
         return Together(Text(plain(self._title), style="bold"), head, *([self._best()] if self._groups else []))
 

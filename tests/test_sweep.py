@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from backpulse.host.errors import InputError
+from backpulse.host.rates import best_epoch
 from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.sweep import DIGITS, Interval, Sweep, plan
 from backpulse.host.sweep_table import chosen, ranked, summarise, varied
@@ -88,6 +89,7 @@ def test_without_layers_the_network_is_that_of_the_data():
         ("points = []", "points must be a list of tables, not []"),
         ("grid = [1]", "grid must be a table of settings, not [1]"),
         ("choose = ['lr']", "choose names lr, which does not vary: leave it out"),
+        ("choose = ['lr']\n[grid]\nlr = [0.5, 1.0]", "choose needs a part to choose by: give all runs one with validation"),
         ("choose = ['lr']\n[grid]\nseed = [1, 2]\nactivation = ['tanh', 'relu']", "name some of activation"),
         (
             "[grid]\nlr = [1.0, -1.0, 1e-9]",
@@ -139,7 +141,7 @@ def results(*runs):
     found = []
     for values, tested, validated, losses in runs:
         result = {"test_accuracy": tested, "class_accuracy": [1.0]}
-        result |= {"validation_accuracy": validated, "validation_loss": losses} if validated else {}
+        result |= {"validation_accuracy": validated, "best_epoch": best_epoch(losses) or None}
         found.append((Settings(**values), result))
     return found
 
