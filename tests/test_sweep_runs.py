@@ -144,7 +144,11 @@ def test_a_killed_sweep_goes_on(backpulse, file, tmp_path):
     while left := running(token):
         assert time.monotonic() < until, left
         time.sleep(0.02)
-    with sent((signal.SIGTERM, 0.2), once=lambda: len(rows_of(tmp_path / "s")) >= len(before)) as times:
+
+    def going_on():
+        return len(rows_of(tmp_path / "s")) >= len(before) and journal.read_bytes().count(b"\n") > 2
+
+    with sent((signal.SIGTERM, 0.0), once=going_on) as times:
         code, _, err = backpulse("sweep", "s.toml", "--workers", 1)
         took = time.monotonic() - times[0]
     assert (code, took < 2) == (143, True), (err, took)
