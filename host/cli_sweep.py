@@ -16,7 +16,7 @@ from backpulse.host.sweep import Sweep
 from backpulse.host.sweep_run import Outcome
 from backpulse.host.sweep_store import Store, do_missing
 from backpulse.host.sweep_table import Group, chosen, key, ranked, summarise, title, varied
-from backpulse.host.sweep_view import MOST, SweepView, best_table
+from backpulse.host.sweep_view import MOST, SweepView, best_table, runs_text
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
 from backpulse.host.view import console, show_warnings, stdout
@@ -58,11 +58,11 @@ def sweep(
     if heat_map and len(by) < 2:
         raise InputError(f"--heat-map is drawn over two settings, and {' and '.join(by) or 'none'} varies: leave it out")
     show_warnings(warnings)
-    heading = f"{file.name}: {count(len(runs), 'run')}, {count(given.epochs, 'epoch')} each"
+    heading = f"{file.name}: {runs_text(len(runs))}, {count(given.epochs, 'epoch')} each"
     with Store(out) as store, stop_on_signals() as stop:
         missing = [run for run in runs if run.identity not in store.rows]
         if kept := len(runs) - len(missing):
-            console.print(f"{kept:,} of {count(len(runs), 'run')} are in {plain(str(out))}", style="dim", soft_wrap=True)
+            console.print(f"{kept:,} of {runs_text(len(runs))} are in {plain(str(out))}", style="dim", soft_wrap=True)
         with SweepView(heading, missing, kept, by) as view:
             failed = do_missing(missing, store, workers=workers, scheduler=scheduler, stop=stop, watch=view)
     done = [(run.settings, store.rows[run.identity]) for run in runs if run.identity in store.rows]
@@ -93,11 +93,9 @@ def sweep(
             plot_map(heat_map, plain(heading), groups, by, x=x, y=y)
     results.finish()
     if stop.asked and len(done) + len(failed) < len(runs):
-        raise SignalError(f"Stopped after {len(done):,} of {count(len(runs), 'run')}: the same command does the rest", stop)
+        raise SignalError(f"Stopped after {len(done):,} of {runs_text(len(runs))}: the same command does the rest", stop)
     if failed:
-        raise HostError(
-            f"{len(failed):,} of {count(len(runs), 'run')} failed", "the others are kept, and the same command tries these again"
-        )
+        raise HostError(f"{len(failed):,} of {runs_text(len(runs))} failed", "the others are kept, and the same command tries these again")
 
 
 def _caption(best: Sequence[Group], given: Sweep) -> str:

@@ -201,7 +201,7 @@ class _Refusals:
             raise InputError(told[0])
         if told:
             more = f". And {count(len(told) - TOLD, 'more reason')}" if len(told) > TOLD else ""
-            runs = f"{self._count:,} of {count(self._total, 'run')}"
+            runs = f"{self._count:,} of {self._total:,} run{'' if self._total == 1 else 's'}"
             raise InputError(f"{runs} can never be done, and none is started: {'. '.join(told[:TOLD])}{more}")
 
 

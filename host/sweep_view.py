@@ -15,7 +15,6 @@ from rich.text import Text
 
 from backpulse.host.sweep_run import Outcome, Run
 from backpulse.host.sweep_table import Group, counting_accuracy, said
-from backpulse.host.tables import count
 from backpulse.host.terminal import plain
 from backpulse.host.view import console
 
@@ -81,7 +80,7 @@ class SweepView:
 
     def _count(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{self._before + self._done:,} of {count(self._total, 'run')} done{failed}"
+        return f"{self._before + self._done:,} of {runs_text(self._total)} done{failed}"
 
     def _time(self) -> str:
         here = time.monotonic() - self._begun
@@ -113,6 +112,11 @@ class SweepView:
 
 def _cost(run: Run) -> float:
     return run.epochs * (run.settings.network.weights + FIXED)
+
+
+def runs_text(number: int) -> str:
+    """Return a number of runs as text: 1 run, 10,000 runs."""
+    return f"{number:,} run{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
