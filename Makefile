@@ -11,7 +11,7 @@ help:
 	@echo "make test    all tests, pure Python and RTL"
 	@echo "make coverage  branches of state machines that no bench takes (some minutes)"
 	@echo "make lint    style and types"
-	@echo "make bench   speed of golden model, virtual board and RTL, and what size costs"
+	@echo "make bench   speed of golden model, virtual board and RTL; what size costs; sweeps on one core, two and a cluster"
 	@echo "make table   the table of learning results in docs"
 	@echo "make schedules  the grid of schedules by width, depth and rate in docs (an hour of two cores; goes on where it was stopped)"
 	@echo "make boards  train the digits on the virtual board of each board's configuration, for the table in docs"
@@ -41,9 +41,10 @@ lint: .venv/installed-dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports --cache-dir build/imports
 
-bench: .venv/installed-sim
+bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 	$(BIN)/python -m benchmarks.sizes
+	$(BIN)/python -m benchmarks.sweeps
 
 table: .venv/installed-sim
 	$(BIN)/python -m benchmarks.table $(ARGS)
@@ -95,7 +96,7 @@ clean:
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing Backpulse, its simulator and the test tools into .venv (once, a few minutes)"
-	$(INSTALL) '.[sim,dev]'
+	$(INSTALL) '.[sim,sweep,dev]'
 	touch $@
 
 .venv/installed-build: pyproject.toml constraints.txt | .venv/bin/python

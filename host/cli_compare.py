@@ -1,22 +1,28 @@
 """The command `compare`: schedules, learning rates and seeds side by side, on the golden model."""
 
 import itertools
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from backpulse.host import options as o
-from backpulse.host.datasets import Dataset
-from backpulse.host.errors import InputError
+from backpulse.host.errors import HostError, InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
-from backpulse.host.settings import SOFTWARE, Settings, prepare
-from backpulse.host.software import train_software
+from backpulse.host.settings import Settings
+from backpulse.host.sweep import plan
+from backpulse.host.sweep_pool import execute
+from backpulse.host.sweep_run import Run, remember
+from backpulse.host.sweep_table import summarise
+from backpulse.host.sweep_view import SweepView
 from backpulse.host.tables import count
-from backpulse.host.training import Trainer
-from backpulse.host.urls import board_config, open_board
-from backpulse.host.view import console, show_warnings, stdout
+from backpulse.host.urls import board_config
+from backpulse.host.view import show_warnings, stdout
+
+BY = ("schedule", "lr")
+"""What is compared."""
 
 
 @o.takes_settings("schedule", "lr", "seed", "patience", layers=o.FITTED)
@@ -37,12 +43,18 @@ def compare(
     first = Settings.from_dict(given)  # as in `train`
     board_config(first.network if "layers" in given else None, first.device_model, tile=tile)
     first, loaded = o.settings_and_data(given)
-    runs = [
-        first.changed(schedule=schedule.strip(), lr=rate, seed=seed)
-        for schedule, rate, seed in itertools.product(schedules.split(","), rates, range(1, seeds + 1))
-    ]
-    results, warnings = _run_all(runs, loaded, epochs, tile)
-    rows = _rows(runs, results)
+    remember(first, loaded)
+    runs, warnings = plan(
+        [
+            first.changed(schedule=schedule.strip(), lr=rate, seed=seed)
+            for schedule, rate, seed in itertools.product(schedules.split(","), rates, range(1, seeds + 1))
+        ],
+        epochs,
+        tile,
+    )
+    show_warnings(warnings)
+    results = _results(runs)
+    rows = summarise(((run.settings, result) for run, result in zip(runs, results, strict=True)), BY)
     if json != STDOUT:
         _show(rows, epochs, seeds)
     written = Results()
@@ -64,64 +76,24 @@ def _rates(text: str) -> list[float]:
         raise InputError(f"--lr must be numbers joined by commas, as in 0.25,0.5, not {text}") from None
 
 
-def _run_all(runs: list[Settings], loaded: Dataset, epochs: int, tile: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Train every run, on one golden board: they all have the same network, device and data. Return results and warnings of the data."""
-    first = runs[0]
-    config = board_config(first.network, first.device_model, tile=tile)
-    data = prepare(first, config.drive_max, dataset=loaded)
-    show_warnings(data.warnings)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    results = []
-    with open_board("golden://", config=config) as board, Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=len(runs))
-        for settings in runs:
-            progress.update(task, description=f"{settings.schedule}, lr {settings.lr:g}, seed {settings.seed}")
-            if settings.schedule == SOFTWARE:
-                results.append(train_software(settings, data, epochs, config.drive_max))
-            else:
-                trainer = Trainer(board, settings, epochs, data=data)
-                trainer.run()
-                results.append(trainer.result())
-            del results[-1]["predictions"], results[-1]["warnings"]
-            progress.advance(task)
-    return results, list(data.warnings)
-
-
-def _rows(runs: list[Settings], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return mean and spread of the last accuracy for each schedule and learning rate."""
-    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
-    for settings, result in zip(runs, results, strict=True):
-        groups.setdefault((settings.schedule, settings.lr), []).append(result)
-    rows = []
-    for (schedule, rate), group in groups.items():
-        curves = [result["test_accuracy"] for result in group]
-        last = np.array(curves)[:, -1]
-        spread = float(last.std(ddof=1)) if len(last) > 1 else 0.0
-        rows.append(
-            {
-                "schedule": schedule,
-                "lr": rate,
-                "mean": float(last.mean()),
-                "std": spread,
-                "min": float(last.min()),
-                "max": float(last.max()),
-                "curves": curves,
-                "class_accuracy": _by_class(group),
-            }
-        )
-    return rows
-
-
-def _by_class(group: list[dict[str, Any]]) -> list[float | None]:
-    """Return the mean accuracy of each class over runs, which all have the same test part."""
-    classes = zip(*(result["class_accuracy"] for result in group), strict=True)
-    return [None if None in shares else float(np.mean(shares)) for shares in classes]
+def _results(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Do the runs, on all cores, and return their results."""
+    different = list(dict.fromkeys(runs))
+    found = {}
+    with SweepView(count(len(runs), "run"), different, 0, BY) as view, closing(execute(different)) as outcomes:
+        for outcome in outcomes:
+            if outcome.error:
+                raise HostError(outcome.error)
+            found[outcome.run] = outcome.result
+            view(outcome)
+    return [found[run] for run in runs]
 
 
 def _show(rows: list[dict[str, Any]], epochs: int, seeds: int) -> None:
-    table = Table(
-        title=f"Test accuracy in % after {count(epochs, 'epoch')}, {count(seeds, 'seed')}", title_justify="left", box=None, padding=(0, 1)
+    after = (
+        f"in the best of {count(epochs, 'epoch')} by the validation part" if "validation" in rows[0] else f"after {count(epochs, 'epoch')}"
     )
+    table = Table(title=f"Test accuracy in % {after}, {count(seeds, 'seed')}", title_justify="left", box=None, padding=(0, 1))
     table.add_column("schedule")
     for name in ("lr", "mean", "± std", "worst", "best", "worst class"):
         table.add_column(name, justify="right")

@@ -45,8 +45,8 @@ def check_outputs(written: Mapping[str, Path | str | None], read: Mapping[str, P
         if real in seen:
             raise InputError(f"{option} {path} would write over the file of {seen[real]}: give it a name of its own")
         seen[real] = option
-        if option == "--plot" and Path(path).suffix.lower() not in PICTURES:
-            raise InputError(f"--plot must name a {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file, not {path}")
+        if option in ("--plot", "--curves", "--heat-map") and Path(path).suffix.lower() not in PICTURES:
+            raise InputError(f"{option} must name a {', '.join(PICTURES[:-1])} or {PICTURES[-1]} file, not {path}")
         if option == "--pulse-log":
             with wrong_input():
                 check_suffix(Path(path))

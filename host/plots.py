@@ -45,7 +45,8 @@ STYLE: Any = {
 }
 
 
-def _save(figure: Figure, path: Path, dpi: int) -> None:
+def save(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a picture, whole or not at all."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a name in another script: a box stands for it
         with written_whole(path, "picture") as file:
@@ -97,7 +98,7 @@ def plot_training(
             image = _array(axes, title, cells / unit, program, vivid)
         bottom.colorbar(image, ax=[before_axes, after_axes], fraction=0.03, pad=0.01, aspect=30, label="device units", extend="both")
         _histogram(last, before / unit, after / unit, program, bound)
-        _save(figure, path, dpi=120)
+        save(figure, path, dpi=120)
 
 
 def _curve(axes: Axes, title: str, result: dict[str, Any], reference: dict[str, Any] | None, key: str, factor: float) -> None:
@@ -204,4 +205,4 @@ def plot_comparison(path: Path, title: str, curves: Sequence[tuple[str, np.ndarr
             axes.plot(epochs, mean, styles[number // len(CYCLE) % len(styles)], color=color, label=f"{name}:  {mean[-1]:.1f} %")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="lower right")
-        _save(figure, path, dpi=120)
+        save(figure, path, dpi=120)

@@ -6,7 +6,7 @@ Command line, checkpoints, JSON results and Python take their names, defaults an
 import difflib
 import math
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -273,14 +273,18 @@ class Settings(BaseModel):
         return cls(**values)
 
 
+def with_nearest(unknown: Iterable[str], names: Iterable[str]) -> str:
+    """Join unknown names by commas, each with the nearest right one."""
+    near = ((name, difflib.get_close_matches(name, names, n=1)) for name in unknown)
+    return ", ".join(f"{name} (did you mean {n[0]}?)" if n else name for name, n in near)
+
+
 def _sentence(error: ValidationError) -> str:
     """Return what to tell of settings that are none."""
     found = error.errors(include_url=False)
     names = list(Settings.model_fields)
     if unknown := [str(e["loc"][0]) for e in found if e["type"] == "extra_forbidden"]:
-        near = [difflib.get_close_matches(name, names, n=1) for name in unknown]
-        told = (f"{name} (did you mean {n[0]}?)" if n else name for name, n in zip(unknown, near, strict=True))
-        return f"Unknown setting {', '.join(told)}: settings are {', '.join(names)}"
+        return f"Unknown setting {with_nearest(unknown, names)}: settings are {', '.join(names)}"
     first = found[0]
     if first["type"] == "value_error":  # of a check of ours
         return str(first.get("ctx", {})["error"])

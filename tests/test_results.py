@@ -85,6 +85,7 @@ COMMANDS = {
     "train": SMALL,
     "infer": ["--checkpoint", "run.npz"],
     "compare": [*SMALL, "--seeds", 1, "--schedules", "progressive"],
+    "sweep": ["s.toml"],
     "program": [],
     "info": [],
     "boards": [],

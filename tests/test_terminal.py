@@ -117,7 +117,8 @@ def whole(text, columns=80):
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "infer", "compare", "boards", "build", "flash", "fit", "program", "info", "sim", "export", "doctor", "cache", ""]
+    "command",
+    ["train", "infer", "compare", "boards", "build", "flash", "fit", "program", "info", "sim", "export", "doctor", "cache", "sweep", ""],
 )
 def test_help_is_whole_at_80_columns(backpulse, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
