@@ -3,37 +3,39 @@
 The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 """
 
-import numpy as np
-
 from backpulse.firmware_py.device import update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.jit import inlined
-from backpulse.firmware_py.streams import gauss, xorshift
+from backpulse.firmware_py.lanes import GROUP, everywhere, load, some, store, total, where
+from backpulse.firmware_py.registers import Counter
+from backpulse.firmware_py.streams import draw, gauss, xorshift
+
+_STEPS = int(Counter.STEPS)
 
 
 @inlined
-def multiply_rows(cells, line, row0, rows, col0, cols, sums):
-    """Sum drive * cell down each column. A sum of 512 rows fits 32 bits, which puts eight lanes into one instruction."""
-    acc = sums[:cols].view(np.int32)[:cols]
+def multiply_rows(cells, line, row0, rows, col0, cols, sums, lanes):
+    """READ: acc_c = sum over rows of drive_r * cell[r][c]. A sum of 512 rows fits 32 bits."""
+    for lane in range(col0 & -GROUP, col0 + cols, GROUP):
+        acc = everywhere(0)
+        for r in range(rows):
+            acc = acc + load(cells, (row0 + r, lane)) * line[r]
+        store(lanes, lane, acc)
     for c in range(cols):
-        acc[c] = 0
-    for r in range(rows):
-        drive = np.int32(line[r])
-        if drive:
-            for c in range(cols):
-                acc[c] = np.int32(acc[c] + np.int32(drive * cells[row0 + r, col0 + c]))
-    for c in range(cols - 1, -1, -1):
-        sums[c] = acc[c]
+        sums[c] = lanes[col0 + c]
 
 
 @inlined
-def multiply_columns(cells, line, row0, rows, col0, cols, sums):
-    """Sum drive * cell along each row."""
+def multiply_columns(cells, line, row0, rows, col0, cols, sums, lanes):
+    """READT: acc_r = sum over columns of drive_c * cell[r][c]; lanes outside the region are not driven."""
+    lanes[:] = 0
+    for c in range(cols):
+        lanes[col0 + c] = line[c]
     for r in range(rows):
-        total = 0
-        for c in range(cols):
-            total += line[c] * cells[row0 + r, col0 + c]
-        sums[r] = total
+        acc = everywhere(0)
+        for lane in range(col0 & -GROUP, col0 + cols, GROUP):
+            acc = acc + load(cells, (row0 + r, lane)) * load(lanes, lane)
+        sums[r] = total(acc)
 
 
 @inlined
@@ -58,18 +60,38 @@ def convert(sums, n, bits, sense_max):
 
 
 @inlined
-def update_row(cells, spread, row, counts, chosen, states, tile, shared, has_spread, noisy):
-    """Move the cells of one row that were pulsed. Where that takes long they are listed first: they are few, and anywhere."""
-    lanes = counts.shape[0]
-    if not (has_spread or noisy):
-        for c in range(lanes):
-            cells[row, c] = update(cells[row, c], counts[c], 0, np.int32(0), shared, False)
-        return
-    n = 0
-    for c in range(lanes):
-        chosen[n] = c
-        n += counts[c] != 0
-    for i in range(n):
-        c = chosen[i]
-        noise = np.int32(write_noise(tile, np.int64(counts[c]), np.int64(states[c]) & 0xFFFFFFFF)) if noisy else np.int32(0)
-        cells[row, c] = update(cells[row, c], counts[c], spread[row, c], noise, shared, has_spread)
+def pulse_row(m, f, row, a, bits, stochastic, shared, tallies):
+    """One row of a PULSE: draw, plan, update; return the tallies (up, down, clipped), each a vector over the lanes.
+
+        n = min(((|a P_j| >> 8 q) + r) >> 16, pulse_max), with the sign of a P_j
+    """
+    up, down, clipped = tallies
+    for lane in range(0, m.rounding.shape[0], GROUP):
+        word = draw(m.rounding, lane)
+        noise = draw(m.write, lane) if f.write_stream else everywhere(0)
+        product = load(m.lanes, lane) * a
+        r = (word >> 16) & 0xFFFF if stochastic else everywhere(0x8000)
+        wanted = ((abs(product) >> bits) + r) >> 16
+        if some(wanted):
+            size = min(wanted, f.pulse_max)
+            count = where(product > 0, size, -size)
+            if f.write_stream:
+                noise = write_noise(m.tile, count, noise)
+            codes = load(m.spread, (row, lane)) if f.spread else everywhere(0)
+            store(m.cells, (row, lane), update(load(m.cells, (row, lane)), count, codes, noise, shared))
+            up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
+            if m.log.shape[0]:
+                store(m.counts, 0, count)
+                _log(m, row // f.tile_rows, row % f.tile_rows, lane)
+    return up, down, clipped
+
+
+@inlined
+def _log(m, tile, tile_row, lane):
+    """Append the pulses of one group of lanes to the log."""
+    for i in range(GROUP):
+        if m.counts[i] and m.logged[0] < m.log.shape[0]:
+            entry = m.log[m.logged[0]]
+            entry[0] = m.counters[_STEPS]
+            entry[1], entry[2], entry[3], entry[4] = tile, tile_row, lane + i, m.counts[i]
+            m.logged[0] += 1

@@ -7,6 +7,7 @@ import numpy as np
 from backpulse.firmware_py.activation import table_array
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import fixed_words
+from backpulse.firmware_py.lanes import lane_array
 from backpulse.firmware_py.isa import SCALE_REGISTERS, legal
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
 from backpulse.firmware_py.timing import costs
@@ -15,12 +16,12 @@ from backpulse.firmware_py.timing import costs
 class Memory(NamedTuple):
     """Everything that the machine holds, as arrays that compiled functions share."""
 
-    cells: np.ndarray  # int32 (rows of all tiles, columns)
-    spread: np.ndarray  # int32, same shape
+    cells: np.ndarray  # int16 (rows of all tiles, columns); a lane array, as all that have the columns last
+    spread: np.ndarray  # uint8, same shape
     rounding: np.ndarray  # int32 (columns): the bits of a 32-bit state
     write: np.ndarray  # int32 (columns)
     read: np.ndarray  # int64 (2), one a bank
-    tile: np.ndarray  # int64 (TILE_WORDS)
+    tile: np.ndarray  # int32 (TILE_WORDS)
     program: np.ndarray  # int64 (program_words)
     regions: np.ndarray  # int64 (regions, 4)
     table: np.ndarray  # int64 (vectors)
@@ -40,8 +41,8 @@ class Memory(NamedTuple):
     words: np.ndarray  # int64
     factors: np.ndarray  # int64
     sums: np.ndarray  # int64: analog sums, then sense words
-    planned: np.ndarray  # int32 scratch: P_j of a PULSE
-    counts: np.ndarray  # int32 scratch: signed counts of a row
+    lanes: np.ndarray  # int32 scratch (columns): P_j of a PULSE, drives or sums of a read
+    counts: np.ndarray  # int32 scratch: signed counts of a row, for the log
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
 
@@ -95,12 +96,12 @@ def new_memory(config: Config) -> Memory:
         return np.zeros(size, np.int64)
 
     memory = Memory(
-        cells=np.zeros(shape, np.int32),
-        spread=np.zeros(shape, np.int32),
-        rounding=np.ones(cols, np.int32),
-        write=np.ones(cols, np.int32),
+        cells=lane_array(shape, np.int16),
+        spread=lane_array(shape, np.uint8),
+        rounding=lane_array((cols,), np.int32),
+        write=lane_array((cols,), np.int32),
         read=np.ones(2, np.int64),
-        tile=zeros(TILE_WORDS),
+        tile=np.zeros(TILE_WORDS, np.int32),
         program=zeros(config.program_words),
         regions=zeros(config.regions, 4),
         table=zeros(config.vectors),
@@ -120,12 +121,12 @@ def new_memory(config: Config) -> Memory:
         words=zeros(line),
         factors=zeros(line),
         sums=zeros(line),
-        planned=np.zeros(cols, np.int32),
-        counts=np.zeros(cols, np.int32),
+        lanes=lane_array((cols,), np.int32),
+        counts=lane_array((cols,), np.int32),
         log=np.zeros((0, 5), np.int32),
         logged=zeros(1),
     )
-    memory.control[STRIDE] = 1
+    memory.control[STRIDE] = memory.rounding[:] = memory.write[:] = 1
     for offset, word in fixed_words(config).items():
         memory.tile[offset] = word
     return memory
