@@ -38,10 +38,9 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, kind, _VECTOR)
 
 
-def lane_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return an array of zeros whose last axis is the lanes, with unseen room behind them up to a whole vector."""
-    *rest, lanes = shape
-    return np.zeros((*rest, -(-lanes // GROUP) * GROUP), dtype)[..., :lanes]
+def whole(lanes: int) -> int:
+    """Return a number of lanes rounded up to whole vectors."""
+    return -(-lanes // GROUP) * GROUP
 
 
 @lower_cast(types.Integer, _Lanes)

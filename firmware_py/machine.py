@@ -8,7 +8,7 @@ from backpulse.firmware_py.config import ABI_VERSION, CONFIG_WORDS, Config, Devi
 from backpulse.firmware_py.device import parameter_bits, twins
 from backpulse.firmware_py.framing import BusError
 from backpulse.firmware_py.golden import execute
-from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, new_memory, number_format
+from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, new_memory, number_format, seen
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
     MAGIC,
@@ -46,15 +46,16 @@ class GoldenMachine:
 
     def __init__(self, config: Config, *, log: Callable[[np.ndarray], None] | None = None) -> None:
         self.config = config
-        self.memory = new_memory(config)
         self.session = 0
         self._format = number_format(config)
         self._order: list[int] = []
         self._entry = 0
         self._watchdog = 1 << 24
         self._log = log
+        self._whole = new_memory(config)
         if log is not None:
-            self.memory = self.memory._replace(log=np.zeros((config.rows * config.tile_cols * _LOG_ROOM, 5), np.int32))
+            self._whole = self._whole._replace(log=np.zeros((config.rows * config.tile_cols * _LOG_ROOM, 5), np.int32))
+        self.memory = seen(self._whole, config)
 
     @property
     def state(self) -> int:
@@ -108,7 +109,7 @@ class GoldenMachine:
 
     def _execute(self, count: int) -> int:
         order = np.array(self._order[:count], np.int64)
-        begun = execute(self.memory, self._format, order, count)
+        begun = execute(self._whole, self._format, order, count)
         del self._order[:begun]
         return begun
 

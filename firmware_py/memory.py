@@ -7,19 +7,19 @@ import numpy as np
 from backpulse.firmware_py.activation import table_array
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import fixed_words
-from backpulse.firmware_py.lanes import lane_array
 from backpulse.firmware_py.isa import SCALE_REGISTERS, legal
+from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
 from backpulse.firmware_py.timing import costs
 
 
 class Memory(NamedTuple):
-    """Everything that the machine holds, as arrays that compiled functions share."""
+    """Everything that the machine holds, as arrays that compiled functions share. Lanes are the columns, up to a whole vector of them."""
 
-    cells: np.ndarray  # int16 (rows of all tiles, columns); a lane array, as all that have the columns last
+    cells: np.ndarray  # int16 (rows of all tiles, lanes)
     spread: np.ndarray  # uint8, same shape
-    rounding: np.ndarray  # int32 (columns): the bits of a 32-bit state
-    write: np.ndarray  # int32 (columns)
+    rounding: np.ndarray  # int32 (lanes): the bits of a 32-bit state
+    write: np.ndarray  # int32 (lanes)
     read: np.ndarray  # int64 (2), one a bank
     tile: np.ndarray  # int32 (TILE_WORDS)
     program: np.ndarray  # int64 (program_words)
@@ -41,8 +41,8 @@ class Memory(NamedTuple):
     words: np.ndarray  # int64
     factors: np.ndarray  # int64
     sums: np.ndarray  # int64: analog sums, then sense words
-    lanes: np.ndarray  # int32 scratch (columns): P_j of a PULSE, drives or sums of a read
-    counts: np.ndarray  # int32 scratch: signed counts of a row, for the log
+    lanes: np.ndarray  # int32 (lanes) scratch: P_j of a PULSE, drives or sums of a read
+    counts: np.ndarray  # int32 scratch: signed counts of a vector of lanes, for the log
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
 
@@ -84,22 +84,27 @@ def number_format(config: Config) -> Format:
     return Format(*(derived[f] if f in derived else int(getattr(config, f)) for f in Format._fields))
 
 
+def seen(memory: Memory, config: Config) -> Memory:
+    """Return a memory without the lanes beyond the columns, which share its arrays but for those."""
+    return memory._replace(**{name: getattr(memory, name)[..., : config.tile_cols] for name in ("cells", "spread", "rounding", "write")})
+
+
 def new_memory(config: Config) -> Memory:
     """Return the memory of a machine after power-up: everything zero, random states one."""
-    cols, shape = config.tile_cols, (config.rows, config.tile_cols)
+    lanes = whole(config.tile_cols)
     pairs = np.zeros((16, 16), np.bool_)
     for op, function in legal(config):
         pairs[op, function] = True
-    line = max(config.longest, *shape) + 1
+    line = max(config.longest, config.rows, config.tile_cols) + 1
 
     def zeros(*size: int) -> np.ndarray:
         return np.zeros(size, np.int64)
 
     memory = Memory(
-        cells=lane_array(shape, np.int16),
-        spread=lane_array(shape, np.uint8),
-        rounding=lane_array((cols,), np.int32),
-        write=lane_array((cols,), np.int32),
+        cells=np.zeros((config.rows, lanes), np.int16),
+        spread=np.zeros((config.rows, lanes), np.uint8),
+        rounding=np.ones(lanes, np.int32),
+        write=np.ones(lanes, np.int32),
         read=np.ones(2, np.int64),
         tile=np.zeros(TILE_WORDS, np.int32),
         program=zeros(config.program_words),
@@ -121,12 +126,12 @@ def new_memory(config: Config) -> Memory:
         words=zeros(line),
         factors=zeros(line),
         sums=zeros(line),
-        lanes=lane_array((cols,), np.int32),
-        counts=lane_array((cols,), np.int32),
+        lanes=np.zeros(lanes, np.int32),
+        counts=np.zeros(GROUP, np.int32),
         log=np.zeros((0, 5), np.int32),
         logged=zeros(1),
     )
-    memory.control[STRIDE] = memory.rounding[:] = memory.write[:] = 1
+    memory.control[STRIDE] = 1
     for offset, word in fixed_words(config).items():
         memory.tile[offset] = word
     return memory
