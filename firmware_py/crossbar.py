@@ -6,9 +6,9 @@ The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 from backpulse.firmware_py.device import update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.jit import inlined
-from backpulse.firmware_py.lanes import GROUP, everywhere, load, some, store, total, where
+from backpulse.firmware_py.lanes import GROUP, everywhere, load, peak, some, store, total, where
 from backpulse.firmware_py.registers import Counter
-from backpulse.firmware_py.streams import draw, gauss, xorshift
+from backpulse.firmware_py.streams import gauss, xorshift
 
 _STEPS = int(Counter.STEPS)
 
@@ -60,30 +60,38 @@ def convert(sums, n, bits, sense_max):
 
 
 @inlined
-def pulse_row(m, f, row, a, bits, stochastic, shared, tallies):
-    """One row of a PULSE: draw, plan, update; return the tallies (up, down, clipped), each a vector over the lanes.
+def pulse_lanes(m, f, lane, row0, rows, a, bits, stochastic, shared):
+    """Some rows of a PULSE in the lanes that begin at `lane`: draw, plan, update; return how many pulses (up, down, clipped).
 
-        n = min(((|a P_j| >> 8 q) + r) >> 16, pulse_max), with the sign of a P_j
+        n = min(((|a_i P_j| >> 8 q) + r) >> 16, pulse_max), with the sign of a_i P_j
+
+    A row whose largest product, with the largest r, is no pulse only draws.
     """
-    up, down, clipped = tallies
-    for lane in range(0, m.rounding.shape[0], GROUP):
-        word = draw(m.rounding, lane)
-        noise = draw(m.write, lane) if f.write_stream else everywhere(0)
-        product = load(m.lanes, lane) * a
-        r = (word >> 16) & 0xFFFF if stochastic else everywhere(0x8000)
+    up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
+    rounding, write, planned = load(m.rounding, lane), load(m.write, lane), load(m.lanes, lane)
+    largest, least = peak(abs(planned)), (1 if stochastic else 1 << 15) << bits
+    for i in range(rows):
+        rounding = xorshift(rounding)
+        if f.write_stream:
+            write = xorshift(write)
+        if abs(a[i]) * largest < least:
+            continue
+        product = planned * a[i]
+        r = (rounding >> 16) & 0xFFFF if stochastic else everywhere(0x8000)
         wanted = ((abs(product) >> bits) + r) >> 16
         if some(wanted):
-            size = min(wanted, f.pulse_max)
+            row, size = row0 + i, min(wanted, f.pulse_max)
             count = where(product > 0, size, -size)
-            if f.write_stream:
-                noise = write_noise(m.tile, count, noise)
+            noise = write_noise(m.tile, count, write) if f.write_stream else everywhere(0)
             codes = load(m.spread, (row, lane)) if f.spread else everywhere(0)
             store(m.cells, (row, lane), update(load(m.cells, (row, lane)), count, codes, noise, shared))
             up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
             if m.log.shape[0]:
                 store(m.counts, 0, count)
                 _log(m, row // f.tile_rows, row % f.tile_rows, lane)
-    return up, down, clipped
+    store(m.rounding, lane, rounding)
+    store(m.write, lane, write)
+    return total(up), total(down), total(clipped)
 
 
 @inlined

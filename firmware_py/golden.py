@@ -8,15 +8,14 @@ talks to is in machine.py.
 import numpy as np
 
 from backpulse.firmware_py.activation import activate, fprime
-from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, pulse_row
+from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, pulse_lanes
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
 from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, USED_BITS, Function, Op, When, require
 from backpulse.firmware_py.jit import inlined, jit
-from backpulse.firmware_py.lanes import everywhere, total
+from backpulse.firmware_py.lanes import GROUP
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
 from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State, TileParameter
-from backpulse.firmware_py.streams import advance
 from backpulse.firmware_py.timing import instruction_cycles
 
 _MASK32 = 0xFFFFFFFF
@@ -177,36 +176,29 @@ def pulse_shift(exponent, scale_log2, magnitude):
 def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     """PULSE: outer-product weight pulses, row by row.
 
-    Column j is loaded with P_j = sat(rshift(b_j * mantissa, f), 32767), or 0 if q > 3. A row whose largest product cannot be rounded to a
-    pulse only advances the streams.
+    Column j is loaded with P_j = sat(rshift(b_j * mantissa, f), 32767), or 0 if q > 3.
     """
     row0 = (region[0] >> 16) * f.tile_rows + (region[0] & 0xFFFF)
     rows, cols = region[1] >> 16, region[1] & 0xFFFF
     col0, scale_log2 = region[2] >> 16, region[2] & 0xFFFF
     row_offset, col_offset = region[3] >> 16, region[3] & 0xFFFF
     lose, q = pulse_shift(m.scales[scale, 1], scale_log2, _magnitude(m, f, cols_vector))
-    line, planned, largest = m.line, m.lanes, 0
+    line, planned = m.line, m.lanes
     _gather(m, f, cols_vector, col_offset, cols, line)
     planned[:] = 0
     if q <= 3:
         for c in range(cols):
-            word = sat(rshift(line[c] * m.scales[scale, 0], lose), 32767)
-            planned[col0 + c] = word
-            largest = max(largest, abs(word))
+            planned[col0 + c] = sat(rshift(line[c] * m.scales[scale, 0], lose), 32767)
     _gather(m, f, rows_vector, row_offset, rows, line)
     shared = shared_words(m.tile, f.cell_bits)
-    least = (1 if stochastic else 1 << 15) << 8 * q
-    up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
-    for r in range(rows):
-        if abs(line[r]) * largest >= least:
-            up, down, clipped = pulse_row(m, f, row0 + r, line[r], 8 * q, stochastic, shared, (up, down, clipped))
-        else:
-            advance(m.rounding)
-            if f.write_stream:
-                advance(m.write)
-    m.counters[_UP] += total(up)
-    m.counters[_DOWN] += total(down)
-    m.counters[_CLIPPED] += total(clipped)
+    # The log wants them row by row; else the lanes are outside, for their streams then stay in the processor's registers.
+    rows_at_once = 1 if m.log.shape[0] else rows
+    for r in range(0, rows, rows_at_once):
+        for lane in range(0, planned.shape[0], GROUP):
+            up, down, clipped = pulse_lanes(m, f, lane, row0 + r, rows_at_once, line[r:], 8 * q, stochastic, shared)
+            m.counters[_UP] += up
+            m.counters[_DOWN] += down
+            m.counters[_CLIPPED] += clipped
 
 
 @inlined

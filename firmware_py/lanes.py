@@ -162,16 +162,22 @@ def pick(typingctx, table, index):
     return (_LANES if index == _LANES else table.dtype)(table, index), build
 
 
+def _reduction(name, builder, args):
+    kind = ir.FunctionType(ir.IntType(32), [_VECTOR])
+    reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.{name}.v{GROUP}i32")
+    return builder.sext(builder.call(reduce, args), ir.IntType(64))
+
+
 @intrinsic
 def total(typingctx, lanes):
     """Return the sum of a vector's lanes, int64."""
+    return types.int64(_LANES), lambda context, builder, sig, args: _reduction("add", builder, args)
 
-    def build(context, builder, sig, args):
-        kind = ir.FunctionType(ir.IntType(32), [_VECTOR])
-        add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.add.v{GROUP}i32")
-        return builder.sext(builder.call(add, args), ir.IntType(64))
 
-    return types.int64(_LANES), build
+@intrinsic
+def peak(typingctx, lanes):
+    """Return the largest of a vector's lanes, int64."""
+    return types.int64(_LANES), lambda context, builder, sig, args: _reduction("smax", builder, args)
 
 
 @intrinsic
