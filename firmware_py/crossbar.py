@@ -6,7 +6,7 @@ The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 from backpulse.firmware_py.device import update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.jit import inlined
-from backpulse.firmware_py.lanes import GROUP, everywhere, load, peak, some, store, total, where
+from backpulse.firmware_py.lanes import GROUP, everywhere, load, pairs, peak, some, store, total, where
 from backpulse.firmware_py.registers import Counter
 from backpulse.firmware_py.streams import gauss, xorshift
 
@@ -26,16 +26,24 @@ def multiply_rows(cells, line, row0, rows, col0, cols, sums, lanes):
 
 
 @inlined
-def multiply_columns(cells, line, row0, rows, col0, cols, sums, lanes):
-    """READT: acc_r = sum over columns of drive_c * cell[r][c]; lanes outside the region are not driven."""
+def multiply_columns(cells, line, row0, rows, col0, cols, sums, lanes, group):
+    """READT: acc_r = sum over columns of drive_c * cell[r][c], four rows at once; lanes outside the region are not driven."""
     lanes[:] = 0
-    for c in range(cols):
-        lanes[col0 + c] = line[c]
-    for r in range(rows):
-        acc = everywhere(0)
+    for i in range(cols):
+        lanes[col0 + i] = line[i]
+    last = row0 + rows - 1
+    for r in range(0, rows, 4):
+        r0, r1, r2, r3 = row0 + r, min(row0 + r + 1, last), min(row0 + r + 2, last), min(row0 + r + 3, last)
+        a = b = c = d = everywhere(0)
         for lane in range(col0 & -GROUP, col0 + cols, GROUP):
-            acc = acc + load(cells, (row0 + r, lane)) * load(lanes, lane)
-        sums[r] = total(acc)
+            drives = load(lanes, lane)
+            a, b = a + drives * load(cells, (r0, lane)), b + drives * load(cells, (r1, lane))
+            c, d = c + drives * load(cells, (r2, lane)), d + drives * load(cells, (r3, lane))
+        quarters = pairs(pairs(a, b), pairs(c, d))
+        halves = pairs(quarters, quarters)
+        store(group, 0, pairs(halves, halves))
+        for i in range(4):
+            sums[r + i] = group[i]
 
 
 @inlined
@@ -87,7 +95,7 @@ def pulse_lanes(m, f, lane, row0, rows, a, bits, stochastic, shared):
             store(m.cells, (row, lane), update(load(m.cells, (row, lane)), count, codes, noise, shared))
             up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
             if m.log.shape[0]:
-                store(m.counts, 0, count)
+                store(m.group, 0, count)
                 _log(m, row // f.tile_rows, row % f.tile_rows, lane)
     store(m.rounding, lane, rounding)
     store(m.write, lane, write)
@@ -98,8 +106,8 @@ def pulse_lanes(m, f, lane, row0, rows, a, bits, stochastic, shared):
 def _log(m, tile, tile_row, lane):
     """Append the pulses of one group of lanes to the log."""
     for i in range(GROUP):
-        if m.counts[i] and m.logged[0] < m.log.shape[0]:
+        if m.group[i] and m.logged[0] < m.log.shape[0]:
             entry = m.log[m.logged[0]]
             entry[0] = m.counters[_STEPS]
-            entry[1], entry[2], entry[3], entry[4] = tile, tile_row, lane + i, m.counts[i]
+            entry[1], entry[2], entry[3], entry[4] = tile, tile_row, lane + i, m.group[i]
             m.logged[0] += 1

@@ -11,7 +11,7 @@ import numpy as np
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.formats import rshift
 from backpulse.firmware_py.jit import inlined
-from backpulse.firmware_py.lanes import pick, where
+from backpulse.firmware_py.lanes import peak, where
 from backpulse.firmware_py.registers import TILE_WORDS, TileParameter
 from backpulse.firmware_py.streams import GAUSS_SIGMA, draws, gauss
 
@@ -261,7 +261,11 @@ def shared_words(tile, cell_bits):
 @inlined
 def write_noise(tile, count, word):
     """Return the noise of `count` pulses in one go, before the rounding; `word` is the lane's write-noise word. int64 or lanes."""
-    return gauss(word) * pick(tile, _ROOT + abs(count))
+    size, root = abs(count), 0 * count
+    most = peak(size)
+    for n in range(1, 3 if most < 3 else most + 1):  # nearly always two rounds: sooner done than each lane's look into the table
+        root = where(size == n, tile[_ROOT + n], root)
+    return gauss(word) * root
 
 
 @inlined

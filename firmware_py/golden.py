@@ -48,15 +48,23 @@ def _gather(m, f, vector, offset, n, line):
     entry = m.table[vector]
     base, bias, length = (entry & 0x7FFF) + offset, (entry >> 15) & 1, (entry >> 16) & 0x7FFF
     if entry >> 31:
-        page = m.pages[m.control[PAGE]]
-        for i in range(n):
-            line[i] = page[(base + i) & (page.shape[0] - 1)] << f.drive_shift
+        _take(line, m.pages[m.control[PAGE]], base, n, f.drive_shift)
     else:
-        words = m.vectors
-        for i in range(n):
-            line[i] = words[(base + i) & (words.shape[0] - 1)]
+        _take(line, m.vectors, base, n, 0)
     if bias and offset <= length < offset + n:
         line[length - offset] = f.unit
+
+
+@inlined
+def _take(line, words, base, n, bits):
+    """Copy words, shifted left, from a memory that begins anew at its end."""
+    if base + n <= words.shape[0]:
+        run = words[base:]
+        for i in range(n):
+            line[i] = np.int64(run[i]) << bits
+    else:
+        for i in range(n):
+            line[i] = np.int64(words[(base + i) & (words.shape[0] - 1)]) << bits
 
 
 @inlined
@@ -103,7 +111,7 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     if columns_out:
         multiply_rows(m.cells, line, row0, rows, col0, cols, sums, m.lanes)
     else:
-        multiply_columns(m.cells, line, row0, rows, col0, cols, sums, m.lanes)
+        multiply_columns(m.cells, line, row0, rows, col0, cols, sums, m.lanes, m.group)
     if f.read_noise:
         add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], sums, n_out)
     m.counters[_SENSE] += convert(sums, n_out, f.sense_shift, f.sense_max)
@@ -312,14 +320,14 @@ def _operands_bad(m, f, op, region, a, b, c, function):
 @inlined
 def _load_sample(m, f, index):
     """Copy one sample of the store into the free page, zeros behind it, and swap pages."""
-    page = 1 - m.control[PAGE]
+    m.control[PAGE] = 1 - m.control[PAGE]
+    page, store = m.pages[m.control[PAGE]], m.store
     size = 4 * (m.control[STRIDE] & f.stride_mask)
-    start = index * size
+    place = index * size % store.shape[0]
     for i in range(size):
-        byte = np.int64(m.store[(start + i) % m.store.shape[0]])
-        m.pages[page, i & (m.pages.shape[1] - 1)] = (byte ^ 128) - 128
-    m.pages[page, size:] = 0
-    m.control[PAGE] = page
+        page[i & (page.shape[0] - 1)] = np.int8(store[place])
+        place = place + 1 if place + 1 < store.shape[0] else 0
+    page[size:] = 0
 
 
 @jit

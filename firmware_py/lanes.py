@@ -145,21 +145,14 @@ def store(typingctx, array, index, value):
 
 
 @intrinsic
-def pick(typingctx, table, index):
-    """Return an element of a table of int32; of a vector of places, the vector of their elements."""
+def pairs(typingctx, first, second):
+    """Return the sums of each two neighbours: those of the first vector in the lower lanes, those of the second in the upper ones."""
 
     def build(context, builder, sig, args):
-        zero = context.get_constant(types.intp, 0)
-        first = cgutils.get_item_pointer(context, builder, table, make_array(table)(context, builder, args[0]), [zero])
-        if index != _LANES:
-            return builder.load(builder.gep(first, [args[1]]))
-        words, lane = _VECTOR(ir.Undefined), ir.IntType(32)
-        for i in range(GROUP):
-            at = builder.gep(first, [builder.extract_element(args[1], lane(i))])
-            words = builder.insert_element(words, builder.trunc(builder.load(at), lane), lane(i))
-        return words
+        picked = [ir.Constant(_VECTOR, list(range(start, 2 * GROUP, 2))) for start in (0, 1)]
+        return builder.add(*(builder.shuffle_vector(*args, lanes) for lanes in picked))
 
-    return (_LANES if index == _LANES else table.dtype)(table, index), build
+    return _LANES(_LANES, _LANES), build
 
 
 def _reduction(name, builder, args):
@@ -175,9 +168,13 @@ def total(typingctx, lanes):
 
 
 @intrinsic
-def peak(typingctx, lanes):
-    """Return the largest of a vector's lanes, int64."""
-    return types.int64(_LANES), lambda context, builder, sig, args: _reduction("smax", builder, args)
+def peak(typingctx, value):
+    """Return the largest of a vector's lanes, int64; of a number, the number."""
+
+    def build(context, builder, sig, args):
+        return _reduction("smax", builder, args) if value == _LANES else context.cast(builder, args[0], value, types.int64)
+
+    return types.int64(value), build
 
 
 @intrinsic

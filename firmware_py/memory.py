@@ -27,7 +27,7 @@ class Memory(NamedTuple):
     table: np.ndarray  # int64 (vectors)
     masks: np.ndarray  # int64 (vectors): the OR behind a vector's magnitude
     vectors: np.ndarray  # int64 (vector_words)
-    pages: np.ndarray  # int64 (2, page_bytes), signed bytes
+    pages: np.ndarray  # int8 (2, page_bytes)
     store: np.ndarray  # uint8 (4 store_words)
     results: np.ndarray  # uint16 (result_depth)
     outputs: np.ndarray  # int16 (output_depth)
@@ -42,7 +42,7 @@ class Memory(NamedTuple):
     factors: np.ndarray  # int64
     sums: np.ndarray  # int64: analog sums, then sense words
     lanes: np.ndarray  # int32 (lanes) scratch: P_j of a PULSE, drives or sums of a read
-    counts: np.ndarray  # int32 scratch: signed counts of a vector of lanes, for the log
+    group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
 
@@ -95,7 +95,7 @@ def new_memory(config: Config) -> Memory:
     pairs = np.zeros((16, 16), np.bool_)
     for op, function in legal(config):
         pairs[op, function] = True
-    line = max(config.longest, config.rows, config.tile_cols) + 1
+    line = whole(max(config.longest, config.rows, config.tile_cols) + 1)
 
     def zeros(*size: int) -> np.ndarray:
         return np.zeros(size, np.int64)
@@ -112,7 +112,7 @@ def new_memory(config: Config) -> Memory:
         table=zeros(config.vectors),
         masks=zeros(config.vectors),
         vectors=zeros(config.vector_words),
-        pages=zeros(2, config.page_bytes),
+        pages=np.zeros((2, config.page_bytes), np.int8),
         store=np.zeros(4 * config.store_words, np.uint8),
         results=np.zeros(config.result_depth, np.uint16),
         outputs=np.zeros(config.output_depth, np.int16),
@@ -127,7 +127,7 @@ def new_memory(config: Config) -> Memory:
         factors=zeros(line),
         sums=zeros(line),
         lanes=np.zeros(lanes, np.int32),
-        counts=np.zeros(GROUP, np.int32),
+        group=np.zeros(GROUP, np.int32),
         log=np.zeros((0, 5), np.int32),
         logged=zeros(1),
     )
