@@ -71,12 +71,17 @@ def _take(line, words, base, n, bits):
 def _scatter(m, f, vector, offset, n, line, final):
     """Write a line to elements offset .. offset + n - 1 of a vector; final words take part in the vector's magnitude."""
     entry = m.table[vector]
-    base = (entry & 0x7FFF) + offset
-    words = m.vectors
+    base, words = (entry & 0x7FFF) + offset, m.vectors
     mask = 0
-    for i in range(n):
-        words[(base + i) & (words.shape[0] - 1)] = line[i]
-        mask |= abs(line[i])
+    if base + n <= words.shape[0]:
+        run = words[base:]
+        for i in range(n):
+            run[i] = line[i]
+            mask |= abs(line[i])
+    else:
+        for i in range(n):
+            words[(base + i) & (words.shape[0] - 1)] = line[i]
+            mask |= abs(line[i])
     if final:
         if offset == 0:
             m.masks[vector] = f.unit if (entry >> 15) & 1 else 0
