@@ -68,37 +68,53 @@ def convert(sums, n, bits, sense_max):
 
 
 @inlined
-def pulse_lanes(m, f, lane, row0, rows, a, bits, stochastic, shared):
-    """Some rows of a PULSE in the lanes that begin at `lane`: draw, plan, update; return how many pulses (up, down, clipped).
+def plan_lanes(m, f, lane, rows, a, bits, stochastic):
+    """Draw and plan some rows of a PULSE in the lanes that begin at `lane`; return how many of the rows have pulses, listed in m.hits.
 
-        n = min(((|a_i P_j| >> 8 q) + r) >> 16, pulse_max), with the sign of a_i P_j
+        n = ((|a_i P_j| >> 8 q) + r) >> 16
 
-    A row whose largest product, with the largest r, is no pulse only draws.
+    A row whose largest product, with the largest r, is no pulse only draws. Whether another has one no processor can foretell, so that
+    every one is written to the list, and the next one over it if it had none.
     """
-    up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
     rounding, write, planned = load(m.rounding, lane), load(m.write, lane), load(m.lanes, lane)
     largest, least = peak(abs(planned)), (1 if stochastic else 1 << 15) << bits
+    hits = 0
     for i in range(rows):
         rounding = xorshift(rounding)
         if f.write_stream:
             write = xorshift(write)
-        if abs(a[i]) * largest < least:
-            continue
-        product = planned * a[i]
-        r = (rounding >> 16) & 0xFFFF if stochastic else everywhere(0x8000)
-        wanted = ((abs(product) >> bits) + r) >> 16
-        if some(wanted):
-            row, size = row0 + i, min(wanted, f.pulse_max)
-            count = where(product > 0, size, -size)
-            noise = write_noise(m.tile, count, write) if f.write_stream else everywhere(0)
-            codes = load(m.spread, (row, lane)) if f.spread else everywhere(0)
-            store(m.cells, (row, lane), update(load(m.cells, (row, lane)), count, codes, noise, shared))
-            up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
-            if m.log.shape[0]:
-                store(m.group, 0, count)
-                _log(m, row // f.tile_rows, row % f.tile_rows, lane)
+        if abs(a[i]) * largest >= least:
+            r = (rounding >> 16) & 0xFFFF if stochastic else everywhere(0x8000)
+            wanted = ((abs(planned * a[i]) >> bits) + r) >> 16
+            m.hits[hits] = i
+            store(m.wanted, (hits, 0), wanted)
+            if f.write_stream:
+                store(m.noise, (hits, 0), write)
+            hits += some(wanted)
     store(m.rounding, lane, rounding)
     store(m.write, lane, write)
+    return hits
+
+
+@inlined
+def pulse_lanes(m, f, lane, row0, hits, a, shared):
+    """Give the lanes that begin at `lane` the pulses that are planned; return how many up, down, and cells with more than pulse_max.
+
+    A count is n, or pulse_max if that is less, with the sign of a_i P_j.
+    """
+    up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
+    planned = load(m.lanes, lane)
+    for hit in range(hits):
+        i, wanted = m.hits[hit], load(m.wanted, (hit, 0))
+        row, size = row0 + i, min(wanted, f.pulse_max)
+        count = where(planned * a[i] > 0, size, -size)
+        noise = write_noise(m.tile, count, load(m.noise, (hit, 0))) if f.write_stream else everywhere(0)
+        codes = load(m.spread, (row, lane)) if f.spread else everywhere(0)
+        store(m.cells, (row, lane), update(load(m.cells, (row, lane)), count, codes, noise, shared))
+        up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
+        if m.log.shape[0]:
+            store(m.group, 0, count)
+            _log(m, row // f.tile_rows, row % f.tile_rows, lane)
     return total(up), total(down), total(clipped)
 
 

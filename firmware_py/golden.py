@@ -8,7 +8,7 @@ talks to is in machine.py.
 import numpy as np
 
 from backpulse.firmware_py.activation import activate, fprime
-from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, pulse_lanes
+from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, plan_lanes, pulse_lanes
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
 from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, USED_BITS, Function, Op, When, require
@@ -208,7 +208,8 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     rows_at_once = 1 if m.log.shape[0] else rows
     for r in range(0, rows, rows_at_once):
         for lane in range(0, planned.shape[0], GROUP):
-            up, down, clipped = pulse_lanes(m, f, lane, row0 + r, rows_at_once, line[r:], 8 * q, stochastic, shared)
+            hits = plan_lanes(m, f, lane, rows_at_once, line[r:], 8 * q, stochastic)
+            up, down, clipped = pulse_lanes(m, f, lane, row0 + r, hits, line[r:], shared)
             m.counters[_UP] += up
             m.counters[_DOWN] += down
             m.counters[_CLIPPED] += clipped

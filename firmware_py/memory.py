@@ -42,6 +42,9 @@ class Memory(NamedTuple):
     factors: np.ndarray  # int64
     sums: np.ndarray  # int64: analog sums, then sense words
     lanes: np.ndarray  # int32 (lanes) scratch: P_j of a PULSE, drives or sums of a read
+    hits: np.ndarray  # int64 (tile_rows) scratch: rows with a pulse
+    wanted: np.ndarray  # int32 (tile_rows, GROUP) scratch: their counts in one vector of lanes
+    noise: np.ndarray  # int32, same shape: their write-noise words
     group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
@@ -127,6 +130,9 @@ def new_memory(config: Config) -> Memory:
         factors=zeros(line),
         sums=zeros(line),
         lanes=np.zeros(lanes, np.int32),
+        hits=zeros(config.tile_rows),
+        wanted=np.zeros((config.tile_rows, GROUP), np.int32),
+        noise=np.zeros((config.tile_rows, GROUP), np.int32),
         group=np.zeros(GROUP, np.int32),
         log=np.zeros((0, 5), np.int32),
         logged=zeros(1),
