@@ -3,37 +3,47 @@
 The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 """
 
-import numpy as np
-
 from backpulse.firmware_py.device import update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.jit import inlined
+from backpulse.firmware_py.lanes import GROUP, everywhere, load, pairs, peak, some, store, total, where
+from backpulse.firmware_py.registers import Counter
 from backpulse.firmware_py.streams import gauss, xorshift
 
+_STEPS = int(Counter.STEPS)
+
 
 @inlined
-def multiply_rows(cells, line, row0, rows, col0, cols, sums):
-    """Sum drive * cell down each column. A sum of 512 rows fits 32 bits, which puts eight lanes into one instruction."""
-    acc = sums[:cols].view(np.int32)[:cols]
+def multiply_rows(cells, line, row0, rows, col0, cols, sums, lanes):
+    """READ: acc_c = sum over rows of drive_r * cell[r][c]. A sum of 512 rows fits 32 bits."""
+    for lane in range(col0 & -GROUP, col0 + cols, GROUP):
+        acc = everywhere(0)
+        for r in range(rows):
+            acc = acc + load(cells, (row0 + r, lane)) * line[r]
+        store(lanes, lane, acc)
     for c in range(cols):
-        acc[c] = 0
-    for r in range(rows):
-        drive = np.int32(line[r])
-        if drive:
-            for c in range(cols):
-                acc[c] = np.int32(acc[c] + np.int32(drive * cells[row0 + r, col0 + c]))
-    for c in range(cols - 1, -1, -1):
-        sums[c] = acc[c]
+        sums[c] = lanes[col0 + c]
 
 
 @inlined
-def multiply_columns(cells, line, row0, rows, col0, cols, sums):
-    """Sum drive * cell along each row."""
-    for r in range(rows):
-        total = 0
-        for c in range(cols):
-            total += line[c] * cells[row0 + r, col0 + c]
-        sums[r] = total
+def multiply_columns(cells, line, row0, rows, col0, cols, sums, lanes, group):
+    """READT: acc_r = sum over columns of drive_c * cell[r][c], four rows at once; lanes outside the region are not driven."""
+    lanes[:] = 0
+    for i in range(cols):
+        lanes[col0 + i] = line[i]
+    last = row0 + rows - 1
+    for r in range(0, rows, 4):
+        r0, r1, r2, r3 = row0 + r, min(row0 + r + 1, last), min(row0 + r + 2, last), min(row0 + r + 3, last)
+        a = b = c = d = everywhere(0)
+        for lane in range(col0 & -GROUP, col0 + cols, GROUP):
+            drives = load(lanes, lane)
+            a, b = a + drives * load(cells, (r0, lane)), b + drives * load(cells, (r1, lane))
+            c, d = c + drives * load(cells, (r2, lane)), d + drives * load(cells, (r3, lane))
+        quarters = pairs(pairs(a, b), pairs(c, d))
+        halves = pairs(quarters, quarters)
+        store(group, 0, pairs(halves, halves))
+        for i in range(4):
+            sums[r + i] = group[i]
 
 
 @inlined
@@ -58,18 +68,62 @@ def convert(sums, n, bits, sense_max):
 
 
 @inlined
-def update_row(cells, spread, row, counts, chosen, states, tile, shared, has_spread, noisy):
-    """Move the cells of one row that were pulsed. Where that takes long they are listed first: they are few, and anywhere."""
-    lanes = counts.shape[0]
-    if not (has_spread or noisy):
-        for c in range(lanes):
-            cells[row, c] = update(cells[row, c], counts[c], 0, np.int32(0), shared, False)
-        return
-    n = 0
-    for c in range(lanes):
-        chosen[n] = c
-        n += counts[c] != 0
-    for i in range(n):
-        c = chosen[i]
-        noise = np.int32(write_noise(tile, np.int64(counts[c]), np.int64(states[c]) & 0xFFFFFFFF)) if noisy else np.int32(0)
-        cells[row, c] = update(cells[row, c], counts[c], spread[row, c], noise, shared, has_spread)
+def plan_lanes(m, f, lane, rows, a, bits, stochastic):
+    """Draw and plan some rows of a PULSE in the lanes that begin at `lane`; return how many of the rows have pulses, listed in m.hits.
+
+        n = ((|a_i P_j| >> 8 q) + r) >> 16
+
+    A row whose largest product, with the largest r, is no pulse only draws. Whether another has one no processor can foretell, so that
+    every one is written to the list, and the next one over it if it had none.
+    """
+    rounding, write, planned = load(m.rounding, lane), load(m.write, lane), load(m.lanes, lane)
+    largest, least = peak(abs(planned)), (1 if stochastic else 1 << 15) << bits
+    hits = 0
+    for i in range(rows):
+        rounding = xorshift(rounding)
+        if f.write_stream:
+            write = xorshift(write)
+        if abs(a[i]) * largest >= least:
+            r = (rounding >> 16) & 0xFFFF if stochastic else everywhere(0x8000)
+            wanted = ((abs(planned * a[i]) >> bits) + r) >> 16
+            m.hits[hits] = i
+            store(m.wanted, (hits, 0), wanted)
+            if f.write_stream:
+                store(m.noise, (hits, 0), write)
+            hits += some(wanted)
+    store(m.rounding, lane, rounding)
+    store(m.write, lane, write)
+    return hits
+
+
+@inlined
+def pulse_lanes(m, f, lane, row0, hits, a, shared):
+    """Give the lanes that begin at `lane` the pulses that are planned; return how many up, down, and cells with more than pulse_max.
+
+    A count is n, or pulse_max if that is less, with the sign of a_i P_j.
+    """
+    up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
+    planned = load(m.lanes, lane)
+    for hit in range(hits):
+        i, wanted = m.hits[hit], load(m.wanted, (hit, 0))
+        row, size = row0 + i, min(wanted, f.pulse_max)
+        count = where(planned * a[i] > 0, size, -size)
+        noise = write_noise(m.tile, count, load(m.noise, (hit, 0))) if f.write_stream else everywhere(0)
+        codes = load(m.spread, (row, lane)) if f.spread else everywhere(0)
+        store(m.cells, (row, lane), update(load(m.cells, (row, lane)), count, codes, noise, shared))
+        up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
+        if m.log.shape[0]:
+            store(m.group, 0, count)
+            _log(m, row // f.tile_rows, row % f.tile_rows, lane)
+    return total(up), total(down), total(clipped)
+
+
+@inlined
+def _log(m, tile, tile_row, lane):
+    """Append the pulses of one group of lanes to the log."""
+    for i in range(GROUP):
+        if m.group[i] and m.logged[0] < m.log.shape[0]:
+            entry = m.log[m.logged[0]]
+            entry[0] = m.counters[_STEPS]
+            entry[1], entry[2], entry[3], entry[4] = tile, tile_row, lane + i, m.group[i]
+            m.logged[0] += 1

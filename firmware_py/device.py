@@ -9,7 +9,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.formats import rshift
 from backpulse.firmware_py.jit import inlined
+from backpulse.firmware_py.lanes import peak, where
 from backpulse.firmware_py.registers import TILE_WORDS, TileParameter
 from backpulse.firmware_py.streams import GAUSS_SIGMA, draws, gauss
 
@@ -252,48 +254,46 @@ def fixed_words(config: Config) -> dict[int, int]:
 
 @inlined
 def shared_words(tile, cell_bits):
-    """Return the words that all updates share as int32 numbers, which a compiler can keep: two bases, slopes, bounds, units."""
-    i32 = np.int32
+    """Return the words that all updates share, which a compiler can keep: two bases, slopes, bounds, units, the sign bit of a cell."""
     return (
-        (i32(tile[_BASE_UP]), i32(tile[_BASE_DOWN])),
-        (i32(tile[_SLOPE_UP]), i32(tile[_SLOPE_DOWN])),
-        (i32(tile[_BOUND_UP]), i32(tile[_BOUND_DOWN])),
-        (i32(tile[_STEP_UNIT]), i32(tile[_BOUND_UNIT])),
-        i32(32 - cell_bits),
+        (np.int64(tile[_BASE_UP]), np.int64(tile[_BASE_DOWN])),
+        (np.int64(tile[_SLOPE_UP]), np.int64(tile[_SLOPE_DOWN])),
+        (np.int64(tile[_BOUND_UP]), np.int64(tile[_BOUND_DOWN])),
+        (np.int64(tile[_STEP_UNIT]), np.int64(tile[_BOUND_UNIT])),
+        1 << (cell_bits - 1),
     )
 
 
 @inlined
 def write_noise(tile, count, word):
-    """Return the noise of `count` pulses in one go, before the rounding; `word` is the lane's write-noise word. int64."""
-    return gauss(word) * tile[_ROOT + abs(count)]
+    """Return the noise of `count` pulses in one go, before the rounding; `word` is the lane's write-noise word. int64 or lanes."""
+    size, root = abs(count), 0 * count
+    most = peak(size)
+    for n in range(1, 3 if most < 3 else most + 1):  # nearly always two rounds: sooner done than each lane's look into the table
+        root = where(size == n, tile[_ROOT + n], root)
+    return gauss(word) * root
 
 
 @inlined
-def update(g, count, spread, noise, shared, cell_has_spread):
-    """Return a cell after `count` pulses (signed) in one go; `shared` is from `shared_words` (docs/machine.md, The tile).
+def update(g, count, spread, noise, shared):
+    """Return a cell after `count` pulses (signed) in one go; `shared` is from `shared_words` (docs/machine.md, The tile). int64 or lanes.
 
-    The largest product, 31 pulses of the largest step, takes 30 bits: everything is cast to int32, and eight lanes are one instruction.
+    The largest product, 31 pulses of the largest step, takes 30 bits. Without spread words, `spread` is 0.
+
+        step  = max(0, base - ((slope * G) >> 16))
+        f     = 128 + step_code * step_unit
+        G     = clamp(G + rshift(+- n * f * step + noise, 13), lo, hi)
     """
-    i32 = np.int32
-    bases, slopes, (high, low), (step_unit, bound_unit), beyond = shared
-    factor, stays = i32(1 << FACTOR_FRAC), count == 0
-    if cell_has_spread:
-        step_code = i32(((spread & 15) ^ 8) - 8)
-        bound_code = i32(((spread >> 4) ^ 8) - 8)
-        stays |= bound_code == STUCK
-        factor = i32(factor + step_code * step_unit)
-        high = i32(high + bound_code * bound_unit)
-        low = i32(low - bound_code * bound_unit)
-    base, slope = (bases[0], slopes[0]) if count > 0 else (bases[1], slopes[1])
-    step = max(i32(0), i32(base - i32(i32(slope * g) >> i32(SLOPE_SHIFT))))
-    total = i32(i32(i32(count * factor) * step) + noise)
-    size = i32(i32(abs(total) + i32(1 << (UPDATE_FRAC - 1))) >> i32(UPDATE_FRAC))
-    wanted = i32(g + (size if total >= 0 else i32(-size)))
-    moved = max(wanted, low) if wanted <= high else high
+    bases, slopes, (bound_up, bound_down), (step_unit, bound_unit), sign = shared
+    step_code, bound_code = ((spread & 15) ^ 8) - 8, ((spread >> 4) ^ 8) - 8
+    high, low = bound_up + bound_code * bound_unit, bound_down - bound_code * bound_unit
+    base, slope = where(count > 0, bases[0], bases[1]), where(count > 0, slopes[0], slopes[1])
+    step = max(base - (slope * g >> SLOPE_SHIFT), 0)
+    wanted = g + rshift(count * ((1 << FACTOR_FRAC) + step_code * step_unit) * step + noise, UPDATE_FRAC)
+    moved = where(wanted > high, high, max(wanted, low))
     # Bounds may be beyond a cell word, which keeps its low bits.
-    moved = i32(i32(moved << beyond) >> beyond)
-    return g if stays else moved
+    moved = ((moved & (2 * sign - 1)) ^ sign) - sign
+    return where((count == 0) | (bound_code == STUCK), g, moved)
 
 
 _ECRAM = Device(

@@ -1,17 +1,18 @@
 """The one rounding rule and the one saturation, for numbers and NumPy arrays of any shape.
 
-Everything is int64; a shift count is never negative unless the function says so.
+Everything is int64, or a group of lanes; a shift count is never negative unless the function says so.
 """
 
 from backpulse.firmware_py.jit import inlined
+from backpulse.firmware_py.lanes import where
 
 
 @inlined
 def rshift(value, bits):
-    """Shift right by `bits`, rounded half away from zero; `value` itself for 0 bits. int64."""
+    """Shift right by `bits`, rounded half away from zero; `value` itself for 0 bits. int64 or lanes."""
     half = (1 << bits) >> 1
     magnitude = (abs(value) + half) >> bits
-    return magnitude if value >= 0 else -magnitude
+    return where(value >= 0, magnitude, -magnitude)
 
 
 @inlined

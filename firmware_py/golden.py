@@ -8,14 +8,14 @@ talks to is in machine.py.
 import numpy as np
 
 from backpulse.firmware_py.activation import activate, fprime
-from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, update_row
+from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, plan_lanes, pulse_lanes
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
 from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, USED_BITS, Function, Op, When, require
 from backpulse.firmware_py.jit import inlined, jit
+from backpulse.firmware_py.lanes import GROUP
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
 from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State, TileParameter
-from backpulse.firmware_py.streams import advance
 from backpulse.firmware_py.timing import instruction_cycles
 
 _MASK32 = 0xFFFFFFFF
@@ -48,27 +48,40 @@ def _gather(m, f, vector, offset, n, line):
     entry = m.table[vector]
     base, bias, length = (entry & 0x7FFF) + offset, (entry >> 15) & 1, (entry >> 16) & 0x7FFF
     if entry >> 31:
-        page = m.pages[m.control[PAGE]]
-        for i in range(n):
-            line[i] = page[(base + i) & (page.shape[0] - 1)] << f.drive_shift
+        _take(line, m.pages[m.control[PAGE]], base, n, f.drive_shift)
     else:
-        words = m.vectors
-        for i in range(n):
-            line[i] = words[(base + i) & (words.shape[0] - 1)]
+        _take(line, m.vectors, base, n, 0)
     if bias and offset <= length < offset + n:
         line[length - offset] = f.unit
+
+
+@inlined
+def _take(line, words, base, n, bits):
+    """Copy words, shifted left, from a memory that begins anew at its end."""
+    if base + n <= words.shape[0]:
+        run = words[base:]
+        for i in range(n):
+            line[i] = np.int64(run[i]) << bits
+    else:
+        for i in range(n):
+            line[i] = np.int64(words[(base + i) & (words.shape[0] - 1)]) << bits
 
 
 @inlined
 def _scatter(m, f, vector, offset, n, line, final):
     """Write a line to elements offset .. offset + n - 1 of a vector; final words take part in the vector's magnitude."""
     entry = m.table[vector]
-    base = (entry & 0x7FFF) + offset
-    words = m.vectors
+    base, words = (entry & 0x7FFF) + offset, m.vectors
     mask = 0
-    for i in range(n):
-        words[(base + i) & (words.shape[0] - 1)] = line[i]
-        mask |= abs(line[i])
+    if base + n <= words.shape[0]:
+        run = words[base:]
+        for i in range(n):
+            run[i] = line[i]
+            mask |= abs(line[i])
+    else:
+        for i in range(n):
+            words[(base + i) & (words.shape[0] - 1)] = line[i]
+            mask |= abs(line[i])
     if final:
         if offset == 0:
             m.masks[vector] = f.unit if (entry >> 15) & 1 else 0
@@ -101,9 +114,9 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     _gather(m, f, source, offset, n, line)
     m.counters[_SATURATED] += _to_drives(line, n, s - f.drive_shift, f.drive_max)
     if columns_out:
-        multiply_rows(m.cells, line, row0, rows, col0, cols, sums)
+        multiply_rows(m.cells, line, row0, rows, col0, cols, sums, m.lanes)
     else:
-        multiply_columns(m.cells, line, row0, rows, col0, cols, sums)
+        multiply_columns(m.cells, line, row0, rows, col0, cols, sums, m.lanes, m.group)
     if f.read_noise:
         add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], sums, n_out)
     m.counters[_SENSE] += convert(sums, n_out, f.sense_shift, f.sense_max)
@@ -174,70 +187,32 @@ def pulse_shift(exponent, scale_log2, magnitude):
 
 @inlined
 def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
-    """PULSE: outer-product weight pulses, row by row."""
-    tile = region[0] >> 16
-    row0 = tile * f.tile_rows + (region[0] & 0xFFFF)
+    """PULSE: outer-product weight pulses, row by row.
+
+    Column j is loaded with P_j = sat(rshift(b_j * mantissa, f), 32767), or 0 if q > 3.
+    """
+    row0 = (region[0] >> 16) * f.tile_rows + (region[0] & 0xFFFF)
     rows, cols = region[1] >> 16, region[1] & 0xFFFF
     col0, scale_log2 = region[2] >> 16, region[2] & 0xFFFF
     row_offset, col_offset = region[3] >> 16, region[3] & 0xFFFF
     lose, q = pulse_shift(m.scales[scale, 1], scale_log2, _magnitude(m, f, cols_vector))
-    line, planned, counts, rounding, write = m.line, m.planned, m.counts, m.rounding, m.write
-    cells, spread, shared, logging = m.cells, m.spread, shared_words(m.tile, f.cell_bits), m.log.shape[0] > 0
+    line, planned = m.line, m.lanes
     _gather(m, f, cols_vector, col_offset, cols, line)
     planned[:] = 0
     if q <= 3:
         for c in range(cols):
             planned[col0 + c] = sat(rshift(line[c] * m.scales[scale, 0], lose), 32767)
     _gather(m, f, rows_vector, row_offset, rows, line)
-    all_up, all_down, all_clipped = 0, 0, 0
-    for r in range(rows):
-        if f.write_stream:
-            advance(write)
-        advance(rounding)
-        if line[r]:
-            up, down, clipped = _plan_row(counts, planned, rounding, np.int32(line[r]), 8 * q, stochastic, f.pulse_max)
-            all_clipped += clipped
-            if up + down:
-                all_up += up
-                all_down += down
-                update_row(cells, spread, row0 + r, counts, m.words, write, m.tile, shared, f.spread, f.write_stream)
-                if logging:
-                    _log_row(m, tile, (region[0] & 0xFFFF) + r)
-    m.counters[_UP] += all_up
-    m.counters[_DOWN] += all_down
-    m.counters[_CLIPPED] += all_clipped
-
-
-@inlined
-def _plan_row(counts, planned, states, a, bits, stochastic, pulse_max):
-    """Plan the signed counts of one row; return (up, down, clipped cells).
-
-    Everything is cast to 32 bits, which the products just fill, so that the compiler puts eight lanes into one instruction.
-    """
-    i32 = np.int32
-    up, down, clipped = i32(0), i32(0), i32(0)
-    for c in range(counts.shape[0]):
-        u = i32(a * planned[c])
-        r = i32((states[c] >> 16) & 0xFFFF) if stochastic else i32(0x8000)
-        wanted = i32(i32(i32(i32(abs(u)) >> i32(bits)) + r) >> i32(16))
-        n = min(wanted, i32(pulse_max))
-        clipped = i32(clipped + i32(wanted > n))
-        signed = n if u > 0 else i32(-n)
-        up = i32(up + max(signed, i32(0)))
-        down = i32(down + max(i32(-signed), i32(0)))
-        counts[c] = signed
-    return up, down, clipped
-
-
-@inlined
-def _log_row(m, tile, tile_row):
-    """Append the pulses of one row to the log."""
-    for c in range(m.counts.shape[0]):
-        if m.counts[c] and m.logged[0] < m.log.shape[0]:
-            entry = m.log[m.logged[0]]
-            entry[0] = m.counters[_STEPS]
-            entry[1], entry[2], entry[3], entry[4] = tile, tile_row, c, m.counts[c]
-            m.logged[0] += 1
+    shared = shared_words(m.tile, f.cell_bits)
+    # The log wants them row by row; else the lanes are outside, for their streams then stay in the processor's registers.
+    rows_at_once = 1 if m.log.shape[0] else rows
+    for r in range(0, rows, rows_at_once):
+        for lane in range(0, planned.shape[0], GROUP):
+            hits = plan_lanes(m, f, lane, rows_at_once, line[r:], 8 * q, stochastic)
+            up, down, clipped = pulse_lanes(m, f, lane, row0 + r, hits, line[r:], shared)
+            m.counters[_UP] += up
+            m.counters[_DOWN] += down
+            m.counters[_CLIPPED] += clipped
 
 
 @inlined
@@ -351,14 +326,14 @@ def _operands_bad(m, f, op, region, a, b, c, function):
 @inlined
 def _load_sample(m, f, index):
     """Copy one sample of the store into the free page, zeros behind it, and swap pages."""
-    page = 1 - m.control[PAGE]
+    m.control[PAGE] = 1 - m.control[PAGE]
+    page, store = m.pages[m.control[PAGE]], m.store
     size = 4 * (m.control[STRIDE] & f.stride_mask)
-    start = index * size
+    place = index * size % store.shape[0]
     for i in range(size):
-        byte = np.int64(m.store[(start + i) % m.store.shape[0]])
-        m.pages[page, i & (m.pages.shape[1] - 1)] = (byte ^ 128) - 128
-    m.pages[page, size:] = 0
-    m.control[PAGE] = page
+        page[i & (page.shape[0] - 1)] = np.int8(store[place])
+        place = place + 1 if place + 1 < store.shape[0] else 0
+    page[size:] = 0
 
 
 @jit

@@ -9,7 +9,7 @@ from backpulse.firmware_py.config import ABI_VERSION, CONFIG_WORDS, Config, Devi
 from backpulse.firmware_py.device import parameter_bits, twins
 from backpulse.firmware_py.framing import MAX_PAYLOAD, BusError
 from backpulse.firmware_py.golden import execute
-from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, Memory, new_memory, number_format
+from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, Memory, new_memory, number_format, seen
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
     MAGIC,
@@ -97,16 +97,17 @@ class GoldenMachine:
 
     def __init__(self, config: Config, *, payload: int = MAX_PAYLOAD, log: Callable[[np.ndarray], None] | None = None) -> None:
         self.config, self.payload = config, payload
-        self.memory = new_memory(config)
-        self._planes = _planes(self.memory, config)
         self.session = 0
         self._format = number_format(config)
         self._order = np.zeros(0, np.int64)
         self._entry = 0
         self._watchdog = 1 << 24
         self._log = log
+        self._whole = new_memory(config)
         if log is not None:
-            self.memory = self.memory._replace(log=np.zeros((config.rows * config.tile_cols * _LOG_ROOM, 5), np.int32))
+            self._whole = self._whole._replace(log=np.zeros((config.rows * config.tile_cols * _LOG_ROOM, 5), np.int32))
+        self.memory = seen(self._whole, config)
+        self._planes = _planes(self.memory, config)
 
     @property
     def state(self) -> int:
@@ -159,7 +160,7 @@ class GoldenMachine:
         return begun
 
     def _execute(self, count: int) -> int:
-        begun = execute(self.memory, self._format, self._order[:count], count)
+        begun = execute(self._whole, self._format, self._order[:count], count)
         self._order = self._order[begun:]
         return begun
 

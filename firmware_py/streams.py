@@ -8,6 +8,7 @@ import numpy as np
 
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.jit import inlined
+from backpulse.firmware_py.lanes import GROUP, load, store
 from backpulse.firmware_py.registers import Stream
 
 _M64 = (1 << 64) - 1
@@ -66,24 +67,28 @@ def seed_states(config: Config, seed: int) -> dict[Stream, list[int]]:
 
 @inlined
 def xorshift(state):
-    """Advance a 32-bit xorshift state; the new state is the random word. int64 in and out."""
+    """Advance a 32-bit xorshift state; the new state is the random word. int64 in and out, or lanes."""
     state = (state ^ (state << _A)) & 0xFFFFFFFF
-    state = state ^ (state >> _B)
+    state = state ^ (state >> _B & _LOGICAL)
     return (state ^ (state << _C)) & 0xFFFFFFFF
 
 
 @inlined
 def advance(states):
-    """Advance the states of all lanes: an int32 array that holds the 32 bits. The casts keep eight lanes in one instruction."""
-    i32 = np.int32
-    for lane in range(states.shape[0]):
-        s = i32(states[lane])
-        s = i32(s ^ i32(s << _A))
-        s = i32(s ^ (i32(s >> _B) & i32(_LOGICAL)))
-        states[lane] = i32(s ^ i32(s << _C))
+    """Advance the states of all lanes: an int32 array (`lane_array`) that holds the 32 bits."""
+    for lane in range(0, states.shape[0], GROUP):
+        draw(states, lane)
+
+
+@inlined
+def draw(states, lane):
+    """Advance the states of the group of lanes that begins at `lane`; return their random words, lanes."""
+    words = xorshift(load(states, lane))
+    store(states, lane, words)
+    return words
 
 
 @inlined
 def gauss(word):
-    """Return the sum of a word's four bytes less its mean: near Gaussian, sigma 147.8."""
-    return (word & 255) + ((word >> 8) & 255) + ((word >> 16) & 255) + (word >> 24) - GAUSS_MEAN
+    """Return the sum of a word's four bytes less its mean: near Gaussian, sigma 147.8. int64 or lanes."""
+    return (word & 255) + ((word >> 8) & 255) + ((word >> 16) & 255) + ((word >> 24) & 255) - GAUSS_MEAN

@@ -1,0 +1,188 @@
+"""Sixteen lanes at once: a vector of int32 numbers for compiled functions, in which a formula for one number serves for a group of lanes.
+
+Operators, `abs`, `min`, `max` and `where` take such vectors and integers alike, an integer stands for itself in every lane, and results
+keep their low 32 bits. A comparison gives -1 where it holds and 0 elsewhere. LLVM splits the vectors into what the processor has.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import lower_builtin, lower_cast
+from numba.core.typing import signature
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, models, register_model
+from numba.np.arrayobj import make_array
+
+GROUP = 16
+"""Lanes of a vector."""
+_VECTOR = ir.VectorType(ir.IntType(32), GROUP)
+
+
+class _Lanes(types.Type):
+    """numba's type of a vector."""
+
+
+_LANES = _Lanes("lanes")
+
+
+@register_model(_Lanes)
+class _LanesModel(models.PrimitiveModel):
+    """A vector is one value."""
+
+    def __init__(self, manager: Any, kind: types.Type) -> None:
+        super().__init__(manager, kind, _VECTOR)
+
+
+def whole(lanes: int) -> int:
+    """Return a number of lanes rounded up to whole vectors."""
+    return -(-lanes // GROUP) * GROUP
+
+
+@lower_cast(types.Integer, _Lanes)
+def _splat(context, builder, kind, to, value):
+    word = context.cast(builder, value, kind, types.int32)
+    return builder.shuffle_vector(builder.insert_element(_VECTOR(ir.Undefined), word, ir.IntType(32)(0)), _VECTOR(ir.Undefined), _VECTOR(None))
+
+
+def _operation(function: Callable[..., Any], count: int, build: Callable[..., Any]) -> None:
+    """Teach numba a function of `count` vectors, any of which but one may be integers."""
+
+    @infer_global(function)
+    class _Typing(AbstractTemplate):
+        def generic(self, args: tuple[types.Type, ...], kws: object) -> Any:
+            if _LANES in args and len(args) == count and all(isinstance(a, types.Integer | _Lanes) for a in args):
+                return signature(_LANES, *[_LANES] * count)
+            return None
+
+    lower_builtin(function, *[_LANES] * count)(lambda context, builder, sig, args: build(builder, *args))
+
+
+def _compare(text: str) -> Callable[..., Any]:
+    return lambda builder, a, b: builder.sext(builder.icmp_signed(text, a, b), _VECTOR)
+
+
+def _larger(text: str) -> Callable[..., Any]:
+    return lambda builder, a, b: builder.select(builder.icmp_signed(text, a, b), a, b)
+
+
+for _function, _build in (
+    (operator.add, ir.IRBuilder.add),
+    (operator.sub, ir.IRBuilder.sub),
+    (operator.mul, ir.IRBuilder.mul),
+    (operator.and_, ir.IRBuilder.and_),
+    (operator.or_, ir.IRBuilder.or_),
+    (operator.xor, ir.IRBuilder.xor),
+    (operator.lshift, ir.IRBuilder.shl),
+    (operator.rshift, ir.IRBuilder.ashr),
+    (operator.eq, _compare("==")),
+    (operator.gt, _compare(">")),
+    (operator.ge, _compare(">=")),
+    (min, _larger("<")),
+    (max, _larger(">")),
+):
+    _operation(_function, 2, _build)
+_operation(operator.neg, 1, ir.IRBuilder.neg)
+_operation(abs, 1, lambda builder, a: _larger(">")(builder, a, builder.neg(a)))
+
+
+@intrinsic
+def everywhere(typingctx, value):
+    """Return the vector that has a number in every lane."""
+    return _LANES(_LANES), lambda context, builder, sig, args: args[0]
+
+
+@intrinsic
+def where(typingctx, condition, yes, no):
+    """Return `yes` where a condition holds, `no` elsewhere: of vectors, or of integers."""
+    if _LANES in (condition, yes, no):
+        sig = _LANES(_LANES, _LANES, _LANES)
+    else:
+        sig = types.int64(types.boolean, types.int64, types.int64)
+
+    def build(context, builder, sig, args):
+        return builder.select(builder.icmp_signed("!=", args[0], args[0].type(None)), *args[1:])
+
+    return sig, build
+
+
+def _pointer(context, builder, array, index, values):
+    """Return where a vector lies in memory; its elements are of the array's type."""
+    places = cgutils.unpack_tuple(builder, values[1]) if isinstance(index, types.BaseTuple) else [values[1]]
+    places = [context.cast(builder, p, types.int64, types.intp) for p in places]
+    at = cgutils.get_item_pointer(context, builder, array, make_array(array)(context, builder, values[0]), places)
+    return builder.bitcast(at, ir.VectorType(context.get_data_type(array.dtype), GROUP).as_pointer())
+
+
+@intrinsic
+def load(typingctx, array, index):
+    """Return the vector that begins at an index, a number or a tuple, of an array of up to 32 bits."""
+
+    def build(context, builder, sig, args):
+        words = builder.load(_pointer(context, builder, array, index, args), align=array.dtype.bitwidth // 8)
+        if array.dtype.bitwidth == 32:
+            return words
+        return (builder.sext if array.dtype.signed else builder.zext)(words, _VECTOR)
+
+    return _LANES(array, index), build
+
+
+@intrinsic
+def store(typingctx, array, index, value):
+    """Write a vector to an array; of narrow elements the low bits."""
+
+    def build(context, builder, sig, args):
+        at = _pointer(context, builder, array, index, args)
+        words = args[2] if array.dtype.bitwidth == 32 else builder.trunc(args[2], at.type.pointee)
+        builder.store(words, at, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, index, _LANES), build
+
+
+@intrinsic
+def pairs(typingctx, first, second):
+    """Return the sums of each two neighbours: those of the first vector in the lower lanes, those of the second in the upper ones."""
+
+    def build(context, builder, sig, args):
+        picked = [ir.Constant(_VECTOR, list(range(start, 2 * GROUP, 2))) for start in (0, 1)]
+        return builder.add(*(builder.shuffle_vector(*args, lanes) for lanes in picked))
+
+    return _LANES(_LANES, _LANES), build
+
+
+def _reduction(name, builder, args):
+    kind = ir.FunctionType(ir.IntType(32), [_VECTOR])
+    reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.{name}.v{GROUP}i32")
+    return builder.sext(builder.call(reduce, args), ir.IntType(64))
+
+
+@intrinsic
+def total(typingctx, lanes):
+    """Return the sum of a vector's lanes, int64."""
+    return types.int64(_LANES), lambda context, builder, sig, args: _reduction("add", builder, args)
+
+
+@intrinsic
+def peak(typingctx, value):
+    """Return the largest of a vector's lanes, int64; of a number, the number."""
+
+    def build(context, builder, sig, args):
+        return _reduction("smax", builder, args) if value == _LANES else context.cast(builder, args[0], value, types.int64)
+
+    return types.int64(value), build
+
+
+@intrinsic
+def some(typingctx, lanes):
+    """Say whether any lane is not zero."""
+
+    def build(context, builder, sig, args):
+        bits = builder.bitcast(builder.icmp_signed("!=", args[0], _VECTOR(None)), ir.IntType(GROUP))
+        return builder.icmp_signed("!=", bits, ir.IntType(GROUP)(0))
+
+    return types.boolean(_LANES), build
