@@ -131,7 +131,7 @@ async def same(dut):
         max_examples=PARAMETERS["examples"],
         database=None,
         deadline=None,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate, Phase.shrink) if PARAMETERS["shrink"] else (Phase.generate,),
         suppress_health_check=list(HealthCheck),  # type: ignore[arg-type]  # an enumeration's members, says hypothesis' metaclass
         report_multiple_bugs=False,
     )

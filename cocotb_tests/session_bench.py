@@ -35,7 +35,7 @@ class TB:
         self.endpoint = Endpoint(self.golden)
         self.source = Source(dut, "rx", 8, pause=pattern(source_pause, seed))
         self.sink = Sink(dut, "tx", 8, pause=sink_pause(sink, seed))
-        self.order = Sink(dut, "order", 16, pause=sink_pause("late" if sink == "late" else "often", seed + 1))
+        self.order = Sink(dut, "order", 16, pause=sink_pause(sink, seed + 1))
         self.seq = 0
         for name in ("bus__ack", "bus__r_data", "bus__error", "state"):
             getattr(dut, name).value = 0

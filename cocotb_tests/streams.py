@@ -146,7 +146,7 @@ class Source:
         self._valid.value, self._payload.value = 0, 0
         self.sent = 0
         self.times: list[int] = []
-        cocotb.start_soon(self._run())
+        self._task = cocotb.start_soon(self._run())
 
     def send(self, values: Iterable[Any]) -> None:
         """Queue words."""
@@ -157,6 +157,8 @@ class Source:
     def drop(self) -> None:
         """Forget what waits; a word on offer is taken back at the next falling edge."""
         self._queue.clear()
+        self._task.cancel()
+        self._task = cocotb.start_soon(self._run())
 
     async def drain(self) -> None:
         """Wait until all queued words are taken."""
@@ -166,21 +168,19 @@ class Source:
             await FallingEdge(self._dut.clk)
 
     async def _run(self) -> None:
-        offering, edge, settled = False, FallingEdge(self._dut.clk), ReadOnly()
+        edge = FallingEdge(self._dut.clk)
         while True:
             await edge
-            offering = bool(self._queue) and (offering or not self.pause())
+            offering = bool(self._queue) and not self.pause()
             self._valid.value = int(offering)
             if offering:
                 self._payload.value = pack(self._layout, self._queue[0])
-                await settled
-                if self._queue and int(self._ready.value):
-                    self._queue.popleft()
-                    self.sent += 1
-                    self.times.append(cycle())
-                    offering = False
-                    if not self._queue:
-                        self._empty.set()
+                await nonzero(self._dut, self._ready)
+                self._queue.popleft()
+                self.sent += 1
+                self.times.append(cycle())
+                if not self._queue:
+                    self._empty.set()
             elif not self._queue:
                 self._empty.set()
                 self._filled.clear()

@@ -12,11 +12,11 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from backpulse.firmware_py.places import NAME, OTHERS, CacheError, exposed, make, places, trouble, usable, work_in
+from backpulse.firmware_py.places import NAME, OTHERS, CacheError, exposed, lock, make, places, trouble, usable, work_in
 
 __all__ = ["find", "read", "sealed", "shared", "store", "write"]
 
@@ -95,20 +95,25 @@ def store(work: Path, name: str, files: list[str], *, programs: bool = False) ->
 def shared(name: str, *, room: int = 0) -> Iterator[Path]:
     """Give a folder in the cache that other programs keep things in; what is there is whole, and nobody but the user's.
 
+    Of two that want it for the first time the second waits for the first: what is not yet sealed it would have removed and made anew.
+
     Raises
     ------
     CacheError
         If no place can be used.
     """
     folder = next(usable(room=room)) / name
-    try:
-        make(folder)
-        _weed(folder)
-    except OSError as error:
-        raise CacheError.of(folder, error) from error
-    yield folder  # what an interrupted program left may be half: it is not sealed, and made anew the next time
-    with suppress(OSError):
-        _seal(folder, [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != _SEAL])
+    with ExitStack() as first:
+        try:
+            make(folder)
+            if not sealed(folder):
+                first.enter_context(lock(folder.with_name(f"{folder.name}.lock")))
+            _weed(folder)
+        except OSError as error:
+            raise CacheError.of(folder, error) from error
+        yield folder  # what an interrupted program left may be half: it is not sealed, and made anew the next time
+        with suppress(OSError):
+            _seal(folder, [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != _SEAL])
 
 
 def sealed(folder: Path) -> bool:

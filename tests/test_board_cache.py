@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import threading
 import time
 from pathlib import Path
@@ -201,16 +200,6 @@ def test_a_failed_compilation_says_why_and_keeps_its_log(home, monkeypatch, on_p
         compile_echo()
     assert "no_such_name" in (home / "boards" / "failed" / "build.log").read_text()
     assert not list(home.glob("boards/*/board"))
-
-
-def test_paths_that_make_does_not_take_are_reached_by_links(tmp_path, monkeypatch):
-    spaced = tmp_path / "my environment"
-    spaced.mkdir()
-    monkeypatch.setattr(verilator, "root", lambda: spaced)
-    monkeypatch.setattr(sys, "executable", str(spaced / "python"))
-    variables = verilator.environment(tmp_path)
-    assert Path(variables["VERILATOR_ROOT"]).readlink() == spaced
-    assert f"PYTHON3={tmp_path}/python" in variables["MAKEFLAGS"].split()
 
 
 def test_tools_have_a_home_of_their_own_and_this_process_keeps_its(home, monkeypatch):

@@ -265,6 +265,26 @@ def test_what_tools_keep_is_looked_at_before_each_use(home):
             (folder / "deep" / "code").write_bytes(b"code")
 
 
+def test_of_two_that_share_a_new_folder_the_second_waits_and_finds_it_filled(home):
+    filled = []
+
+    def second():
+        with cache.shared("tools") as folder:
+            filled.append((folder / "code").exists())
+
+    thread = threading.Thread(target=second)
+    with cache.shared("tools") as folder:
+        thread.start()
+        (folder / "code").write_bytes(b"code")
+        thread.join(0.3)
+        assert not filled
+    thread.join(10)
+    assert filled == [True]
+    with cache.shared("tools"):  # now both may have it
+        second()
+    assert filled == [True, True]
+
+
 def test_clear_empties_all_places_and_counts(home, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     cache.write("kind/entry", bytes(1000))

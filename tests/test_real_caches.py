@@ -53,7 +53,7 @@ def test_all_files_damaged(filled):
     """One by one they are damaged in the tests of kernels, boards and builds."""
     home, wanted = filled
     whole = {path: list(damages(path.read_bytes(), bits=1)) for path in home.rglob("*") if path.is_file()}
-    assert {path.relative_to(home / "backpulse").parts[0] for path in whole} == {"kernels", "boards", "tools", "work"}
+    assert {path.relative_to(home / "backpulse").parts[0] for path in whole} == {"kernels", "boards", "libraries", "tools", "work"}
     for kind in range(4):
         for path, kinds in whole.items():
             if path.parent.exists():

@@ -1,4 +1,9 @@
-"""Where Verilator is, the environment that it needs, and the flags that all builds share."""
+"""Where Verilator is, the flags that all builds share, and how its C++ becomes a program.
+
+A design is compiled as one file, after a header that is compiled before, and linked to Verilator's own
+library, which is compiled once and kept in the user's cache: reading the headers and compiling the library
+take longer than a design of medium size.
+"""
 
 import hashlib
 import importlib.metadata
@@ -6,10 +11,11 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from backpulse.firmware_py.places import is_plain
+from backpulse.firmware_py import cache
+from backpulse.firmware_py.places import lock, usable, work
 from backpulse.gateware.tools import MissingToolError, ToolError
 
 FLAGS = ("-Wno-lint", "-Wno-UNOPTFLAT", "-Wno-SYMRSVDWORD")
@@ -21,12 +27,15 @@ In generated Verilog widths, packed structures and ports called `abort` are no f
 PROGRAMS = ("g++", "make", "perl")
 """What must come from the system."""
 
-_MAKE_VARIABLES = {
-    # The wheel leaves this one empty, and designs that are split into several C++ files do not compile.
-    "CFG_CXXFLAGS_PCH_I": "-include",
-    "CXX": "g++",
-    "LINK": "g++",
-}
+Run = Callable[[list[str], Path], object]
+"""Runs a command in a folder, and raises if it fails."""
+
+_KIND = "libraries"
+_MACROS = ("COVERAGE", "SC", "TIMING", "TRACE", "TRACE_FST", "TRACE_VCD", "TRACE_SAIF")
+_HEADER = "library.h"
+_UNIT = "all.cc"
+_HEADERS = ("libgen.h", "memory", "string", "verilated.h", "verilated_sym_props.h", "verilated_syms.h")
+_VPI_HEADERS = ("verilated_dpi.h", "verilated_vpi.h")
 
 
 def root() -> Path:
@@ -76,27 +85,83 @@ def native() -> tuple[list[str], str]:
     )
 
 
-def environment(links: Path | None = None, **variables: str) -> dict[str, str]:
-    """Return the environment variables that Verilator and make run with.
+def environment() -> dict[str, str]:
+    """Return the environment variables that Verilator runs with."""
+    folder = root()
+    path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, "VERILATOR_ROOT": str(folder)}
+
+
+def link(
+    run: Run,
+    folder: Path,
+    program: Path,
+    options: tuple[str, ...],
+    *,
+    sources: Iterable[Path] = (),
+    libraries: Iterable[str] = (),
+    parts: Iterable[str] = (),
+    macros: Iterable[str] = (),
+) -> None:
+    """Compile what Verilator made of a design, and link it with its library.
 
     Parameters
     ----------
-    links
-        A folder without a space in its path, for links to what lies in paths that make does not take.
-    variables
-        Those of make.
+    run
+        Runs the compiler.
+    folder
+        Where Verilator's C++ lies.
+    program
+        The file to make.
+    options
+        Those of the compiler.
+    sources
+        Other C++ files of the program, which see the design's header `Vtop.h`.
+    libraries
+        Other options of the linker.
+    parts
+        What of the library it takes beside the usual; with `verilated_vpi` the design has VPI.
+    macros
+        What of `VM_COVERAGE` and the like is on, without the `VM_`.
     """
-    folder = root()
-    # verilated.mk calls `python`, which not every system has.
-    paths = {"verilator": folder, "python": Path(sys.executable)}
-    for name, path in paths.items():
-        if links is not None and not is_plain(path):
-            paths[name] = links / name
-            paths[name].symlink_to(path)
-    path = os.pathsep.join([str(folder / "bin"), os.environ.get("PATH", os.defpath)])
-    values = {**_MAKE_VARIABLES, "PYTHON3": str(paths["python"]), **variables}
-    makeflags = " -- " + " ".join(f"{name}={value}" for name, value in values.items())
-    return {**os.environ, "PATH": path, "VERILATOR_ROOT": str(paths["verilator"]), "MAKEFLAGS": makeflags}
+    kept = _library(run, options, tuple(parts), tuple(macros))
+    # What runs once, before the first cycle, has `Slow` in its name, and is not worth any optimisation.
+    files = sorted(folder.glob("*.cpp"), key=lambda file: ("Slow" in file.name, file.name))
+    fast = [file for file in files if "Slow" not in file.name]
+    lines = [f'#include "{file}"' for file in [*fast, *sources]]
+    lines += ['#pragma GCC optimize("O0")', *(f'#include "{file}"' for file in files[len(fast) :])]
+    (folder / _UNIT).write_text("\n".join([*lines, ""]))
+    objects = map(str, sorted(kept.glob("*.o")))
+    command = [*_compiler(options, macros), f"-I{folder}", "-include", str(kept / _HEADER), _UNIT]
+    run([*command, "-o", str(program), *objects, *libraries], folder)
+
+
+def _library(run: Run, options: tuple[str, ...], parts: tuple[str, ...], macros: tuple[str, ...]) -> Path:
+    """Return the folder with the objects and headers of Verilator's own library, the same for all designs."""
+    key = repr((options, parts, macros))
+    name = f"{_KIND}/{digest(Path(__file__).read_text(), key, native()[1])}"
+    if folder := cache.find(name):
+        return folder
+    with lock(next(usable()) / f"{name}.lock"):
+        if folder := cache.find(name):
+            return folder
+        with work() as place:
+            made = place / "made"
+            made.mkdir()
+            names = ("verilated", "verilated_threads", *parts)
+            compiler = _compiler(options, macros)
+            for part in names:
+                run([*compiler, "-c", str(root() / "include" / f"{part}.cpp")], made)
+            headers = (*_HEADERS, *(_VPI_HEADERS if "verilated_vpi" in parts else ()))
+            (made / _HEADER).write_text("".join(f"#include <{header}>\n" for header in headers))
+            run([*compiler, "-x", "c++-header", _HEADER], made)
+            return cache.store(made, name, [*(f"{part}.o" for part in names), _HEADER, f"{_HEADER}.gch"])
+
+
+def _compiler(options: tuple[str, ...], macros: Iterable[str]) -> list[str]:
+    include = root() / "include"
+    on = (f"-DVM_{macro}={int(macro in macros)}" for macro in _MACROS)
+    return ["g++", *options, f"-I{include}", f"-I{include}/vltstd", "-DVERILATOR=1", *on]
 
 
 def digest(*parts: str) -> str:
