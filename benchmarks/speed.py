@@ -25,7 +25,8 @@ from rich.table import Table
 from backpulse.firmware_py import machine
 from backpulse.host.datasets import Dataset
 from backpulse.host.settings import Prepared, Settings, prepare
-from backpulse.host.training import SAMPLE_ONE, Trainer
+from backpulse.host.software import SAMPLE_ONE
+from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
 DIGITS = Settings(layers="64-32-10", dataset="digits", lr=0.5)
