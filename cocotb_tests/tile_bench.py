@@ -93,7 +93,7 @@ class Model:
             for col, count in enumerate(line):
                 noise = write_noise(self.tile, count, self.write[col]) if FULL else 0
                 cell, spread = int(self.cells[row, col]), int(self.spread[row, col])
-                self.cells[row, col] = update(cell, count, spread, noise, shared, CONFIG.spread)
+                self.cells[row, col] = update(cell, count, spread, noise, shared)
         return sum(abs(n) for line in counts for n in line)
 
 

@@ -8,16 +8,16 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.core.imputils import lower_builtin, lower_cast
-from numba.core.typing import signature
-from numba.core.typing.templates import AbstractTemplate, infer_global
-from numba.extending import intrinsic, models, register_model
+from numba import extending, types
+from numba.core import cgutils, imputils
+from numba.core.typing import templates
 from numba.np.arrayobj import make_array
 
+# What type checkers make of these three is wrong: callers of an intrinsic leave its first argument out, and the others are decorators.
+intrinsic: Any = extending.intrinsic
+lower_cast: Any = imputils.lower_cast
+infer_global: Any = templates.infer_global
 GROUP = 16
 """Lanes of a vector."""
 _VECTOR = ir.VectorType(ir.IntType(32), GROUP)
@@ -30,8 +30,8 @@ class _Lanes(types.Type):
 _LANES = _Lanes("lanes")
 
 
-@register_model(_Lanes)
-class _LanesModel(models.PrimitiveModel):
+@extending.register_model(_Lanes)
+class _LanesModel(extending.models.PrimitiveModel):
     """A vector is one value."""
 
     def __init__(self, manager: Any, kind: types.Type) -> None:
@@ -46,20 +46,21 @@ def whole(lanes: int) -> int:
 @lower_cast(types.Integer, _Lanes)
 def _splat(context, builder, kind, to, value):
     word = context.cast(builder, value, kind, types.int32)
-    return builder.shuffle_vector(builder.insert_element(_VECTOR(ir.Undefined), word, ir.IntType(32)(0)), _VECTOR(ir.Undefined), _VECTOR(None))
+    one = builder.insert_element(_VECTOR(ir.Undefined), word, ir.IntType(32)(0))
+    return builder.shuffle_vector(one, one, _VECTOR(None))
 
 
 def _operation(function: Callable[..., Any], count: int, build: Callable[..., Any]) -> None:
     """Teach numba a function of `count` vectors, any of which but one may be integers."""
 
     @infer_global(function)
-    class _Typing(AbstractTemplate):
+    class _Typing(templates.AbstractTemplate):
         def generic(self, args: tuple[types.Type, ...], kws: object) -> Any:
             if _LANES in args and len(args) == count and all(isinstance(a, types.Integer | _Lanes) for a in args):
-                return signature(_LANES, *[_LANES] * count)
+                return templates.signature(_LANES, *[_LANES] * count)
             return None
 
-    lower_builtin(function, *[_LANES] * count)(lambda context, builder, sig, args: build(builder, *args))
+    imputils.lower_builtin(function, *[_LANES] * count)(lambda context, builder, sig, args: build(builder, *args))
 
 
 def _compare(text: str) -> Callable[..., Any]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.jit import inlined
-from backpulse.firmware_py.lanes import GROUP, load, store
 from backpulse.firmware_py.registers import Stream
 
 _M64 = (1 << 64) - 1
@@ -71,21 +70,6 @@ def xorshift(state):
     state = (state ^ (state << _A)) & 0xFFFFFFFF
     state = state ^ (state >> _B & _LOGICAL)
     return (state ^ (state << _C)) & 0xFFFFFFFF
-
-
-@inlined
-def advance(states):
-    """Advance the states of all lanes: an int32 array (`lane_array`) that holds the 32 bits."""
-    for lane in range(0, states.shape[0], GROUP):
-        draw(states, lane)
-
-
-@inlined
-def draw(states, lane):
-    """Advance the states of the group of lanes that begins at `lane`; return their random words, lanes."""
-    words = xorshift(load(states, lane))
-    store(states, lane, words)
-    return words
 
 
 @inlined

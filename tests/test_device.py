@@ -19,7 +19,7 @@ def words(device: Device) -> np.ndarray:
 def moved(g: int, count: int, table: np.ndarray, *, spread: int = 0, word: int | None = None) -> int:
     """Return where a cell goes; without a noise word there is no write noise."""
     noise = 0 if word is None else write_noise(table, count, word)
-    return int(update(g, count, spread, noise, shared_words(table, DEFAULT.cell_bits), 1))
+    return int(update(g, count, spread, noise, shared_words(table, DEFAULT.cell_bits)))
 
 
 def quiet(name: str) -> Device:

@@ -27,7 +27,7 @@ from backpulse.firmware_py.isa import (
     decode,
     hadamard,
 )
-from backpulse.firmware_py.streams import GAUSS_SIGMA, advance, draws, gauss, seed_lane, splitmix64, xorshift
+from backpulse.firmware_py.streams import GAUSS_SIGMA, draws, gauss, seed_lane, splitmix64, xorshift
 
 
 @given(st.integers(-(1 << 50), 1 << 50), st.integers(0, 40))
@@ -51,10 +51,6 @@ def test_bit_length(value: int) -> None:
 def test_streams_are_the_published_ones() -> None:
     assert splitmix64(0) == 0xE220A8397B1DCDAF
     assert xorshift(1) == 270369
-    states = np.array([1, -5, 2**31 - 1], np.int32)
-    expected = [xorshift(int(s) & 0xFFFFFFFF) for s in states]
-    advance(states)
-    assert [int(s) & 0xFFFFFFFF for s in states] == expected
 
 
 def test_lanes_do_not_follow_each_other() -> None:
