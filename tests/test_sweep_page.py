@@ -43,11 +43,11 @@ def test_the_rate_is_chosen_by_the_validation_part(backpulse):
     assert (told["choose"], [len(group["curves"]) for group in told["summary"]]) == (["lr"], [2, 2, 2])
     rows = pd.read_parquet("rates")
     for group in told["summary"]:
-        some = rows[rows.schedule == group["schedule"]]
+        some = rows.query(f"schedule == {group['schedule']!r}")
         validated = [accuracies[best - 1] for accuracies, best in zip(some.validation_accuracy, some.best_epoch, strict=True)]
         means = some.assign(validated=validated).groupby("lr").validated.mean()
         assert group["validation"] == pytest.approx(means.max()) == pytest.approx(means[group["lr"]])
-        assert group["mean"] == pytest.approx(some[some.lr == group["lr"]].accuracy.mean())
+        assert group["mean"] == pytest.approx(some.query(f"lr == {group['lr']}").accuracy.mean())
 
 
 def test_programs_run(backpulse, capsys):
