@@ -49,8 +49,6 @@ class TB:
         self.order = Source(dut, "order", 16)
         for name in ("start", "halt", "abort", "clear_credit", "nonce"):
             getattr(dut, name).value = 0
-        if "part" in PARAMETERS:  # the one that sleeps on
-            dut.part.value = PARAMETERS["part"]
 
     async def load(self, writes) -> GoldenMachine:
         """Write an image into the machine and into its twin."""

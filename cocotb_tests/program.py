@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import cocotb_tools.config
 from amaranth.lib import wiring
@@ -67,7 +68,7 @@ def build(
     asked = _asked(top, platform, features)
     if asked and (known := cache.read(asked)) and (folder := _find(known.decode())):
         return folder
-    text = export(component, top, platform=platform)
+    text = _exported(component, top, platform)
     name = f"{top}-{_digest(text, top, identity(synthesise.__module__).hex() if synthesise else '', *sorted(features))}"
 
     def make(made: Path, work: Path) -> list[str]:
@@ -80,6 +81,18 @@ def build(
     if asked:
         cache.write(asked, name.encode())
     return folder
+
+
+_texts: WeakKeyDictionary[wiring.Component, dict[tuple[str, type], str]] = WeakKeyDictionary()
+
+
+def _exported(component: wiring.Component, top: str, platform: object) -> str:
+    """Return the Verilog of a component, which several tests may share."""
+    known = _texts.setdefault(component, {})
+    key = top, type(platform)
+    if key not in known:
+        known[key] = export(component, top, platform=platform)
+    return known[key]
 
 
 _calls: Counter[str] = Counter()

@@ -18,6 +18,8 @@ from cocotb.clock import Clock
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import Event, FallingEdge, First, ReadOnly, Timer, ValueChange
 
+from cocotb_tests.runner import parameters
+
 PERIOD_NS = 10
 """Of the clock."""
 
@@ -91,6 +93,8 @@ def unpack(layout: Layout, bits: int) -> Any:
 async def start(dut: Any) -> None:
     """Start the clock and reset the design; returns at a falling edge, out of reset. Inputs should have been set before."""
     dut.rst.value = 1
+    if mutant := parameters().get("mutant"):
+        dut.mutant.value = mutant
     cocotb.start_soon(Clock(dut.clk, PERIOD_NS, "ns").start())
     for _ in range(3):
         await FallingEdge(dut.clk)

@@ -7,15 +7,15 @@ from dataclasses import replace
 from unittest import mock
 
 import pytest
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.hdl import Signal
 
 from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN
-from backpulse.firmware_py.isa import LEGAL, Function, Op
+from backpulse.firmware_py.isa import Function, Op, legal
 from backpulse.gateware.chip.top import Machine
 from backpulse.gateware.sim.virtual_board import Simulator
 from backpulse.rtl.lib.clocks import gated_domain
+from backpulse.rtl.units.reader import auto_range
+from cocotb_tests.mutants import Mutants
 from cocotb_tests.runner import expect_failure, run_cocotb
 
 SIZES = {
@@ -71,57 +71,45 @@ def test_lean():
     _run(SMALLEST, runs=runs, stops={})
 
 
-@pytest.mark.parametrize(
-    ("what", "variant"),
-    [
-        ("backpulse.rtl.units.units.auto_range", lambda config, magnitude, enable: 0),  # drives and reads are not shifted
-        ("backpulse.rtl.core.sequencer.ALU_CYCLES", 12),  # right words, wrong cycles
-    ],
-)
-def test_broken(what, variant):
-    with mock.patch(what, variant):
+def test_broken_cycles():
+    """Right words, wrong cycles."""
+    with mock.patch("backpulse.rtl.core.sequencer.ALU_CYCLES", 12):
         expect_failure(Machine(IDEAL_CELLS), "core_bench", config=IDEAL_CELLS.to_words(), runs=[{}], testcase="trains")
 
 
-class Sleepy(wiring.Component):
-    """A machine of which a part sleeps on in the first cycle that it has something to do; the way of the host, which waits, for good.
-
-    All in one design: which part it is, or none, is an input.
-    """
-
-    def __init__(self, config):
-        self._machine = Machine(config)
-        super().__init__({**self._machine.signature.members, "part": In(range(len(PARTS) + 1))})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.machine = machine = self._machine
-        for name, member in machine.signature.members.items():
-            if member.is_signature:
-                wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(machine, name))
-            elif member.flow == In:
-                m.d.comb += getattr(machine, name).eq(getattr(self, name))
-            else:
-                m.d.comb += getattr(self, name).eq(getattr(machine, name))
-        return m
-
-    def late(self, m, platform, name, *, awake):
-        """Do as `gated_domain` does."""
-        if name in PARTS:
-            begun = Signal()
-            m.d.sync += begun.eq(awake if name != "host" else 0)
-            awake = Mux(self.part == PARTS.index(name), begun & awake, awake)
-        gated_domain(m, platform, name, awake=awake)
+MUTANTS = Mutants(Machine(IDEAL_CELLS), (*PARTS, "auto range", "fetch"))
 
 
-@pytest.mark.parametrize("part", [*PARTS, "none"])
-def test_broken_gating(part):
-    sleepy, run = Sleepy(IDEAL_CELLS), run_cocotb if part == "none" else expect_failure
-    with mock.patch("backpulse.rtl.tile.emulated.gated_domain", sleepy.late):
-        run(sleepy, "core_bench", platform=Simulator(), config=IDEAL_CELLS.to_words(), testcase="trains", part=(*PARTS, "none").index(part))
+def _late(m, platform, name, *, awake):
+    """Do as `gated_domain` does; a faulty part sleeps on in the first cycle that it has something to do, the way of the host for good."""
+    if name in PARTS:
+        begun = Signal()
+        m.d.sync += begun.eq(awake if name != "host" else 0)
+        awake = MUTANTS.fault(name, begun & awake, awake)
+    gated_domain(m, platform, name, awake=awake)
 
 
-def test_broken_fetch():
-    """One illegal pair of operation and function slips through."""
-    with mock.patch("backpulse.rtl.core.prefetch.legal", return_value=[*LEGAL, (int(Op.PULSE), int(Function.NONE))]):
-        expect_failure(Machine(IDEAL_CELLS), "core_bench", config=IDEAL_CELLS.to_words(), stops={}, testcase="faults")
+def _unshifted(config, magnitude, enable):
+    """Shift neither drives nor reads."""
+    return MUTANTS.fault("auto range", 0, auto_range(config, magnitude, enable))
+
+
+def _credulous(config):
+    """Let one illegal pair of operation and function slip through."""
+    op, function = legal(config)[0]
+    return [*legal(config), (MUTANTS.fault("fetch", int(Op.PULSE), op), MUTANTS.fault("fetch", int(Function.NONE), function))]
+
+
+@pytest.mark.parametrize(
+    ("name", "testcase"),
+    [*((part, "trains") for part in PARTS), ("auto range", "trains"), ("fetch", "faults"), ("none", ["trains", "faults"])],
+)
+def test_broken(name, testcase):
+    run = run_cocotb if name == "none" else expect_failure
+    with (
+        mock.patch("backpulse.rtl.tile.emulated.gated_domain", _late),
+        mock.patch("backpulse.rtl.units.units.auto_range", _unshifted),
+        mock.patch("backpulse.rtl.core.prefetch.legal", _credulous),
+    ):
+        arguments = {"config": IDEAL_CELLS.to_words(), "stops": {}, "mutant": MUTANTS.number(name)}
+        run(MUTANTS, "core_bench", platform=Simulator(), testcase=testcase, **arguments)

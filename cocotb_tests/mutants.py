@@ -1,0 +1,48 @@
+"""Broken variants of a component in one design: which of them it is, is an input, so that they are compiled once."""
+
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false
+
+from amaranth.hdl import Module, Mux, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+
+class Mutants(wiring.Component):
+    """A component with one more port, `mutant`: the number of the fault that it has, or 0 for none.
+
+    Faults are patched in while it is elaborated, made with `fault`. The bench sets the port as the parameter `mutant` has it
+    (`streams.start`).
+
+    Parameters
+    ----------
+    inner
+        The component.
+    names
+        Names of the faults, in the order of their numbers from 1 on.
+    """
+
+    def __init__(self, inner: wiring.Component, names: tuple[str, ...]) -> None:
+        self._inner, self._names = inner, names
+        super().__init__({**inner.signature.members, "mutant": In(range(len(names) + 1))})
+
+    def number(self, name: str) -> int:
+        """Return the number of a fault; "none" is 0."""
+        return ("none", *self._names).index(name)
+
+    def fault(self, name: str, wrong: Value | int, right: Value | int) -> Value:
+        """Return the wrong value if the design has this fault, and the right one if not."""
+        return Mux(self.mutant == self.number(name), wrong, right)
+
+    def elaborate(self, platform: object) -> Module:
+        """Return the component with the port, which its faults look at."""
+        m = Module()
+        m.submodules.inner = inner = self._inner
+        for name, member in inner.signature.members.items():
+            if member.is_signature:
+                wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(inner, name))
+            elif member.flow == In:
+                m.d.comb += getattr(inner, name).eq(getattr(self, name))
+            else:
+                m.d.comb += getattr(self, name).eq(getattr(inner, name))
+        return m
