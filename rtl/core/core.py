@@ -239,10 +239,8 @@ class Core(wiring.Component):
 
         # Fetch cycles of an instruction, if it is not prefetched, count with its first cycle.
         cost = Signal(FETCH_BITS + 1)
-        m.d.comb += cost.eq(
-            1 + (0 if c.prefetch else Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0))
-        )
         m.d.comb += [
+            cost.eq(1 + (0 if c.prefetch else Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0))),
             ledger.look.eq(0 if c.prefetch else fetch.look),
             ledger.clear_results.eq(sequencer.started),
             ledger.add_steps.eq(sequencer.step),

@@ -136,8 +136,10 @@ class Fetch(wiring.Component):
                 any_of(bits, lambda kind, slot=slot, name=name: _field(slot(kind)) == name) for slot in SLOTS
             ]
             picked[name] = reduce(or_, (here & mine for here, mine in zip(now, of_slots, strict=True)))
-        m.d.comb += vector.eq(Mux(picked["c"], field["c"], Mux(picked["b"], field["b"], field["a"])))
-        m.d.comb += r.en.eq(1)
+        m.d.comb += [
+            vector.eq(Mux(picked["c"], field["c"], Mux(picked["b"], field["b"], field["a"]))),
+            r.en.eq(1),
+        ]
         with m.If(step <= HIGH):
             m.d.comb += r.addr.eq(place["program"] | Cat(step[0], pc[: (c.program_words - 1).bit_length()]))
         with m.Elif(placed & (step < VECTORS)):
@@ -250,8 +252,8 @@ class Fetch(wiring.Component):
                 m.d.sync += [
                     o.op.eq(low[:4]),
                     *(to.eq(Cat(low, high)[FIELDS[n][0] :]) for n, to in field.items() if n != "c"),
+                    field["c"][:4].eq(high[12:]),
                 ]
-                m.d.sync += field["c"][:4].eq(high[12:])
             with m.Case(REGION):
                 m.d.sync += [field["c"][4:].eq(low[:2]), reserved.eq(Cat(low, high)[USED_BITS - 32 :].any())]
                 for name in ("function", "accumulate", "auto_range", "backward", "stochastic"):
@@ -279,8 +281,11 @@ class Fetch(wiring.Component):
                     exceeds(low, SCALE_LOG2_MAX) | reaches(high, c.tile_cols) | exceeds(col_end, c.tile_cols)
                 )
             with m.Case(REGION + 4):
-                m.d.sync += [near.eq(Mux(across, low, high)), far.eq(Mux(across, high, low))]
-                m.d.sync += o.w_anew.eq(Mux(across, high, low) == 0)
+                m.d.sync += [
+                    near.eq(Mux(across, low, high)),
+                    far.eq(Mux(across, high, low)),
+                    o.w_anew.eq(Mux(across, high, low) == 0),
+                ]
                 m.d.comb += wrong.eq(exceeds(low, c.longest) | exceeds(high, c.longest))
             with m.Case(VECTORS + 1):
                 m.d.sync += operand(o.first)

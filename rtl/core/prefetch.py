@@ -112,8 +112,12 @@ class Prefetch(wiring.Component):
         function = Signal(4)
         listed = Signal()
         with m.If(step == 0):
-            m.d.sync += [known.eq(word_is_legal), op.eq(field["op"]), function.eq(field["function"])]
-            m.d.sync += listed.eq(field["region"] < c.regions)
+            m.d.sync += [
+                known.eq(word_is_legal),
+                op.eq(field["op"]),
+                function.eq(field["function"]),
+                listed.eq(field["region"] < c.regions),
+            ]
         field |= {"op": op, "function": function}
 
         # Tables: step k addresses region word k and vector k, and stores the words of step k - 1.
@@ -144,8 +148,12 @@ class Prefetch(wiring.Component):
             with m.If(waits):
                 waiting = {control_name(Op.NEXT), control_name(Unit.SEQUENCER)}
                 names = [control_name(what) for what in (*Op, *Unit)]
-                m.d.sync += [self.o.p[name].eq(name in waiting) for name in names]
-                m.d.sync += [self.o.p.fault.eq(0), self.o.p.pc.eq(waits_pc), self.o.p.target.eq(target)]
+                m.d.sync += [
+                    *(self.o.p[name].eq(name in waiting) for name in names),
+                    self.o.p.fault.eq(0),
+                    self.o.p.pc.eq(waits_pc),
+                    self.o.p.target.eq(target),
+                ]
             with m.Elif(ready):
                 m.d.sync += self.o.p.eq(decoded)
 
@@ -172,8 +180,12 @@ class Prefetch(wiring.Component):
                 with m.If((step == 1) & known & decoded.next):
                     m.d.sync += step.eq(1)
                     with m.If(~waits):
-                        m.d.sync += [waits.eq(1), waits_pc.eq(pc), target.eq(decoded.target)]
-                        m.d.sync += pc.eq(decoded.target)
+                        m.d.sync += [
+                            waits.eq(1),
+                            waits_pc.eq(pc),
+                            target.eq(decoded.target),
+                            pc.eq(decoded.target),
+                        ]
                         m.next = "WORD"
                 with m.If(step == REGION_WORDS):
                     m.next = "READY"
@@ -282,21 +294,24 @@ class Prefetch(wiring.Component):
         col_end = Signal(17)
         rectangle = Signal()
         bad = Signal()
-        m.d.comb += [row_end.eq(row0 + rows), col_end.eq(col0 + cols)]
-        m.d.comb += rectangle.eq(
-            listed
-            & (rows != 0)
-            & (cols != 0)
-            & (row_end <= c.tile_rows)
-            & (col_end <= c.tile_cols)
-            & (tile < c.tiles)
-            & (low[2] <= SCALE_LOG2_MAX)
-            & ~exceeds(row_offset, c.longest)
-            & ~exceeds(col_offset, c.longest)
-        )
-        m.d.comb += bad.eq(
-            (any_of(bits, attrgetter("region")) & ~rectangle) | (o.uses_other & entry["other"].sample)
-        )
+        m.d.comb += [
+            row_end.eq(row0 + rows),
+            col_end.eq(col0 + cols),
+            rectangle.eq(
+                listed
+                & (rows != 0)
+                & (cols != 0)
+                & (row_end <= c.tile_rows)
+                & (col_end <= c.tile_cols)
+                & (tile < c.tiles)
+                & (low[2] <= SCALE_LOG2_MAX)
+                & ~exceeds(row_offset, c.longest)
+                & ~exceeds(col_offset, c.longest)
+            ),
+            bad.eq(
+                (any_of(bits, attrgetter("region")) & ~rectangle) | (o.uses_other & entry["other"].sample)
+            ),
+        ]
         for name in operands:
             for letter, found in entries.items():
 

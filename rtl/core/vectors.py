@@ -177,6 +177,12 @@ class ReadPort(wiring.Component):
                 self.o.p.last.eq(fetched_last),
             ]
         with m.If(self.clear):
-            m.d.sync += [index.eq(0), second.eq(0), finished.eq(0), fetched.eq(0)]
-            m.d.sync += [self.o.valid.eq(0), self.o.p.word.eq(0)]
+            m.d.sync += [
+                index.eq(0),
+                second.eq(0),
+                finished.eq(0),
+                fetched.eq(0),
+                self.o.valid.eq(0),
+                self.o.p.word.eq(0),
+            ]
         return m

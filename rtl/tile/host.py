@@ -175,8 +175,10 @@ class TileHost(wiring.Component):
                 with m.Case(Window.SPREAD - Window.CELLS):
                     m.d.comb += self.write_spread.eq(chosen)
                 with m.Case(Window.RANDOM - Window.CELLS):
-                    m.d.comb += self.write_read.eq(stream == Stream.READ)
-                    m.d.comb += self.write_state.eq(Mux(of_writes, chosen, 0))
+                    m.d.comb += [
+                        self.write_read.eq(stream == Stream.READ),
+                        self.write_state.eq(Mux(of_writes, chosen, 0)),
+                    ]
                 with m.Default():
                     m.d.comb += self.write_root.eq(in_table)
                     for parameter in registers:

@@ -187,9 +187,11 @@ class LeanTile(wiring.Component):
         )
         done, cmd = self.completion.payload, self.cmd.payload
         with m.If(accept):
-            m.d.sync += [row.eq(cmd.tile * config.tile_rows + cmd.row0), rows_left.eq(cmd.rows)]
-            m.d.sync += [column.eq(cmd.col0), cols_left.eq(cmd.cols)]
             m.d.sync += [
+                row.eq(cmd.tile * config.tile_rows + cmd.row0),
+                rows_left.eq(cmd.rows),
+                column.eq(cmd.col0),
+                cols_left.eq(cmd.cols),
                 transposed.eq(cmd.op == Op.READT),
                 pulses.eq(cmd.op == Op.PULSE),
                 done.tag.eq(cmd.tag),
@@ -265,11 +267,13 @@ class LeanTile(wiring.Component):
                 lasts[1:].eq(lasts[:-1]),
                 column1.eq(column),
                 before.eq(total),
+                # The total without the lane, or with the next row: before - total, or the complement of that
+                # less one.
+                sense3.eq((before + ~total + ~transposed) ^ transposed.replicate(len(total))),
+                word4.value.eq(value),
+                word4.over.eq(over),
+                word4.last.eq(lasts[3]),
             ]
-            # The total without the lane, or with the next row: before - total, or the complement of that less
-            # one.
-            m.d.sync += sense3.eq((before + ~total + ~transposed) ^ transposed.replicate(len(total)))
-            m.d.sync += [word4.value.eq(value), word4.over.eq(over), word4.last.eq(lasts[3])]
         with m.If(self.abort):
             m.d.sync += asked[1:].eq(0)
         m.d.comb += [self.sense.valid.eq(asked[4]), self.sense.payload.eq(word4)]

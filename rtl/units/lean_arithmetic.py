@@ -288,15 +288,20 @@ class LeanArithmetic(wiring.Component):
                 m.d.sync += rest.eq(~shifted)
         larger_a, larger_t = judged
         with m.If(fire):
-            m.d.sync += [begun.eq(err & ~self.i_a.p.last), larger.eq(larger_a)]
-            m.d.sync += same.eq(Mux(larger_a | larger_t, larger_a & larger_t, same))
+            m.d.sync += [
+                begun.eq(err & ~self.i_a.p.last),
+                larger.eq(larger_a),
+                same.eq(Mux(larger_a | larger_t, larger_a & larger_t, same)),
+            ]
         with m.If(self.w_en & larger):
             m.d.sync += self.result.eq(self.index)
         m.d.comb += [self.result_en.eq(self.loss_en), self.hit.eq(self.loss_en & same)]
 
         with m.If(self.clear):
-            m.d.sync += [s.eq(0) for s in (valid1, valid2, valid3, complete, scaled, begun)]
-            m.d.sync += total.eq(self._half)
+            m.d.sync += [
+                *(s.eq(0) for s in (valid1, valid2, valid3, complete, scaled, begun)),
+                total.eq(self._half),
+            ]
         return m
 
     def _value(self, m: Module) -> tuple[Value, Value]:

@@ -136,9 +136,16 @@ class LeanPlanner(wiring.Component):
         column2 = Signal.like(column)
         negative_column1 = Signal()
         negative_column2 = Signal()
-        m.d.sync += [loading1.eq(take_column & ~self.clear), loading2.eq(loading1 & ~self.clear)]
-        m.d.sync += [column1.eq(column), column2.eq(column1), final1.eq(cols_left == 1), final2.eq(final1)]
-        m.d.sync += [negative_column1.eq(self.i_column.payload), negative_column2.eq(negative_column1)]
+        m.d.sync += [
+            loading1.eq(take_column & ~self.clear),
+            loading2.eq(loading1 & ~self.clear),
+            column1.eq(column),
+            column2.eq(column1),
+            final1.eq(cols_left == 1),
+            final2.eq(final1),
+            negative_column1.eq(self.i_column.payload),
+            negative_column2.eq(negative_column1),
+        ]
         planned = Mux(none, 0, Mux(self.scaled[-1], (1 << FACTOR_BITS - 1) - 1, self.scaled[:-1]))
 
         # Rows: taken (stage 0), multiplied (stage 1), counted on the way out.
@@ -300,8 +307,11 @@ class LeanPlanner(wiring.Component):
             word.eq(Mux(here & host.write, host.w_data, states[-1])),
         ]
         with m.If(turning):
-            m.d.sync += [s.eq(before) for s, before in zip(states, [word, *states[:-1]], strict=True)]
-            m.d.sync += [left.eq(left - 1), turning.eq(left != 0)]
+            m.d.sync += [
+                *(s.eq(before) for s, before in zip(states, [word, *states[:-1]], strict=True)),
+                left.eq(left - 1),
+                turning.eq(left != 0),
+            ]
         with m.Elif(host.request & good & ~self.cmd.valid):
             m.d.sync += [left.eq(lanes - 1), turning.eq(1)]
         return turning

@@ -137,9 +137,11 @@ class Planner(wiring.Component):
                 to_give.eq(cmd.rows),
                 cols_left.eq(cmd.cols),
                 column.eq(cmd.col0),
+                mantissa.eq(cmd.mantissa),
+                stochastic.eq(cmd.stochastic),
+                lose.eq(f_of_cmd),
+                kept.eq(1 << q_of_cmd),
             ]
-            m.d.sync += [mantissa.eq(cmd.mantissa), stochastic.eq(cmd.stochastic)]
-            m.d.sync += [lose.eq(f_of_cmd), kept.eq(1 << q_of_cmd)]
 
         # Columns: magnitude, product, shift, then saturation into the lane.
         size_column0 = Signal(config.vector_bits)
@@ -156,23 +158,24 @@ class Planner(wiring.Component):
         loading2 = Signal()
         planned = Mux(rounded2[PLANNED_MAX.bit_length() :].any(), PLANNED_MAX, rounded2)
         m.d.comb += self.i_column.ready.eq(cols_left != 0)
-        m.d.sync += Cat(loading0, loading1, loading2).eq(
-            Mux(self.clear, 0, Cat(take_column, loading0, loading1))
-        )
         m.d.sync += [
+            Cat(loading0, loading1, loading2).eq(Mux(self.clear, 0, Cat(take_column, loading0, loading1))),
             product1.eq(size_column0 * mantissa),
             negative_column1.eq(negative_column0),
             column1.eq(column0),
-        ]
-        m.d.sync += [
             rounded2.eq(rshift_by(product1, lose)),
             negative_column2.eq(negative_column1),
             column2.eq(column1),
         ]
         with m.If(take_column):
             word = self.i_column.payload
-            m.d.sync += [size_column0.eq(abs(word)), negative_column0.eq(word < 0), column0.eq(column)]
-            m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
+            m.d.sync += [
+                size_column0.eq(abs(word)),
+                negative_column0.eq(word < 0),
+                column0.eq(column),
+                column.eq(column + 1),
+                cols_left.eq(cols_left - 1),
+            ]
 
         # Rows: taken (stage 1), on their way to multipliers all over the chip (stage 2), multiplied (stage
         # 3), rounded (stage 4), and limited on the way out. All move together.
@@ -195,8 +198,9 @@ class Planner(wiring.Component):
                 size2.eq(size1),
                 negative2.eq(negative1),
                 negative4.eq(negative3),
+                size1.eq(abs(self.i_row.payload)),
+                negative1.eq(self.i_row.payload < 0),
             ]
-            m.d.sync += [size1.eq(abs(self.i_row.payload)), negative1.eq(self.i_row.payload < 0)]
         with m.If(take_row):
             m.d.sync += rows_left.eq(rows_left - 1)
         with m.If(give):
