@@ -20,6 +20,7 @@ from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.sequencer import Sequencer
 from backpulse.rtl.core.vectors import ReadPort, VectorMemory
 from backpulse.rtl.lib.clocks import gated_domain
+from backpulse.rtl.lib.layouts import units_layout
 from backpulse.rtl.lib.ports import HostPort, StorePort
 from backpulse.rtl.tile.signature import TileSignature
 from backpulse.rtl.tile.windows import WINDOWS, TileWindows
@@ -215,7 +216,7 @@ class Core(wiring.Component):
             units.clear.eq(clear),
             units.finished.eq(finished),
             units.begin.eq(sequencer.begin),
-            units.ins.eq(ins),
+            *(units.ins[name].eq(ins[name]) for name, _ in units_layout(c)),
             units.magnitude.eq(magnitudes.magnitude),
             units.mantissa.eq(ledger.mantissa),
             units.exponent.eq(ledger.exponent),

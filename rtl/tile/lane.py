@@ -5,7 +5,7 @@
 # pyright: reportOperatorIssue=false
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike, signed, unsigned
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -50,6 +50,8 @@ class Lane(wiring.Component):
 
     Members
     -------
+    parameters
+        Device parameters, a `parameter_layout`: without names of their own, as all lanes have the same.
     row
         Row of all tiles to read, stage 0.
     count, pulse
@@ -76,7 +78,7 @@ class Lane(wiring.Component):
         rows, count = range(config.rows), signed(config.count_bits)
         super().__init__(
             {
-                "parameters": In(parameter_layout(config)),
+                "parameters": In(parameter_layout(config).size),
                 "row": In(rows),
                 "write_row": In(rows),
                 "pulse": In(STAGES + 1),
@@ -106,7 +108,7 @@ class Lane(wiring.Component):
         m = Module()
         config = self._config
         full = config.device is not DeviceKind.IDEAL
-        par = self.parameters
+        par = data.View(parameter_layout(config), self.parameters)
 
         m.submodules.cells = cells = Memory(shape=signed(config.cell_bits), depth=config.rows, init=[])
         cell_out = cells.read_port(domain="cells")
@@ -208,7 +210,7 @@ class Lane(wiring.Component):
         cell6 = Signal.like(cell5)
         moves6 = Signal()
         m.d.pulse += [change6.eq(rshift(change5, UPDATE_FRAC)), cell6.eq(cell5), moves6.eq(moves5)]
-        low6, high6 = self._bounds(m, offset3)
+        low6, high6 = self._bounds(m, par, offset3)
 
         # Stage 7: to the memory, half a chip away.
         cell7 = Signal.like(cell6)
@@ -225,9 +227,9 @@ class Lane(wiring.Component):
         """Return the parameter of a pulse's direction, if the device has a step of its own in each."""
         return Mux(up, of_up, of_down) if self._config.steps == 2 else of_up
 
-    def _bounds(self, m: Module, offset3: Signal) -> tuple[Value, Value]:
+    def _bounds(self, m: Module, par: data.View, offset3: Signal) -> tuple[Value, Value]:
         """Return a cell's bounds for stage 6: its own, those of all cells, or the ends of a cell word."""
-        config, par = self._config, self.parameters
+        config = self._config
         if not config.bounds:
             word = signed(config.cell_bits)
             return Const(-config.cell_max - 1, word), Const(config.cell_max, word)
