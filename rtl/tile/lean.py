@@ -214,13 +214,10 @@ class LeanTile(wiring.Component):
         m.d.sync += [
             pulse[1:].eq(pulse[:-1]),
             drive1.eq(take_drive & ~transposed),
+            first1.eq(accept | (first1 & ~drive1)),
             row1.eq(row),
             row2.eq(row1),
         ]
-        with m.If(accept):
-            m.d.sync += first1.eq(1)
-        with m.Elif(drive1):
-            m.d.sync += first1.eq(0)
         readout = asked[1] & move
         for i, lane in enumerate(lanes):
             mine = take_drive & (~transposed | (column == i))
