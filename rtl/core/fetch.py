@@ -23,9 +23,8 @@ from backpulse.firmware_py.isa import (
     Span,
     legal,
 )
-from backpulse.firmware_py.registers import Fault
 from backpulse.firmware_py.timing import FETCH_BITS, fetch_cycles
-from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, used
+from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, judged, used
 from backpulse.rtl.lib.layouts import control_layout, decoded_layout
 from backpulse.rtl.lib.limits import capped, exceeds, reaches
 
@@ -186,11 +185,8 @@ class Fetch(wiring.Component):
             given.m_sample.eq(o.first.sample),
             given.scale.eq(chosen(bits, attrgetter("scale"), names)),
             given.to_scale.eq(field["c"]),
+            given.fault.eq(judged(bits, known, bad)),
         ]
-        with m.If(~known):
-            m.d.comb += given.fault.eq(Fault.UNKNOWN_WORD)
-        with m.Elif(~bits.sequencer & bad):
-            m.d.comb += given.fault.eq(Fault.BAD_OPERAND)
         with m.Switch(o.op):
             for op in Op:
                 with m.Case(op):
@@ -255,9 +251,14 @@ class Fetch(wiring.Component):
                     field["c"][:4].eq(high[12:]),
                 ]
             with m.Case(REGION):
-                m.d.sync += [field["c"][4:].eq(low[:2]), reserved.eq(Cat(low, high)[USED_BITS - 32 :].any())]
-                for name in ("function", "accumulate", "auto_range", "backward", "stochastic"):
-                    m.d.sync += o[name].eq(low[FIELDS[name][0] - 32 :])
+                m.d.sync += [
+                    field["c"][4:].eq(low[:2]),
+                    reserved.eq(Cat(low, high)[USED_BITS - 32 :].any()),
+                    *(
+                        o[name].eq(low[FIELDS[name][0] - 32 :])
+                        for name in ("function", "accumulate", "auto_range", "backward", "stochastic")
+                    ),
+                ]
             with m.Case(REGION + 1):
                 m.d.sync += [
                     o.row0.eq(low[: (c.tile_rows - 1).bit_length()]),

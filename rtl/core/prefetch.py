@@ -8,7 +8,7 @@ from functools import reduce
 from operator import attrgetter, or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
 
@@ -26,10 +26,10 @@ from backpulse.firmware_py.isa import (
 )
 from backpulse.firmware_py.isa import Operand as OperandOf
 from backpulse.firmware_py.registers import Fault
-from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, used
+from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, judged, used
 from backpulse.rtl.lib.layouts import control_layout, control_name, decoded_layout
 from backpulse.rtl.lib.limits import capped, exceeds
-from backpulse.rtl.lib.ports import answer, entry_layout
+from backpulse.rtl.lib.ports import answer, entry_layout, region_layout
 
 __all__ = ["Prefetch"]
 
@@ -126,15 +126,15 @@ class Prefetch(wiring.Component):
             m, "region_table", self.regions, REGION_WORDS * c.regions, Cat(step[:2], field["region"])
         )
         vectors = self._table(m, "vector_table", self.vectors, c.vectors, vector_id)
-        region = [Signal(32, name=f"region{i}") for i in range(REGION_WORDS)]
-        vector = [Signal(32, name=f"vector{i}") for i in range(3)]
+        region = Signal(region_layout)
+        entries = {name: Signal(entry_layout, name=f"entry_{name}") for name in "abc"}
         with m.Switch(step):
             for i, name in enumerate("abc"):
                 with m.Case(i):
                     m.d.comb += vector_id.eq(field[name])
 
         decoded = Signal(decoded_layout(c))
-        self._decode(m, decoded, field, region, vector, pc, known, listed)
+        self._decode(m, decoded, field, region, entries, pc, known, listed)
 
         # A NEXT is fetched through: it waits here while what follows is fetched.
         waits = Signal()
@@ -174,9 +174,10 @@ class Prefetch(wiring.Component):
                 m.d.sync += step.eq(step + 1)
                 for i in range(REGION_WORDS):
                     with m.If(step == i + 1):
-                        m.d.sync += region[i].eq(regions)
-                        if i < len(vector):
-                            m.d.sync += vector[i].eq(vectors)
+                        m.d.sync += [
+                            region.as_value().word_select(i, 32).eq(regions),
+                            *(Value.cast(entry).eq(vectors) for entry in [*entries.values()][i : i + 1]),
+                        ]
                 with m.If((step == 1) & known & decoded.next):
                     m.d.sync += step.eq(1)
                     with m.If(~waits):
@@ -226,18 +227,9 @@ class Prefetch(wiring.Component):
         answer(m, host, r.data, ~inside)
         return r.data
 
-    def _decode(self, m: Module, o, field, region, vector, pc, known, listed) -> None:
+    def _decode(self, m: Module, o, field, region, entries, pc, known, listed) -> None:
         """Compute everything that execution needs, and check the operands."""
         c = self._config
-        low, high = [w[:16] for w in region], [w[16:] for w in region]
-        row0 = low[0]
-        tile = high[0]
-        cols = low[1]
-        rows = high[1]
-        col0 = high[2]
-        col_offset = low[3]
-        row_offset = high[3]
-        entries = {name: data.View(entry_layout, word) for name, word in zip("abc", vector, strict=True)}
         names = {name: field[name] for name in "abc"}
         bits = control(m, field["op"], field["function"])
 
@@ -252,9 +244,9 @@ class Prefetch(wiring.Component):
             of = attrgetter(name)
             m.d.comb += [Value.cast(entry[name]).eq(chosen(bits, of, entries)), count[name].eq(length)]
             with m.If(any_of(bits, lambda kind, of=of: of(kind) and of(kind).span is Span.ROWS)):
-                m.d.comb += [offset[name].eq(row_offset), count[name].eq(rows)]
+                m.d.comb += [offset[name].eq(region.row_offset), count[name].eq(region.rows)]
             with m.Elif(any_of(bits, lambda kind, of=of: of(kind) and of(kind).span is Span.COLS)):
-                m.d.comb += [offset[name].eq(col_offset), count[name].eq(cols)]
+                m.d.comb += [offset[name].eq(region.col_offset), count[name].eq(region.cols)]
             if name != "written":
                 run = o[name]
                 m.d.comb += [
@@ -264,6 +256,10 @@ class Prefetch(wiring.Component):
                     run.bias.eq(entry[name].bias),
                     run.sample.eq(entry[name].sample),
                 ]
+        row_end = Signal(17)
+        col_end = Signal(17)
+        rectangle = Signal()
+        bad = Signal()
         m.d.comb += [
             *(o[name].eq(bits[name]) for name, _ in control_layout()),
             *(
@@ -272,12 +268,7 @@ class Prefetch(wiring.Component):
             ),
             o.pc.eq(pc),
             o.target.eq(capped(field["region"], c.program_words)),
-            o.tile.eq(tile),
-            o.row0.eq(row0),
-            o.rows.eq(rows),
-            o.col0.eq(col0),
-            o.cols.eq(cols),
-            o.scale_log2.eq(low[2]),
+            *(o[name].eq(region[name]) for name in ("tile", "row0", "rows", "col0", "cols", "scale_log2")),
             o.scale.eq(chosen(bits, attrgetter("scale"), names)),
             o.to_scale.eq(field["c"]),
             o.uses_second.eq(used(bits, attrgetter("second"), field["accumulate"])),
@@ -288,30 +279,25 @@ class Prefetch(wiring.Component):
             o.w_bias.eq(entry["written"].bias),
             o.w_addr.eq(entry["written"].base + offset["written"]),
             o.w_anew.eq(offset["written"] == 0),
-        ]
-
-        row_end = Signal(17)
-        col_end = Signal(17)
-        rectangle = Signal()
-        bad = Signal()
-        m.d.comb += [
-            row_end.eq(row0 + rows),
-            col_end.eq(col0 + cols),
+            o.fault.eq(judged(bits, known, bad)),
+            row_end.eq(region.row0 + region.rows),
+            col_end.eq(region.col0 + region.cols),
             rectangle.eq(
                 listed
-                & (rows != 0)
-                & (cols != 0)
+                & (region.rows != 0)
+                & (region.cols != 0)
                 & (row_end <= c.tile_rows)
                 & (col_end <= c.tile_cols)
-                & (tile < c.tiles)
-                & (low[2] <= SCALE_LOG2_MAX)
-                & ~exceeds(row_offset, c.longest)
-                & ~exceeds(col_offset, c.longest)
+                & (region.tile < c.tiles)
+                & (region.scale_log2 <= SCALE_LOG2_MAX)
+                & ~exceeds(region.row_offset, c.longest)
+                & ~exceeds(region.col_offset, c.longest)
             ),
             bad.eq(
                 (any_of(bits, attrgetter("region")) & ~rectangle) | (o.uses_other & entry["other"].sample)
             ),
         ]
+
         for name in operands:
             for letter, found in entries.items():
 
@@ -322,7 +308,3 @@ class Prefetch(wiring.Component):
                 usable = (field[letter] < c.vectors) & (found.length != 0) & ~exceeds(found.length, c.longest)
                 with m.If(used(bits, here) & ~usable):
                     m.d.comb += bad.eq(1)
-        with m.If(~known):
-            m.d.comb += o.fault.eq(Fault.UNKNOWN_WORD)
-        with m.Elif(~bits.sequencer & bad):
-            m.d.comb += o.fault.eq(Fault.BAD_OPERAND)
