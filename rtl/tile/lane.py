@@ -4,6 +4,8 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 # pyright: reportOperatorIssue=false
 
+from itertools import pairwise
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -128,16 +130,16 @@ class Lane(wiring.Component):
         up2 = ~count2[-1]
         size2 = Signal.like(self.size)
         m.d.pulse += [count1.eq(self.count), count2.eq(count1), size2.eq(abs(count1))]
-        m.d.cells += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
+        m.d.cells += [
+            held.eq(Mux(self.keep, self.drive, Mux(self.clear, 0, held))),
+            factor2.eq(factor1),
+            product.eq(factor2 * self.cell),
+        ]
         m.d.comb += [
             self.size.eq(size2),
             self.product.eq(product),
             factor1.eq(Mux(self.kept & ~self.keep, held, self.drive)),
         ]
-        with m.If(self.keep):
-            m.d.cells += held.eq(self.drive)
-        with m.Elif(self.clear):
-            m.d.cells += held.eq(0)
         if full:
             with m.If(self.pulse[1]):
                 m.d.comb += factor1.eq(self._directed(~count1[-1], par.slope_up, par.slope_down))
@@ -238,18 +240,15 @@ class Lane(wiring.Component):
         shape = signed(config.cell_bits + 2)
         lows = [Signal(shape, name=f"low{stage}") for stage in (4, 5, 6)]
         highs = [Signal(shape, name=f"high{stage}") for stage in (4, 5, 6)]
-        m.d.pulse += [highs[0].eq(par.bound_up + offset3), lows[0].eq(par.bound_down - offset3)]
-        for stage in (1, 2):
-            m.d.pulse += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
+        m.d.pulse += [
+            highs[0].eq(par.bound_up + offset3),
+            lows[0].eq(par.bound_down - offset3),
+            *(late.eq(early) for bounds in (highs, lows) for early, late in pairwise(bounds)),
+        ]
         return lows[2], highs[2]
 
     def _noise(self, m: Module) -> Signal:
         """Write noise for stage 5: the stream advances in stage 2, its number meets the root in stage 4."""
-        with m.If(self.host_state):
-            m.d.pulse += self.state.eq(self.host_data)
-        with m.Elif(self.pulse[2]):
-            m.d.pulse += self.state.eq(xorshift(self.state))
-
         m.submodules.roots = roots = Memory(shape=unsigned(16), depth=self._config.pulse_max + 1, init=[])
         root_out = roots.read_port(domain="pulse")
         root_in = roots.write_port(domain="pulse")
@@ -263,5 +262,11 @@ class Lane(wiring.Component):
         number4 = Signal(signed(10))
         root4 = Signal(16)
         noise5 = Signal(signed(26))
-        m.d.pulse += [number4.eq(gauss(self.state)), root4.eq(self.root), noise5.eq(number4 * root4)]
+        following = Mux(self.pulse[2], xorshift(self.state), self.state)
+        m.d.pulse += [
+            self.state.eq(Mux(self.host_state, self.host_data, following)),
+            number4.eq(gauss(self.state)),
+            root4.eq(self.root),
+            noise5.eq(number4 * root4),
+        ]
         return noise5

@@ -248,11 +248,10 @@ class LeanTile(wiring.Component):
         word4 = Signal(sense_layout(config))
         # Complements keep the three adders apart, which would else become a compressor of twice the size.
         halves = [Signal.like(total, name=f"half_{i}") for i in range(2)]
-        for i, half in enumerate(halves):
-            m.d.comb += half.eq(~sum(lane.total for lane in lanes[2 * i :][:2]))
         value, over = sat(rounded(sense3, config.sense_shift), config.sense_max)
         lasts = Signal(5)
         m.d.comb += [
+            *(half.eq(~sum(lane.total for lane in lanes[2 * i :][:2])) for i, half in enumerate(halves)),
             total.eq(~halves[0] + ~halves[1]),
             move.eq(~asked[4] | self.sense.ready),
             asked[0].eq(ask),

@@ -217,9 +217,8 @@ class LeanPlanner(wiring.Component):
             product = Signal.like(client.product, name=f"product_{i}", reset_less=True)
             ones = Signal(name=f"ones_{i}")
             with m.If(move):
-                m.d.sync += product.eq(left * right + (term.as_signed() if product.shape().signed else term))
-            with m.If(move):
                 m.d.sync += [
+                    product.eq(left * right + (term.as_signed() if product.shape().signed else term)),
                     ones.eq(r[14:].all() & (~q[0] | r[6:14].all()) & self.stochastic),
                     negative2[i].eq(negative1 ^ negative),
                 ]
