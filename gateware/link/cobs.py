@@ -109,7 +109,7 @@ class Encoder(wiring.Component):
                     m.d.sync += fresh
                 with m.If(taken):
                     m.d.comb += write.en.eq(~zero)
-                    m.d.sync += [place.eq(place + 1), code.eq(code + ~zero), clean.eq(0)]
+                    m.d.sync += [place.eq(place + 1), code.eq(Mux(zero, code, code + 1)), clean.eq(0)]
                     with m.If(zero | self.i.p.last):
                         m.next = "CODE"
             with m.State("CODE"):

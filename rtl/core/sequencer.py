@@ -165,7 +165,7 @@ class Sequencer(wiring.Component):
         of_ins = Mux(self.ins.valid, ins.fault, Fault.NONE)
         m.d.sync += [
             elapsed.eq(Mux(self.run & ~self.done, elapsed + 1, 0)),
-            tag.eq(tag + self.done),
+            tag.eq(Mux(self.done, tag + 1, tag)),
         ]
         m.d.comb += [
             code.eq(

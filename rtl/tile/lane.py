@@ -236,7 +236,7 @@ class Lane(wiring.Component):
             word = signed(config.cell_bits)
             return Const(-config.cell_max - 1, word), Const(config.cell_max, word)
         if not config.spread:
-            return par.bound_down, par.bound_up
+            return Value.cast(par.bound_down), Value.cast(par.bound_up)
         shape = signed(config.cell_bits + 2)
         lows = [Signal(shape, name=f"low{stage}") for stage in (4, 5, 6)]
         highs = [Signal(shape, name=f"high{stage}") for stage in (4, 5, 6)]
