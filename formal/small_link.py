@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
-from unittest import mock
 
 import z3
 
@@ -27,7 +26,7 @@ from backpulse.firmware_py.framing import (
 from backpulse.firmware_py.registers import REG
 from backpulse.gateware.boards.boards import BOARDS
 from backpulse.gateware.link import memory, program
-from backpulse.gateware.link.microcode import Assembler, Mode, Op, Strobe, When
+from backpulse.gateware.link.microcode import Mode, Op, Strobe, When, assemble
 
 from .harness import Proof
 from .microprogram import Path, feasible, follow
@@ -308,9 +307,7 @@ class _Program(Proof):
 
 def assembled() -> tuple[list[int], dict[str, int]]:
     """Return the program and its labels."""
-    assembler = Assembler()
-    with mock.patch.object(program, "Assembler", return_value=assembler):
-        return program.link_program(CONFIG), assembler.labels
+    return assemble(program.listing(CONFIG))
 
 
 def judged(words: list[int], labels: dict[str, int], *kinds: str) -> Verdict:

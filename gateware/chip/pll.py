@@ -3,6 +3,7 @@
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,28 +30,29 @@ class Setting:
 # Each family's ranges, from its data sheet: reference divisor, multiplier, output divisor, phase detector and
 # oscillator in Hz. iCE40 multiplies up to the oscillator; ECP5 and Gowin feed the loop from the output, so
 # `mul` there is from reference to output.
-_ICE40 = {
-    "refs": range(1, 17),
-    "muls": range(1, 129),
-    "outs": [2**q for q in range(1, 7)],
-    "pfd": (10e6, 133e6),
-    "vco": (533e6, 1066e6),
+_RANGES: dict[str, dict[str, Any]] = {
+    "ice40": {
+        "refs": range(1, 17),
+        "muls": range(1, 129),
+        "outs": [2**q for q in range(1, 7)],
+        "pfd": (10e6, 133e6),
+        "vco": (533e6, 1066e6),
+    },
+    "ecp5": {
+        "refs": range(1, 129),
+        "muls": range(1, 81),
+        "outs": range(1, 129),
+        "pfd": (3.125e6, 400e6),
+        "vco": (400e6, 800e6),
+    },
+    "gowin": {
+        "refs": range(1, 65),
+        "muls": range(1, 65),
+        "outs": [2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128],
+        "pfd": (3e6, 400e6),
+        "vco": (400e6, 1200e6),
+    },
 }
-_ECP5 = {
-    "refs": range(1, 129),
-    "muls": range(1, 81),
-    "outs": range(1, 129),
-    "pfd": (3.125e6, 400e6),
-    "vco": (400e6, 800e6),
-}
-_GOWIN = {
-    "refs": range(1, 65),
-    "muls": range(1, 65),
-    "outs": [2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128],
-    "pfd": (3e6, 400e6),
-    "vco": (400e6, 1200e6),
-}
-_RANGES: dict[str, dict[str, Any]] = {"ice40": _ICE40, "ecp5": _ECP5, "gowin": _GOWIN}
 
 
 def find_setting(family: str, osc_hz: float, clk_hz: float) -> Setting:
@@ -62,22 +64,24 @@ def find_setting(family: str, osc_hz: float, clk_hz: float) -> Setting:
         If none comes within 0.1 %.
     """
     r = _RANGES[family]
-    best: tuple[float, float, Setting] | None = None
-    for ref in r["refs"]:
-        if not r["pfd"][0] <= osc_hz / ref <= r["pfd"][1]:
-            continue
-        for mul in r["muls"]:
-            for out in r["outs"]:
-                actual = osc_hz / ref * mul / (out if family == "ice40" else 1)
-                vco = actual * out
-                if r["vco"][0] <= vco <= r["vco"][1]:
-                    rank = (abs(actual - clk_hz), -vco)
-                    if best is None or rank < best[:2]:
-                        best = (*rank, Setting(ref=ref, mul=mul, out=out, clk_hz=actual))
-    if best is None or best[0] > TOLERANCE * clk_hz:
-        near = f": the nearest is {best[2].clk_hz / 1e6:.3f} MHz" if best else ""
+    (slowest_pfd, fastest_pfd), (slowest_vco, fastest_vco) = r["pfd"], r["vco"]
+    clocks = (
+        (osc_hz / ref * mul / (out if family == "ice40" else 1), ref, mul, out)
+        for ref in r["refs"]
+        if slowest_pfd <= osc_hz / ref <= fastest_pfd
+        for mul in r["muls"]
+        for out in r["outs"]
+    )
+    ranked = (
+        (abs(actual - clk_hz), -actual * out, ref, mul, out, actual)
+        for actual, ref, mul, out in clocks
+        if slowest_vco <= actual * out <= fastest_vco
+    )
+    error, _, ref, mul, out, actual = min(ranked, default=(math.inf, 0, 0, 0, 0, 0))
+    if error > TOLERANCE * clk_hz:
+        near = f": the nearest is {actual / 1e6:.3f} MHz" if actual else ""
         raise ValueError(f"The PLL cannot make {clk_hz / 1e6:g} MHz from {osc_hz / 1e6:g} MHz{near}")
-    return best[2]
+    return Setting(ref=ref, mul=mul, out=out, clk_hz=actual)
 
 
 class Pll(wiring.Component):

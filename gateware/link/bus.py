@@ -59,31 +59,29 @@ class Decoder(wiring.Component):
         offset = self.bus.addr[:WINDOW_SHIFT]
         waits = Signal()
         missing = Signal()
+        found = Signal(len(self._windows))
         acks = [missing]
         errors = [missing]
         words = []
+        for i, (window, bits) in enumerate(self._windows.items()):
+            slave = getattr(self, window.name.lower())
+            select = Signal(name=f"select_{window.name.lower()}")
+            m.d.sync += select.eq(waits & found[i])
+            m.d.comb += [
+                found[i].eq((number == window) & ~offset[bits:].any()),
+                slave.addr.eq(offset),
+                slave.w_data.eq(self.bus.w_data),
+                slave.write.eq(self.bus.write),
+                slave.request.eq(select & ~self.bus.ack),
+            ]
+            acks.append(select & slave.ack)
+            errors.append(select & slave.error)
+            words.append(select.replicate(32) & slave.r_data)
         m.d.comb += waits.eq(self.bus.request & ~self.bus.ack)
-        # Without a window the decoder answers itself, in the cycle in which a slave could at the earliest.
-        m.d.sync += missing.eq(waits)
-        with m.Switch(number):
-            for window, bits in self._windows.items():
-                slave = getattr(self, window.name.lower())
-                m.d.comb += [
-                    slave.addr.eq(offset),
-                    slave.w_data.eq(self.bus.w_data),
-                    slave.write.eq(self.bus.write),
-                ]
-                select = Signal(name=f"select_{window.name.lower()}")
-                m.d.sync += select.eq(0)
-                m.d.comb += slave.request.eq(select & ~self.bus.ack)
-                acks.append(select & slave.ack)
-                errors.append(select & slave.error)
-                words.append(select.replicate(32) & slave.r_data)
-                with m.Case(window):
-                    with m.If(~offset[bits:].any()):
-                        m.d.sync += [select.eq(waits), missing.eq(0)]
-        # Only the slave that was selected has an answer: the others add zeros.
+        # Only the slave that was selected has an answer: the others add zeros. Without a window the decoder
+        # answers itself, in the cycle in which a slave could at the earliest.
         m.d.sync += [
+            missing.eq(waits & ~found.any()),
             self.bus.ack.eq(reduce(or_, acks) & ~self.bus.ack),
             self.bus.error.eq(reduce(or_, errors)),
         ]

@@ -48,9 +48,10 @@ class Decoder(wiring.Component):
             self.o.p.good.eq(is_code),
         ]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [started.eq(~delimiter), remaining.eq(Mux(is_code, self.i.payload, remaining) - 1)]
-            with m.If(delimiter):
-                m.d.sync += remaining.eq(0)
+            m.d.sync += [
+                started.eq(~delimiter),
+                remaining.eq(Mux(delimiter, 0, Mux(is_code, self.i.payload, remaining) - 1)),
+            ]
         return m
 
 
@@ -108,11 +109,9 @@ class Encoder(wiring.Component):
                     m.d.sync += fresh
                 with m.If(taken):
                     m.d.comb += write.en.eq(~zero)
-                    m.d.sync += [place.eq(place + 1), code.eq(code + 1), clean.eq(0)]
+                    m.d.sync += [place.eq(place + 1), code.eq(Mux(zero, code, code + 1)), clean.eq(0)]
                     with m.If(zero | self.i.p.last):
                         m.next = "CODE"
-                    with m.If(zero):
-                        m.d.sync += code.eq(code)
             with m.State("CODE"):
                 # Closes a block: at a zero, whose place becomes that of the next code byte, and at the
                 # frame's end.

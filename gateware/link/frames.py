@@ -74,9 +74,8 @@ class Receiver(wiring.Component):
                 with m.If(decoder.o.valid & decoder.o.ready):
                     with m.If(decoder.o.p.end):
                         m.d.comb += check.start.eq(1)
-                        m.d.sync += count.eq(0)
+                        m.d.sync += count.eq(Mux(good, count, 0))
                         with m.If(good):
-                            m.d.sync += count.eq(count)
                             m.next = "FETCH"
                     with m.Else():
                         m.d.comb += [check.valid.eq(1), write.en.eq(1)]

@@ -1,19 +1,31 @@
-"""The instructions of the small link's processor, and their assembler."""
+"""The instructions of the small link's processor, how a program lists them, and their assembler."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
+from typing import NamedTuple
 
 __all__ = [
     "CLOCKS_MIN",
     "DATA_BYTES",
     "DATA_PORTS",
     "PROGRAM_WORDS",
-    "Assembler",
+    "Instruction",
+    "Listing",
     "Mode",
     "Op",
     "Port",
     "Strobe",
     "When",
+    "assemble",
+    "direct",
+    "equal",
+    "immediate",
+    "indexed",
+    "jump",
+    "load",
+    "port",
+    "put",
+    "store",
 ]
 
 CLOCKS_MIN = 16
@@ -92,86 +104,108 @@ class When(IntEnum):
     NO_CARRY = 5
 
 
-@dataclass
-class Assembler:
-    """Gathers a program.
+class Instruction(NamedTuple):
+    """An instruction as a program lists it.
 
     Members
     -------
-    words
-        Instructions: operation 4 bits, mode or condition 3 bits, operand 9 bits, the operation uppermost.
-    labels
-        Where the named ones are.
+    op
+        Operation, the uppermost 4 bits.
+    operand
+        The low 9 bits.
+    upper
+        Addressing mode or condition, 3 bits.
+    label
+        Where a jump goes, instead of an operand.
     """
 
-    words: list[int] = field(default_factory=list)
-    labels: dict[str, int] = field(default_factory=dict)
-    _jumps: list[tuple[int, str]] = field(default_factory=list)
+    op: Op
+    operand: int = 0
+    upper: int = 0
+    label: str | None = None
 
-    def label(self, name: str) -> None:
-        """Name the next instruction."""
-        if name in self.labels:
-            raise ValueError(f"Label {name} is used twice")
-        self.labels[name] = len(self.words)
 
-    def emit(self, op: Op, upper: int = 0, operand: int = 0) -> None:
-        """Add an instruction."""
+Listing = Sequence["str | Instruction | Listing"]
+"""Instructions in order, a label before the one that it names; parts of a program are listings themselves."""
+
+
+def immediate(op: Op, value: int) -> Instruction:
+    """Operate on a constant byte."""
+    return Instruction(op, value & 0xFF, Mode.IMMEDIATE)
+
+
+def port(op: Op, number: int) -> Instruction:
+    """Operate on a port."""
+    return Instruction(op, number, Mode.PORT)
+
+
+def direct(op: Op, address: int) -> Instruction:
+    """Operate on a byte of memory."""
+    return Instruction(op, address, Mode.DIRECT)
+
+
+def indexed(op: Op, page: int, *, count: bool = False) -> Instruction:
+    """Operate on the byte at X in a page; with `count` X counts up."""
+    return Instruction(op, page << 8, Mode.INDEXED | count << 2)
+
+
+def jump(label: str, when: When = When.ALWAYS) -> Instruction:
+    """Jump to a label."""
+    return Instruction(Op.JUMP, 0, when, label)
+
+
+def load(address: int) -> Instruction:
+    """Load the accumulator from memory."""
+    return direct(Op.LD, address)
+
+
+def store(address: int) -> Instruction:
+    """Store the accumulator in memory."""
+    return direct(Op.ST, address)
+
+
+def put(value: int, *addresses: int) -> Listing:
+    """Store a constant in memory."""
+    return [immediate(Op.LD, value), *map(store, addresses)]
+
+
+def equal(value: int, label: str, when: When = When.ZERO) -> Listing:
+    """Subtract a constant, and jump if the result is zero (or as `when` says)."""
+    return [immediate(Op.SUB, value), jump(label, when)]
+
+
+def assemble(listing: Listing) -> tuple[list[int], dict[str, int]]:
+    """Return the words of a program, and where its labels are.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing or used twice, an operand too large, or the program too long.
+    """
+    code: list[Instruction] = []
+    labels: dict[str, int] = {}
+    for line in _flat(listing):
+        if isinstance(line, Instruction):
+            code.append(line)
+        elif line in labels:
+            raise ValueError(f"Label {line} is used twice")
+        else:
+            labels[line] = len(code)
+    for op, operand, _, label in code:
         if not 0 <= operand < 1 << 9:
             raise ValueError(f"Operand of {op.name} must be 0 to 511, not {operand}")
-        self.words.append(op << 12 | upper << 9 | operand)
+        if label and label not in labels:
+            raise ValueError(f"Label {label} is missing")
+    if len(code) > PROGRAM_WORDS:
+        raise ValueError(f"The program must have at most {PROGRAM_WORDS} words, not {len(code)}")
+    return [
+        op << 12 | upper << 9 | (labels[label] if label else operand) for op, operand, upper, label in code
+    ], labels
 
-    def immediate(self, op: Op, value: int) -> None:
-        """Operate on a constant byte."""
-        self.emit(op, Mode.IMMEDIATE, value & 0xFF)
 
-    def port(self, op: Op, port: int) -> None:
-        """Operate on a port."""
-        self.emit(op, Mode.PORT, port)
-
-    def direct(self, op: Op, address: int) -> None:
-        """Operate on a byte of memory."""
-        self.emit(op, Mode.DIRECT, address)
-
-    def indexed(self, op: Op, page: int, *, count: bool = False) -> None:
-        """Operate on the byte at X in a page; with `count` X counts up."""
-        self.emit(op, Mode.INDEXED | count << 2, page << 8)
-
-    def jump(self, label: str, when: When = When.ALWAYS) -> None:
-        """Jump to a label."""
-        self._jumps.append((len(self.words), label))
-        self.emit(Op.JUMP, when)
-
-    def load(self, address: int) -> None:
-        """Load the accumulator from memory."""
-        self.direct(Op.LD, address)
-
-    def store(self, address: int) -> None:
-        """Store the accumulator in memory."""
-        self.direct(Op.ST, address)
-
-    def set(self, value: int, *addresses: int) -> None:
-        """Store a constant in memory."""
-        self.immediate(Op.LD, value)
-        for address in addresses:
-            self.store(address)
-
-    def equal(self, value: int, label: str, when: When = When.ZERO) -> None:
-        """Subtract a constant, and jump if the result is zero (or as `when` says)."""
-        self.immediate(Op.SUB, value)
-        self.jump(label, when)
-
-    def finish(self) -> list[int]:
-        """Return the program.
-
-        Raises
-        ------
-        ValueError
-            If a label is missing or the program too long.
-        """
-        for place, label in self._jumps:
-            if label not in self.labels:
-                raise ValueError(f"Label {label} is missing")
-            self.words[place] |= self.labels[label]
-        if len(self.words) > PROGRAM_WORDS:
-            raise ValueError(f"The program must have at most {PROGRAM_WORDS} words, not {len(self.words)}")
-        return self.words
+def _flat(listing: Listing) -> Iterator[str | Instruction]:
+    for line in listing:
+        if isinstance(line, str | Instruction):
+            yield line
+        else:
+            yield from _flat(line)

@@ -214,8 +214,9 @@ class SmallLink(wiring.Component):
                 | (self.tx.valid & ~self.tx.ready)
             ),
             self.busy.eq(~(executing & line & ~fifo.o.valid) | self.rx.valid | ~fifo.empty),
+            *(
+                getattr(self, strobe.name.lower()).eq(done & (op == Op.STROBE) & operand[strobe])
+                for strobe in (Strobe.START, Strobe.HALT, Strobe.ABORT, Strobe.CLEAR_CREDIT)
+            ),
         ]
-        told = done & (op == Op.STROBE)
-        for strobe in (Strobe.START, Strobe.HALT, Strobe.ABORT, Strobe.CLEAR_CREDIT):
-            m.d.comb += getattr(self, strobe.name.lower()).eq(told & operand[strobe])
         return m

@@ -236,8 +236,12 @@ class _Board(wiring.Component):
         m = Module()
         m.submodules.top = top = self._top
         m.domains.sync = domain = ClockDomain(reset_less=True)
-        m.d.comb += domain.clk.eq(self.clk)
-        m.d.comb += [top.rx.eq(self.rx), self.tx.eq(top.tx), self.busy.eq(top.busy)]
+        m.d.comb += [
+            domain.clk.eq(self.clk),
+            top.rx.eq(self.rx),
+            self.tx.eq(top.tx),
+            self.busy.eq(top.busy),
+        ]
         return m
 
 

@@ -20,6 +20,7 @@ from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.sequencer import Sequencer
 from backpulse.rtl.core.vectors import ReadPort, VectorMemory
 from backpulse.rtl.lib.clocks import gated_domain
+from backpulse.rtl.lib.layouts import units_layout
 from backpulse.rtl.lib.ports import HostPort, StorePort
 from backpulse.rtl.tile.signature import TileSignature
 from backpulse.rtl.tile.windows import WINDOWS, TileWindows
@@ -215,7 +216,7 @@ class Core(wiring.Component):
             units.clear.eq(clear),
             units.finished.eq(finished),
             units.begin.eq(sequencer.begin),
-            units.ins.eq(ins),
+            *(units.ins[name].eq(ins[name]) for name, _ in units_layout(c)),
             units.magnitude.eq(magnitudes.magnitude),
             units.mantissa.eq(ledger.mantissa),
             units.exponent.eq(ledger.exponent),
@@ -239,10 +240,8 @@ class Core(wiring.Component):
 
         # Fetch cycles of an instruction, if it is not prefetched, count with its first cycle.
         cost = Signal(FETCH_BITS + 1)
-        m.d.comb += cost.eq(
-            1 + (0 if c.prefetch else Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0))
-        )
         m.d.comb += [
+            cost.eq(1 + (0 if c.prefetch else Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0))),
             ledger.look.eq(0 if c.prefetch else fetch.look),
             ledger.clear_results.eq(sequencer.started),
             ledger.add_steps.eq(sequencer.step),

@@ -14,11 +14,11 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import OPERATIONS, Function, Op, Operand, Operation, Unit, When
-from backpulse.firmware_py.registers import REG
+from backpulse.firmware_py.registers import REG, Fault
 from backpulse.rtl.lib.layouts import control_layout, control_name, decoded_layout
 from backpulse.rtl.lib.ports import HostPort
 
-__all__ = ["any_of", "chosen", "control", "fetch_members", "used"]
+__all__ = ["any_of", "chosen", "control", "fetch_members", "judged", "used"]
 
 
 def fetch_members(config: Config) -> dict[str, wiring.Member]:
@@ -36,11 +36,9 @@ def fetch_members(config: Config) -> dict[str, wiring.Member]:
 def control(m: Module, op: ValueLike, function: ValueLike) -> data.View:
     """Return the control bits of an operation code and a function code, a signal of `control_layout`."""
     to = Signal(control_layout(), name="control")
-    for operation in Op:
-        m.d.comb += to[control_name(operation)].eq(op == operation)
-    for unit in Unit:
-        m.d.comb += to[control_name(unit)].eq(any_of(to, lambda o, unit=unit: o.unit is unit))
     m.d.comb += [
+        *(to[control_name(operation)].eq(op == operation) for operation in Op),
+        *(to[control_name(unit)].eq(any_of(to, lambda o, unit=unit: o.unit is unit)) for unit in Unit),
         to.hadamard.eq(function >= Function.HADAMARD_SIGMOID),
         to.final.eq(any_of(to, lambda o: o.written is not None) & (function != Function.PARTIAL)),
     ]
@@ -86,3 +84,8 @@ def used(bits, operand: Callable[[Operation], Operand | None], accumulate: Value
         return found is not None and found.when is condition
 
     return reduce(or_, (any_of(bits, lambda o, c=c: when(o, c)) & value for c, value in conditions.items()))
+
+
+def judged(bits, known: ValueLike, bad: ValueLike) -> Value:
+    """Return the fault code of an instruction: of its word, or of the operands of those that have them."""
+    return Mux(~known, Fault.UNKNOWN_WORD, Mux(~bits.sequencer & bad, Fault.BAD_OPERAND, Fault.NONE))

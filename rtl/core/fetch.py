@@ -23,9 +23,8 @@ from backpulse.firmware_py.isa import (
     Span,
     legal,
 )
-from backpulse.firmware_py.registers import Fault
 from backpulse.firmware_py.timing import FETCH_BITS, fetch_cycles
-from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, used
+from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, judged, used
 from backpulse.rtl.lib.layouts import control_layout, decoded_layout
 from backpulse.rtl.lib.limits import capped, exceeds, reaches
 
@@ -136,8 +135,10 @@ class Fetch(wiring.Component):
                 any_of(bits, lambda kind, slot=slot, name=name: _field(slot(kind)) == name) for slot in SLOTS
             ]
             picked[name] = reduce(or_, (here & mine for here, mine in zip(now, of_slots, strict=True)))
-        m.d.comb += vector.eq(Mux(picked["c"], field["c"], Mux(picked["b"], field["b"], field["a"])))
-        m.d.comb += r.en.eq(1)
+        m.d.comb += [
+            vector.eq(Mux(picked["c"], field["c"], Mux(picked["b"], field["b"], field["a"]))),
+            r.en.eq(1),
+        ]
         with m.If(step <= HIGH):
             m.d.comb += r.addr.eq(place["program"] | Cat(step[0], pc[: (c.program_words - 1).bit_length()]))
         with m.Elif(placed & (step < VECTORS)):
@@ -184,11 +185,8 @@ class Fetch(wiring.Component):
             given.m_sample.eq(o.first.sample),
             given.scale.eq(chosen(bits, attrgetter("scale"), names)),
             given.to_scale.eq(field["c"]),
+            given.fault.eq(judged(bits, known, bad)),
         ]
-        with m.If(~known):
-            m.d.comb += given.fault.eq(Fault.UNKNOWN_WORD)
-        with m.Elif(~bits.sequencer & bad):
-            m.d.comb += given.fault.eq(Fault.BAD_OPERAND)
         with m.Switch(o.op):
             for op in Op:
                 with m.Case(op):
@@ -250,12 +248,17 @@ class Fetch(wiring.Component):
                 m.d.sync += [
                     o.op.eq(low[:4]),
                     *(to.eq(Cat(low, high)[FIELDS[n][0] :]) for n, to in field.items() if n != "c"),
+                    field["c"][:4].eq(high[12:]),
                 ]
-                m.d.sync += field["c"][:4].eq(high[12:])
             with m.Case(REGION):
-                m.d.sync += [field["c"][4:].eq(low[:2]), reserved.eq(Cat(low, high)[USED_BITS - 32 :].any())]
-                for name in ("function", "accumulate", "auto_range", "backward", "stochastic"):
-                    m.d.sync += o[name].eq(low[FIELDS[name][0] - 32 :])
+                m.d.sync += [
+                    field["c"][4:].eq(low[:2]),
+                    reserved.eq(Cat(low, high)[USED_BITS - 32 :].any()),
+                    *(
+                        o[name].eq(low[FIELDS[name][0] - 32 :])
+                        for name in ("function", "accumulate", "auto_range", "backward", "stochastic")
+                    ),
+                ]
             with m.Case(REGION + 1):
                 m.d.sync += [
                     o.row0.eq(low[: (c.tile_rows - 1).bit_length()]),
@@ -279,8 +282,11 @@ class Fetch(wiring.Component):
                     exceeds(low, SCALE_LOG2_MAX) | reaches(high, c.tile_cols) | exceeds(col_end, c.tile_cols)
                 )
             with m.Case(REGION + 4):
-                m.d.sync += [near.eq(Mux(across, low, high)), far.eq(Mux(across, high, low))]
-                m.d.sync += o.w_anew.eq(Mux(across, high, low) == 0)
+                m.d.sync += [
+                    near.eq(Mux(across, low, high)),
+                    far.eq(Mux(across, high, low)),
+                    o.w_anew.eq(Mux(across, high, low) == 0),
+                ]
                 m.d.comb += wrong.eq(exceeds(low, c.longest) | exceeds(high, c.longest))
             with m.Case(VECTORS + 1):
                 m.d.sync += operand(o.first)

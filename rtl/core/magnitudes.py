@@ -91,20 +91,17 @@ class Magnitudes(wiring.Component):
         found = Signal(5)
         same = Signal()
         sample = Signal()
-        m.d.comb += [r.addr.eq(Mux(self.begin, self.lookup, self.target)), r.en.eq(self.begin | second)]
-        m.d.sync += [second.eq(self.begin), third.eq(second)]
+        m.d.comb += [
+            r.addr.eq(Mux(self.begin, self.lookup, self.target)),
+            r.en.eq(self.begin | second),
+            found.eq(Mux(sample, c.vector_frac, Mux(same, newest, r.data))),
+        ]
+        m.d.sync += [second.eq(self.begin), third.eq(second), length.eq(newest)]
         with m.If(self.begin):
             m.d.sync += [same.eq(present == self.lookup), sample.eq(self.sample)]
-        with m.If(sample):
-            m.d.comb += found.eq(c.vector_frac)
-        with m.Elif(same):
-            m.d.comb += found.eq(newest)
-        with m.Else():
-            m.d.comb += found.eq(r.data)
         with m.If(second):
             m.d.sync += self.magnitude.eq(found)
 
-        m.d.sync += length.eq(newest)
         with m.If(third & self.writes):
             m.d.sync += present.eq(self.target)
             with m.If(self.anew):

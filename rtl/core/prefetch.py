@@ -8,7 +8,7 @@ from functools import reduce
 from operator import attrgetter, or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
 
@@ -26,10 +26,10 @@ from backpulse.firmware_py.isa import (
 )
 from backpulse.firmware_py.isa import Operand as OperandOf
 from backpulse.firmware_py.registers import Fault
-from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, used
+from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, judged, used
 from backpulse.rtl.lib.layouts import control_layout, control_name, decoded_layout
 from backpulse.rtl.lib.limits import capped, exceeds
-from backpulse.rtl.lib.ports import answer, entry_layout
+from backpulse.rtl.lib.ports import answer, entry_layout, region_layout
 
 __all__ = ["Prefetch"]
 
@@ -112,8 +112,12 @@ class Prefetch(wiring.Component):
         function = Signal(4)
         listed = Signal()
         with m.If(step == 0):
-            m.d.sync += [known.eq(word_is_legal), op.eq(field["op"]), function.eq(field["function"])]
-            m.d.sync += listed.eq(field["region"] < c.regions)
+            m.d.sync += [
+                known.eq(word_is_legal),
+                op.eq(field["op"]),
+                function.eq(field["function"]),
+                listed.eq(field["region"] < c.regions),
+            ]
         field |= {"op": op, "function": function}
 
         # Tables: step k addresses region word k and vector k, and stores the words of step k - 1.
@@ -122,15 +126,15 @@ class Prefetch(wiring.Component):
             m, "region_table", self.regions, REGION_WORDS * c.regions, Cat(step[:2], field["region"])
         )
         vectors = self._table(m, "vector_table", self.vectors, c.vectors, vector_id)
-        region = [Signal(32, name=f"region{i}") for i in range(REGION_WORDS)]
-        vector = [Signal(32, name=f"vector{i}") for i in range(3)]
+        region = Signal(region_layout)
+        entries = {name: Signal(entry_layout, name=f"entry_{name}") for name in "abc"}
         with m.Switch(step):
             for i, name in enumerate("abc"):
                 with m.Case(i):
                     m.d.comb += vector_id.eq(field[name])
 
         decoded = Signal(decoded_layout(c))
-        self._decode(m, decoded, field, region, vector, pc, known, listed)
+        self._decode(m, decoded, field, region, entries, pc, known, listed)
 
         # A NEXT is fetched through: it waits here while what follows is fetched.
         waits = Signal()
@@ -144,8 +148,12 @@ class Prefetch(wiring.Component):
             with m.If(waits):
                 waiting = {control_name(Op.NEXT), control_name(Unit.SEQUENCER)}
                 names = [control_name(what) for what in (*Op, *Unit)]
-                m.d.sync += [self.o.p[name].eq(name in waiting) for name in names]
-                m.d.sync += [self.o.p.fault.eq(0), self.o.p.pc.eq(waits_pc), self.o.p.target.eq(target)]
+                m.d.sync += [
+                    *(self.o.p[name].eq(name in waiting) for name in names),
+                    self.o.p.fault.eq(0),
+                    self.o.p.pc.eq(waits_pc),
+                    self.o.p.target.eq(target),
+                ]
             with m.Elif(ready):
                 m.d.sync += self.o.p.eq(decoded)
 
@@ -166,14 +174,19 @@ class Prefetch(wiring.Component):
                 m.d.sync += step.eq(step + 1)
                 for i in range(REGION_WORDS):
                     with m.If(step == i + 1):
-                        m.d.sync += region[i].eq(regions)
-                        if i < len(vector):
-                            m.d.sync += vector[i].eq(vectors)
+                        m.d.sync += [
+                            region.as_value().word_select(i, 32).eq(regions),
+                            *(Value.cast(entry).eq(vectors) for entry in [*entries.values()][i : i + 1]),
+                        ]
                 with m.If((step == 1) & known & decoded.next):
                     m.d.sync += step.eq(1)
                     with m.If(~waits):
-                        m.d.sync += [waits.eq(1), waits_pc.eq(pc), target.eq(decoded.target)]
-                        m.d.sync += pc.eq(decoded.target)
+                        m.d.sync += [
+                            waits.eq(1),
+                            waits_pc.eq(pc),
+                            target.eq(decoded.target),
+                            pc.eq(decoded.target),
+                        ]
                         m.next = "WORD"
                 with m.If(step == REGION_WORDS):
                     m.next = "READY"
@@ -214,18 +227,9 @@ class Prefetch(wiring.Component):
         answer(m, host, r.data, ~inside)
         return r.data
 
-    def _decode(self, m: Module, o, field, region, vector, pc, known, listed) -> None:
+    def _decode(self, m: Module, o, field, region, entries, pc, known, listed) -> None:
         """Compute everything that execution needs, and check the operands."""
         c = self._config
-        low, high = [w[:16] for w in region], [w[16:] for w in region]
-        row0 = low[0]
-        tile = high[0]
-        cols = low[1]
-        rows = high[1]
-        col0 = high[2]
-        col_offset = low[3]
-        row_offset = high[3]
-        entries = {name: data.View(entry_layout, word) for name, word in zip("abc", vector, strict=True)}
         names = {name: field[name] for name in "abc"}
         bits = control(m, field["op"], field["function"])
 
@@ -240,9 +244,9 @@ class Prefetch(wiring.Component):
             of = attrgetter(name)
             m.d.comb += [Value.cast(entry[name]).eq(chosen(bits, of, entries)), count[name].eq(length)]
             with m.If(any_of(bits, lambda kind, of=of: of(kind) and of(kind).span is Span.ROWS)):
-                m.d.comb += [offset[name].eq(row_offset), count[name].eq(rows)]
+                m.d.comb += [offset[name].eq(region.row_offset), count[name].eq(region.rows)]
             with m.Elif(any_of(bits, lambda kind, of=of: of(kind) and of(kind).span is Span.COLS)):
-                m.d.comb += [offset[name].eq(col_offset), count[name].eq(cols)]
+                m.d.comb += [offset[name].eq(region.col_offset), count[name].eq(region.cols)]
             if name != "written":
                 run = o[name]
                 m.d.comb += [
@@ -252,6 +256,10 @@ class Prefetch(wiring.Component):
                     run.bias.eq(entry[name].bias),
                     run.sample.eq(entry[name].sample),
                 ]
+        row_end = Signal(17)
+        col_end = Signal(17)
+        rectangle = Signal()
+        bad = Signal()
         m.d.comb += [
             *(o[name].eq(bits[name]) for name, _ in control_layout()),
             *(
@@ -260,12 +268,7 @@ class Prefetch(wiring.Component):
             ),
             o.pc.eq(pc),
             o.target.eq(capped(field["region"], c.program_words)),
-            o.tile.eq(tile),
-            o.row0.eq(row0),
-            o.rows.eq(rows),
-            o.col0.eq(col0),
-            o.cols.eq(cols),
-            o.scale_log2.eq(low[2]),
+            *(o[name].eq(region[name]) for name in ("tile", "row0", "rows", "col0", "cols", "scale_log2")),
             o.scale.eq(chosen(bits, attrgetter("scale"), names)),
             o.to_scale.eq(field["c"]),
             o.uses_second.eq(used(bits, attrgetter("second"), field["accumulate"])),
@@ -276,27 +279,25 @@ class Prefetch(wiring.Component):
             o.w_bias.eq(entry["written"].bias),
             o.w_addr.eq(entry["written"].base + offset["written"]),
             o.w_anew.eq(offset["written"] == 0),
+            o.fault.eq(judged(bits, known, bad)),
+            row_end.eq(region.row0 + region.rows),
+            col_end.eq(region.col0 + region.cols),
+            rectangle.eq(
+                listed
+                & (region.rows != 0)
+                & (region.cols != 0)
+                & (row_end <= c.tile_rows)
+                & (col_end <= c.tile_cols)
+                & (region.tile < c.tiles)
+                & (region.scale_log2 <= SCALE_LOG2_MAX)
+                & ~exceeds(region.row_offset, c.longest)
+                & ~exceeds(region.col_offset, c.longest)
+            ),
+            bad.eq(
+                (any_of(bits, attrgetter("region")) & ~rectangle) | (o.uses_other & entry["other"].sample)
+            ),
         ]
 
-        row_end = Signal(17)
-        col_end = Signal(17)
-        rectangle = Signal()
-        bad = Signal()
-        m.d.comb += [row_end.eq(row0 + rows), col_end.eq(col0 + cols)]
-        m.d.comb += rectangle.eq(
-            listed
-            & (rows != 0)
-            & (cols != 0)
-            & (row_end <= c.tile_rows)
-            & (col_end <= c.tile_cols)
-            & (tile < c.tiles)
-            & (low[2] <= SCALE_LOG2_MAX)
-            & ~exceeds(row_offset, c.longest)
-            & ~exceeds(col_offset, c.longest)
-        )
-        m.d.comb += bad.eq(
-            (any_of(bits, attrgetter("region")) & ~rectangle) | (o.uses_other & entry["other"].sample)
-        )
         for name in operands:
             for letter, found in entries.items():
 
@@ -307,7 +308,3 @@ class Prefetch(wiring.Component):
                 usable = (field[letter] < c.vectors) & (found.length != 0) & ~exceeds(found.length, c.longest)
                 with m.If(used(bits, here) & ~usable):
                     m.d.comb += bad.eq(1)
-        with m.If(~known):
-            m.d.comb += o.fault.eq(Fault.UNKNOWN_WORD)
-        with m.Elif(~bits.sequencer & bad):
-            m.d.comb += o.fault.eq(Fault.BAD_OPERAND)

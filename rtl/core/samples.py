@@ -143,12 +143,10 @@ class Samples(wiring.Component):
                 m.d.comb += loading.eq(1)
                 with m.If(dropped):
                     m.next = "WAIT"
-                with m.Elif(arrived):
-                    pass
-                with m.Elif(full):
+                with m.Elif(full & ~arrived):
                     m.d.sync += self.ready.eq(1)
                     m.next = "WAIT"
-                with m.Else():
+                with m.Elif(~arrived):
                     m.next = "WORD"
             with m.State("WORD"):
                 m.d.comb += [loading.eq(1), self.store.request.eq(1)]

@@ -145,36 +145,38 @@ class Sequencer(wiring.Component):
                 | (alu1 & all_written & old)
             ),
             self.done.eq(begun & running & ended),
+            self.ins.ready.eq(self.done | self.sample_take),
         ]
         with m.If(self.run):
-            m.d.sync += [begun.eq(1), age.eq(Mux(old, age, age + 1))]
-            with m.If(self.cmd.valid & self.cmd.ready):
-                m.d.sync += commanded.eq(1)
-            with m.If(answered):
-                m.d.sync += completed.eq(1)
-            with m.If(all_written):
-                m.d.sync += written.eq(1)
-        with m.If(self.done):
-            m.d.comb += self.ins.ready.eq(1)
-            m.d.sync += tag.eq(tag + 1)
+            m.d.sync += [
+                begun.eq(1),
+                age.eq(Mux(old, age, age + 1)),
+                commanded.eq(commanded | (self.cmd.valid & self.cmd.ready)),
+                completed.eq(all_completed),
+                written.eq(all_written),
+            ]
         with m.If(self.done | self.clear):
             m.d.sync += [begun.eq(0), age.eq(0), commanded.eq(0), completed.eq(0), written.eq(0)]
 
         elapsed = Signal(32)
-        m.d.sync += elapsed.eq(Mux(self.run & ~self.done, elapsed + 1, 0))
-
         code = Signal(Fault)
-        with m.If(self.abort):
-            m.d.comb += code.eq(Fault.ABORTED)
-        with m.Elif(self.run & (elapsed >= self.watchdog)):
-            m.d.comb += code.eq(Fault.WATCHDOG)
-        with m.Elif(refused):
-            m.d.comb += code.eq(Fault.BAD_OPERAND)
-        with m.Elif(self.ins.valid):
-            m.d.comb += code.eq(ins.fault)
-
         next_ = Signal()
-        m.d.comb += next_.eq(here & ins.next)
+        late = self.run & (elapsed >= self.watchdog)
+        of_ins = Mux(self.ins.valid, ins.fault, Fault.NONE)
+        m.d.sync += [
+            elapsed.eq(Mux(self.run & ~self.done, elapsed + 1, 0)),
+            tag.eq(Mux(self.done, tag + 1, tag)),
+        ]
+        m.d.comb += [
+            code.eq(
+                Mux(
+                    self.abort,
+                    Fault.ABORTED,
+                    Mux(late, Fault.WATCHDOG, Mux(refused, Fault.BAD_OPERAND, of_ins)),
+                )
+            ),
+            next_.eq(here & ins.next),
+        ]
         with m.FSM() as fsm:
             m.d.comb += running.eq(fsm.ongoing("RUN"))
             for stopped in ("IDLE", "FAULT"):
@@ -201,7 +203,7 @@ class Sequencer(wiring.Component):
                     with m.If(halting):
                         m.next = "IDLE"
                     with m.Elif(self.sample_ready):
-                        m.d.comb += [self.sample_take.eq(1), self.ins.ready.eq(1)]
+                        m.d.comb += self.sample_take.eq(1)
                         m.d.sync += active.eq(1)
                 with m.If(here & ins.end):
                     m.next = "IDLE"
@@ -214,13 +216,13 @@ class Sequencer(wiring.Component):
         waiting = Signal()
         m.d.comb += [
             waiting.eq(next_ & ~active & ~self.sample_ready & (self.credit == 0)),
-            self.state.eq(Mux(waiting, Seen.PAUSED, Seen.TRAINING)),
-        ]
-        with m.If(fsm.ongoing("IDLE")):
-            m.d.comb += self.state.eq(Seen.IDLE)
-        with m.If(fsm.ongoing("FAULT")):
-            m.d.comb += self.state.eq(Seen.FAULT)
-        m.d.comb += [
+            self.state.eq(
+                Mux(
+                    fsm.ongoing("IDLE"),
+                    Seen.IDLE,
+                    Mux(fsm.ongoing("FAULT"), Seen.FAULT, Mux(waiting, Seen.PAUSED, Seen.TRAINING)),
+                )
+            ),
             self.cycle.eq(self.run | self.sample_take),
             self.read_cycle.eq(self.run & ins.reader),
             self.pulse_cycle.eq(self.run & ins.planner),

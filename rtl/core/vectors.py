@@ -138,11 +138,8 @@ class ReadPort(wiring.Component):
         is_sample = Signal()
         taken = Signal()
 
-        m.d.comb += operand.eq(self.operand[0])
-        if self._runs == 2:
-            with m.If(second):
-                m.d.comb += operand.eq(self.operand[1])
         m.d.comb += [
+            operand.eq(Mux(second, self.operand[self._runs - 1], self.operand[0])),
             last.eq((index + 1)[:bits] == operand.count),
             taken.eq(~self.o.valid | self.o.ready),
             issue.eq(self.run & ~finished & (~fetched | taken)),
@@ -167,8 +164,7 @@ class ReadPort(wiring.Component):
             ]
             with m.If(last):
                 m.d.sync += [index.eq(0), second.eq(1), finished.eq(second | ~self.use_second)]
-        with m.If(issue | taken):
-            m.d.sync += fetched.eq(issue)
+        m.d.sync += fetched.eq(issue | (fetched & ~taken))
         with m.If(taken):
             m.d.sync += [
                 self.o.valid.eq(fetched),
@@ -177,6 +173,12 @@ class ReadPort(wiring.Component):
                 self.o.p.last.eq(fetched_last),
             ]
         with m.If(self.clear):
-            m.d.sync += [index.eq(0), second.eq(0), finished.eq(0), fetched.eq(0)]
-            m.d.sync += [self.o.valid.eq(0), self.o.p.word.eq(0)]
+            m.d.sync += [
+                index.eq(0),
+                second.eq(0),
+                finished.eq(0),
+                fetched.eq(0),
+                self.o.valid.eq(0),
+                self.o.p.word.eq(0),
+            ]
         return m

@@ -67,11 +67,11 @@ class Fifo(wiring.Component):
             r.en.eq(get),
             self.o.payload.eq(r.data),
         ]
-        m.d.sync += [written.eq(written + put), read.eq(read + get)]
-        with m.If(get):
-            m.d.sync += self.o.valid.eq(1)
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        m.d.sync += [
+            written.eq(written + put),
+            read.eq(read + get),
+            self.o.valid.eq(get | (self.o.valid & ~self.o.ready)),
+        ]
         with m.If(self.clear):
             m.d.sync += [written.eq(0), read.eq(0), self.o.valid.eq(0)]
         return m

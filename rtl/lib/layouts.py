@@ -6,7 +6,7 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import FIELDS, Op, Unit
 from backpulse.rtl.lib.ports import Operand
 
-__all__ = ["PC_BITS", "control_layout", "control_name", "decoded_layout"]
+__all__ = ["PC_BITS", "control_layout", "control_name", "decoded_layout", "units_layout"]
 
 
 PC_BITS = FIELDS["region"][1] + 1
@@ -65,3 +65,16 @@ def decoded_layout(config: Config) -> data.StructLayout:
             "to_scale": 3,
         }
     )
+
+
+_READ_BY_UNITS = (
+    *("reader", "planner", "arithmetic", "err", "norm2", "axpy", "hadamard"),
+    *("function", "accumulate", "auto_range", "backward", "stochastic", "scale_log2"),
+    *("rows", "col0", "cols", "w_addr"),
+)
+
+
+def units_layout(config: Config) -> data.StructLayout:
+    """Layout of what the units read of a decoded instruction, by the same names."""
+    decoded = decoded_layout(config)
+    return data.StructLayout({name: decoded[name].shape for name in _READ_BY_UNITS})

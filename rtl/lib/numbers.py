@@ -92,7 +92,9 @@ def rshift_parts(m: Module, value: ValueLike, n: ValueLike, width: int) -> tuple
         m.d.comb += level.eq(Mux(n[k], long >> (1 << k), long))
         over = over | Mux(n[k], long[(1 << k) + keep :].any(), long[keep:].any())
         long = level
-    return long[1 : width + 1], long[0], over
+    beyond = Signal()
+    m.d.comb += beyond.eq(over)
+    return long[1 : width + 1], long[0], beyond
 
 
 def times(value: ValueLike, few: ValueLike) -> Value:

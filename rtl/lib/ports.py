@@ -6,7 +6,16 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 
-__all__ = ["HostPort", "Operand", "PagePort", "StorePort", "answer", "element_layout", "entry_layout"]
+__all__ = [
+    "HostPort",
+    "Operand",
+    "PagePort",
+    "StorePort",
+    "answer",
+    "element_layout",
+    "entry_layout",
+    "region_layout",
+]
 
 
 class HostPort(wiring.Signature):
@@ -77,6 +86,16 @@ class Operand(data.StructLayout):
 
 entry_layout = data.StructLayout({"base": 15, "bias": 1, "length": 15, "sample": 1})
 """Layout of an entry of the vector table, as `firmware_py.isa.Vector`."""
+
+
+region_layout = data.StructLayout(
+    {
+        **dict.fromkeys(
+            ("row0", "tile", "cols", "rows", "scale_log2", "col0", "col_offset", "row_offset"), 16
+        ),
+    }
+)
+"""Layout of an entry of the region table, as `firmware_py.isa.Region`."""
 
 
 def element_layout(config: Config) -> data.StructLayout:

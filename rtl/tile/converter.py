@@ -139,8 +139,12 @@ class Converter(wiring.Component):
         groups = [Array(self.totals[i : i + GROUP]) for i in range(0, config.tile_cols, GROUP)]
         shape = signed(sum_bits(config))
         picked3 = Array(Signal(shape, name=f"picked_{i}", reset_less=True) for i in range(len(groups)))
-        m.d.sync += [column1.eq(self.column), column2.eq(column1), group3.eq(column2 >> low)]
-        m.d.sync += [p.eq(g[column2[:low]]) for p, g in zip(picked3, groups, strict=True)]
+        m.d.sync += [
+            column1.eq(self.column),
+            column2.eq(column1),
+            group3.eq(column2 >> low),
+            *(p.eq(g[column2[:low]]) for p, g in zip(picked3, groups, strict=True)),
+        ]
 
         # Row path: the products are there three cycles after asking, then the adder tree.
         row_sum, row_due = sum_tree(m, self.products, _delay(m, self.ask_row, 3), tail=TAIL)

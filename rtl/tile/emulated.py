@@ -82,8 +82,10 @@ class EmulatedTile(wiring.Component):
                 bank.eq(cmd.bank),
                 done.tag.eq(cmd.tag),
                 done.status.eq(Status.OK),
+                rows_left.eq(cmd.rows),
+                column.eq(cmd.col0),
+                cols_left.eq(cmd.cols),
             ]
-            m.d.sync += [rows_left.eq(cmd.rows), column.eq(cmd.col0), cols_left.eq(cmd.cols)]
         with m.If(next_row):
             m.d.sync += rows_left.eq(rows_left - 1)
         with m.If(next_column):
@@ -137,9 +139,15 @@ class EmulatedTile(wiring.Component):
         gated_domain(m, platform, "cells", awake=enters | moving.any() | ~host.free)
         gated_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any() | ~host.free)
         gated_domain(m, platform, "convert", awake=ask_row | ask_column | converter.busy | self.abort)
-        m.d.cells += [drive1.eq(self.drive.payload), clear.eq(accept)]
-        m.d.cells += [add1.eq(drive_row & ~transposed), add2.eq(add1), add3.eq(add2)]
-        m.d.cells += [keep1.eq(Mux(take_drive & transposed, 1 << column, 0)), kept1.eq(transposed)]
+        m.d.cells += [
+            drive1.eq(self.drive.payload),
+            clear.eq(accept),
+            add1.eq(drive_row & ~transposed),
+            add2.eq(add1),
+            add3.eq(add2),
+            keep1.eq(Mux(take_drive & transposed, 1 << column, 0)),
+            kept1.eq(transposed),
+        ]
         for i, lane in enumerate(lanes):
             m.d.comb += [
                 lane.parameters.eq(host.parameters),

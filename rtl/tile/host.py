@@ -119,20 +119,14 @@ class TileHost(wiring.Component):
             self.row.eq(row),
             self.root_at.eq(address - root),
             self.bank.eq(member),
+            good.eq(
+                (window(Window.CELLS) & in_cells)
+                | (window(Window.SPREAD) & in_cells & config.spread)
+                | (window(Window.RANDOM) & (stream == Stream.READ) & (member < 2) & config.read_noise)
+                | (window(Window.RANDOM) & (stream == Stream.WRITE) & (member < lanes) & full)
+                | (window(Window.TILE) & ((address <= last) | ((address >= root) & (address < TILE_WORDS))))
+            ),
         ]
-        with m.If(window(Window.CELLS)):
-            m.d.comb += good.eq(in_cells)
-        with m.Elif(window(Window.SPREAD)):
-            m.d.comb += good.eq(in_cells if config.spread else 0)
-        with m.Elif(window(Window.RANDOM)):
-            if config.read_noise:
-                with m.If(stream == Stream.READ):
-                    m.d.comb += good.eq(member < 2)
-            if full:
-                with m.If(stream == Stream.WRITE):
-                    m.d.comb += good.eq(member < lanes)
-        with m.Else():
-            m.d.comb += good.eq((address <= last) | ((address >= root) & (address < TILE_WORDS)))
 
         # Reading. Lanes lie all over the chip: first a lane of each group is chosen, then the group.
         def near(words: list[Value]) -> Value:
@@ -151,37 +145,36 @@ class TileHost(wiring.Component):
                     m.d.sync += own.eq(self.parameters[parameter.name.lower()])
             with m.Default():
                 m.d.sync += own.eq(Mux(in_table, self.root, 0))
-        with m.If(window(Window.CELLS)):
-            cell = Signal(signed(config.cell_bits))
-            m.d.comb += [cell.eq(near(self.cells)), picked.eq(cell)]
-        with m.Elif(window(Window.SPREAD)):
-            m.d.comb += picked.eq(near(self.spreads) if config.spread else 0)
-        with m.Elif(window(Window.RANDOM)):
-            m.d.comb += picked.eq(Array(self.read_states)[self.bank])
-            if full:
-                with m.If(of_writes):
-                    m.d.comb += picked.eq(near(self.states))
-        with m.Else():
-            m.d.comb += picked.eq(own)
+        cell = Signal(signed(config.cell_bits))
+        spread = near(self.spreads) if config.spread else 0
+        state = Array(self.read_states)[self.bank]
+        if full:
+            state = Mux(of_writes, near(self.states), state)
+        m.d.comb += [
+            cell.eq(near(self.cells)),
+            picked.eq(
+                Mux(
+                    window(Window.CELLS),
+                    cell,
+                    Mux(window(Window.SPREAD), spread, Mux(window(Window.RANDOM), state, own)),
+                )
+            ),
+        ]
 
         # Writing.
         write = Signal()
         chosen = Const(1, lanes) << lane
+        m.d.comb += [
+            self.write_cell.eq(Mux(write & window(Window.CELLS), chosen, 0)),
+            self.write_spread.eq(Mux(write & window(Window.SPREAD), chosen, 0)),
+            self.write_state.eq(Mux(write & window(Window.RANDOM) & of_writes, chosen, 0)),
+            self.write_read.eq(write & window(Window.RANDOM) & (stream == Stream.READ)),
+            self.write_root.eq(write & window(Window.TILE) & in_table),
+        ]
         m.d.sync += write.eq(0)
-        with m.If(write):
-            with m.Switch(chosen_window):
-                with m.Case(Window.CELLS - Window.CELLS):
-                    m.d.comb += self.write_cell.eq(chosen)
-                with m.Case(Window.SPREAD - Window.CELLS):
-                    m.d.comb += self.write_spread.eq(chosen)
-                with m.Case(Window.RANDOM - Window.CELLS):
-                    m.d.comb += self.write_read.eq(stream == Stream.READ)
-                    m.d.comb += self.write_state.eq(Mux(of_writes, chosen, 0))
-                with m.Default():
-                    m.d.comb += self.write_root.eq(in_table)
-                    for parameter in registers:
-                        with m.If(parameter_at == parameter):
-                            m.d.sync += self.parameters[parameter.name.lower()].eq(bus.w_data)
+        for parameter in registers:
+            with m.If(write & window(Window.TILE) & (parameter_at == parameter)):
+                m.d.sync += self.parameters[parameter.name.lower()].eq(bus.w_data)
 
         error = Signal()
         waiting = Signal(range(LATENCY + 1))

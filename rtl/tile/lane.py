@@ -4,8 +4,10 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 # pyright: reportOperatorIssue=false
 
+from itertools import pairwise
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike, signed, unsigned
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -50,6 +52,8 @@ class Lane(wiring.Component):
 
     Members
     -------
+    parameters
+        Device parameters, a `parameter_layout`: without names of their own, as all lanes have the same.
     row
         Row of all tiles to read, stage 0.
     count, pulse
@@ -76,7 +80,7 @@ class Lane(wiring.Component):
         rows, count = range(config.rows), signed(config.count_bits)
         super().__init__(
             {
-                "parameters": In(parameter_layout(config)),
+                "parameters": In(parameter_layout(config).size),
                 "row": In(rows),
                 "write_row": In(rows),
                 "pulse": In(STAGES + 1),
@@ -106,7 +110,7 @@ class Lane(wiring.Component):
         m = Module()
         config = self._config
         full = config.device is not DeviceKind.IDEAL
-        par = self.parameters
+        par = data.View(parameter_layout(config), self.parameters)
 
         m.submodules.cells = cells = Memory(shape=signed(config.cell_bits), depth=config.rows, init=[])
         cell_out = cells.read_port(domain="cells")
@@ -126,16 +130,16 @@ class Lane(wiring.Component):
         up2 = ~count2[-1]
         size2 = Signal.like(self.size)
         m.d.pulse += [count1.eq(self.count), count2.eq(count1), size2.eq(abs(count1))]
-        m.d.cells += [factor2.eq(factor1), product.eq(factor2 * self.cell)]
+        m.d.cells += [
+            held.eq(Mux(self.keep, self.drive, Mux(self.clear, 0, held))),
+            factor2.eq(factor1),
+            product.eq(factor2 * self.cell),
+        ]
         m.d.comb += [
             self.size.eq(size2),
             self.product.eq(product),
             factor1.eq(Mux(self.kept & ~self.keep, held, self.drive)),
         ]
-        with m.If(self.keep):
-            m.d.cells += held.eq(self.drive)
-        with m.Elif(self.clear):
-            m.d.cells += held.eq(0)
         if full:
             with m.If(self.pulse[1]):
                 m.d.comb += factor1.eq(self._directed(~count1[-1], par.slope_up, par.slope_down))
@@ -208,7 +212,7 @@ class Lane(wiring.Component):
         cell6 = Signal.like(cell5)
         moves6 = Signal()
         m.d.pulse += [change6.eq(rshift(change5, UPDATE_FRAC)), cell6.eq(cell5), moves6.eq(moves5)]
-        low6, high6 = self._bounds(m, offset3)
+        low6, high6 = self._bounds(m, par, offset3)
 
         # Stage 7: to the memory, half a chip away.
         cell7 = Signal.like(cell6)
@@ -225,29 +229,26 @@ class Lane(wiring.Component):
         """Return the parameter of a pulse's direction, if the device has a step of its own in each."""
         return Mux(up, of_up, of_down) if self._config.steps == 2 else of_up
 
-    def _bounds(self, m: Module, offset3: Signal) -> tuple[Value, Value]:
+    def _bounds(self, m: Module, par: data.View, offset3: Signal) -> tuple[Value, Value]:
         """Return a cell's bounds for stage 6: its own, those of all cells, or the ends of a cell word."""
-        config, par = self._config, self.parameters
+        config = self._config
         if not config.bounds:
             word = signed(config.cell_bits)
             return Const(-config.cell_max - 1, word), Const(config.cell_max, word)
         if not config.spread:
-            return par.bound_down, par.bound_up
+            return Value.cast(par.bound_down), Value.cast(par.bound_up)
         shape = signed(config.cell_bits + 2)
         lows = [Signal(shape, name=f"low{stage}") for stage in (4, 5, 6)]
         highs = [Signal(shape, name=f"high{stage}") for stage in (4, 5, 6)]
-        m.d.pulse += [highs[0].eq(par.bound_up + offset3), lows[0].eq(par.bound_down - offset3)]
-        for stage in (1, 2):
-            m.d.pulse += [highs[stage].eq(highs[stage - 1]), lows[stage].eq(lows[stage - 1])]
+        m.d.pulse += [
+            highs[0].eq(par.bound_up + offset3),
+            lows[0].eq(par.bound_down - offset3),
+            *(late.eq(early) for bounds in (highs, lows) for early, late in pairwise(bounds)),
+        ]
         return lows[2], highs[2]
 
     def _noise(self, m: Module) -> Signal:
         """Write noise for stage 5: the stream advances in stage 2, its number meets the root in stage 4."""
-        with m.If(self.host_state):
-            m.d.pulse += self.state.eq(self.host_data)
-        with m.Elif(self.pulse[2]):
-            m.d.pulse += self.state.eq(xorshift(self.state))
-
         m.submodules.roots = roots = Memory(shape=unsigned(16), depth=self._config.pulse_max + 1, init=[])
         root_out = roots.read_port(domain="pulse")
         root_in = roots.write_port(domain="pulse")
@@ -261,5 +262,11 @@ class Lane(wiring.Component):
         number4 = Signal(signed(10))
         root4 = Signal(16)
         noise5 = Signal(signed(26))
-        m.d.pulse += [number4.eq(gauss(self.state)), root4.eq(self.root), noise5.eq(number4 * root4)]
+        following = Mux(self.pulse[2], xorshift(self.state), self.state)
+        m.d.pulse += [
+            self.state.eq(Mux(self.host_state, self.host_data, following)),
+            number4.eq(gauss(self.state)),
+            root4.eq(self.root),
+            noise5.eq(number4 * root4),
+        ]
         return noise5

@@ -187,9 +187,11 @@ class LeanTile(wiring.Component):
         )
         done, cmd = self.completion.payload, self.cmd.payload
         with m.If(accept):
-            m.d.sync += [row.eq(cmd.tile * config.tile_rows + cmd.row0), rows_left.eq(cmd.rows)]
-            m.d.sync += [column.eq(cmd.col0), cols_left.eq(cmd.cols)]
             m.d.sync += [
+                row.eq(cmd.tile * config.tile_rows + cmd.row0),
+                rows_left.eq(cmd.rows),
+                column.eq(cmd.col0),
+                cols_left.eq(cmd.cols),
                 transposed.eq(cmd.op == Op.READT),
                 pulses.eq(cmd.op == Op.PULSE),
                 done.tag.eq(cmd.tag),
@@ -212,13 +214,10 @@ class LeanTile(wiring.Component):
         m.d.sync += [
             pulse[1:].eq(pulse[:-1]),
             drive1.eq(take_drive & ~transposed),
+            first1.eq(accept | (first1 & ~drive1)),
             row1.eq(row),
             row2.eq(row1),
         ]
-        with m.If(accept):
-            m.d.sync += first1.eq(1)
-        with m.Elif(drive1):
-            m.d.sync += first1.eq(0)
         readout = asked[1] & move
         for i, lane in enumerate(lanes):
             mine = take_drive & (~transposed | (column == i))
@@ -249,11 +248,10 @@ class LeanTile(wiring.Component):
         word4 = Signal(sense_layout(config))
         # Complements keep the three adders apart, which would else become a compressor of twice the size.
         halves = [Signal.like(total, name=f"half_{i}") for i in range(2)]
-        for i, half in enumerate(halves):
-            m.d.comb += half.eq(~sum(lane.total for lane in lanes[2 * i :][:2]))
         value, over = sat(rounded(sense3, config.sense_shift), config.sense_max)
         lasts = Signal(5)
         m.d.comb += [
+            *(half.eq(~sum(lane.total for lane in lanes[2 * i :][:2])) for i, half in enumerate(halves)),
             total.eq(~halves[0] + ~halves[1]),
             move.eq(~asked[4] | self.sense.ready),
             asked[0].eq(ask),
@@ -265,11 +263,13 @@ class LeanTile(wiring.Component):
                 lasts[1:].eq(lasts[:-1]),
                 column1.eq(column),
                 before.eq(total),
+                # The total without the lane, or with the next row: before - total, or the complement of that
+                # less one.
+                sense3.eq((before + ~total + ~transposed) ^ transposed.replicate(len(total))),
+                word4.value.eq(value),
+                word4.over.eq(over),
+                word4.last.eq(lasts[3]),
             ]
-            # The total without the lane, or with the next row: before - total, or the complement of that less
-            # one.
-            m.d.sync += sense3.eq((before + ~total + ~transposed) ^ transposed.replicate(len(total)))
-            m.d.sync += [word4.value.eq(value), word4.over.eq(over), word4.last.eq(lasts[3])]
         with m.If(self.abort):
             m.d.sync += asked[1:].eq(0)
         m.d.comb += [self.sense.valid.eq(asked[4]), self.sense.payload.eq(word4)]

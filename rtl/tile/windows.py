@@ -49,11 +49,11 @@ class TileWindows(wiring.Component):
                 self._forward(m, i, self.o_tile)
                 m.d.comb += [self.o_tile.request.eq(1), self.o_tile.window.eq(window & 3)]
             # One window at most has a request: an answer is for it.
-            m.d.comb += i.ack.eq(i.request & (self.o_rounding.ack | self.o_tile.ack))
-            for name in ("r_data", "error"):
-                m.d.comb += getattr(i, name).eq(
-                    Mux(self.o_rounding.ack, getattr(self.o_rounding, name), getattr(self.o_tile, name))
-                )
+            m.d.comb += [
+                i.ack.eq(i.request & (self.o_rounding.ack | self.o_tile.ack)),
+                i.r_data.eq(Mux(self.o_rounding.ack, self.o_rounding.r_data, self.o_tile.r_data)),
+                i.error.eq(Mux(self.o_rounding.ack, self.o_rounding.error, self.o_tile.error)),
+            ]
         return m
 
     @staticmethod

@@ -64,8 +64,11 @@ class Scales(wiring.Component):
             m.d.sync += words[address].eq(host.w_data)
         with m.If(host.request):
             m.d.sync += address.eq(host.addr)
-        m.d.sync += asked.eq(host.request & ~asked & ~host.ack)
-        m.d.sync += [host.ack.eq(asked), host.r_data.eq(words[address])]
+        m.d.sync += [
+            asked.eq(host.request & ~asked & ~host.ack),
+            host.ack.eq(asked),
+            host.r_data.eq(words[address]),
+        ]
         return m
 
 
@@ -253,8 +256,17 @@ class Alu(wiring.Component):
         m.d.comb += [self.result.eq(best), self.result_en.eq(judge), self.hit.eq(judge & (best == wanted))]
 
         with m.If(self.clear):
-            m.d.sync += [s.eq(0) for s in (self.o.valid, b1.valid, b2.valid, b3.valid)]
-            m.d.sync += [s.eq(0) for s in (scaling, scaled, judge, index, self.output_en)]
+            m.d.sync += [
+                self.o.valid.eq(0),
+                b1.valid.eq(0),
+                b2.valid.eq(0),
+                b3.valid.eq(0),
+                scaling.eq(0),
+                scaled.eq(0),
+                judge.eq(0),
+                index.eq(0),
+                self.output_en.eq(0),
+            ]
         # An ERR ends before its loss is known: what stops the machine after it leaves that sum alone.
         with m.If(self.clear & ~ending):
             m.d.sync += [s.eq(0) for s in (square1, square, complete, total)]

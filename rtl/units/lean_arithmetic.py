@@ -196,15 +196,10 @@ class LeanArithmetic(wiring.Component):
             self.scaler.right.eq(self.mantissa),
             self.scaler.en.eq(start | self.take | scaling),
         ]
-        with m.If(pulse):
-            m.d.sync += bits.eq(self.lose)
-        with m.Else():
-            m.d.sync += bits.eq(
-                Mux(amount < 0, 0, Mux(amount[SHIFT_BITS:].any(), (1 << SHIFT_BITS) - 1, amount))
-            )
+        limited = Mux(amount < 0, 0, Mux(amount[SHIFT_BITS:].any(), (1 << SHIFT_BITS) - 1, amount))
         kept, half, beyond = rshift_parts(m, self.scaler.product, bits, FACTOR_BITS)
         low = (kept + half)[: FACTOR_BITS + 1]
-        m.d.sync += scaled.eq(Cat(scaling, scaled))
+        m.d.sync += [bits.eq(Mux(pulse, self.lose, limited)), scaled.eq(Cat(scaling, scaled))]
         m.d.comb += [
             self.scaled.eq(low[:FACTOR_BITS] | (beyond | low[-1]).replicate(FACTOR_BITS)),
             self.norm.eq(self.scaled),
@@ -248,18 +243,10 @@ class LeanArithmetic(wiring.Component):
         product = self.finish.product[c.vector_frac :][: c.vector_bits].as_signed()
         m.d.comb += [
             self.w_final.eq(~partial),
-            self.w_data.eq(Mux(partial, word, y)),
-            self.w_en.eq(valid1 & ~norm2),
-            self.done.eq(Mux(hadamard, valid3 & last3, valid2 & last2)),
+            self.w_data.eq(Mux(hadamard, product, Mux(curve, sigmoid, Mux(partial, word, y)))),
+            self.w_en.eq(Mux(hadamard, valid3, Mux(curve, valid2, valid1 & ~norm2))),
+            self.done.eq(Mux(err, complete, ~norm2 & Mux(hadamard, valid3 & last3, valid2 & last2))),
         ]
-        with m.If(curve):
-            m.d.comb += [self.w_data.eq(sigmoid), self.w_en.eq(valid2)]
-        with m.If(hadamard):
-            m.d.comb += [self.w_data.eq(product), self.w_en.eq(valid3)]
-        with m.If(err):
-            m.d.comb += self.done.eq(complete)
-        with m.Elif(norm2):
-            m.d.comb += self.done.eq(0)
         with m.If(self.w_en):
             m.d.sync += self.index.eq(self.index + 1)
         with m.If(self.done | self.clear):
@@ -288,15 +275,20 @@ class LeanArithmetic(wiring.Component):
                 m.d.sync += rest.eq(~shifted)
         larger_a, larger_t = judged
         with m.If(fire):
-            m.d.sync += [begun.eq(err & ~self.i_a.p.last), larger.eq(larger_a)]
-            m.d.sync += same.eq(Mux(larger_a | larger_t, larger_a & larger_t, same))
+            m.d.sync += [
+                begun.eq(err & ~self.i_a.p.last),
+                larger.eq(larger_a),
+                same.eq(Mux(larger_a | larger_t, larger_a & larger_t, same)),
+            ]
         with m.If(self.w_en & larger):
             m.d.sync += self.result.eq(self.index)
         m.d.comb += [self.result_en.eq(self.loss_en), self.hit.eq(self.loss_en & same)]
 
         with m.If(self.clear):
-            m.d.sync += [s.eq(0) for s in (valid1, valid2, valid3, complete, scaled, begun)]
-            m.d.sync += total.eq(self._half)
+            m.d.sync += [
+                *(s.eq(0) for s in (valid1, valid2, valid3, complete, scaled, begun)),
+                total.eq(self._half),
+            ]
         return m
 
     def _value(self, m: Module) -> tuple[Value, Value]:

@@ -128,17 +128,18 @@ class LeanPlanner(wiring.Component):
         q, none = self._shifts(m)
 
         # Columns: the scaler has the word in the cycle after it was taken, and its size in the next.
+        place = data.StructLayout({"lane": column.shape(), "negative": 1, "final": 1})
+        column1, column2 = (Signal(place, name=f"column{stage}") for stage in (1, 2))
         loading1 = Signal()
         loading2 = Signal()
-        final1 = Signal()
-        final2 = Signal()
-        column1 = Signal.like(column)
-        column2 = Signal.like(column)
-        negative_column1 = Signal()
-        negative_column2 = Signal()
-        m.d.sync += [loading1.eq(take_column & ~self.clear), loading2.eq(loading1 & ~self.clear)]
-        m.d.sync += [column1.eq(column), column2.eq(column1), final1.eq(cols_left == 1), final2.eq(final1)]
-        m.d.sync += [negative_column1.eq(self.i_column.payload), negative_column2.eq(negative_column1)]
+        m.d.sync += [
+            loading1.eq(take_column & ~self.clear),
+            loading2.eq(loading1 & ~self.clear),
+            column1.lane.eq(column),
+            column1.negative.eq(self.i_column.payload),
+            column1.final.eq(cols_left == 1),
+            column2.eq(column1),
+        ]
         planned = Mux(none, 0, Mux(self.scaled[-1], (1 << FACTOR_BITS - 1) - 1, self.scaled[:-1]))
 
         # Rows: taken (stage 0), multiplied (stage 1), counted on the way out.
@@ -158,18 +159,15 @@ class LeanPlanner(wiring.Component):
         with m.If(self.clear):
             m.d.sync += [full1.eq(0), full2.eq(0), cols_left.eq(0), rows_left.eq(0)]
 
-        # Which bits of a random word go where: the lower and the upper half of what is shifted by q bytes;
-        # nothing for clients.
+        # Where a random word goes that is shifted by q bytes: its lower half to byte q, its upper one to the
+        # next; nowhere for clients.
         rows, half = full1, config.vector_frac - 1
-        lower, upper, always = (
-            [Signal(name=f"{name}{k}") for k in range(BYTES_MAX + 1)] for name in ("lower", "upper", "always")
-        )
-        for k in range(BYTES_MAX + 1):
-            m.d.comb += [
-                always[k].eq(rows & (q == k)),
-                lower[k].eq(always[k] & self.stochastic),
-                upper[k].eq(lower[k]),
-            ]
+        always = Signal(BYTES_MAX + 1)
+        random = Signal(BYTES_MAX + 1)
+        m.d.comb += [
+            *(always[k].eq(rows & (q == k)) for k in range(BYTES_MAX + 1)),
+            random.eq(Mux(self.stochastic, always, 0)),
+        ]
 
         states = [Signal(STATE_BITS, init=1, name=f"state_{i}") for i in range(lanes)]
         turning = self._host(m, states)
@@ -193,13 +191,13 @@ class LeanPlanner(wiring.Component):
             last = i == lanes - 1
             right = Signal(client.right.shape(), name=f"right_{i}", reset_less=True)
             negative = Signal(name=f"negative_{i}")
-            mine = loading2 & (column2 == i)
+            mine = loading2 & (column2.lane == i)
             # The last lane, which scales the columns, learns with the last of them whether it has one.
-            load = loading2 & final2 if last else mine | accept
+            load = loading2 & column2.final if last else mine | accept
             with m.If(load | client.en):
                 m.d.sync += right.eq(Mux(mine, planned, Mux(client.en, client.right, 0)))
             with m.If(load):
-                m.d.sync += negative.eq(negative_column2)
+                m.d.sync += negative.eq(column2.negative)
             with m.If(take_row):
                 m.d.sync += states[i].eq(xorshift(states[i]))
 
@@ -208,18 +206,19 @@ class LeanPlanner(wiring.Component):
             term = Signal(2 * FACTOR_BITS, name=f"term_{i}")
             for bit in range(TOP):
                 k, j = divmod(bit, 8)
-                high = Const(0, 1) if k == 0 else (top & always[k - 1] if j == 7 else r[j + 8] & upper[k - 1])
+                high = (
+                    Const(0, 1) if k == 0 else (top & always[k - 1] if j == 7 else r[j + 8] & random[k - 1])
+                )
                 # The half for clients.
                 if client is self.derivative or client is self.finish:
                     down = left[-1] if client is self.finish else Const(0, 1)
                     high = high | (~rows & (down if bit < half else ~down if bit == half else 0))
-                m.d.comb += term[bit].eq((r[j] & lower[k]) | high)
+                m.d.comb += term[bit].eq((r[j] & random[k]) | high)
             product = Signal.like(client.product, name=f"product_{i}", reset_less=True)
             ones = Signal(name=f"ones_{i}")
             with m.If(move):
-                m.d.sync += product.eq(left * right + (term.as_signed() if product.shape().signed else term))
-            with m.If(move):
                 m.d.sync += [
+                    product.eq(left * right + (term.as_signed() if product.shape().signed else term)),
                     ones.eq(r[14:].all() & (~q[0] | r[6:14].all()) & self.stochastic),
                     negative2[i].eq(negative1 ^ negative),
                 ]
@@ -300,8 +299,11 @@ class LeanPlanner(wiring.Component):
             word.eq(Mux(here & host.write, host.w_data, states[-1])),
         ]
         with m.If(turning):
-            m.d.sync += [s.eq(before) for s, before in zip(states, [word, *states[:-1]], strict=True)]
-            m.d.sync += [left.eq(left - 1), turning.eq(left != 0)]
+            m.d.sync += [
+                *(s.eq(before) for s, before in zip(states, [word, *states[:-1]], strict=True)),
+                left.eq(left - 1),
+                turning.eq(left != 0),
+            ]
         with m.Elif(host.request & good & ~self.cmd.valid):
             m.d.sync += [left.eq(lanes - 1), turning.eq(1)]
         return turning

@@ -52,11 +52,12 @@ def pulse_shift(m: Module, exponent, scale_log2, magnitude) -> tuple[Signal, Sig
     t = Signal(signed(11))
     f = Signal(range(SHIFT_MAX + 1))
     q = Signal(6)
-    m.d.comb += [x.eq(exponent - scale_log2), t.eq(24 - x - (magnitude + 1))]
-    with m.If(t < 0):
-        m.d.comb += [f.eq(Mux(24 - x < 0, 0, 24 - x)), q.eq(0)]
-    with m.Else():
-        m.d.comb += [f.eq(magnitude + 1 + t[:3]), q.eq(t[3:])]
+    m.d.comb += [
+        x.eq(exponent - scale_log2),
+        t.eq(24 - x - (magnitude + 1)),
+        f.eq(Mux(t < 0, Mux(24 - x < 0, 0, 24 - x), magnitude + 1 + t[:3])),
+        q.eq(Mux(t < 0, 0, t[3:])),
+    ]
     return f, q
 
 
@@ -137,42 +138,37 @@ class Planner(wiring.Component):
                 to_give.eq(cmd.rows),
                 cols_left.eq(cmd.cols),
                 column.eq(cmd.col0),
+                mantissa.eq(cmd.mantissa),
+                stochastic.eq(cmd.stochastic),
+                lose.eq(f_of_cmd),
+                kept.eq(1 << q_of_cmd),
             ]
-            m.d.sync += [mantissa.eq(cmd.mantissa), stochastic.eq(cmd.stochastic)]
-            m.d.sync += [lose.eq(f_of_cmd), kept.eq(1 << q_of_cmd)]
 
         # Columns: magnitude, product, shift, then saturation into the lane.
         size_column0 = Signal(config.vector_bits)
-        negative_column0 = Signal()
-        column0 = Signal.like(column)
-        loading0 = Signal()
         product1 = Signal(config.vector_bits + 16)
-        negative_column1 = Signal()
-        column1 = Signal.like(column)
-        loading1 = Signal()
         rounded2 = Signal(config.vector_bits + 17)
-        negative_column2 = Signal()
-        column2 = Signal.like(column)
-        loading2 = Signal()
+        place = data.StructLayout({"lane": column.shape(), "negative": 1})
+        column0, column1, column2 = (Signal(place, name=f"column{stage}") for stage in range(3))
+        loading = Signal(3)
         planned = Mux(rounded2[PLANNED_MAX.bit_length() :].any(), PLANNED_MAX, rounded2)
         m.d.comb += self.i_column.ready.eq(cols_left != 0)
-        m.d.sync += Cat(loading0, loading1, loading2).eq(
-            Mux(self.clear, 0, Cat(take_column, loading0, loading1))
-        )
         m.d.sync += [
+            loading.eq(Mux(self.clear, 0, Cat(take_column, loading))),
             product1.eq(size_column0 * mantissa),
-            negative_column1.eq(negative_column0),
             column1.eq(column0),
-        ]
-        m.d.sync += [
             rounded2.eq(rshift_by(product1, lose)),
-            negative_column2.eq(negative_column1),
             column2.eq(column1),
         ]
         with m.If(take_column):
             word = self.i_column.payload
-            m.d.sync += [size_column0.eq(abs(word)), negative_column0.eq(word < 0), column0.eq(column)]
-            m.d.sync += [column.eq(column + 1), cols_left.eq(cols_left - 1)]
+            m.d.sync += [
+                size_column0.eq(abs(word)),
+                column0.negative.eq(word < 0),
+                column0.lane.eq(column),
+                column.eq(column + 1),
+                cols_left.eq(cols_left - 1),
+            ]
 
         # Rows: taken (stage 1), on their way to multipliers all over the chip (stage 2), multiplied (stage
         # 3), rounded (stage 4), and limited on the way out. All move together.
@@ -186,7 +182,7 @@ class Planner(wiring.Component):
         negative4 = Signal(lanes)
         m.d.comb += [
             move.eq(~full[3] | self.o_counts.ready),
-            self.i_row.ready.eq((cols_left == 0) & ~loading0 & (rows_left != 0) & move),
+            self.i_row.ready.eq((cols_left == 0) & ~loading[0] & (rows_left != 0) & move),
             self.o_counts.valid.eq(full[3]),
         ]
         with m.If(move):
@@ -195,8 +191,9 @@ class Planner(wiring.Component):
                 size2.eq(size1),
                 negative2.eq(negative1),
                 negative4.eq(negative3),
+                size1.eq(abs(self.i_row.payload)),
+                negative1.eq(self.i_row.payload < 0),
             ]
-            m.d.sync += [size1.eq(abs(self.i_row.payload)), negative1.eq(self.i_row.payload < 0)]
         with m.If(take_row):
             m.d.sync += rows_left.eq(rows_left - 1)
         with m.If(give):
@@ -211,8 +208,8 @@ class Planner(wiring.Component):
         fresh = Signal()
         planned_negative = Signal(lanes)
         m.d.sync += fresh.eq(accept)  # the first column word is four cycles behind the command
-        with m.If(loading2):
-            m.d.sync += planned_negative.bit_select(column2, 1).eq(negative_column2)
+        with m.If(loading[2]):
+            m.d.sync += planned_negative.bit_select(column2.lane, 1).eq(column2.negative)
         with m.If(advance):
             m.d.sync += negative3.eq(Mux(negative2, ~planned_negative, planned_negative))
         ups = []
@@ -223,7 +220,7 @@ class Planner(wiring.Component):
             product3 = Signal(config.vector_bits + 15, name=f"product_{i}", reset_less=True)
             with m.If(fresh):
                 m.d.sync += planned_size.eq(0)
-            with m.Elif(loading2 & (column2 == i)):
+            with m.Elif(loading[2] & (column2.lane == i)):
                 m.d.sync += planned_size.eq(planned)
             with m.If(advance):
                 m.d.sync += [product3.eq(size2 * planned_size), states[i].eq(xorshift(states[i]))]

@@ -146,8 +146,12 @@ class Receiver(wiring.Component):
         free = Signal()
         m.d.comb += sense.ready.eq(~full1 | fire)
         with m.If(sense.ready):
-            m.d.sync += [full1.eq(sense.valid), last1.eq(sense.p.last), over1.eq(sense.p.over)]
-            m.d.sync += value1.eq(rshift_by(sense.p.value << left, right, most=most))
+            m.d.sync += [
+                full1.eq(sense.valid),
+                last1.eq(sense.p.last),
+                over1.eq(sense.p.over),
+                value1.eq(rshift_by(sense.p.value << left, right, most=most)),
+            ]
 
         # Stage 2 adds.
         partial, derivative = (

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.registers import STREAM_SHIFT
-from backpulse.rtl.lib.layouts import decoded_layout
+from backpulse.rtl.lib.layouts import units_layout
 from backpulse.rtl.lib.ports import HostPort, element_layout
 from backpulse.rtl.tile.signature import counts_layout, sense_layout
 
@@ -24,7 +24,7 @@ class UnitsSignature(wiring.Signature):
     clear, finished
         Everything in the pipelines is dropped; the executing instruction ends, or is dropped.
     begin, ins
-        First cycle of an instruction, and the instruction.
+        First cycle of an instruction, and what the units read of it.
     a, b
         Elements of the two reading ports: the first gives what is driven, planned or read first, then partial
         sums or row words.
@@ -53,7 +53,7 @@ class UnitsSignature(wiring.Signature):
                 "clear": In(1),
                 "finished": In(1),
                 "begin": In(1),
-                "ins": In(decoded_layout(config)),
+                "ins": In(units_layout(config)),
                 "a": In(stream.Signature(element_layout(config))),
                 "b": In(stream.Signature(element_layout(config))),
                 "magnitude": In(5),

@@ -109,8 +109,9 @@ class Units(wiring.Component):
             planner.i_row.payload.eq(vector_word),
             alu.i.payload.eq(Mux(axpy, self.b.payload, self.a.payload)),
             derivative.i.payload.eq(Mux(axpy, self.a.payload, self.b.payload)),
+            derivative.clear.eq(self.finished),
+            derivative.function.eq(ins.function),
         ]
-        m.d.comb += [derivative.clear.eq(self.finished), derivative.function.eq(ins.function)]
 
         # Reads.
         shift = Signal(signed(5))
