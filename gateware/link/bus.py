@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -66,7 +66,7 @@ class Decoder(wiring.Component):
         for i, (window, bits) in enumerate(self._windows.items()):
             slave = getattr(self, window.name.lower())
             select = Signal(name=f"select_{window.name.lower()}")
-            m.d.sync += select.eq(waits & found[i])
+            m.d.sync += select.eq(Mux(found[i], waits, 0))
             m.d.comb += [
                 found[i].eq((number == window) & ~offset[bits:].any()),
                 slave.addr.eq(offset),
@@ -81,7 +81,7 @@ class Decoder(wiring.Component):
         # Only the slave that was selected has an answer: the others add zeros. Without a window the decoder
         # answers itself, in the cycle in which a slave could at the earliest.
         m.d.sync += [
-            missing.eq(waits & ~found.any()),
+            missing.eq(Mux(found.any(), 0, waits)),
             self.bus.ack.eq(reduce(or_, acks) & ~self.bus.ack),
             self.bus.error.eq(reduce(or_, errors)),
         ]
