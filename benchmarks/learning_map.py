@@ -72,12 +72,8 @@ def results() -> tuple[list[Point], float]:
         some = [(one, result) for one, result in done[len(mapped) :] if (one.dataset, one.loss) == kind]
         points += [{"part": "elsewhere", "dataset": kind[0], "loss": kind[1], **point} for point in points_of(some)]
     for point in points:
-        point["bound"] = bound_at(*(point.get(name, default) for name, default in PLACE.items()))
+        point["bound"] = bound_at(point.get("dataset", "digits"), point.get("loss", "squared"), point["activation"], point["layers"])
     return points, sum(result["seconds"] for _, result in done)
-
-
-PLACE = {"dataset": "digits", "loss": "squared", "activation": None, "layers": None}
-"""What the bound depends on, with what is not said of a point."""
 
 
 @cache
@@ -168,7 +164,7 @@ def section(points: Sequence[Point], seconds: float) -> str:
 
 Digits, sigmoid outputs, squared error, {EPOCHS} epochs, {SEEDS} seeds: {len(mapped)} points, over rate and width (2 hidden layers) and over
 rate and depth (width 32, 1 to 10 weight layers), on two devices. Accuracies of this section are means of the last {LAST} epochs.
-Written by `make map`, whose runs take {duration(seconds)} of one core; `backpulse compare --map` draws it for other data.
+Written by `make map`, whose runs took {duration(seconds)}, one after the other; `backpulse compare --map` draws it for other data.
 `docs/map.json` has the figures.
 
 ![How far two schedules are below software, over learning rate, width and depth, with the bound](images/map.png)
@@ -187,9 +183,9 @@ sends, and a drift along the units' own activations, always outwards. Where ‖W
 read before the pulse, a·e is -½ eta ‖d‖²‖a‖², and a layer's own pulses push the activities below it down; read after it, the
 same product is +½ eta ‖d‖²‖a‖², and they push them up, until units are at their ends and tell no sample from another.
 
-How fast, compared with learning? On average over samples, the weights below (driven with b) change along G = E[f′ e bᵀ] by the error, and
-along eta D, D = E[f′ ‖d‖² a bᵀ], by the drift. Of what either adds to pre-activations, that counts which differs from sample to
-sample: G b′ and eta D b′, with b′ = b - E[b]. What arrives of one layer's drift adds to that of the next. So `{DRIFTING}` departs at the rate
+How fast, compared with learning? On average over samples, the weights below (driven with b) change along G = E[f′ e bᵀ] by the error,
+and along eta D, D = E[f′ ‖d‖² a bᵀ], by the drift. Of what either adds to pre-activations, that counts which differs from sample to
+sample: G b′ and eta D b′, with b′ = b - E[b]. What arrives of one layer's drift adds to that of the next. So it departs at
 
     eta = {LIMIT:g} · R / Σ ‖D b′‖ / ‖G b′‖
 

@@ -21,7 +21,7 @@ RATES = {
 """By the function of the hidden layers: octaves from where all schedules learn alike to where `software` fails, too."""
 WIDTHS, HIDDEN = (16, 32, 64, 128), 2
 """Widths at one number of hidden layers."""
-DEPTHS, WIDTH = (1, 2, 3, 4, 6, 8, 10), 32
+DEPTHS, WIDTH = (1, 2, 3, 4, 6, 10), 32
 """Numbers of weight layers at one width."""
 DEVICES = ("ideal", "ecram")
 LAST = 3
