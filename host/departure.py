@@ -3,8 +3,8 @@
 `progressive` pulses a layer and then reads the error back through it. What arrives at the units below is e + eta |d|^2 a: the error, and
 a drift along their own activations a. On average over the samples the drift changes the weights below by eta D, D = E[f' |d|^2 a b^T],
 and the error by G = E[f' e b^T]; b is what these weights are driven with. Of what either adds to the units' pre-activations, that
-counts which differs from sample to sample: D b' and G b', b' = b - E[b]. The drift is constant in direction, and no error holds it: it
-goes on until the units leave the range in which they answer linearly, and what arrives of a layer's drift adds to that of the others.
+counts which differs from sample to sample: D b' and G b', b' = b - E[b]. The drift always pushes outwards: it goes on until the units
+leave the range in which they answer linearly, and what arrives of one layer's drift adds to that of the others.
 So `progressive` departs where
 
     eta  sum over hidden layers of |D b'| / |G b'|  =  LIMIT RANGE.
