@@ -114,7 +114,7 @@ def accuracy_table(points: Sequence[Point]) -> str:
             yield [activation, device, str(len(ratios)), spread, f"{near} of {len(ratios)}", f"{sum(beyond)} of {len(beyond)}"]
 
     heads = ["function", "device", "networks that depart at a rate of the map", "bound / measured: least, median, most"]
-    return table([*heads, f"within a factor of {FACTOR:g}", "beyond the map's rates: agree"], rows())
+    return table([*heads, f"within a factor of {FACTOR:g}", "others that agree"], rows())
 
 
 def verdicts(points: Sequence[Point]) -> str:

@@ -127,15 +127,20 @@ def learns(point: Point) -> bool:
 
 
 def departure(points: Iterable[Point], schedule: str) -> Departure | None:
-    """Return where a schedule leaves software, of the points of one network on one device; None where software learns at no rate."""
+    """Return where a schedule leaves software with a rising rate, of the points of one network on one device.
+
+    Rates below those at which it is near software do not count: a device may need more epochs there than software does. None where
+    software learns at no rate.
+    """
     steady = sorted((p["lr"], below(p, schedule)) for p in points if learns(p))
     if not steady:
         return None
-    if steady[0][1] > DEPARTS:
+    near = [place for place, (_, distance) in enumerate(steady) if distance <= DEPARTS]
+    if not near:
         return Departure(0.0, steady[0][0], steady[0][0])
-    for (low, near), (high, far) in pairwise(steady):
+    for (low, close), (high, far) in pairwise(steady[near[0] :]):
         if far > DEPARTS:
-            share = np.log(DEPARTS / max(near, NOISE)) / np.log(far / max(near, NOISE))
+            share = np.log(DEPARTS / max(close, NOISE)) / np.log(far / max(close, NOISE))
             return Departure(low, high, float(low * (high / low) ** share))
     return Departure(steady[-1][0], np.inf, steady[-1][0])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import style
@@ -13,7 +14,7 @@ from matplotlib.patheffects import withStroke
 
 from backpulse.host.departure import DRIFTING
 from backpulse.host.learning_map import DEPARTS, LEARNS, Point, below, departures, layers_of, learns
-from backpulse.host.plots import GRID, INK, SOFT, STYLE, save
+from backpulse.host.plots import GRID, INK, STYLE, save
 from backpulse.host.sweep_table import said
 from backpulse.host.terminal import plain
 
@@ -21,7 +22,10 @@ COLORS, MOST = "Reds", 12.0
 """One hue from light to dark, so that it is read in grey, too; distances from 0 to this."""
 DARK = 0.6
 """Share of it from which on a cell is written on in white."""
-BOUND, MEASURED = "#10496e", "#000000"
+BOUND = "#10496e"
+MARKER: Any = {"color": "white", "markeredgecolor": "black", "markersize": 6}
+ABOVE = 0.22
+"""By what numbers are above the middle of their cells, where the line is."""
 HALO = [withStroke(linewidth=4, foreground="white")]
 
 
@@ -61,7 +65,7 @@ def plot_learning_map(
                     _lines(axes, some, texts, bounds)
         for axes in panels[-1]:
             axes.set_xlabel("learning rate")
-        figure.legend(handles=_legend(), loc="outside lower left", ncols=4)
+        figure.legend(handles=_legend(), loc="outside lower left", ncols=3)
         save(figure, path, dpi=110)
 
 
@@ -82,7 +86,7 @@ def _cells(axes: Axes, points: Sequence[Point], texts: Sequence[str], schedule: 
     for (row, column), value in np.ndenumerate(values):
         if not np.isnan(value):
             words = f"{value:.0f}" if abs(value) >= 10 else f"{round(value, 1) + 0.0:.1f}"
-            axes.text(column, row, words, ha="center", va="center", fontsize=7.5, color="white" if value > DARK * MOST else INK)
+            axes.text(column, row + ABOVE, words, ha="center", va="center", fontsize=7.5, color="white" if value > DARK * MOST else INK)
     axes.set_xticks(range(len(rates)), [said(rate) for rate in rates], fontsize=8)
     axes.tick_params(length=0)
 
@@ -99,14 +103,13 @@ def _lines(axes: Axes, points: Sequence[Point], texts: Sequence[str], bounds: Ma
     axes.plot(*zip(*line, strict=True), color=BOUND, linewidth=2, path_effects=HALO, scalex=False, scaley=False)
     for (_, _, text), found in departures(points, DRIFTING).items():
         if text in texts and found.inside:
-            axes.plot(across(found.at), texts.index(text), "o", color="white", markeredgecolor=MEASURED, markersize=6)
+            axes.plot(across(found.at), texts.index(text), "o", scalex=False, scaley=False, **MARKER)
 
 
 def _legend() -> list[Line2D | Patch]:
     measured = f"measured: {DEPARTS:g} points below software"
     return [
         Line2D([], [], color=BOUND, label=f"bound: {DRIFTING} departs beyond"),
-        Line2D([], [], color="white", marker="o", markeredgecolor=MEASURED, markersize=6, label=measured),
+        Line2D([], [], linestyle="", marker="o", label=measured, **MARKER),
         Patch(color=GRID, label=f"software below {LEARNS:g} %, or not steady"),
-        Patch(color=SOFT, fill=False, label="numbers: points below software"),
     ]

@@ -56,6 +56,7 @@ def test_where_a_schedule_leaves_software():
     assert departure([far], "progressive") == (0.0, 0.4, 0.4)
     assert departure([point(0.1, 20.0, 70.0), point(0.4, 20.0, deviation=9.0)], "progressive") is None
     assert departure([near, point(0.2, 20.0, 40.0), far], "progressive") == (0.1, 0.4, pytest.approx(0.2))
+    assert departure([point(0.05, 90.0), near, far], "progressive") == (0.1, 0.4, pytest.approx(0.2))
     assert list(departures([near, far], "progressive")) == [("tanh", "ideal", "9-5-3")]
 
 
