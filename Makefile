@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test coverage lint bench table schedules boards budgets gatesim formal checkpoints caches lines signals fuzz clean
+.PHONY: help demo test coverage lint bench table map boards budgets gatesim formal checkpoints caches lines signals fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -13,7 +13,7 @@ help:
 	@echo "make lint    style and types"
 	@echo "make bench   speed of golden model, virtual board and RTL; what size costs; sweeps on one core, two and a cluster"
 	@echo "make table   the table of learning results in docs"
-	@echo "make schedules  the grid of schedules by width, depth and rate in docs (an hour of two cores; goes on where it was stopped)"
+	@echo "make map     where progressive leaves software, over rate, width and depth, in docs (goes on where it was stopped)"
 	@echo "make boards  train the digits on the virtual board of each board's configuration, for the table in docs"
 	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one; ARGS=--quick: synthesis only)"
 	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model (some minutes)"
@@ -49,8 +49,8 @@ bench: .venv/installed-dev
 table: .venv/installed-sim
 	$(BIN)/python -m benchmarks.table $(ARGS)
 
-schedules: .venv/installed-sim
-	$(BIN)/python -m benchmarks.schedules
+map: .venv/installed-dev
+	$(BIN)/python -m benchmarks.learning_map
 
 boards: .venv/installed-sim
 	$(BIN)/python -m benchmarks.boards

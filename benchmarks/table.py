@@ -13,8 +13,8 @@ from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
 PAGE = Path(__file__).parents[1] / "docs" / "learning.md"
-BEGIN, END = "<!-- schedules: begin -->", "<!-- schedules: end -->"
-"""Around the section that `make schedules` writes and this leaves alone."""
+BEGIN, END = "<!-- map: begin -->", "<!-- map: end -->"
+"""Around the section that `make map` writes and this leaves alone."""
 SEEDS = range(1, 6)
 EPOCHS = 20
 EARLY = 5
@@ -112,7 +112,7 @@ def main() -> None:
     gap = ecram_runs["progressive-corrected", 1.0][:, -1].mean() - ecram_runs["progressive", 1.0][:, -1].mean()
     page = f"""# What the array learns
 
-Written by `make table` (`benchmarks/table.py`) and `make schedules` (`benchmarks/schedules.py`); do not edit. Test accuracy in percent,
+Written by `make table` (`benchmarks/table.py`) and `make map` (`benchmarks/learning_map.py`); do not edit. Test accuracy in percent,
 mean and standard deviation over {len(SEEDS)} seeds, on the golden model, whose bits are those of the RTL. Digits, 64-32-10, sigmoid,
 squared error, stochastic rounding, weight_scale 4.
 `software` is float64 backpropagation with the same initial weights, order and inputs.

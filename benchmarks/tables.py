@@ -19,8 +19,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from backpulse.firmware_py.config import DEFAULT
+from backpulse.host.scaling import SAMPLE_ONE
 from backpulse.host.settings import Settings, prepare
-from backpulse.host.software import SAMPLE_ONE
 
 SEEDS = (1, 2, 3)
 MOST_EPOCHS = 1000

@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from rich.table import Table
 
 from backpulse.host import options as o
@@ -27,18 +29,35 @@ BY = ("schedule", "lr")
 
 @o.takes_settings("schedule", "lr", "seed", "patience", layers=o.FITTED)
 def compare(
+    ctx: typer.Context,
     given: o.Given,
     schedules: o.Schedules = o.EVERY_SCHEDULE,
     lr: o.Rates = "0.5",
     seeds: o.Seeds = 3,
     epochs: o.Epochs = 5,
     tile: o.Tile = "128x32",
+    map_in: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            help="Map the distance from software over rate, width and depth, for every --activation, --device and --lr that is not given. "
+            "The folder keeps its runs; started again it does what is missing.",
+            metavar="DIR",
+            rich_help_panel=o.FILES,
+        ),
+    ] = None,
     plot: o.Plot = None,
     json: o.Json = None,
 ) -> None:
     """Train with several schedules and learning rates on the golden model, and show mean and spread over seeds."""
     check_outputs({"--json": json, "--plot": plot}, {"--dataset": given.get("dataset")})
     rates = _rates(lr)
+    if map_in:
+        from backpulse.host.cli_map import learning_map
+
+        named = [schedule.strip() for schedule in schedules.split(",")] if "schedules" in o.explicit(ctx) else None
+        learning_map(given, map_in, named, rates if "lr" in o.explicit(ctx) else None, seeds, epochs, tile, plot=plot, json=json)
+        return
     given["lr"] = rates[0]
     first = Settings.from_dict(given)  # as in `train`
     board_config(first.network if "layers" in given else None, first.device_model, tile=tile)

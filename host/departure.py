@@ -1,73 +1,130 @@
-"""Says when `progressive` is likely to learn less than the schedules that send the exact error back.
+"""The rate from which on `progressive` learns less than the schedules that send the exact error back: a bound, and the sentence about it.
 
-It pulses a layer and then reads the error back through it. What arrives is e + eta |d|^2 a: the error, and a drift along the layer's
-input a. `drift` is its size relative to that part of the error which tells samples apart, but for a constant, which the limits carry:
-|d|^2 is 2 loss s^2, with the slope s of the outputs; each hidden layer passes on of the error what its slope f lets through. Sigmoid
-units all drive at about 1/2, so that the drifts of a layer's units add up; those of tanh and relu change from sample to sample, and
-their sum grows as a root. What of tanh and relu is passed on, and which root, was fitted.
+`progressive` pulses a layer and then reads the error back through it. What arrives at the units below is e + eta |d|^2 a: the error, and
+a drift along their own activations a. On average over the samples the drift changes the weights below by eta D, D = E[f' |d|^2 a b^T],
+and the error by G = E[f' e b^T]; b is what these weights are driven with. Of what either adds to the units' pre-activations, that
+counts which differs from sample to sample: D b' and G b', b' = b - E[b]. The drift always pushes outwards: it goes on until the units
+leave the range in which they answer linearly, and what arrives of one layer's drift adds to that of the others.
+So `progressive` departs where
+
+    eta  sum over hidden layers of |D b'| / |G b'|  =  LIMIT RANGE.
+
+D and G are those of the plateau on which learning begins: the outputs have learned how frequent the classes are, as they do within some
+dozen samples, and nothing else. Nothing of this is fitted but LIMIT, which is the same for all functions, widths and depths
+(docs/learning.md).
 """
 
-from math import prod
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
 
 from backpulse.firmware_py.network import Network
-from backpulse.host.settings import Settings
-
-
-class Rule(NamedTuple):
-    """How the drift goes with a function of the hidden layers, and from where on it counts."""
-
-    slope: float
-    """What a hidden layer passes on: sigmoid's steepest slope; less than 1 for tanh and relu, where units saturate or are off."""
-    power: float
-    """Of the width."""
-    limit: float
-    """Drift beyond which `progressive` departs: fitted on the grid of docs/learning.md (`make schedules`)."""
-
+from backpulse.host.scaling import SAMPLE_ONE
+from backpulse.host.settings import Prepared, Settings
 
 DRIFTING = "progressive"
 """The schedule that this is about."""
-EARLY_SAMPLES = 256
-"""Samples at the start of a run whose loss is the measured one; a smaller training part is taken whole."""
-OUTPUT_SLOPES = {"sigmoid": 0.25, "tanh": 1.0, "linear": 1.0}
-"""Steepest slope of the outputs' function."""
-RULES = {"sigmoid": Rule(0.25, 1.0, 5.2), "tanh": Rule(0.65, 0.5, 0.31), "relu": Rule(0.6, 0.25, 0.058)}
-"""By the function of the hidden layers."""
+LIMIT = 0.5
+"""What the drift may add of differences between samples, relative to what the error adds, per unit of RANGE: fitted on all points of an
+earlier grid (widths 32 to 256, 1 to 4 hidden layers), and tried on docs/learning.md's."""
+RANGE = {"sigmoid": 2.0, "tanh": 1.0, "relu": 1.0}
+"""Pre-activation at which a unit would reach its end if it went on with its steepest slope, by the function of the hidden layers."""
+SAMPLES = 512
+"""Samples that D and G are averaged over, the first of the run; a smaller training part is taken whole."""
+STEPS = 3
+"""Of gradient descent towards the plateau. Polyak's rule gives their length, (loss - loss of the plateau) / |gradient|^2."""
 
 
-def drift(network: Network, lr: float, loss: float) -> float:
-    """Return eta 2 loss s^2 w^power / f^(h - 1): the drift in the error that `progressive` sends back, relative to that error.
+def bound(network: Network, x: np.ndarray, t: np.ndarray, *, seed: int, unit: float) -> float:
+    """Return the learning rate from which on `progressive` departs.
 
     Parameters
     ----------
     network : Network
-        With h hidden layers of slope f and (geometric) mean width w, and outputs of slope s; 1 with cross-entropy, which leaves it out.
-    lr : float
-        Learning rate eta.
-    loss : float
-        Mean of 0.5 * sum((t - a)**2) over the first EARLY_SAMPLES samples of the run.
+    x, t : ndarray
+        Inputs and targets of some samples, float64 of shape (samples, inputs) and (samples, outputs).
+    seed : int
+        Of the initial weights.
+    unit : float
+        The constant one of the bias, and the top of the clipped ReLU.
 
     Returns
     -------
-    float, 0 if there is no hidden layer, for then no error is sent back.
+    float; inf if no error is sent back, as in a network without a hidden layer.
     """
-    hidden = network.layers[1:-1]
-    if not hidden:
-        return 0.0
-    rule = RULES[network.activation]
-    width = prod(hidden) ** (1 / len(hidden))
-    output = 1.0 if network.loss == "cross-entropy" else OUTPUT_SLOPES[network.output]
-    return lr * 2 * loss * output**2 * width**rule.power / rule.slope ** (len(hidden) - 1)
+    weights = network.initial_weights(seed)
+    frequent = np.broadcast_to(t.mean(0), t.shape)
+    plateau = _loss(t - frequent)
+    for _ in range(STEPS):
+        a = _forward(network, weights, x, unit)
+        gradients = [d.T @ a[layer - 1] / len(x) for layer, d in _errors(network, weights, a, t, a[-1], unit)]
+        excess, steepness = _loss(t - a[-1]) - plateau, sum(float(np.vdot(g, g)) for g in gradients)
+        if excess <= 0 or not steepness:
+            break
+        weights = [w + excess / steepness * g for w, g in zip(weights, reversed(gradients), strict=True)]
+    a, drifts = _forward(network, weights, x, unit), 0.0
+    for (_, above), (layer, d) in pairwise(_errors(network, weights, a, t, frequent, unit)):
+        own = a[layer][:, : network.layers[layer]]
+        drift = _slope(network.activation, own, unit) * own * np.vecdot(above, above)[:, np.newaxis]
+        driven = a[layer - 1]
+        differing = (driven - driven.mean(0)) @ driven.T
+        error = float(np.linalg.norm(differing @ d))
+        drifts += float(np.linalg.norm(differing @ drift)) / error if error else 0.0
+    return LIMIT * RANGE[network.activation] / drifts if drifts else np.inf
 
 
-def remark(settings: Settings, loss: float) -> str | None:
-    """Return the sentence for a run that is likely to depart, given its early loss; None for any other."""
-    network = settings.network
-    found, limit = drift(network, settings.lr, loss), RULES[network.activation].limit
-    if settings.schedule != DRIFTING or found <= limit:
+def _loss(r: np.ndarray) -> float:
+    return float(np.vdot(r, r)) / (2 * len(r))
+
+
+def _forward(network: Network, weights: Sequence[np.ndarray], x: np.ndarray, unit: float) -> list[np.ndarray]:
+    """Return what each layer is driven with, the bias last, and the outputs."""
+    found = []
+    a = x
+    for layer, w in enumerate(weights, 1):
+        found.append(np.hstack([a, np.full((len(x), int(network.bias)), unit)]))
+        a = _function(network.function(layer), found[-1] @ w.T, unit)
+    return [*found, a]
+
+
+def _errors(
+    network: Network, weights: Sequence[np.ndarray], a: Sequence[np.ndarray], t: np.ndarray, y: np.ndarray, unit: float
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each layer and its d, from the last to the first, for outputs y."""
+    d = t - y if network.loss == "cross-entropy" else (t - y) * _slope(network.output, y, unit)
+    for layer in range(network.depth, 0, -1):
+        yield layer, d
+        size = network.layers[layer - 1]
+        d = (d @ weights[layer - 1][:, :size]) * _slope(network.activation, a[layer - 1][:, :size], unit)
+
+
+def _function(name: str, z: np.ndarray, unit: float) -> np.ndarray:
+    if name == "sigmoid":
+        return 0.5 + 0.5 * np.tanh(0.5 * z)
+    return np.tanh(z) if name == "tanh" else np.clip(z, 0.0, unit) if name == "relu" else z
+
+
+def _slope(name: str, a: np.ndarray, unit: float) -> np.ndarray:
+    """Return the derivative of an activation from its value, as the machine defines it."""
+    if name == "sigmoid":
+        return a * (1.0 - a)
+    return 1.0 - a * a if name == "tanh" else ((a > 0.0) & (a < unit)).astype(float) if name == "relu" else np.ones_like(a)
+
+
+def bound_of(settings: Settings, data: Prepared, unit: int) -> float:
+    """Return the bound of a run on a board whose largest drive word is `unit`: of its network, initial weights and first samples."""
+    first = data.train[settings.order(0, len(data.train))][:SAMPLES]
+    x, t = data.x[first] / SAMPLE_ONE, data.t[first] / SAMPLE_ONE
+    return bound(settings.network, x, t, seed=settings.seed, unit=unit / SAMPLE_ONE)
+
+
+def remark(settings: Settings, data: Prepared, unit: int) -> str | None:
+    """Return the sentence for a run that is likely to depart, given its board's largest drive word; None for any other."""
+    if settings.schedule != DRIFTING or settings.lr <= (most := bound_of(settings, data, unit)):
         return None
     return (
-        f"{DRIFTING} is likely to learn less than software here: {network.text} with {network.activation} at lr {settings.lr:g} and a loss "
-        f"of {loss:.2f} at the start has a drift of {found:.2g} in the error that it sends back, and beyond {limit:g} it departs; "
-        "progressive-exact and deferred send the exact error back, and a smaller --lr drifts less"
+        f"{DRIFTING} is likely to learn less than software here: from a learning rate of about {most:.2g} on the error that it sends back "
+        f"through {settings.network.brief} with {settings.activation} drifts too much, and this is {settings.lr:g}; progressive-exact and "
+        "deferred send the exact error back"
     )

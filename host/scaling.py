@@ -7,6 +7,8 @@ import numpy as np
 
 from backpulse.host.arrays import parts
 
+SAMPLE_ONE = 128
+"""A sample byte of this would be 1.0."""
 LEAST_FOR_BOUNDS = 20
 """With fewer samples nothing is known about which are far."""
 

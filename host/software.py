@@ -15,6 +15,7 @@ from backpulse.firmware_py.network import Network
 from backpulse.host.checkpoint import Position
 from backpulse.host.rates import has_ended
 from backpulse.host.run import Progress
+from backpulse.host.scaling import SAMPLE_ONE
 from backpulse.host.scores import scores
 from backpulse.host.settings import SOFTWARE, Prepared, Settings
 from backpulse.host.training import Event, Watcher
@@ -35,8 +36,6 @@ ARRAY_KEYS = (
     "link_retries",
 )
 """Results that mean nothing without an array: None for the software schedule."""
-SAMPLE_ONE = 128
-"""A sample byte of this would be 1.0."""
 SLICE = 1 << 24
 """Weights times samples of one compiled call, some hundredth of a second: no signal is heeded before it ends."""
 

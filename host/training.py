@@ -16,7 +16,7 @@ from backpulse.firmware_py.registers import LOSS_FRAC, Counter
 from backpulse.firmware_py.streams import seed_states
 from backpulse.host.board import Board, Tell
 from backpulse.host.checkpoint import Checkpoint, Position, check_names, program_digest
-from backpulse.host.departure import DRIFTING, EARLY_SAMPLES, remark
+from backpulse.host.departure import remark
 from backpulse.host.errors import HostError, InputError, StorageError, wrong_input
 from backpulse.host.output import RunLog
 from backpulse.host.rates import best_epoch, has_ended
@@ -241,9 +241,10 @@ class Trainer:
     def epoch(self) -> bool:
         """Do the rest of the present epoch, with its test; say whether it is done (False: the user stopped it)."""
         position, samples = self.position, len(self.data.train)
+        if not (position.epoch or position.place) and (text := remark(self.settings, self.data, self.board.config.drive_max)):
+            self.warnings.append(text)
+            self._tell("remark", remark=text)
         try:
-            if self.settings.schedule == DRIFTING and not position.epoch:
-                self._look_early(min(EARLY_SAMPLES, samples))
             if position.place < samples:
                 self.train_part(samples - position.place)
             with self.board.heeding(self.stop):
@@ -270,17 +271,6 @@ class Trainer:
             return []
         predictions = self.board.evaluate(self.program, part, self.settings.seed, self._report("test"), totals)
         return [totals[Counter.LOSS] / (2 << LOSS_FRAC) / len(part), float(np.mean(predictions == self.data.y[part]))]
-
-    def _look_early(self, samples: int) -> None:
-        """Train on the first samples of the run, unless that is done, and say whether their loss bodes a departure."""
-        position = self.position
-        if position.place >= samples:
-            return
-        self.train_part(samples - position.place)
-        text = remark(self.settings, position.totals["LOSS"] / (2 << LOSS_FRAC) / samples)
-        if text:
-            self.warnings.append(text)
-            self._tell("remark", remark=text)
 
     @property
     def cells(self) -> np.ndarray:
