@@ -1,13 +1,11 @@
-"""The windows on the tile and the scale registers; broken ones must be noticed."""
+"""The windows on the tile; broken ones must be noticed."""
 
 from unittest import mock
 
-import pytest
-from amaranth.hdl import Cat, Signal
+from amaranth.hdl import Signal
 
 from backpulse.firmware_py.registers import STREAM_SHIFT
 from backpulse.rtl.tile.windows import TileWindows
-from backpulse.rtl.units.arithmetic import NORM_EXPONENT, Scales
 from cocotb_tests.runner import expect_failure, run_cocotb
 
 
@@ -21,26 +19,10 @@ class ClockedWindows(TileWindows):
         return m
 
 
-BLOCKS = {"windows": ClockedWindows, "scales": Scales}
+def test_golden():
+    run_cocotb(ClockedWindows(), "windows_bench")
 
 
-def _run(run, block):
-    run(BLOCKS[block](), "windows_bench", block=block, norm_exponent=NORM_EXPONENT)
-
-
-def _swapped(mantissa, exponent):
-    return Cat(exponent, mantissa)
-
-
-@pytest.mark.parametrize("block", BLOCKS)
-def test_golden(block):
-    _run(run_cocotb, block)
-
-
-@pytest.mark.parametrize(
-    ("block", "what", "variant"),
-    [("windows", "backpulse.rtl.tile.windows.STREAM_SHIFT", STREAM_SHIFT + 1), ("scales", "backpulse.rtl.units.arithmetic.Cat", _swapped)],
-)
-def test_broken(block, what, variant):
-    with mock.patch(what, variant):
-        _run(expect_failure, block)
+def test_broken():
+    with mock.patch("backpulse.rtl.tile.windows.STREAM_SHIFT", STREAM_SHIFT + 1):
+        expect_failure(ClockedWindows(), "windows_bench")

@@ -1,15 +1,12 @@
-"""Bench of the tile's windows and of the scale registers."""
+"""Bench of the tile's windows."""
 
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from backpulse.firmware_py.isa import SCALE_REGISTERS
 from backpulse.firmware_py.registers import STREAM_SHIFT, WINDOW_SHIFT, Stream, Window
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
 from cocotb_tests.streams import cycles, generator, start
 
-BLOCK = parameters()["block"]
 WINDOWS = (Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE)
 
 
@@ -46,7 +43,7 @@ class Port:
         return (address * 2654435761 + (self.name == "o_tile")) & 0xFFFFFFFF
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "windows")
+@cocotb.test(timeout_time=5, timeout_unit="ms")
 async def leads(dut):
     """Each access reaches its port once, whole, with its window; the answer and the error come back; the other port hears nothing."""
     rng = generator(7)
@@ -73,37 +70,3 @@ async def leads(dut):
         assert not other.asked
         port.asked.clear()
         await cycles(dut, rng.randint(0, 2))
-
-
-@cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "scales")
-async def holds(dut):
-    """A register has what the host or NORM2 wrote last, with the sign of its exponent, whichever is read meanwhile."""
-    rng = generator(9)
-    host = HostPortDriver(dut)
-    for name in ("index", "n_index", "n_mantissa", "n_en"):
-        getattr(dut, name).value = 0
-    await start(dut)
-    words = {}
-    for i in range(SCALE_REGISTERS):
-        words[i] = rng.getrandbits(24)
-        await host.write(i, words[i])
-    for _ in range(200):
-        i = rng.randrange(SCALE_REGISTERS)
-        action = rng.choice(("host", "norm", "read"))
-        if action == "host":
-            words[i] = rng.getrandbits(24)
-            await host.write(i, words[i])
-        elif action == "norm":
-            mantissa = rng.getrandbits(16)
-            words[i] = mantissa | parameters()["norm_exponent"] << 16
-            dut.n_index.value, dut.n_mantissa.value, dut.n_en.value = i, mantissa, 1
-            await FallingEdge(dut.clk)
-            dut.n_en.value = 0
-        else:
-            assert await host.read(i) == words[i], f"register {i}"
-        j = rng.randrange(SCALE_REGISTERS)
-        dut.index.value = j
-        await cycles(dut, 3)
-        exponent = words[j] >> 16
-        assert int(dut.mantissa.value) == words[j] & 0xFFFF, f"mantissa of register {j}"
-        assert dut.exponent.value.to_signed() == (exponent ^ 128) - 128, f"exponent of register {j}"

@@ -85,7 +85,7 @@ BOXES = (
     Box("Order, sample pages", ("rtl/core/samples.py",), 320, 530),
     Box("Vectors, read ports", ("rtl/core/vectors.py",), 610, 530),
     Box("Program memory, fetch", ("rtl/core/prefetch.py", "rtl/core/fetch.py"), 900, 530, height=78),
-    Box("Counters, scale registers", ("rtl/core/counters.py, ledger.py",), 320, 632),
+    Box("Counters, scale registers", ("rtl/core/ledger.py",), 320, 632),
     Box("Decode, sequencer", ("rtl/core/decode.py", "rtl/core/sequencer.py"), 900, 632, height=78),
     Box("Drives, sense words", ("rtl/units/reader.py",), 320, 782),
     Box("Vector arithmetic", ("rtl/units/arithmetic.py",), 610, 782),

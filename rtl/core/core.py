@@ -10,12 +10,12 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Window
 from backpulse.firmware_py.registers import State as Seen
-from backpulse.firmware_py.timing import FETCH_BITS
-from backpulse.rtl.core.counters import Counters, Ring
+from backpulse.firmware_py.timing import ALU_CYCLES, FETCH_REGION
 from backpulse.rtl.core.fetch import Fetch
 from backpulse.rtl.core.ledger import LEDGER_BITS, RING_BITS, ROUND, Ledger
 from backpulse.rtl.core.magnitudes import Magnitudes
 from backpulse.rtl.core.prefetch import Prefetch
+from backpulse.rtl.core.ring import Ring
 from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.sequencer import Sequencer
 from backpulse.rtl.core.vectors import ReadPort, VectorMemory
@@ -111,22 +111,24 @@ class Core(wiring.Component):
         m.submodules.units = units = LeanUnits(c) if c.lean else Units(c)
         m.submodules.samples = samples = Samples(c)
         m.submodules.windows = windows = TileWindows()
-        widths = dict.fromkeys(Counter, 1) | {
-            Counter.LOSS: 32,
-            **dict.fromkeys(
-                (Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES),
-                1 if c.prefetch else FETCH_BITS + 1,
-            ),
+        timers = (Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES)
+        fetched = 0 if c.prefetch else FETCH_REGION
+        most = dict.fromkeys(Counter, 1) | {
+            Counter.LOSS: (1 << len(units.loss)) - 1,
+            **dict.fromkeys(timers, 1 + fetched),
             Counter.VECTOR_SATURATED: 2,
-            Counter.PULSES_UP: len(units.up),
-            Counter.PULSES_DOWN: len(units.down),
-            Counter.PULSES_CLIPPED: len(units.clipped),
+            Counter.PULSES_UP: c.tile_cols * c.pulse_max,
+            Counter.PULSES_DOWN: c.tile_cols * c.pulse_max,
+            Counter.PULSES_CLIPPED: c.tile_cols,
         }
-        # With each begin, FETCH_BITS more cycles: two instructions may begin within a round.
-        bursts = dict.fromkeys(
-            (Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES), ROUND + (4 << FETCH_BITS)
-        )
-        m.submodules.ledger = ledger = Ledger(c, widths, bursts) if c.lean else Counters(c, widths)
+        # A fetch counts when it has ended: its cycles may be from before the round. NEXT takes four with the
+        # loading of a sample.
+        bursts = {
+            **dict.fromkeys(timers, ROUND + fetched),
+            Counter.STEPS: ROUND // 4,
+            **dict.fromkeys((Counter.HITS, Counter.RESULTS), ROUND // ALU_CYCLES + 1),
+        }
+        m.submodules.ledger = ledger = Ledger(c, most, bursts)
 
         if c.output_depth:
             m.submodules.outputs = outputs = Ring(c.output_depth)
@@ -157,18 +159,7 @@ class Core(wiring.Component):
         ins = fetch.o.p
         clear = sequencer.clear
         finished = sequencer.clear | sequencer.done
-        if c.lean:
-            # The ledger keeps what one sample or ERR adds: the next one waits for it, at no cost in cycles.
-            shown = Signal()
-            waits = ledger.pending & (ins.err | ins.next) & ~shown
-            m.d.sync += shown.eq(sequencer.ins.valid & ~sequencer.ins.ready)
-            m.d.comb += [
-                sequencer.ins.valid.eq(fetch.o.valid & ~waits),
-                sequencer.ins.payload.eq(fetch.o.payload),
-                fetch.o.ready.eq(sequencer.ins.ready),
-            ]
-        else:
-            connect(m, fetch.o, sequencer.ins)
+        connect(m, fetch.o, sequencer.ins)
         connect(m, sequencer.cmd, flipped(self.array.cmd))
         connect(m, flipped(self.array.completion), sequencer.completion)
         m.d.sync += self.array.abort.eq(sequencer.tile_abort)
@@ -239,14 +230,15 @@ class Core(wiring.Component):
         ]
 
         # Fetch cycles of an instruction, if it is not prefetched, count with its first cycle.
-        cost = Signal(FETCH_BITS + 1)
+        cost = Signal(range(1 + fetched + 1))
         m.d.comb += [
             cost.eq(1 + (0 if c.prefetch else Mux(sequencer.begin | sequencer.sample_take, fetch.cycles, 0))),
             ledger.look.eq(0 if c.prefetch else fetch.look),
             ledger.clear_results.eq(sequencer.started),
             ledger.add_steps.eq(sequencer.step),
             ledger.add_hits.eq(units.hit),
-            ledger.add_loss.eq(Mux(units.loss_en, units.loss, 0)),
+            ledger.add_loss.eq(units.loss),
+            ledger.loss_en.eq(units.loss_en),
             ledger.add_pulses_up.eq(units.up),
             ledger.add_pulses_down.eq(units.down),
             ledger.add_pulses_clipped.eq(units.clipped),

@@ -1,21 +1,21 @@
-"""Vector arithmetic of full machines: ERR, NORM2 and AXPY on one multiplier; scale registers."""
+"""Vector arithmetic of full machines: ERR, NORM2 and AXPY on one multiplier."""
 
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportGeneralTypeIssues=false, reportInvalidTypeForm=false, reportOperatorIssue=false
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import NORM_EXPONENT, SCALE_REGISTERS, Op, Unit, require
+from backpulse.firmware_py.isa import Op, Unit, require
 from backpulse.firmware_py.registers import LOSS_FRAC
 from backpulse.rtl.lib.numbers import rshift, rshift_by, sat
-from backpulse.rtl.lib.ports import HostPort, element_layout
+from backpulse.rtl.lib.ports import element_layout
 from backpulse.rtl.units.activation import derivative_layout, word_layout
 
-__all__ = ["CONTROLS", "Alu", "Scales"]
+__all__ = ["CONTROLS", "Alu"]
 
 SHIFT_MAX = 33
 """Most bits that a product is shifted by: nothing is left of its 32, as after the 47 of docs/machine.md."""
@@ -26,50 +26,6 @@ CONTROLS = ("err", "norm2", "axpy")
 """Control bits of an instruction that it decodes."""
 
 require("vector arithmetic of full machines", (Op.ERR, Op.NORM2, Op.AXPY), Unit.ARITHMETIC)
-
-
-class Scales(wiring.Component):
-    """The scale registers; NORM2 and the host write them.
-
-    Members
-    -------
-    index
-        Register to read; mantissa and exponent come a cycle later.
-    n_index, n_mantissa, n_en
-        A write of NORM2.
-    host
-        The host's port of the registers, at any time.
-    """
-
-    index: In(range(SCALE_REGISTERS))
-    mantissa: Out(16)
-    exponent: Out(signed(8))
-    n_index: In(range(SCALE_REGISTERS))
-    n_mantissa: In(16)
-    n_en: In(1)
-    host: In(HostPort((SCALE_REGISTERS - 1).bit_length()))
-
-    def elaborate(self, platform) -> Module:
-        m = Module()
-        host = self.host
-        words = Array(Signal(24, name=f"scale{i}") for i in range(SCALE_REGISTERS))
-        chosen = words[self.index]
-        m.d.sync += [self.mantissa.eq(chosen[:16]), self.exponent.eq(chosen[16:].as_signed())]
-        with m.If(self.n_en):
-            m.d.sync += words[self.n_index].eq(Cat(self.n_mantissa, Const(NORM_EXPONENT, 8)))
-        # The host's address comes from far away.
-        asked = Signal()
-        address = Signal.like(host.addr)
-        with m.If(asked & host.write):
-            m.d.sync += words[address].eq(host.w_data)
-        with m.If(host.request):
-            m.d.sync += address.eq(host.addr)
-        m.d.sync += [
-            asked.eq(host.request & ~asked & ~host.ack),
-            host.ack.eq(asked),
-            host.r_data.eq(words[address]),
-        ]
-        return m
 
 
 class Alu(wiring.Component):

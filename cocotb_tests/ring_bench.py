@@ -1,46 +1,16 @@
-"""Bench of the counters and of a ring against plain Python numbers."""
+"""Bench of a ring against plain Python numbers."""
 
 import cocotb
 from cocotb.triggers import FallingEdge
 
-from backpulse.firmware_py.registers import Counter
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import cycles, generator, pattern, start
 
 PARAMETERS = parameters()
-BLOCK = PARAMETERS["block"]
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "counters")
-@cocotb.parametrize(pause=PARAMETERS["pauses"])
-async def counts(dut, pause):
-    """Each counter is the sum of what it was given, modulo 2**32; RESULTS starts anew and no other does."""
-    rng, idle = generator(3), pattern(pause, 4)
-    widths = {counter: PARAMETERS["widths"][counter] for counter in Counter}
-    inputs = {counter: getattr(dut, f"add_{counter.name.lower()}") for counter in Counter}
-    for pin in inputs.values():
-        pin.value = 0
-    dut.clear_results.value = 0
-    totals = dict.fromkeys(Counter, 0)
-    await start(dut)
-    for _ in range(600):
-        clear = rng.random() < 0.01
-        dut.clear_results.value = int(clear)
-        for counter, pin in inputs.items():
-            add = 0 if idle() else rng.choice((0, 1, (1 << widths[counter]) - 1, rng.getrandbits(widths[counter])))
-            pin.value = add
-            totals[counter] = (totals[counter] + add) & 0xFFFFFFFF
-        if clear:
-            totals[Counter.RESULTS] = 0
-        await FallingEdge(dut.clk)
-        values = int(dut.values.value)
-        for counter, total in totals.items():
-            got = values >> 32 * counter & 0xFFFFFFFF
-            assert got == total, f"{counter.name} is {got}, not {total}"
-
-
-@cocotb.test(timeout_time=5, timeout_unit="ms", skip=BLOCK != "ring")
+@cocotb.test(timeout_time=5, timeout_unit="ms")
 @cocotb.parametrize(pause=PARAMETERS["pauses"])
 async def keeps(dut, pause):
     """The last words stand at their number modulo the depth, also while new ones come; what is outside or written is an error."""
