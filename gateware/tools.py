@@ -63,7 +63,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "synth": [],
         # The constraints of this family's pins name no clock.
         "place": ["--freq", "{mhz:g}"],
-        "prelude": "",
+        # As above: half of a cycle.
+        "prelude": "scratchpad -set abc9.D 20000\n",
         "bitstream": "top.fs",
     },
 }

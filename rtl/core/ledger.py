@@ -121,9 +121,8 @@ class Ledger(wiring.Component):
         counting = Signal()
         answering = Signal()
         answered = Signal()
-        reading = Signal()
-        low_half = Signal()
-        high_half = Signal()
+        step = Signal(3, init=1)
+        reading, low_half, high_half = step
         moves = Signal()
         clearing = Signal()
         exponent_en = Signal()
@@ -139,6 +138,15 @@ class Ledger(wiring.Component):
         with m.If(ring.request & ~answered):
             at_ring = base // 2 | ring.addr[: (depth // 2 - 1).bit_length()]
             m.d.comb += [others.eq(1), asked.eq(1), wanted.eq(at_ring)]
+
+        with m.If(moves):
+            m.d.sync += step.eq(step.rotate_left(1))
+        with m.If(moves & reading):
+            m.d.sync += [place.eq(wanted), counting.eq(~others), answering.eq(asked)]
+        with m.If(moves & high_half & counting):
+            m.d.sync += at.eq(Mux(at == len(Counter) - 1, 0, at + 1))
+            with m.If(place == EMPTY):
+                m.d.sync += clearing.eq(0)
 
         # The sum of a counter and what it was given, or the half word of another as it is.
         carry = Signal()
@@ -157,25 +165,6 @@ class Ledger(wiring.Component):
         m.d.sync += answered.eq(moves & high_half & answering)
         for port in (host, ring):
             m.d.comb += [port.r_data.eq(word), port.ack.eq(answered & port.request)]
-
-        with m.FSM():
-            with m.State("READ"):
-                m.d.comb += reading.eq(1)
-                with m.If(moves):
-                    m.d.sync += [place.eq(wanted), counting.eq(~others), answering.eq(asked)]
-                    m.next = "LOW"
-            with m.State("LOW"):
-                m.d.comb += low_half.eq(1)
-                with m.If(moves):
-                    m.next = "HIGH"
-            with m.State("HIGH"):
-                m.d.comb += high_half.eq(1)
-                with m.If(moves):
-                    m.next = "READ"
-                    with m.If(counting):
-                        m.d.sync += at.eq(Mux(at == len(Counter) - 1, 0, at + 1))
-                    with m.If(place == EMPTY):
-                        m.d.sync += clearing.eq(0)
 
         # The machine's own writes.
         newest = Signal(range(depth))
@@ -216,7 +205,7 @@ class Ledger(wiring.Component):
             m.d.sync += looks.eq(self.look | (looks & ~(reading & moves)))
             with m.If(looks):
                 m.d.comb += [others.eq(1), asked.eq(0), wanted.eq(SCALES | self.index)]
-            with m.If(reading & moves):
+            with m.If(moves & reading):
                 m.d.sync += looking.eq(looks)
             with m.If(looking & low_half):
                 m.d.sync += self.mantissa.eq(r.data)
