@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Window
+from backpulse.firmware_py.registers import LOSS_FRAC, REG, WINDOW_SHIFT, Counter, Window
 from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import ALU_CYCLES, FETCH_REGION
 from backpulse.rtl.core.fetch import Fetch
@@ -114,7 +114,7 @@ class Core(wiring.Component):
         timers = (Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES)
         fetched = 0 if c.prefetch else FETCH_REGION
         most = dict.fromkeys(Counter, 1) | {
-            Counter.LOSS: (1 << len(units.loss)) - 1,
+            Counter.LOSS: (c.longest * c.vector_max**2 >> 2 * c.vector_frac - LOSS_FRAC) + 1,
             **dict.fromkeys(timers, 1 + fetched),
             Counter.VECTOR_SATURATED: 2,
             Counter.PULSES_UP: c.tile_cols * c.pulse_max,
@@ -126,7 +126,7 @@ class Core(wiring.Component):
         bursts = {
             **dict.fromkeys(timers, ROUND + fetched),
             Counter.STEPS: ROUND // 4,
-            **dict.fromkeys((Counter.HITS, Counter.RESULTS), ROUND // ALU_CYCLES + 1),
+            **{n: most[n] * (ROUND // ALU_CYCLES + 1) for n in (Counter.HITS, Counter.LOSS, Counter.RESULTS)},
         }
         m.submodules.ledger = ledger = Ledger(c, most, bursts)
 

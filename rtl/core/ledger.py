@@ -125,12 +125,15 @@ class Ledger(wiring.Component):
         reading, low_half, high_half = step
         moves = Signal()
         clearing = Signal()
+        starts = Signal()
+        anew = Signal()
         exponent_en = Signal()
         m.d.comb += [
-            wanted.eq(Mux(clearing & (at == Counter.RESULTS), EMPTY, at)),
+            wanted.eq(at),
+            starts.eq(clearing & ~others & (at == Counter.RESULTS)),
             asked.eq(host.request & ~answered & (host.addr[:-1] == at)),
             moves.eq(~(self.add_results | self.loss_en | self.n_en | exponent_en)),
-            r.addr.eq(Mux(reading, Cat(Const(0, 1), wanted), Cat(Const(1, 1), place))),
+            r.addr.eq(Cat(~reading, Mux(reading, wanted, place) | Mux(Mux(reading, starts, anew), EMPTY, 0))),
             r.en.eq(moves),
         ]
         with m.If(host.request & ~answered & host.addr[-1]):
@@ -142,10 +145,10 @@ class Ledger(wiring.Component):
         with m.If(moves):
             m.d.sync += step.eq(step.rotate_left(1))
         with m.If(moves & reading):
-            m.d.sync += [place.eq(wanted), counting.eq(~others), answering.eq(asked)]
+            m.d.sync += [place.eq(wanted), counting.eq(~others), answering.eq(asked), anew.eq(starts)]
         with m.If(moves & high_half & counting):
             m.d.sync += at.eq(Mux(at == len(Counter) - 1, 0, at + 1))
-            with m.If(place == EMPTY):
+            with m.If(anew):
                 m.d.sync += clearing.eq(0)
 
         # The sum of a counter and what it was given, or the half word of another as it is.
@@ -155,7 +158,7 @@ class Ledger(wiring.Component):
         addend = self._gather(m, at, reading & moves & ~others, moves)
         m.d.comb += [
             total.eq(r.data + addend + carry),
-            w.addr.eq(Cat(high_half, Mux(counting, at, place))),
+            w.addr.eq(Cat(high_half, place)),
             w.data.eq(total),
             w.en.eq(moves & counting & ~reading),
             ring.error.eq((ring.addr >= depth // 2) | ring.write),
