@@ -139,11 +139,12 @@ class Ledger(wiring.Component):
         with m.If(host.request & ~answered & host.addr[-1]):
             m.d.comb += [others.eq(1), asked.eq(1), wanted.eq(SCALES | host.addr[:-1])]
         with m.If(ring.request & ~answered):
-            at_ring = base // 2 | ring.addr[: (depth // 2 - 1).bit_length()]
-            m.d.comb += [others.eq(1), asked.eq(1), wanted.eq(at_ring)]
+            m.d.comb += [
+                others.eq(1),
+                asked.eq(1),
+                wanted.eq(base // 2 | ring.addr[: (depth // 2 - 1).bit_length()]),
+            ]
 
-        with m.If(moves):
-            m.d.sync += step.eq(step.rotate_left(1))
         with m.If(moves & reading):
             m.d.sync += [place.eq(wanted), counting.eq(~others), answering.eq(asked), anew.eq(starts)]
         with m.If(moves & high_half & counting):
@@ -164,18 +165,22 @@ class Ledger(wiring.Component):
             ring.error.eq((ring.addr >= depth // 2) | ring.write),
         ]
         with m.If(moves):
-            m.d.sync += [word.eq(Cat(word[16:], total[:16])), carry.eq(total[-1] & low_half)]
-        m.d.sync += answered.eq(moves & high_half & answering)
+            m.d.sync += [
+                step.eq(step.rotate_left(1)),
+                word.eq(Cat(word[16:], total[:16])),
+                carry.eq(total[-1] & low_half),
+            ]
         for port in (host, ring):
             m.d.comb += [port.r_data.eq(word), port.ack.eq(answered & port.request)]
 
-        # The machine's own writes.
+        # The machine's own writes, and the host's answer.
         newest = Signal(range(depth))
         exponent_of = Signal.like(self.n_index)
         m.d.sync += [
             newest.eq(newest + self.add_results),
             exponent_en.eq(self.n_en),
             exponent_of.eq(self.n_index),
+            answered.eq(moves & high_half & answering),
         ]
         with m.If(self.add_results):
             m.d.comb += [w.addr.eq(base | newest), w.data.eq(self.result), w.en.eq(1)]
@@ -215,8 +220,7 @@ class Ledger(wiring.Component):
             with m.If(looking & high_half):
                 m.d.sync += self.exponent.eq(r.data)
         else:
-            mantissas, exponents = copies
-            m.d.sync += [self.mantissa.eq(mantissas[self.index]), self.exponent.eq(exponents[self.index])]
+            m.d.sync += [self.mantissa.eq(copies[0][self.index]), self.exponent.eq(copies[1][self.index])]
         return m
 
     def _gather(self, m: Module, at: Value, takes: Value, moves: Value) -> Value:
