@@ -30,6 +30,7 @@ class TB:
         self.totals, self.scales, self.ring = dict.fromkeys(Counter, 0), [0] * SCALE_REGISTERS, [0] * CONFIG.result_depth
         self.written: set[int] = set()
         self.when = {counter: self.rng.randrange(ALU_CYCLES) for counter in OF_ERR}
+        self.when[Counter.HITS] = self.when[Counter.RESULTS]  # a hit comes with its result
         self.host, self.results = HostPortDriver(dut, limit=4 * ROUND), HostPortDriver(dut, "results", limit=4 * ROUND)
         for name in ("clear_results", "result", "look", "index", "n_index", "n_mantissa", "n_en"):
             getattr(dut, name).value = 0
@@ -53,6 +54,8 @@ class TB:
                     add = most if much else rng.choice((0, 0, 1, rng.randint(0, most)))
                     if counter in OF_ERR and cycle % ALU_CYCLES != self.when[counter]:
                         add = 0
+                    elif counter is Counter.RESULTS:
+                        add = 1
                     if counter is Counter.LOSS:
                         dut.loss_en.value = int(cycle % ALU_CYCLES == self.when[counter])
                     if counter is Counter.RESULTS and add:

@@ -60,8 +60,8 @@ class Ledger(wiring.Component):
     Members
     -------
     add_steps, ..
-        What is added to a counter; to LOSS only with `loss_en`. `add_results` also writes `result` to the
-        ring, where RESULTS points.
+        What is added to a counter; to LOSS only with `loss_en`, to HITS only with `add_results`. That also
+        writes `result` to the ring, where RESULTS points.
     clear_results
         RESULTS starts anew.
     look, index
@@ -112,7 +112,7 @@ class Ledger(wiring.Component):
 
         # A turn reads two half words, the low one first, and may write them back. It is a counter's unless
         # another asks; the host reads a counter in that counter's own turn. Nothing moves while the machine
-        # writes something itself, or gives something to LOSS, which is never taken then.
+        # writes something itself, or gives something to what ERR counts, which is never taken then.
         at = Signal(range(len(Counter)))
         wanted = Signal(range((base + depth) // 2))
         others = Signal()
@@ -158,7 +158,7 @@ class Ledger(wiring.Component):
         word = Signal(32)
         addend = self._gather(m, at, reading & moves & ~others, moves)
         m.d.comb += [
-            total.eq(r.data + addend + carry),
+            total.eq((Cat(Const(1, 1), r.data) + Cat(carry, addend)) >> 1),
             w.addr.eq(Cat(high_half, place)),
             w.data.eq(total),
             w.en.eq(moves & counting & ~reading),
@@ -177,36 +177,32 @@ class Ledger(wiring.Component):
         newest = Signal(range(depth))
         exponent_of = Signal.like(self.n_index)
         m.d.sync += [
-            newest.eq(newest + self.add_results),
             exponent_en.eq(self.n_en),
             exponent_of.eq(self.n_index),
             answered.eq(moves & high_half & answering),
         ]
         with m.If(self.add_results):
+            m.d.sync += newest.eq(newest + 1)
             m.d.comb += [w.addr.eq(base | newest), w.data.eq(self.result), w.en.eq(1)]
         with m.If(self.clear_results):
             m.d.sync += [newest.eq(0), clearing.eq(1)]
 
-        # Scale registers. A machine that is not lean has a copy of them at hand.
-        copies = [
-            Array(Signal(bits, name=f"{half}{i}") for i in range(SCALE_REGISTERS))
-            for half, bits in (("mantissa", 16), ("exponent", 8))
-        ]
-
+        # Scale registers; a machine that is not lean has a copy of them at hand. Where a write of NORM2 comes
+        # between the halves of the host's, both are written anew in another turn.
         def write(en: ValueLike, index: Value, half: int, data: ValueLike) -> None:
             """Write half a scale register."""
             with m.If(en):
                 m.d.comb += [w.data.eq(data), w.en.eq(1)]
                 if index is not place:
                     m.d.comb += w.addr.eq(2 * SCALES | Cat(Const(half, 1), index))
-                if not self._config.lean:
-                    m.d.sync += copies[half][index[:3]].eq(data)
 
         by_host = moves & answering & host.request & host.write
         write(by_host & low_half, place, 0, host.w_data[:16])
         write(by_host & high_half, place, 1, host.w_data[16:24])
         write(self.n_en, self.n_index, 0, self.n_mantissa)
         write(exponent_en, exponent_of, 1, NORM_EXPONENT)
+        with m.If(self.n_en):
+            m.d.sync += answering.eq(0)
         if self._config.lean:
             looks = Signal()
             looking = Signal()
@@ -220,19 +216,25 @@ class Ledger(wiring.Component):
             with m.If(looking & high_half):
                 m.d.sync += self.exponent.eq(r.data)
         else:
-            m.d.sync += [self.mantissa.eq(copies[0][self.index]), self.exponent.eq(copies[1][self.index])]
+            copies = Array(Signal(24, name=f"scale{i}") for i in range(SCALE_REGISTERS))
+            with m.If(by_host & high_half):
+                m.d.sync += copies[place[:3]].eq(host.w_data)
+            with m.If(self.n_en):
+                m.d.sync += copies[self.n_index].eq(Cat(self.n_mantissa, Const(NORM_EXPONENT, 8)))
+            m.d.sync += Cat(self.mantissa, self.exponent).eq(copies[self.index])
         return m
 
     def _gather(self, m: Module, at: Value, takes: Value, moves: Value) -> Value:
         """Keep what each counter is given until its turn; return the half that is to be added."""
         terms = []
         for counter, most in self._most.items():
-            add = getattr(self, f"add_{counter.name.lower()}")
             given = Signal(min(most.bit_length(), 32), name=f"given_{counter.name.lower()}")
+            add = getattr(self, f"add_{counter.name.lower()}")
             taken = takes & (at == counter)
-            if counter is Counter.LOSS:
-                with m.If(self.loss_en):
-                    m.d.sync += given.eq(given + add)
+            if counter in (Counter.HITS, Counter.LOSS, Counter.RESULTS):
+                en, n = (self.loss_en, add) if counter is Counter.LOSS else (add, 1)
+                with m.If(en):
+                    m.d.sync += given.eq(given + n)
                 with m.Elif(taken):
                     m.d.sync += given.eq(0)
             else:
