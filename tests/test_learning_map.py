@@ -77,18 +77,8 @@ def small(monkeypatch):
 
 def test_the_command_draws_a_map_and_goes_on(small, tmp_path, backpulse):
     words = ["compare", "--map", str(tmp_path / "runs"), "--dataset", "iris", "--epochs", "1", "--seeds", "1"]
-    words += [
-        "--activation",
-        "tanh",
-        "--lr",
-        "0.5,0.1",
-        "--tile",
-        "8x4",
-        "--plot",
-        str(tmp_path / "map.png"),
-        "--json",
-        str(tmp_path / "map.json"),
-    ]
+    words += ["--activation", "tanh", "--device", "ecram", "--lr", "0.5,0.1"]
+    words += ["--plot", str(tmp_path / "map.png"), "--json", str(tmp_path / "map.json")]
     code, out, _ = backpulse(*words)
     assert code == 0
     assert "bound" in out
