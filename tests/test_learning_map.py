@@ -46,7 +46,7 @@ def test_a_point_is_the_mean_of_the_last_epochs_beside_the_same_software():
 
 
 def curve(accuracies):
-    return {"test_accuracy": accuracies, "class_accuracy": [accuracies[-1]]}
+    return {"test_accuracy": accuracies, "class_accuracy": [accuracies[-1]], "best_epoch": None, "validation_accuracy": []}
 
 
 def test_where_a_schedule_leaves_software():
@@ -77,24 +77,14 @@ def small(monkeypatch):
 
 def test_the_command_draws_a_map_and_goes_on(small, tmp_path, backpulse):
     words = ["compare", "--map", str(tmp_path / "runs"), "--dataset", "iris", "--epochs", "1", "--seeds", "1"]
-    words += [
-        "--activation",
-        "tanh",
-        "--lr",
-        "0.5,0.1",
-        "--tile",
-        "8x4",
-        "--plot",
-        str(tmp_path / "map.png"),
-        "--json",
-        str(tmp_path / "map.json"),
-    ]
+    words += ["--activation", "tanh", "--device", "ecram", "--lr", "0.5,0.1"]
+    words += ["--plot", str(tmp_path / "map.png"), "--json", str(tmp_path / "map.json")]
     code, out, _ = backpulse(*words)
     assert code == 0
     assert "bound" in out
     first = json.loads((tmp_path / "map.json").read_text())
     assert {(p["layers"], p["device"], p["lr"]) for p in first["points"]} == {
-        (layers, device, lr) for layers in ("4-4-4-3", "4-3", "4-3-3") for device in ("ideal", "ecram") for lr in (0.1, 0.5)
+        (layers, "ecram", lr) for layers in ("4-4-4-3", "4-3", "4-3-3") for lr in (0.1, 0.5)
     }
     assert {entry["layers"]: entry["lr"] is None for entry in first["bounds"]} == {"4-4-4-3": False, "4-3": True, "4-3-3": False}
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
