@@ -14,13 +14,15 @@ from numba.core import cgutils, imputils
 from numba.core.typing import templates
 from numba.np.arrayobj import make_array
 
-# What type checkers make of these three is wrong: callers of an intrinsic leave its first argument out, and the others are decorators.
+# What type checkers make of these four is wrong: callers of an intrinsic leave its first argument out, and the others are decorators.
 intrinsic: Any = extending.intrinsic
+overload: Any = extending.overload
 lower_cast: Any = imputils.lower_cast
 infer_global: Any = templates.infer_global
 GROUP = 16
 """Lanes of a vector."""
 _VECTOR = ir.VectorType(ir.IntType(32), GROUP)
+_INLINED = {"forceinline": True}
 
 
 class _Lanes(types.Type):
@@ -98,8 +100,8 @@ def everywhere(typingctx, value):
 
 
 @intrinsic
-def where(typingctx, condition, yes, no):
-    """Return `yes` where a condition holds, `no` elsewhere: of vectors, or of integers."""
+def _select(typingctx, condition, yes, no):
+    """What `where` is compiled to."""
     if _LANES in (condition, yes, no):
         sig = _LANES(_LANES, _LANES, _LANES)
     else:
@@ -109,6 +111,16 @@ def where(typingctx, condition, yes, no):
         return builder.select(builder.icmp_signed("!=", args[0], args[0].type(None)), *args[1:])
 
     return sig, build
+
+
+def where(condition, yes, no):
+    """Return `yes` where a condition holds, `no` elsewhere: of vectors, or of integers, which need not be compiled."""
+    return yes if condition else no
+
+
+@overload(where, jit_options=_INLINED)
+def _compiled_where(condition, yes, no):
+    return lambda condition, yes, no: _select(condition, yes, no)
 
 
 def _pointer(context, builder, array, index, values):
@@ -169,13 +181,23 @@ def total(typingctx, lanes):
 
 
 @intrinsic
-def peak(typingctx, value):
-    """Return the largest of a vector's lanes, int64; of a number, the number."""
+def _peak(typingctx, value):
+    """What `peak` is compiled to."""
 
     def build(context, builder, sig, args):
         return _reduction("smax", builder, args) if value == _LANES else context.cast(builder, args[0], value, types.int64)
 
     return types.int64(value), build
+
+
+def peak(value):
+    """Return the largest of a vector's lanes, int64; of a number, which need not be compiled, the number."""
+    return value
+
+
+@overload(peak, jit_options=_INLINED)
+def _compiled_peak(value):
+    return lambda value: _peak(value)
 
 
 @intrinsic

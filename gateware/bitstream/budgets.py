@@ -5,16 +5,14 @@ Without names it builds all boards. A quick comparison only synthesises: some mi
 
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from backpulse.firmware_py.places import CacheError
-from backpulse.gateware import child
-from backpulse.gateware.bitstream.build import build, commands, prepare
+from backpulse.gateware.bitstream.build import build, commands, prepare, tried
 from backpulse.gateware.bitstream.reports import RESOURCES, read_netlist
 from backpulse.gateware.boards.boards import Board, find_board
-from backpulse.gateware.tools import FAMILIES, ToolError, environment, program
+from backpulse.gateware.tools import ToolError
 
 __all__ = ["BUDGETS", "broken", "load", "main", "synthesise"]
 
@@ -59,14 +57,12 @@ def synthesise(board: Board) -> dict[str, Any]:
     ToolError
         If a tool is missing or fails.
     """
-    command, *_ = commands(plan := prepare(board))
-    command = [program(FAMILIES[board.part.family]["tools"][command[0]]), *command[1:]]
-    with tempfile.TemporaryDirectory() as folder, environment() as variables:
-        plan.extract(folder)
-        done = child.run(command, cwd=Path(folder), env=variables)
-        if done.returncode:
-            raise ToolError(f"Synthesis of {board.name} failed: {done.stderr[-300:]}")
-        return {"board": board.name, **read_netlist(board, Path(folder))}
+    plan = prepare(board)
+    with tried(board, plan, commands(plan)[:1]) as (folder, said):
+        try:
+            return {"board": board.name, **read_netlist(board, folder)}
+        except FileNotFoundError as error:
+            raise ToolError(f"Synthesis of {board.name} failed: {said}") from error
 
 
 def main(arguments: list[str]) -> int:

@@ -13,8 +13,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from backpulse.firmware_py import cache
@@ -25,7 +27,7 @@ from backpulse.gateware.boards.boards import Board
 from backpulse.gateware.chip.board_top import BoardTop
 from backpulse.gateware.tools import FAMILIES, ROOM, MissingToolError, ToolError, environment, program
 
-__all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare"]
+__all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare", "tried"]
 
 _RESULT = "result.json"
 _SEED = "1"
@@ -163,6 +165,17 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
 def commands(plan: Any) -> list[list[str]]:
     """Return the command lines of the tools."""
     return json.loads(plan.files["build_top.json"])["commands"]
+
+
+@contextmanager
+def tried(board: Board, plan: Any, tools: Sequence[list[str]]) -> Iterator[tuple[Path, str]]:
+    """Run some of a plan's commands in a folder that goes again; give it and what the last one said."""
+    with TemporaryDirectory() as folder, environment() as variables:
+        plan.extract(folder)
+        for command in tools:
+            arguments = [program(FAMILIES[board.part.family]["tools"][command[0]]), *command[1:]]
+            done = child.run(arguments, cwd=Path(folder), env=variables)
+        yield Path(folder), done.stderr[-300:]
 
 
 def _digest(board: Board, plan: Any) -> str:

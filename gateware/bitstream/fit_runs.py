@@ -7,18 +7,15 @@ everything, and accepts parts that are too small.
 import json
 import re
 import sys
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from backpulse.firmware_py.config import DEFAULT, IDEAL, Config
-from backpulse.gateware import child
-from backpulse.gateware.bitstream.build import commands, prepare
+from backpulse.gateware.bitstream.build import commands, prepare, tried
 from backpulse.gateware.bitstream.fit import REPORTS
 from backpulse.gateware.bitstream.reports import count
 from backpulse.gateware.boards.boards import BOARDS
-from backpulse.gateware.tools import FAMILIES, ToolError, environment, program
+from backpulse.gateware.tools import ToolError
 
 __all__ = ["RUNS", "main"]
 
@@ -77,15 +74,11 @@ def run(family: str, name: str, config: Config) -> dict[str, Any]:
     """Synthesise and pack one configuration."""
     board = replace(BOARDS[_BOARD_OF[family]], config=config)
     plan = prepare(board)
-    with tempfile.TemporaryDirectory() as folder, environment() as variables:
-        plan.extract(folder)
-        synth, pack, _ = commands(plan)
-        for command in (synth, [*pack, "--pack-only"]):
-            command = [program(FAMILIES[family]["tools"][command[0]]), *command[1:]]
-            done = child.run(command, cwd=Path(folder), env=variables)
-        counts = {cell: int(used) for cell, used in _LOG.findall((Path(folder) / "top.tim").read_text())}
-        if not counts:
-            raise ToolError(f"The run {family}-{name} counted nothing: {done.stderr[-300:]}")
+    synth, pack, _ = commands(plan)
+    with tried(board, plan, [synth, [*pack, "--pack-only"]]) as (folder, said):
+        counts = {cell: int(used) for cell, used in _LOG.findall((folder / "top.tim").read_text())}
+    if not counts:
+        raise ToolError(f"The run {family}-{name} counted nothing: {said}")
     return {
         "family": family,
         "name": name,

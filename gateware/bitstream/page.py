@@ -38,35 +38,27 @@ def table(results: dict[str, dict[str, Any]], runs: dict[str, dict[str, Any]]) -
         "steps/s",
         "accuracy",
     ]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for board in BOARDS.values():
-        lines.append("| " + " | ".join(_row(board, results.get(board.name), runs[board.name])) + " |")
-    return "\n".join(lines)
+    rows = [head, ["---"] * len(head)]
+    rows += [_row(board, results.get(board.name), runs[board.name]) for board in BOARDS.values()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _row(board: Board, result: dict[str, Any] | None, run: dict[str, Any]) -> list[str]:
-    cycles, learned = f"{run['cycles_per_step']:g}", f"{100 * run['test_accuracy'][-1]:.1f} %"
-    row = [board.name, board.part.name, run["device"], str(board.config.tile_cols)]
-    if result is None:
-        return [
-            *row,
-            *["-"] * len(RESOURCES),
-            f"{board.clk_hz / 1e6:g} MHz",
-            "not built",
-            cycles,
-            "-",
-            learned,
-        ]
-    used = [f"{result[name]} ({100 * result['fractions'][name]:.0f} %)" for name in RESOURCES]
-    steps = f"{result['target_mhz'] * 1e6 / run['cycles_per_step']:,.0f}"
+    used, reached, mhz = ["-"] * len(RESOURCES), "not built", board.clk_hz / 1e6
+    if result is not None:
+        used = [f"{result[name]} ({100 * result['fractions'][name]:.0f} %)" for name in RESOURCES]
+        reached = f"{result['fmax_mhz']:.1f} MHz"
     return [
-        *row,
+        board.name,
+        board.part.name,
+        run["device"],
+        str(board.config.tile_cols),
         *used,
-        f"{result['target_mhz']:g} MHz",
-        f"{result['fmax_mhz']:.1f} MHz",
-        cycles,
-        steps,
-        learned,
+        f"{mhz:g} MHz",
+        reached,
+        f"{run['cycles_per_step']:g}",
+        f"{mhz * 1e6 / run['cycles_per_step']:,.0f}" if result else "-",
+        f"{100 * run['test_accuracy'][-1]:.1f} %",
     ]
 
 

@@ -18,10 +18,8 @@ EXAMPLES = ("example_top.v", "waivers.vlt")
 """Files exported with it: a top that instantiates it, and waivers of Verilator's warnings, with reasons."""
 
 
-def export(
-    component: wiring.Component, name: str, *, out: Path | None = None, platform: object = None
-) -> str:
-    """Return the Verilog of a component, and write it to `out` if that is given.
+def export(component: wiring.Component, name: str, *, platform: object = None) -> str:
+    """Return the Verilog of a component.
 
     The text carries no source locations, so that equal designs give equal text wherever they are built.
 
@@ -31,19 +29,13 @@ def export(
         Component to elaborate; its signature gives the ports, `clk` and `rst` are added where they are used.
     name
         Name of the top module.
-    out
-        File to write.
     platform
         Passed to every `elaborate`.
     """
     with within_environment(), children_end():
-        text = verilog.convert(
+        return verilog.convert(
             component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True
         )
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text)
-    return text
 
 
 def controller(config: Config, *, clk_hz: int, baud: int) -> wiring.Component:
@@ -62,7 +54,8 @@ def controller(config: Config, *, clk_hz: int, baud: int) -> wiring.Component:
 def export_project(component: wiring.Component, folder: Path) -> Path:
     """Write the controller's Verilog, an example top and lint waivers; return the controller's file."""
     file = folder / f"{CONTROLLER}.v"
-    export(component, CONTROLLER, out=file)
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(export(component, CONTROLLER))
     for name in EXAMPLES:
         shutil.copyfile(Path(__file__).parent / name, folder / name)
     return file

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import tty
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -198,14 +199,12 @@ def _digest_sources(module: str) -> str:
             continue
         tree = ast.parse(path.read_text())
         digests[name] = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-        package = name.rpartition(".")[0]
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 todo += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
-                base = node.module or ""
-                if node.level:
-                    base = f"{package}.{base}".rstrip(".")
+                above = name.rpartition(".")[0] if node.level else ""
+                base = f"{above}.{node.module or ''}".strip(".")
                 todo += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return "\n".join(f"{name} {digest}" for name, digest in sorted(digests.items()))
 
@@ -279,24 +278,22 @@ class VirtualBoard:
         self._slave = -1
         if line == "pair":
             self.socket, end = socket.socketpair()
-            option = "--fd"
             descriptor = end.fileno()
             close = end.close
             self.url = "sim://"
         elif line == "pty":
             descriptor, self._slave = os.openpty()
             tty.setraw(self._slave)
-            option, close = "--fd", lambda: os.close(descriptor)
+            close = partial(os.close, descriptor)
             self.url = os.ttyname(self._slave)
         else:
             server = socket.create_server(("127.0.0.1", port))
-            option = "--listen"
             descriptor = server.fileno()
             close = server.close
             self.url = f"socket://127.0.0.1:{server.getsockname()[1]}"
         try:
             self._process = subprocess.Popen(
-                [str(program), option, str(descriptor)],
+                [str(program), "--listen" if line == "tcp" else "--fd", str(descriptor)],
                 pass_fds=[descriptor],
                 stdin=subprocess.PIPE,
                 stderr=subprocess.PIPE,
