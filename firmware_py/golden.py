@@ -55,7 +55,7 @@ def _gather(m, f, vector, offset, n, line):
         line[length - offset] = f.unit
 
 
-@inlined
+@jit
 def _take(line, words, base, n, bits):
     """Copy words, shifted left, from a memory that begins anew at its end."""
     if base + n <= words.shape[0]:
@@ -71,7 +71,16 @@ def _take(line, words, base, n, bits):
 def _scatter(m, f, vector, offset, n, line, final):
     """Write a line to elements offset .. offset + n - 1 of a vector; final words take part in the vector's magnitude."""
     entry = m.table[vector]
-    base, words = (entry & 0x7FFF) + offset, m.vectors
+    mask = _put(m.vectors, line, (entry & 0x7FFF) + offset, n)
+    if final:
+        if offset == 0:
+            m.masks[vector] = f.unit if (entry >> 15) & 1 else 0
+        m.masks[vector] |= mask
+
+
+@jit
+def _put(words, line, base, n):
+    """Copy a line to a memory that begins anew at its end; return the OR of the magnitudes."""
     mask = 0
     if base + n <= words.shape[0]:
         run = words[base:]
@@ -82,10 +91,7 @@ def _scatter(m, f, vector, offset, n, line, final):
         for i in range(n):
             words[(base + i) & (words.shape[0] - 1)] = line[i]
             mask |= abs(line[i])
-    if final:
-        if offset == 0:
-            m.masks[vector] = f.unit if (entry >> 15) & 1 else 0
-        m.masks[vector] |= mask
+    return mask
 
 
 @inlined
