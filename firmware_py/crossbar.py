@@ -5,7 +5,7 @@ The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 
 from backpulse.firmware_py.device import update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
-from backpulse.firmware_py.jit import inlined
+from backpulse.firmware_py.jit import part
 from backpulse.firmware_py.lanes import GROUP, everywhere, load, pairs, peak, some, store, total, where
 from backpulse.firmware_py.registers import Counter
 from backpulse.firmware_py.streams import gauss, xorshift
@@ -13,7 +13,7 @@ from backpulse.firmware_py.streams import gauss, xorshift
 _STEPS = int(Counter.STEPS)
 
 
-@inlined
+@part
 def multiply_rows(cells, line, row0, rows, col0, cols, sums, lanes):
     """READ: acc_c = sum over rows of drive_r * cell[r][c]. A sum of 512 rows fits 32 bits."""
     for lane in range(col0 & -GROUP, col0 + cols, GROUP):
@@ -25,7 +25,7 @@ def multiply_rows(cells, line, row0, rows, col0, cols, sums, lanes):
         sums[c] = lanes[col0 + c]
 
 
-@inlined
+@part
 def multiply_columns(cells, line, row0, rows, col0, cols, sums, lanes, group):
     """READT: acc_r = sum over columns of drive_c * cell[r][c], four rows at once; lanes outside the region are not driven."""
     lanes[:] = 0
@@ -46,7 +46,7 @@ def multiply_columns(cells, line, row0, rows, col0, cols, sums, lanes, group):
             sums[r + i] = group[i]
 
 
-@inlined
+@part
 def add_read_noise(states, bank, sigma, sums, n):
     """Add read noise to the analog sums: the bank's stream advances once a sense word."""
     state = states[bank]
@@ -56,7 +56,7 @@ def add_read_noise(states, bank, sigma, sums, n):
     states[bank] = state
 
 
-@inlined
+@part
 def convert(sums, n, bits, sense_max):
     """Turn analog sums into sense words in place; return how many were over range."""
     over = 0
@@ -67,7 +67,7 @@ def convert(sums, n, bits, sense_max):
     return over
 
 
-@inlined
+@part
 def plan_lanes(m, f, lane, rows, a, bits, stochastic):
     """Draw and plan some rows of a PULSE in the lanes that begin at `lane`; return how many of the rows have pulses, listed in m.hits.
 
@@ -96,7 +96,7 @@ def plan_lanes(m, f, lane, rows, a, bits, stochastic):
     return hits
 
 
-@inlined
+@part
 def pulse_lanes(m, f, lane, row0, hits, a, shared):
     """Give the lanes that begin at `lane` the pulses that are planned; return how many up, down, and cells with more than pulse_max.
 
@@ -118,7 +118,7 @@ def pulse_lanes(m, f, lane, row0, hits, a, shared):
     return total(up), total(down), total(clipped)
 
 
-@inlined
+@part
 def _log(m, tile, tile_row, lane):
     """Append the pulses of one group of lanes to the log."""
     for i in range(GROUP):

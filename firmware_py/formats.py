@@ -9,7 +9,7 @@ from backpulse.firmware_py.lanes import where
 
 @inlined
 def rshift(value, bits):
-    """Shift right by `bits`, rounded half away from zero; `value` itself for 0 bits. int64 or lanes."""
+    """Shift right by `bits`, rounded half away from zero; `value` itself for 0 bits. int64, or lanes of 31 bits."""
     half = (1 << bits) >> 1
     magnitude = (abs(value) + half) >> bits
     return where(value >= 0, magnitude, -magnitude)

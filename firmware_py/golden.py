@@ -12,7 +12,7 @@ from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_col
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
 from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, USED_BITS, Function, Op, When, require
-from backpulse.firmware_py.jit import inlined, jit
+from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
 from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State, TileParameter
@@ -42,7 +42,7 @@ for _op, _operation in OPERATIONS.items():
 _LOSS_FRAC, _SCALE_LOG2_MAX, _USED_BITS, _NORM_EXPONENT = int(LOSS_FRAC), int(SCALE_LOG2_MAX), int(USED_BITS), int(NORM_EXPONENT)
 
 
-@inlined
+@part
 def _gather(m, f, vector, offset, n, line):
     """Copy elements offset .. offset + n - 1 of a vector to a line: stored words, bytes of the sample page, the unit behind the end."""
     entry = m.table[vector]
@@ -55,7 +55,7 @@ def _gather(m, f, vector, offset, n, line):
         line[length - offset] = f.unit
 
 
-@inlined
+@part
 def _take(line, words, base, n, bits):
     """Copy words, shifted left, from a memory that begins anew at its end."""
     if base + n <= words.shape[0]:
@@ -67,11 +67,20 @@ def _take(line, words, base, n, bits):
             line[i] = np.int64(words[(base + i) & (words.shape[0] - 1)]) << bits
 
 
-@inlined
+@part
 def _scatter(m, f, vector, offset, n, line, final):
     """Write a line to elements offset .. offset + n - 1 of a vector; final words take part in the vector's magnitude."""
     entry = m.table[vector]
-    base, words = (entry & 0x7FFF) + offset, m.vectors
+    mask = _put(m.vectors, line, (entry & 0x7FFF) + offset, n)
+    if final:
+        if offset == 0:
+            m.masks[vector] = f.unit if (entry >> 15) & 1 else 0
+        m.masks[vector] |= mask
+
+
+@part
+def _put(words, line, base, n):
+    """Copy a line to a memory that begins anew at its end; return the OR of the magnitudes."""
     mask = 0
     if base + n <= words.shape[0]:
         run = words[base:]
@@ -82,25 +91,22 @@ def _scatter(m, f, vector, offset, n, line, final):
         for i in range(n):
             words[(base + i) & (words.shape[0] - 1)] = line[i]
             mask |= abs(line[i])
-    if final:
-        if offset == 0:
-            m.masks[vector] = f.unit if (entry >> 15) & 1 else 0
-        m.masks[vector] |= mask
+    return mask
 
 
-@inlined
+@part
 def _magnitude(m, f, vector):
     """Return a vector's magnitude; a sample's is that of full drive."""
     return f.vector_frac if m.table[vector] >> 31 else bit_length(m.masks[vector])
 
 
-@inlined
+@part
 def _length(m, vector):
     """Return a vector's length."""
     return (m.table[vector] >> 16) & 0x7FFF
 
 
-@inlined
+@part
 def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, backward):
     """READ (rows to columns) and READT (columns to rows)."""
     row0 = (region[0] >> 16) * f.tile_rows + (region[0] & 0xFFFF)
@@ -135,7 +141,7 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     _scatter(m, f, to, out_offset, n_out, words, function != _PARTIAL)
 
 
-@inlined
+@part
 def _to_drives(line, n, bits, drive_max):
     """Turn vector words into drives in place; return how many were clamped by more than the missing 1.0."""
     clamped = 0
@@ -146,7 +152,7 @@ def _to_drives(line, n, bits, drive_max):
     return clamped
 
 
-@inlined
+@part
 def _saturate(words, n, limit):
     """Clamp words in place; return how many changed."""
     changed = 0
@@ -157,7 +163,7 @@ def _saturate(words, n, limit):
     return changed
 
 
-@inlined
+@part
 def _activate(words, n, function, table, f):
     """Apply an activation in place; return how many were clamped by LINEAR."""
     clamped = 0
@@ -167,7 +173,7 @@ def _activate(words, n, function, table, f):
     return clamped
 
 
-@inlined
+@part
 def _times_fprime(words, outputs, n, function, f):
     """Multiply errors by the derivative at their outputs, in place; return how many were clamped."""
     for i in range(n):
@@ -185,7 +191,7 @@ def pulse_shift(exponent, scale_log2, magnitude):
     return magnitude + 1 + t % 8, t // 8
 
 
-@inlined
+@part
 def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     """PULSE: outer-product weight pulses, row by row.
 
@@ -215,7 +221,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
             m.counters[_CLIPPED] += clipped
 
 
-@inlined
+@part
 def _largest(line, n):
     """Return the index of the largest word, the first of equals."""
     best = 0
@@ -225,7 +231,7 @@ def _largest(line, n):
     return best
 
 
-@inlined
+@part
 def _err(m, f, target, output, to, function):
     """ERR: the output error, its loss, the hit and the prediction."""
     n = _length(m, target)
@@ -247,7 +253,7 @@ def _err(m, f, target, output, to, function):
     _scatter(m, f, to, 0, n, errors, True)
 
 
-@inlined
+@part
 def _keep_outputs(m, outputs, n):
     """Write the outputs of a sample to their ring."""
     for i in range(n):
@@ -255,7 +261,7 @@ def _keep_outputs(m, outputs, n):
         m.control[OUTPUT] = (m.control[OUTPUT] + 1) & (m.outputs.shape[0] - 1)
 
 
-@inlined
+@part
 def _norm(line, n, f):
     """Return the squared norm of a line, Q.12."""
     total = 0
@@ -264,7 +270,7 @@ def _norm(line, n, f):
     return rshift(total, 2 * f.vector_frac - _LOSS_FRAC)
 
 
-@inlined
+@part
 def _norm2(m, f, vector, eta, to):
     """NORM2: a scale register becomes eta |a|^2."""
     n, line = _length(m, vector), m.line
@@ -275,7 +281,7 @@ def _norm2(m, f, vector, eta, to):
     m.scales[to, 1] = _NORM_EXPONENT
 
 
-@inlined
+@part
 def _axpy(m, f, source, to, scale, function):
     """AXPY: take a scaled vector off another, times f' of the first if the function says so."""
     n, outputs, words = _length(m, source), m.factors, m.words
@@ -290,14 +296,14 @@ def _axpy(m, f, source, to, scale, function):
     _scatter(m, f, to, 0, n, words, True)
 
 
-@inlined
+@part
 def _fault(m, code):
     """Stop with a fault at the present instruction."""
     m.control[STATE] = _FAULTY
     m.control[FAULT] = code | m.control[PC] << 16
 
 
-@inlined
+@part
 def _operands_bad(m, f, op, region, a, b, c, function):
     """Say whether an instruction's region or vectors cannot be used."""
     if _PLACED[op]:
@@ -323,7 +329,7 @@ def _operands_bad(m, f, op, region, a, b, c, function):
     return False
 
 
-@inlined
+@part
 def _load_sample(m, f, index):
     """Copy one sample of the store into the free page, zeros behind it, and swap pages."""
     m.control[PAGE] = 1 - m.control[PAGE]

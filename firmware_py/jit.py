@@ -23,9 +23,10 @@ from numba.extending import register_jitable
 
 from backpulse.firmware_py import cache
 
-_OPTIONS: dict[str, Any] = {"boundscheck": False}
+_OPTIONS: dict[str, Any] = {"boundscheck": False, "no_cfunc_wrapper": True}
 _BARE: dict[str, Any] = {"_nrt": False}
 """Without numba's runtime nothing can be allocated, and no reference is counted: each branch would count those of the whole memory."""
+_UNSEEN: dict[str, Any] = {"no_cpython_wrapper": True}
 
 
 def jit(function: Callable[..., Any]) -> Any:
@@ -36,6 +37,11 @@ def jit(function: Callable[..., Any]) -> Any:
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile as `jit` does, and inline into every caller: a call would pass the whole memory, some 200 words, on the stack."""
     return _cached(numba.njit(forceinline=True, **_OPTIONS, **_BARE)(function))
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """Compile as `inlined` does, for compiled callers alone: to unpack a whole memory for Python would take longer than the function."""
+    return _cached(numba.njit(forceinline=True, **_OPTIONS, **_BARE, **_UNSEEN)(function))
 
 
 def shared(function: Callable[..., Any]) -> Any:

@@ -28,9 +28,9 @@ def _operations(a, b, out):
 @jit
 def _formulas(a, tile, spread, cells, out):
     x, g = load(a, 0), load(cells, 0)
-    count = rshift(x, 26)
+    count = max(x >> 26, -31)
     store(out, (0, 0), xorshift(x))
-    store(out, (1, 0), rshift(x, 7))
+    store(out, (1, 0), rshift(x >> 1, 7))
     store(out, (2, 0), sat(x, 1000))
     store(out, (3, 0), count)
     store(out, (4, 0), write_noise(tile, count, x))
@@ -67,8 +67,8 @@ def test_formulas_give_what_they_give_for_single_numbers(preset: str, seed: int)
     tile, out = np.array(PRESETS[preset].tile_words(DEFAULT), np.int32), np.zeros((6, GROUP), np.int32)
     _formulas(a, tile, spread, cells, out)
     for i, x in enumerate(a.tolist()):
-        count = rshift(x, 26)
+        count = max(x >> 26, -31)
         noise = write_noise(tile, count, x & 0xFFFFFFFF)
         cell = update(int(cells[i]), count, int(spread[i]), noise, shared_words(tile, 16))
-        lane = [xorshift(x & 0xFFFFFFFF), rshift(x, 7), sat(x, 1000), count, noise, cell]
+        lane = [xorshift(x & 0xFFFFFFFF), rshift(x >> 1, 7), sat(x, 1000), count, noise, cell]
         assert np.array_equal(out[:, i].astype(np.int64) & 0xFFFFFFFF, np.array(lane, np.int64) & 0xFFFFFFFF), i
