@@ -30,8 +30,6 @@ from backpulse.gateware.tools import FAMILIES, ROOM, MissingToolError, ToolError
 __all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare", "tried"]
 
 _RESULT = "result.json"
-_SEED = "1"
-"""Seed of place and route: the same plan and seed give the same bitstream."""
 _PACKAGES = ("firmware_py", "rtl", "gateware")
 _ROOT = Path(__file__).parents[2]
 """Where the packages are found: the folder `backpulse`."""
@@ -155,7 +153,7 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
             "--report",
             "report.json",
             "--seed",
-            _SEED,
+            str(board.seed),
             "--timing-allow-fail",
             *place,
         ],
