@@ -143,17 +143,16 @@ def test_it_is_said_where_the_schedule_departs_and_not_where_it_stays_near():
     departing, staying = [], []
     data = prepare(Settings(), UNIT)
     for p in MAPPED:
-        if p["device"] == "ideal" and learns(p) and p["layers"].count("-") < 4:
+        if p["device"] == "ideal" and p["layers"] in ("64-32-10", "64-16-16-10", "64-64-64-10", "64-32-32-32-10") and learns(p):
             settings = Settings(layers=p["layers"], activation=p["activation"], lr=p["lr"], schedule=DRIFTING)
-            one = remark(settings, data, UNIT) is not None
             if below(p, DRIFTING) > DEPARTS:
-                departing.append(one)
+                departing.append(remark(settings, data, UNIT) is not None)
             elif abs(below(p, DRIFTING)) < STAYS:
-                staying.append(one)
+                staying.append(remark(settings, data, UNIT) is not None)
     assert len(departing) >= 10
-    assert len(staying) >= 30
+    assert len(staying) >= 25
     assert np.mean(departing) > 0.8
-    assert np.mean(staying) < 0.2
+    assert np.mean(staying) < 0.15
 
 
 @pytest.mark.parametrize("taker", [train, program, backpulse_fit, Settings, compile_network])
