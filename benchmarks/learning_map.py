@@ -14,7 +14,7 @@ import numpy as np
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.host.cli_map import MAPPED, do_all, said
-from backpulse.host.departure import DRIFTING, LIMIT, RANGE, SAMPLES
+from backpulse.host.departure import DRIFTING, LIMIT, RANGE, SAMPLES, STEPS
 from backpulse.host.learning_map import (
     DEPARTS,
     DEVICES,
@@ -159,8 +159,8 @@ def exact_text(points: Iterable[Point]) -> str:
         far = max(held, key=lambda p: below(p, DEFAULT_SCHEDULE))
         near = sum(below(p, DEFAULT_SCHEDULE) <= DEPARTS for p in held)
         place = f"{far['layers']}, {far['activation']}, lr {far['lr']:g}"
-        parts.append(f"{near} of {len(held)} points on the {device} device (farthest: {below(far, DEFAULT_SCHEDULE):.1f}, {place})")
-    return " and ".join(parts)
+        parts.append(f"- at {near} of {len(held)} points on the {device} device (farthest: {below(far, DEFAULT_SCHEDULE):.1f}, {place})")
+    return "\n".join(parts)
 
 
 def section(points: Sequence[Point], seconds: float) -> str:
@@ -180,7 +180,10 @@ Written by `make map`, whose runs took {duration(seconds)}, one after the other;
 ![How far two schedules are below software, over learning rate, width and depth, with the bound](images/map.png)
 
 Of the points at which `software` exceeds {LEARNS:g} % with a deviation below {UNSTEADY:g}, `{DEFAULT_SCHEDULE}`, the default, is at most
-{DEPARTS:g} points below it at {exact_text(mapped)}.
+{DEPARTS:g} points below it
+
+{exact_text(mapped)}
+
 `deferred` sends the same error: there, too, every layer is read before it is pulsed, and the cells are the same bits.
 
 Up to half the rate of the bound `{DRIFTING}` equals exact, and holds one error vector less: it is within {STAYS:g} point of
@@ -200,10 +203,11 @@ sample: G b′ and eta D b′, with b′ = b - E[b]. What arrives of one layer's
     eta = {LIMIT:g} · R / Σ ‖D b′‖ / ‖G b′‖
 
 summed over hidden layers, with norms over the first {SAMPLES} samples of the run, and R the pre-activation at which a unit would be at its
-end if it went on with its steepest slope ({ranges}). D and G are those of the place where learning begins: from the
-initial weights three steps of gradient descent, after which the outputs know how frequent the classes are, and nothing else. No run is
-needed, and {LIMIT:g} is the only fitted number. Form and number were chosen on earlier points of widths 32 to 256 with 1 to 4 hidden layers
-on the ideal device; width 16, deeper networks and ECRAM were new to them. A run of `{DRIFTING}` beyond the bound says so before it begins.
+end if it went on with its steepest slope ({ranges}). D and G are those of the place where learning
+begins: from the initial weights {STEPS} steps of gradient descent, after which the outputs know how frequent the classes are, and nothing
+else. No run is needed, and {LIMIT:g} is the only fitted number. Form and number were chosen on earlier points of widths 32 to 256 with 1 to
+4 hidden layers on the ideal device; width 16, deeper networks and ECRAM were new to them. A run of `{DRIFTING}` beyond the bound says so
+before it begins.
 
 Measured is the rate at which it is {DEPARTS:g} points below `software`, interpolated between the octaves of the map. The bound is within a
 factor of {FACTOR:g} of it at {near} of {len(ratios)} networks:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from backpulse.firmware_py.network import Network
 from backpulse.host.scaling import SAMPLE_ONE
@@ -68,9 +69,9 @@ def bound(network: Network, x: np.ndarray, t: np.ndarray, *, seed: int, unit: fl
         own = a[layer][:, : network.layers[layer]]
         drift = _slope(network.activation, own, unit) * own * np.vecdot(above, above)[:, np.newaxis]
         driven = a[layer - 1]
-        differing = (driven - driven.mean(0)) @ driven.T
-        error = float(np.linalg.norm(differing @ d))
-        drifts += float(np.linalg.norm(differing @ drift)) / error if error else 0.0
+        differing = driven - driven.mean(0)
+        by_error, by_drift = (float(np.linalg.norm(differing @ (driven.T @ part))) for part in (d, drift))
+        drifts += by_drift / by_error if by_error else 0.0
     return LIMIT * RANGE[network.activation] / drifts if drifts else np.inf
 
 
@@ -116,7 +117,8 @@ def bound_of(settings: Settings, data: Prepared, unit: int) -> float:
     """Return the bound of a run on a board whose largest drive word is `unit`: of its network, initial weights and first samples."""
     first = data.train[settings.order(0, len(data.train))][:SAMPLES]
     x, t = data.x[first] / SAMPLE_ONE, data.t[first] / SAMPLE_ONE
-    return bound(settings.network, x, t, seed=settings.seed, unit=unit / SAMPLE_ONE)
+    with threadpool_limits(1):  # of the products of matrices: beside other runs more threads take a hundred times as long
+        return bound(settings.network, x, t, seed=settings.seed, unit=unit / SAMPLE_ONE)
 
 
 def remark(settings: Settings, data: Prepared, unit: int) -> str | None:

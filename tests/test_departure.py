@@ -122,7 +122,7 @@ def test_the_plateau_is_where_outputs_know_how_frequent_classes_are(monkeypatch)
 
 
 def test_the_bound_of_the_map_is_that_of_the_code():
-    for p in MAPPED[:: len(MAPPED) // 6]:
+    for p in MAPPED[:: len(MAPPED) // 3]:
         assert bound_at("digits", "squared", p["activation"], p["layers"]) == (p["bound"] and pytest.approx(p["bound"], rel=0.02))
 
 
@@ -134,25 +134,25 @@ def test_the_map_has_the_points_that_it_should():
 
 def test_the_bound_lies_within_a_factor_of_two_of_the_measured_departure():
     found = [(place, rate) for _, place, rate in predicted(MAPPED) if place.inside]
-    assert len(found) >= 20
+    assert len(found) >= 15
     assert sum(place.agrees(rate, FACTOR) for place, rate in found) >= 0.9 * len(found)
     assert 0.7 < np.median([rate / place.at for place, rate in found]) < 1.4
 
 
 def test_it_is_said_where_the_schedule_departs_and_not_where_it_stays_near():
     departing, staying = [], []
+    data = prepare(Settings(), UNIT)
     for p in MAPPED:
-        if p["device"] == "ideal" and learns(p) and p["layers"].count("-") < 4:
+        if p["device"] == "ideal" and p["layers"] in ("64-32-10", "64-16-16-10", "64-64-64-10", "64-32-32-32-10") and learns(p):
             settings = Settings(layers=p["layers"], activation=p["activation"], lr=p["lr"], schedule=DRIFTING)
-            one = remark(settings, prepare(settings, UNIT), UNIT) is not None
             if below(p, DRIFTING) > DEPARTS:
-                departing.append(one)
+                departing.append(remark(settings, data, UNIT) is not None)
             elif abs(below(p, DRIFTING)) < STAYS:
-                staying.append(one)
+                staying.append(remark(settings, data, UNIT) is not None)
     assert len(departing) >= 10
-    assert len(staying) >= 30
+    assert len(staying) >= 25
     assert np.mean(departing) > 0.8
-    assert np.mean(staying) < 0.2
+    assert np.mean(staying) < 0.15
 
 
 @pytest.mark.parametrize("taker", [train, program, backpulse_fit, Settings, compile_network])
