@@ -14,7 +14,7 @@ from backpulse.host.urls import board_config, open_board
 
 PAGE = Path(__file__).parents[1] / "docs" / "learning.md"
 BEGIN, END = "<!-- map: begin -->", "<!-- map: end -->"
-"""Around the section that `make map` writes and this leaves alone."""
+"""Around the section that `make map` writes; from there on this leaves the page alone."""
 SEEDS = range(1, 6)
 EPOCHS = 20
 EARLY = 5
@@ -93,15 +93,17 @@ def auto_range(progress: Progress) -> tuple[str, str]:
     return table(["weight_scale", "with", "without", "points"], rows), software
 
 
-def with_section(page: str, text: str) -> str:
-    """Return the page with another text between the marks of the other writer's section."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n{text.strip()}\n{END}{rest.split(END)[1]}"
+def with_section(page: str, text: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
+    """Return the page with another text between the marks of another writer's section."""
+    begin, end = marks
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n{text.strip()}\n{end}{rest.split(end)[1]}"
 
 
 def main() -> None:
     """Run everything and write the page."""
-    section = PAGE.read_text().split(BEGIN)[1].split(END)[0]
+    old = PAGE.read_text()
+    others = old[old.index(BEGIN) :]
     with Progress() as progress:
         ideal, ideal_runs = schedules("ideal", (0.25, 0.5), progress)
         ecram, ecram_runs = schedules("ecram", (0.25, 0.5, 1.0), progress)
@@ -147,10 +149,8 @@ they fill the drive, or as they are.
 weight_scale / 128. At 4 errors are still well above that, and above the drive's 1/128: without auto-range the network already
 learns as well as in float64, and there is nothing left to gain.
 
-{BEGIN}
-{END}
-"""
-    PAGE.write_text(with_section(page, section))
+{others}"""
+    PAGE.write_text(page)
 
 
 if __name__ == "__main__":

@@ -81,12 +81,15 @@ class Outcome:
         Why it failed, in a sentence.
     seconds : float
         That it took.
+    cpu_seconds : float
+        Of the processor's time: what else the computer does counts little there.
     """
 
     run: Run
     result: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def config_of(run: Run) -> Config:
@@ -177,7 +180,7 @@ def do(run: Run, stop: Stop | None = None) -> dict[str, Any]:
 
 def attempt(run: Run, stop: Stop | None = None) -> Outcome:
     """Do a run, and return what it came to even if it failed; StoppedError is raised if the user asked to stop."""
-    begun = time.monotonic()
+    begun, cpu_begun = time.monotonic(), time.process_time()
     try:
         with _one_at_a_time:
             result, error = do(run, stop), ""
@@ -188,7 +191,7 @@ def attempt(run: Run, stop: Stop | None = None) -> Outcome:
             traceback.print_exc()
         result, error = {}, str(failed if isinstance(failed, HostError) else unexpected(failed))
         _close()  # whatever state it is in
-    return Outcome(run, result, error, time.monotonic() - begun)
+    return Outcome(run, result, error, time.monotonic() - begun, time.process_time() - cpu_begun)
 
 
 def _data_key(settings: Settings) -> DataKey:

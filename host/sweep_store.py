@@ -33,7 +33,15 @@ PART_S = 5.0
 PARTS = "part-*.parquet"
 JOURNAL = ".journal"
 """Readers of Parquet folders skip names that begin with a dot."""
-KEYS = {"run": "string", "abi": "int64", "data": "string", "epochs": "int64", "tile": "string", "seconds": "double"}
+KEYS = {
+    "run": "string",
+    "abi": "int64",
+    "data": "string",
+    "epochs": "int64",
+    "tile": "string",
+    "seconds": "double",
+    "cpu_seconds": "double",
+}
 """Columns that tell a run from the others, and how long it took."""
 CHOSEN = {"accuracy": "double"}
 """Column of the test accuracy in the epoch that counts (`sweep_table.counting_epoch`)."""
@@ -56,7 +64,7 @@ Row = dict[str, Any]
 def row(outcome: Outcome) -> Row:
     """Return a run and its result as values by column, which are plain JSON."""
     run, result = outcome.run, outcome.result
-    keys = (run.identity, run.abi, run.data, run.epochs, run.tile, outcome.seconds)
+    keys = (run.identity, run.abi, run.data, run.epochs, run.tile, outcome.seconds, outcome.cpu_seconds)
     values = dict(zip((*KEYS, *CHOSEN), (*keys, counting_accuracy(result)), strict=True))
     return {**values, **run.settings.to_dict(), **{name: result.get(name) for name in RESULTS}}
 
