@@ -52,17 +52,37 @@ def _splat(context, builder, kind, to, value):
     return builder.shuffle_vector(one, one, _VECTOR(None))
 
 
-def _operation(function: Callable[..., Any], count: int, build: Callable[..., Any]) -> None:
+def where(condition, yes, no):
+    """Return `yes` where a condition holds, `no` elsewhere: of vectors, or of numbers."""
+    return yes if condition else no
+
+
+def peak(value):
+    """Return the largest of a vector's lanes, int64; of a number, the number."""
+    return value
+
+
+def _operation(function: Callable[..., Any], count: int, build: Callable[..., Any], result: types.Type = _LANES) -> None:
     """Teach numba a function of `count` vectors, any of which but one may be integers."""
 
     @infer_global(function)
     class _Typing(templates.AbstractTemplate):
         def generic(self, args: tuple[types.Type, ...], kws: object) -> Any:
             if _LANES in args and len(args) == count and all(isinstance(a, types.Integer | _Lanes) for a in args):
-                return templates.signature(_LANES, *[_LANES] * count)
+                return templates.signature(result, *[_LANES] * count)
             return None
 
     imputils.lower_builtin(function, *[_LANES] * count)(lambda context, builder, sig, args: build(builder, *args))
+
+
+def _of_numbers(function: Callable[..., Any], kinds: list[types.Type], build: Callable[..., Any]) -> None:
+    """Teach numba a function of numbers that gives an int64."""
+
+    @infer_global(function)
+    class _Typing(templates.ConcreteTemplate):
+        cases = (templates.signature(types.int64, *kinds),)
+
+    imputils.lower_builtin(function, *kinds)(lambda context, builder, sig, args: build(builder, *args))
 
 
 def _compare(text: str) -> Callable[..., Any]:
@@ -71,6 +91,12 @@ def _compare(text: str) -> Callable[..., Any]:
 
 def _larger(text: str) -> Callable[..., Any]:
     return lambda builder, a, b: builder.select(builder.icmp_signed(text, a, b), a, b)
+
+
+def _reduction(name, builder, lanes):
+    kind = ir.FunctionType(ir.IntType(32), [_VECTOR])
+    reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.{name}.v{GROUP}i32")
+    return builder.sext(builder.call(reduce, [lanes]), ir.IntType(64))
 
 
 for _function, _build in (
@@ -89,6 +115,10 @@ for _function, _build in (
     (max, _larger(">")),
 ):
     _operation(_function, 2, _build)
+_operation(where, 3, lambda builder, mask, yes, no: builder.select(builder.icmp_signed("!=", mask, _VECTOR(None)), yes, no))
+_operation(peak, 1, lambda builder, lanes: _reduction("smax", builder, lanes), types.int64)
+_of_numbers(where, [types.boolean, types.int64, types.int64], ir.IRBuilder.select)
+_of_numbers(peak, [types.int64], lambda builder, number: number)
 _operation(operator.neg, 1, ir.IRBuilder.neg)
 _operation(abs, 1, lambda builder, a: _larger(">")(builder, a, builder.neg(a)))
 
@@ -97,30 +127,6 @@ _operation(abs, 1, lambda builder, a: _larger(">")(builder, a, builder.neg(a)))
 def everywhere(typingctx, value):
     """Return the vector that has a number in every lane."""
     return _LANES(_LANES), lambda context, builder, sig, args: args[0]
-
-
-@intrinsic
-def _select(typingctx, condition, yes, no):
-    """What `where` is compiled to."""
-    if _LANES in (condition, yes, no):
-        sig = _LANES(_LANES, _LANES, _LANES)
-    else:
-        sig = types.int64(types.boolean, types.int64, types.int64)
-
-    def build(context, builder, sig, args):
-        return builder.select(builder.icmp_signed("!=", args[0], args[0].type(None)), *args[1:])
-
-    return sig, build
-
-
-def where(condition, yes, no):
-    """Return `yes` where a condition holds, `no` elsewhere: of vectors, or of integers, which need not be compiled."""
-    return yes if condition else no
-
-
-@overload(where, jit_options=_INLINED)
-def _compiled_where(condition, yes, no):
-    return lambda condition, yes, no: _select(condition, yes, no)
 
 
 def _pointer(context, builder, array, index, values):
@@ -168,26 +174,10 @@ def pairs(typingctx, first, second):
     return _LANES(_LANES, _LANES), build
 
 
-def _reduction(name, builder, args):
-    kind = ir.FunctionType(ir.IntType(32), [_VECTOR])
-    reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.{name}.v{GROUP}i32")
-    return builder.sext(builder.call(reduce, args), ir.IntType(64))
-
-
 @intrinsic
 def total(typingctx, lanes):
     """Return the sum of a vector's lanes, int64."""
-    return types.int64(_LANES), lambda context, builder, sig, args: _reduction("add", builder, args)
-
-
-@intrinsic
-def _peak(typingctx, value):
-    """What `peak` is compiled to."""
-
-    def build(context, builder, sig, args):
-        return _reduction("smax", builder, args) if value == _LANES else context.cast(builder, args[0], value, types.int64)
-
-    return types.int64(value), build
+    return types.int64(_LANES), lambda context, builder, sig, args: _reduction("add", builder, *args)
 
 
 def peak(value):
