@@ -14,15 +14,13 @@ from numba.core import cgutils, imputils
 from numba.core.typing import templates
 from numba.np.arrayobj import make_array
 
-# What type checkers make of these four is wrong: callers of an intrinsic leave its first argument out, and the others are decorators.
+# What type checkers make of these three is wrong: callers of an intrinsic leave its first argument out, and the others are decorators.
 intrinsic: Any = extending.intrinsic
-overload: Any = extending.overload
 lower_cast: Any = imputils.lower_cast
 infer_global: Any = templates.infer_global
 GROUP = 16
 """Lanes of a vector."""
 _VECTOR = ir.VectorType(ir.IntType(32), GROUP)
-_INLINED = {"forceinline": True}
 
 
 class _Lanes(types.Type):
@@ -178,16 +176,6 @@ def pairs(typingctx, first, second):
 def total(typingctx, lanes):
     """Return the sum of a vector's lanes, int64."""
     return types.int64(_LANES), lambda context, builder, sig, args: _reduction("add", builder, *args)
-
-
-def peak(value):
-    """Return the largest of a vector's lanes, int64; of a number, which need not be compiled, the number."""
-    return value
-
-
-@overload(peak, jit_options=_INLINED)
-def _compiled_peak(value):
-    return lambda value: _peak(value)
 
 
 @intrinsic
