@@ -14,7 +14,7 @@ help:
 	@echo "make bench   speed of golden model, virtual board and RTL; what size costs; sweeps on one core, two and a cluster"
 	@echo "make table   the table of learning results in docs"
 	@echo "make map     where progressive leaves software, over rate, width and depth, in docs (goes on where it was stopped)"
-	@echo "make large   Fashion-MNIST and ten layers of digits, every schedule, in docs (an hour of one core; goes on where it was stopped)"
+	@echo "make large   Fashion-MNIST and ten layers of digits, every schedule, in docs (a quarter of an hour of one core; goes on where it was stopped)"
 	@echo "make boards  train the digits on the virtual board of each board's configuration, for the table in docs"
 	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one; ARGS=--quick: synthesis only)"
 	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model (some minutes)"
