@@ -129,7 +129,7 @@ def deep_verdict(done: dict[Settings, Row]) -> str:
     for lr in DEEP_RATES:
         reference, exact = (accuracies([done[run] for run in seeds(one, lr)], EPOCHS).mean() for one in ways(DEEP, FIRST))
         told.append(f"at lr {lr:g} {points_text(exact - reference, DEEP_WITHIN)}")
-    return f"After {EPOCHS} epochs `{DEFAULT_SCHEDULE}` on the ideal device is {'; '.join(told)}."
+    return f"After {EPOCHS} epochs `{DEFAULT_SCHEDULE}` on the ideal device is\n{'; '.join(told)}."
 
 
 def lost_table(done: dict[Settings, Row]) -> str:
