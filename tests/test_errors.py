@@ -77,7 +77,7 @@ ROWS = {
     "StorageError": ([*TRAIN, "--json", "r.json"], full, "The file r.json cannot be written: no space left on device: make room there"),
     "OwnError": (
         INFO,
-        lambda m: m.setattr(GoldenMachine, "read", raising(OSError("here"))),
+        lambda m: m.setattr(GoldenMachine, "read_words", raising(OSError("here"))),
         "The golden model failed on this computer: here",
     ),
     "SignalError": (TRAIN, lambda m: m.setattr(Trainer, "epoch", lambda self: False), "Stopped at epoch 1, sample 0: go on with --resume"),
@@ -94,7 +94,7 @@ ROWS = {
     ),
     "RefusedError": (
         INFO,
-        lambda m: m.setattr(GoldenMachine, "read", raising(BusError())),
+        lambda m: m.setattr(GoldenMachine, "read_words", raising(BusError())),
         "The board refused READ of 1 words at register MAGIC: there is nothing at that address",
     ),
 }
