@@ -48,10 +48,10 @@ def digests(outcomes: Iterable[Outcome]) -> dict[str, str]:
     return {outcome.run.identity: outcome.result["conductance_digest"] for outcome in outcomes}
 
 
-def timed(runs: list[Run], **where: object) -> tuple[float, dict[str, str]]:
+def timed(runs: list[Run], workers: int | None = None, scheduler: str | None = None) -> tuple[float, dict[str, str]]:
     """Return how long all runs took in one way, and their digests."""
     begun = time.perf_counter()
-    found = digests(execute(runs, **where))  # type: ignore[arg-type]  # workers or scheduler
+    found = digests(execute(runs, workers=workers, scheduler=scheduler))
     return time.perf_counter() - begun, found
 
 
@@ -104,7 +104,11 @@ def main() -> None:
     options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
     local: Any = LocalCluster(**options)
     with local as cluster:
-        ways = {"one process": {"workers": 1}, "two processes": {"workers": 2}, "Dask, two": {"scheduler": cluster.scheduler_address}}
+        ways: dict[str, Any] = {
+            "one process": {"workers": 1},
+            "two processes": {"workers": 2},
+            "Dask, two": {"scheduler": cluster.scheduler_address},
+        }
         for _ in range(arguments.rounds):
             for name, where in ways.items():
                 took, found = timed(runs, **where)

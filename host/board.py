@@ -303,7 +303,9 @@ class Board:
         if self.config.read_noise:
             bank = Window.RANDOM.base + (Stream.READ << STREAM_SHIFT) + EVALUATION
             self.link.write_words(bank, [seed_lane(seed, Stream.READ, EVALUATION)])
-        Run(self, program, program.evaluate_entry, EVALUATION, indices, totals or dict.fromkeys(Counter, 0), report, reader).go()
+        if totals is None:
+            totals = dict.fromkeys(Counter, 0)
+        Run(self, program, program.evaluate_entry, EVALUATION, indices, totals, report, reader).go()
         return reader.values
 
     def stop(self) -> None:

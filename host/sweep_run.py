@@ -186,7 +186,7 @@ def attempt(run: Run, stop: Stop | None = None) -> Outcome:
             result, error = do(run, stop), ""
     except StoppedError:
         raise
-    except Exception as failed:
+    except Exception as failed:  # whatever it is, the other runs of the sweep go on
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         result, error = {}, str(failed if isinstance(failed, HostError) else unexpected(failed))

@@ -328,11 +328,16 @@ def test_runs_of_words_are_the_words_one_by_one(config: Config) -> None:
     """Whatever a run touches: rows that end, memories that end, words that are not there or read-only."""
     rng = np.random.RandomState(1)
     runs, single = GoldenMachine(config), GoldenMachine(config)
-    places = {Window.CELLS: (0, 200, 250, 1 << 8), Window.SPREAD: (10, 1 << 8), Window.RANDOM: (0, 1 << 10, 2 << 10, 3 << 10)}
-    places |= {Window.REGISTERS: (0, 9, 80, 96), Window.TILE: (0, 6, 32, 60), Window.PROGRAM: (0, 501), 12: (0,)}  # type: ignore[dict-item]
+    places: dict[int, tuple[int, ...]] = {
+        12: (0,),
+        Window.CELLS: (0, 200, 250, 1 << 8),
+        Window.SPREAD: (10, 1 << 8),
+        Window.RANDOM: (0, 1 << 10, 2 << 10, 3 << 10),
+    }
+    places |= {Window.REGISTERS: (0, 9, 80, 96), Window.TILE: (0, 6, 32, 60), Window.PROGRAM: (0, 501)}
     refused = 0
     for window in [*Window, 12]:
-        for offset in places.get(window, (0, 1000)):  # type: ignore[call-overload]
+        for offset in places.get(window, (0, 1000)):
             for count in (1, 3, 16, 40, 300):
                 address = (window << 28) + offset
                 words = rng.randint(0, 1 << 32, count, np.uint64).astype(np.uint32)
