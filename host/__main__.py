@@ -12,30 +12,33 @@ from backpulse.host.stop import ended_by_signals
 
 def main() -> None:
     """Run a command; a signal ends it in one sentence, and so does an installation that lacks something."""
-    with ended_by_signals():
-        terminal.guard()
-        # A notebook's kernel exports a backend that this environment may lack, and nothing here is shown in a window.
-        os.environ.pop("MPLBACKEND", None)
-        try:
-            if sys.argv[1:] == ["--version"]:
-                from backpulse.host.version import version_text
+    ended_by_signals(_main)
 
-                print(version_text())
-                terminal.finish()
-                sys.exit()
-            gc.disable()  # what the imports make stays: to look for garbage in it is an eighth of the time of --help
-            try:
-                from backpulse.host.cli import main as command
-            finally:
-                gc.freeze()
-                gc.enable()
-        except HostError as error:
-            _fail(error)
-        except Exception as error:  # a package is missing, damaged or of a wrong version: each fails in its own way
-            if os.environ.get(TRACEBACK):
-                raise
-            _stand_in(error)
-        command()
+
+def _main() -> None:
+    terminal.guard()
+    # A notebook's kernel exports a backend that this environment may lack, and nothing here is shown in a window.
+    os.environ.pop("MPLBACKEND", None)
+    try:
+        if sys.argv[1:] == ["--version"]:
+            from backpulse.host.version import version_text
+
+            print(version_text())
+            terminal.finish()
+            sys.exit()
+        gc.disable()  # what the imports make stays: to look for garbage in it is an eighth of the time of --help
+        try:
+            from backpulse.host.cli import main as command
+        finally:
+            gc.freeze()
+            gc.enable()
+    except HostError as error:
+        _fail(error)
+    except Exception as error:  # a package is missing, damaged or of a wrong version: each fails in its own way
+        if os.environ.get(TRACEBACK):
+            raise
+        _stand_in(error)
+    command()
 
 
 def _stand_in(error: Exception) -> NoReturn:

@@ -60,10 +60,13 @@ def main(board: str = "sim://", picture: Path = PICTURE) -> int:
     return 0
 
 
+def _command() -> None:
+    try:
+        sys.exit(main())
+    except HostError as error:
+        console.print(f"Error: {error}", soft_wrap=True, style="red")
+        sys.exit(error.exit_code)
+
+
 if __name__ == "__main__":
-    with ended_by_signals():
-        try:
-            sys.exit(main())
-        except HostError as error:
-            console.print(f"Error: {error}", soft_wrap=True, style="red")
-            sys.exit(error.exit_code)
+    ended_by_signals(_command)

@@ -91,18 +91,19 @@ def stop_on_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Let a signal interrupt the body, a whole command, and leave within two seconds: one sentence, the exit code of a shell.
+def ended_by_signals(command: Callable[[], object]) -> None:
+    """Run a whole command; a signal interrupts it, and it leaves within two seconds: one sentence, the exit code of a shell.
 
-    What the body raises after an interrupt counts as its consequence, as when half of a module was imported. When the body is left
-    there is nothing to interrupt any more, and signals are ignored.
+    What the command raises after an interrupt counts as its consequence, as when half of a module was imported. When it is left there is
+    nothing to interrupt any more, and signals are ignored. It is no context manager: one that a signal interrupts before its body is
+    entered never learns of it.
     """
     number = 0
 
     def interrupt(which: int, _: FrameType | None) -> None:
         nonlocal number
         number = which
+        _handle(signal.SIG_IGN)  # one is enough, and `_deadline` ends what drops it
         warnings.simplefilter("ignore")  # such as Amaranth's, of a design that was not used
         raise Interrupted
 
@@ -110,19 +111,21 @@ def ended_by_signals() -> Iterator[None]:
         if not number:
             report(what)
 
-    _handle(interrupt)
-    report, sys.unraisablehook = sys.unraisablehook, unraisable
+    report = sys.unraisablehook
     try:
-        with _deadline():
-            yield
+        try:
+            sys.unraisablehook = unraisable
+            _handle(interrupt)
+            with _deadline():
+                command()
+        finally:
+            _handle(signal.SIG_IGN)
     except BaseException:
         if not number:
             raise
-        _handle(signal.SIG_IGN)
         print(SENTENCE, file=sys.stderr)
         sys.exit(SIGNALLED + number)
     finally:
-        _handle(signal.SIG_IGN)
         sys.unraisablehook = report
         gc.freeze()  # Python would spend seconds on taking apart what is left
 

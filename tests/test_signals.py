@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and SIGHUP at any moment of any command: a sample here, in this process where it can be; many more in `make signals`."""
 
+import contextlib
 import json
 import os
 import random
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -23,11 +25,12 @@ from backpulse.gateware.sim.virtual_board import build
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.ports import GoldenPort
 from backpulse.host.settings import Settings
-from backpulse.host.stop import SENTENCE, SIGNALS, ended_by_signals, stop_on_signals
+from backpulse.host.stop import SENTENCE, SIGNALS, Stop, ended_by_signals, stop_on_signals
 from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
 from .bad_line import BadLine, steady
+from .conftest import signals_kept
 
 OUT_S = 2.0
 """Time in which a command is out, or its board halted."""
@@ -155,35 +158,82 @@ def test_a_signal_while_the_packages_are_imported(seconds):
     assert not [line for _, line in ended.lines if "Traceback" in line]
 
 
+def test_a_signal_at_any_step_around_a_command(signals, capsys):
+    """One after each bytecode of what handles signals, from where it does; the command itself does nothing."""
+    handled, steps = False, 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable | None:
+        nonlocal handled, steps
+        if frame.f_code.co_filename not in (ended_by_signals.__code__.co_filename, contextlib.__file__) or handled:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode" and callable(signal.getsignal(signal.SIGHUP)):
+            steps += 1
+            if steps == moment:
+                handled = True
+                signal.raise_signal(signal.SIGHUP)
+        return trace
+
+    before, moment, codes = sys.gettrace(), 0, []
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    while not codes or handled:
+        moment, steps, handled = moment + 1, 0, False
+        with signals_kept():
+            sys.settrace(trace)
+            try:
+                ended_by_signals(lambda: None)
+                codes.append(0)
+            except SystemExit as error:
+                codes.append(error.code)
+            finally:
+                sys.settrace(before)
+    assert len(codes) > 100
+    assert set(codes[:-1]) == {128 + signal.SIGHUP}
+    assert codes[-1] == 0  # there were no more steps
+    assert capsys.readouterr().err == f"{SENTENCE}\n" * (len(codes) - 1)
+
+
 def test_what_lets_no_signal_in_is_ended_all_the_same(monkeypatch, signals):
     ended = []
     monkeypatch.setattr("backpulse.host.stop.GRACE_S", 0.1)
     monkeypatch.setattr("os._exit", ended.append)
-    with ended_by_signals():
+
+    def deaf() -> None:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
         except KeyboardInterrupt:
             time.sleep(0.4)  # as where a callback of a library has dropped the interrupt
+
+    ended_by_signals(deaf)
     assert ended == [143]
+
+
+def wish(number: int, seconds: float) -> Stop:
+    """Return the wish of a command that is sent one signal and goes on for some seconds."""
+    wishes = []
+
+    def command() -> None:
+        with stop_on_signals() as stop:
+            os.kill(os.getpid(), number)
+            time.sleep(seconds)
+        wishes.append(stop)
+
+    ended_by_signals(command)
+    return wishes[0]
 
 
 def test_after_a_wish_there_is_no_deadline(monkeypatch, signals):
     ended = []
     monkeypatch.setattr("backpulse.host.stop.GRACE_S", 0.1)
     monkeypatch.setattr("os._exit", ended.append)
-    with ended_by_signals(), stop_on_signals() as stop:
-        os.kill(os.getpid(), signal.SIGHUP)
-        time.sleep(0.4)
+    stop = wish(signal.SIGHUP, 0.4)
     assert (stop.asked, stop.number, ended) == (True, signal.SIGHUP, [])
 
 
 def test_an_ignored_signal_stays_ignored(signals):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with ended_by_signals(), stop_on_signals() as stop:
-        os.kill(os.getpid(), signal.SIGHUP)
-        time.sleep(0.05)
-    assert not stop.asked
+    assert not wish(signal.SIGHUP, 0.05).asked
 
 
 def test_an_interrupt_ends_a_tool_with_all_that_it_started(signals):
