@@ -1,6 +1,5 @@
 """Ctrl-C, SIGTERM and SIGHUP at any moment of any command: a sample here, in this process where it can be; many more in `make signals`."""
 
-import contextlib
 import json
 import os
 import random
@@ -14,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
@@ -30,7 +28,6 @@ from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
 from .bad_line import BadLine, steady
-from .conftest import signals_kept
 
 OUT_S = 2.0
 """Time in which a command is out, or its board halted."""
@@ -158,43 +155,46 @@ def test_a_signal_while_the_packages_are_imported(seconds):
     assert not [line for _, line in ended.lines if "Traceback" in line]
 
 
-def test_a_signal_at_any_step_around_a_command(monkeypatch, signals, capsys):
-    """One after each bytecode of what handles signals, from where it does; the command itself does nothing."""
-    # A deadline that is itself left half way would end the process a little later, where that has not ended before.
-    monkeypatch.setattr("backpulse.host.stop.GRACE_S", 0.1)
-    monkeypatch.setattr("os._exit", lambda code: None)
-    handled, steps = False, 0
+STEPPED = """
+import contextlib, json, os, signal, sys
+from backpulse.host.stop import ended_by_signals
 
-    def trace(frame: FrameType, event: str, _: object) -> Callable | None:
-        nonlocal handled, steps
-        if frame.f_code.co_filename not in (ended_by_signals.__code__.co_filename, contextlib.__file__) or handled:
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode" and callable(signal.getsignal(signal.SIGHUP)):
-            steps += 1
-            if steps == moment:
-                handled = True
-                signal.raise_signal(signal.SIGHUP)
-        return trace
+OURS = (ended_by_signals.__code__.co_filename, contextlib.__file__)
+moment, steps = 0, 0
 
-    before, moment, codes = sys.gettrace(), 0, []
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    while not codes or handled:
-        moment, steps, handled = moment + 1, 0, False
-        with signals_kept():
-            sys.settrace(trace)
-            try:
-                ended_by_signals(lambda: None)
-                codes.append(0)
-            except (SystemExit, KeyboardInterrupt) as error:
-                codes.append(getattr(error, "code", repr(error)))
-            finally:
-                sys.settrace(before)
+def trace(frame, event, _):
+    global steps
+    if frame.f_code.co_filename not in OURS:
+        return None
+    frame.f_trace_opcodes = True
+    if event == "opcode" and callable(signal.getsignal(signal.SIGHUP)):
+        steps += 1
+        if steps == moment:
+            signal.raise_signal(signal.SIGHUP)
+    return trace
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+codes = []
+while not codes or codes[-1]:
+    moment += 1
+    child = os.fork()
+    if not child:
+        sys.settrace(trace)
+        ended_by_signals(lambda: None)
+        sys.exit()
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(codes))
+"""
+"""A command that does nothing, again and again, with a signal after each bytecode of what handles signals, until there are no more."""
+
+
+def test_a_signal_at_any_step_around_a_command():
+    ended = subprocess.run([sys.executable, "-c", STEPPED], capture_output=True, text=True, check=True)
+    *codes, last = json.loads(ended.stdout)
     assert len(codes) > 100
-    assert set(codes[:-1]) == {128 + signal.SIGHUP}
-    assert codes[-1] == 0  # there were no more steps
-    assert capsys.readouterr().err == f"{SENTENCE}\n" * (len(codes) - 1)
-    time.sleep(0.5)  # for those deadlines
+    assert set(codes) == {128 + signal.SIGHUP}
+    assert last == 0
+    assert ended.stderr == f"{SENTENCE}\n" * len(codes)
 
 
 def test_what_lets_no_signal_in_is_ended_all_the_same(monkeypatch, signals):
