@@ -11,7 +11,7 @@ from backpulse.firmware_py.activation import activate, fprime
 from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, plan_lanes, pulse_lanes
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
-from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, USED_BITS, Function, Op, When, require
+from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, Function, Op, When, require
 from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
@@ -23,7 +23,7 @@ _PARTIAL, _NONE, _HADAMARD = int(Function.PARTIAL), int(Function.NONE), int(Func
 _HANDLED = (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY, Op.NEXT, Op.END)
 require("golden model", _HANDLED)
 _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY, _NEXT, _END = (int(op) for op in _HANDLED)
-_STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS = (int(c) for c in Counter)
+_STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS, _ = (int(c) for c in Counter)
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
 _READ_SIGMA = int(TileParameter.READ_SIGMA)
@@ -39,7 +39,7 @@ for _op, _operation in OPERATIONS.items():
             _USES[_op, "abc".index(_operand.field)] = _USED_BY_HADAMARD if _operand.when is When.HADAMARD else _USED
     if _operation.other:
         _OTHER[_op] = "abc".index(_operation.other.field)
-_LOSS_FRAC, _SCALE_LOG2_MAX, _USED_BITS, _NORM_EXPONENT = int(LOSS_FRAC), int(SCALE_LOG2_MAX), int(USED_BITS), int(NORM_EXPONENT)
+_LOSS_FRAC, _SCALE_LOG2_MAX, _NORM_EXPONENT = int(LOSS_FRAC), int(SCALE_LOG2_MAX), int(NORM_EXPONENT)
 
 
 @part
@@ -367,7 +367,8 @@ def execute(m, f, order, count):
         word = m.program[pc]
         op, function = word & 15, (word >> 34) & 15
         region, a, b, c = (word >> 4) & 0xFFF, (word >> 16) & 63, (word >> 22) & 63, (word >> 28) & 63
-        if word >> _USED_BITS != 0 or not m.legal[op, function]:
+        profile = (word >> 42) & 15
+        if word >> f.used_bits != 0 or not m.legal[op, function] or (profile and not _PLACED[op]):
             _fault(m, _UNKNOWN_WORD)
             break
         if op == _NEXT:
@@ -391,7 +392,7 @@ def execute(m, f, order, count):
         if op == _END:
             m.control[STATE] = _IDLE
             break
-        if _operands_bad(m, f, op, region, a, b, c, function):
+        if profile >= f.profiles or _operands_bad(m, f, op, region, a, b, c, function):
             _fault(m, _BAD_OPERAND)
             break
         accumulate, auto_range, backward, stochastic = (word >> 38) & 1, (word >> 39) & 1, (word >> 40) & 1, (word >> 41) & 1

@@ -74,7 +74,7 @@ def _planes(memory: Memory, config: Config) -> dict[tuple[int, int], _Plane]:
     if config.spread:
         planes[Window.SPREAD] = by_row(memory.spread, 8)
     streams = {Stream.ROUNDING: memory.rounding}
-    if config.device is not DeviceKind.IDEAL:
+    if config.device is DeviceKind.LINEAR_STEP:
         streams[Stream.WRITE] = memory.write
     if config.read_noise:
         streams[Stream.READ] = memory.read

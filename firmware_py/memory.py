@@ -7,7 +7,7 @@ import numpy as np
 from backpulse.firmware_py.activation import table_array
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import fixed_words
-from backpulse.firmware_py.isa import SCALE_REGISTERS, legal
+from backpulse.firmware_py.isa import SCALE_REGISTERS, legal, used_bits
 from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
 from backpulse.firmware_py.timing import costs
@@ -54,6 +54,10 @@ PC, ACTIVE, STATE, FAULT, PAGE, BANK, STRIDE, HALT, OUTPUT = range(9)
 """Places in Memory.control; OUTPUT is the place of the output ring that is written next."""
 
 
+PROFILES = 1
+"""Profiles that an emulated tile knows."""
+
+
 class Format(NamedTuple):
     """The number formats of a configuration as plain integers."""
 
@@ -79,11 +83,17 @@ class Format(NamedTuple):
     spread: int
     read_noise: int
     write_stream: int
+    used_bits: int
+    profiles: int
 
 
 def number_format(config: Config) -> Format:
     """Return the number formats of a configuration."""
-    derived = {"write_stream": int(config.device is not DeviceKind.IDEAL)}
+    derived = {
+        "write_stream": int(config.device is DeviceKind.LINEAR_STEP),
+        "used_bits": used_bits(config),
+        "profiles": PROFILES,
+    }
     return Format(*(derived[f] if f in derived else int(getattr(config, f)) for f in Format._fields))
 
 
