@@ -273,8 +273,9 @@ class GoldenMachine:
     def _array_word(self, offset: int) -> int:
         if offset >= ARRAY_WORDS:
             raise BusError
-        tripped = TileState.TRIPPED if self._trip else 0
-        return (self.facts.words() | {ArrayWord.STATE: TileState.SAFE | tripped, ArrayWord.TRIP: self._trip}).get(offset, 0)
+        state = TileState.SAFE | TileState.TRIPPED if self._trip else TileState.SAFE
+        words: dict[int, int] = {**self.facts.words(), ArrayWord.STATE: state, ArrayWord.TRIP: self._trip}
+        return words.get(offset, 0)
 
     def _set_array_word(self, offset: int, _: int) -> None:
         if offset != ArrayWord.TRIP:

@@ -86,8 +86,8 @@ def build(
             Top,
         )  # slow to import, and not needed where the program is in the cache
 
-        kept = {"tile": tile} if tile else {}
-        return Top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest, **kept)
+        top = partial(Top, tile=tile) if tile else Top
+        return top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest)
 
     return compile_board(make, build_digest, clocks_per_bit=clocks_per_bit, progress=progress)
 

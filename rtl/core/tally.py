@@ -1,7 +1,7 @@
 """The tally: whether a tile counts its pulses as they were planned, and how many it has missed."""
 
 # Amaranth's types know neither the members of a component nor what its operators give.
-# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring

@@ -20,7 +20,9 @@ def tile_windows(config: Config) -> dict[Window, int]:
 
     The rounding streams in RANDOM are the planner's. A lean machine has no ARRAY: its tile is a part of it.
     """
-    windows = dict.fromkeys((Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE), WINDOW_SHIFT)
+    windows: dict[Window, int] = dict.fromkeys(
+        (Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE), WINDOW_SHIFT
+    )
     return windows if config.lean else {Window.ARRAY: (ARRAY_WORDS - 1).bit_length(), **windows}
 
 
