@@ -133,7 +133,7 @@ class TileState(IntFlag):
 
 
 class Cause(IntEnum):
-    """Why a tile has failed or tripped: ArrayWord.TRIP, and bits 8 to 15 of FAULT."""
+    """Why a tile has failed or tripped: ArrayWord.TRIP, and from bit 8 on in FAULT. MISCOUNT is what the core says of a tile."""
 
     NONE = 0
     INTERLOCK = 1
@@ -145,6 +145,10 @@ class Cause(IntEnum):
     SUPPLY = 7
     CONVERTER = 8
     MISCOUNT = 9
+
+
+CAUSE_AT = 8
+"""Position of the cause in FAULT."""
 
 
 class State(IntEnum):
