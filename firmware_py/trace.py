@@ -6,7 +6,10 @@ got fewer pulses than asked for is three units: the first has its number in the 
 stands before the completion. The completion of a read may stand before its last sense words.
 """
 
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -75,3 +78,54 @@ def sample_units(config: Config, words: np.ndarray, regions: np.ndarray) -> int:
     cols, rows = np.minimum(sides & 0xFFFF, config.tile_cols), np.minimum(sides >> 16, config.tile_rows)
     units = np.select([op == Op.READ, op == Op.READT, op == Op.PULSE], [cols + 1, rows + 1, np.full_like(op, PULSE_UNITS)], 0)
     return int(units[placed].sum())
+
+
+class Record(NamedTuple):
+    """A record, of which fields that its kind has not are 0."""
+
+    kind: Kind
+    value: int = 0
+    over: int = 0
+    last: int = 0
+    status: int = 0
+    cause: int = 0
+    op: int = 0
+    row: int = 0
+    asked: int = 0
+    done: int = 0
+    rows: int = 0
+
+
+def parse(units: Iterable[int]) -> Iterator[Record]:
+    """Return the records of units, up to one that is not whole.
+
+    Raises
+    ------
+    ValueError
+        If a record begins with a unit that begins none.
+    """
+    rest = iter(units)
+    for number, unit in enumerate(rest):
+        kind = unit & 3
+        if kind == Kind.SENSE:
+            found = _fields(SENSE_BITS, unit)
+            sign = 1 << SENSE_BITS["value"][1] - 1
+            yield Record(Kind.SENSE, **found | {"value": (found["value"] ^ sign) - sign})
+        elif kind == Kind.COMPLETION:
+            found = _fields(COMPLETION_BITS, unit)
+            more = list(islice(rest, PULSE_UNITS - 1)) if found["op"] == Op.PULSE else [0] * (PULSE_UNITS - 1)
+            if len(more) < PULSE_UNITS - 1:
+                return
+            asked, done = (more[i] | more[i + 1] << UNIT_BITS for i in (0, 2))
+            yield Record(Kind.COMPLETION, **found, asked=asked, done=done, rows=more[4])
+        elif kind == Kind.SHORT:
+            more = list(islice(rest, SHORT_UNITS - 1))
+            if len(more) < SHORT_UNITS - 1:
+                return
+            yield Record(Kind.SHORT, **_fields(SHORT_BITS, unit), asked=more[0], done=more[1])
+        else:
+            raise ValueError(f"Record {number} of the trace begins with 0x{unit:04x}, which begins none")
+
+
+def _fields(bits: dict[str, tuple[int, int]], unit: int) -> dict[str, int]:
+    return {name: unit >> low & (1 << width) - 1 for name, (low, width) in bits.items() if name != "kind"}
