@@ -28,6 +28,7 @@ from backpulse.firmware_py.registers import (
     Window,
 )
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
+from backpulse.firmware_py.trace_ring import TraceRing
 
 _MASK32 = 0xFFFFFFFF
 _LOG_ROOM = 4
@@ -130,6 +131,9 @@ class GoldenMachine:
             Window.REGISTERS: self._set_register,
             Window.TILE: self._set_parameter,
         }
+        self._trace = TraceRing(config) if config.trace_words else None
+        if self._trace:
+            self._planes[Window.TRACE, 0] = _Plane(self._trace.words.reshape(1, -1), writable=False)
         if not config.lean:
             self._readers[Window.ARRAY], self._writers[Window.ARRAY] = self._array_word, self._set_array_word
 
@@ -149,6 +153,8 @@ class GoldenMachine:
         control[STATE] = State.TRAINING
         if self._trip:
             self._fail(self._trip)
+        if self._trace and self._trace.on:
+            self._trace.measure(self.memory)
         self._execute(0)
 
     def grant(self, indices: Sequence[int] | np.ndarray) -> bool:
@@ -198,7 +204,10 @@ class GoldenMachine:
         return begun
 
     def _execute(self, count: int) -> int:
-        begun = execute(self._whole, self._format, self._order[:count], count)
+        trace = self._trace if self._trace and self._trace.on else None
+        begun = execute(trace.recording(self._whole) if trace else self._whole, self._format, self._order[:count], count)
+        if trace:
+            trace.take()
         self._order = self._order[begun:]
         return begun
 
@@ -330,6 +339,12 @@ class GoldenMachine:
                 return int(mantissa) | (int(exponent) & 255) << 16
             case "COUNTER":
                 return int(self.memory.counters[index])
+            case "TRACE_ON" if self._trace:
+                return int(self._trace.on)
+            case "TRACE_WRITTEN" if self._trace:
+                return self._trace.written
+            case "TRACE_READ" if self._trace:
+                return self._trace.read
         raise BusError
 
     def _set(self, name: str, index: int, value: int) -> None:
@@ -345,5 +360,9 @@ class GoldenMachine:
                 self._watchdog = value
             case "SCALE":
                 self.memory.scales[index] = value & 0xFFFF, int(_numbers(np.array(value >> 16), -8))
+            case "TRACE_ON" if self._trace:
+                self._trace.switch(bool(value & 1))
+            case "TRACE_READ" if self._trace:
+                self._trace.read = value
             case _:
                 raise BusError
