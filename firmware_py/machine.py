@@ -9,6 +9,7 @@ from backpulse.firmware_py.config import ABI_VERSION, CONFIG_WORDS, Config, Devi
 from backpulse.firmware_py.device import parameter_bits, twins
 from backpulse.firmware_py.framing import MAX_PAYLOAD, BusError
 from backpulse.firmware_py.golden import execute
+from backpulse.firmware_py.isa import FIELDS
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, Memory, new_memory, number_format, seen
 from backpulse.firmware_py.registers import (
     ARRAY_WORDS,
@@ -27,6 +28,7 @@ from backpulse.firmware_py.registers import (
     TileState,
     Window,
 )
+from backpulse.firmware_py.tape import Answers
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
 from backpulse.firmware_py.trace_ring import TraceRing
 
@@ -102,6 +104,8 @@ class GoldenMachine:
         What the tile says of itself.
     log
         Called with an int32 array (n, 5) of step, tile, row, column, count after each sample, if given: the pulse log.
+    played
+        What answers in the tile's place, where a trace is replayed; the cells then stay as they are.
     """
 
     def __init__(
@@ -111,16 +115,17 @@ class GoldenMachine:
         payload: int = MAX_PAYLOAD,
         facts: TileFacts = EMULATED,
         log: Callable[[np.ndarray], None] | None = None,
+        played: Answers | None = None,
     ) -> None:
         self.config, self.payload, self.facts = config, payload, facts
         self.session = 0
-        self._format = number_format(config, facts.profiles)
+        self._format = number_format(config, facts.profiles if played is None else 1 << FIELDS["profile"][1])
         self._trip = Cause.NONE
         self._order = np.zeros(0, np.int64)
         self._entry = 0
         self._watchdog = 1 << 24
         self._log = log
-        self._whole = new_memory(config)
+        self._whole = new_memory(config)._replace(played=played)
         if log is not None:
             self._whole = self._whole._replace(log=np.zeros((config.rows * config.tile_cols * _LOG_ROOM, 5), np.int32))
         self.memory = seen(self._whole, config)
