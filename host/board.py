@@ -132,17 +132,18 @@ class Board:
     def close(self, error: BaseException | None = None) -> None:
         """Close the line, and end the board if it is a virtual one; a trace is ended, or left as it is where the line has failed."""
         try:
-            if self.recorder and not isinstance(error, LinkError | OwnError | KeyboardInterrupt):
+            if not isinstance(error, LinkError | OwnError | KeyboardInterrupt):
                 with suppress(HostError):
-                    self.stop()
-                    self.recorder.finish()
+                    self.end_recording()
         finally:
             if self.recorder:
                 self.recorder.leave()
             self._close()
 
-    def record(self, path: Path, settings: dict[str, Any] | None = None) -> "Recorder":
+    def record(self, path: Path, settings: dict[str, Any] | None = None, *, steps: int = 0) -> "Recorder":
         """Record to a new file from now on, until the board is closed: what the host does, and all that the tile answers (docs/trace.md).
+
+        `settings` and the `steps` that the run has done before are kept in the file.
 
         Raises
         ------
@@ -150,8 +151,22 @@ class Board:
             If the board has no ring of trace records, or the file is there or cannot be made.
         """
         self.stop()
-        self.recorder = Recorder(self, path, settings)
+        self.recorder = Recorder(self, path, settings, steps)
         return self.recorder
+
+    def end_recording(self) -> None:
+        """End a recording, if there is one, with the board at rest.
+
+        Raises
+        ------
+        StorageError
+            If the trace could not be written; the run itself is sound, and the file is what was written until then.
+        """
+        if self.recorder:
+            self.stop()
+            self.recorder.finish()
+            if self.recorder.failed:
+                raise self.recorder.failed
 
     def exchange(self, requests: Sequence[Request]) -> None:
         """Exchange requests, and what the recorder has to fetch with them."""

@@ -43,6 +43,8 @@ class Recorder:
         A new file.
     settings : dict, optional
         Of the run, kept in the header.
+    steps : int
+        Training steps that the run has done before, likewise.
 
     Raises
     ------
@@ -50,7 +52,7 @@ class Recorder:
         If the board has no ring of trace records, or the file is there already or cannot be made.
     """
 
-    def __init__(self, board: "Board", path: Path, settings: dict[str, Any] | None = None) -> None:
+    def __init__(self, board: "Board", path: Path, settings: dict[str, Any] | None = None, steps: int = 0) -> None:
         config = board.config
         if not config.trace_words:
             raise InputError(
@@ -74,6 +76,7 @@ class Recorder:
             "config_digest": board.config_digest,
             "build_digest": board.build_digest,
             "settings": settings,
+            "steps": steps,
         }
         self._put_json(Chunk.HEADER, header)
         for name, value in (("TRACE_ON", 0), ("TRACE_READ", 0), ("TRACE_ON", 1)):

@@ -110,7 +110,7 @@ def _fault_text(fault: int) -> str:
     return f"fault {name}{why} at {fault >> 16}"
 
 
-class _DivergenceError(Exception):
+class _DifferError(Exception):
     """The board and the golden model differ; the text says where."""
 
 
@@ -155,10 +155,10 @@ class Replay:
             self._tally()
             if self._run and self._tape.at[AT] < len(self._trace.units) and self._machine.state != State.FAULT:
                 left = len(self._trace.units) - int(self._tape.at[AT])
-                raise _DivergenceError(f"behind {self._where()}: {left} units are left that no instruction has asked for")
+                raise _DifferError(f"behind {self._where()}: {left} units are left that no instruction has asked for")
         except _CutError as cut:
             outcome.stopped = str(cut)
-        except _DivergenceError as divergence:
+        except _DifferError as divergence:
             outcome.divergence = str(divergence)
         outcome.ledger = self._tape.ledger[:, :, : self._trace.config.tile_cols]
         asked, done, unsure = (int(outcome.ledger[planes].sum()) for planes in (slice(0, 2), slice(2, 4), 4))
@@ -232,7 +232,7 @@ class Replay:
         if not self._machine.grant(indices):
             self._advance()
             if not self._machine.grant(indices):
-                raise _DivergenceError(
+                raise _DifferError(
                     f"behind {self._where()}: the board took {len(indices)} samples more, and its order has no room for them"
                 )
         self._order += indices.tolist()
@@ -297,12 +297,12 @@ class Replay:
                 self._outcome.stopped, self._broken_off = f"the machine was stopped in {stopped}", True
                 tape[FOUND] = 0
                 return
-            raise _DivergenceError(f"{stopped}: the board went on without an answer that the golden model waits for")
+            raise _DifferError(f"{stopped}: the board went on without an answer that the golden model waits for")
         if found == ORDER:
-            raise _DivergenceError(
+            raise _DifferError(
                 f"{self._where()}, answer {element}: {Kind(got).name} came, and the golden model waits for {Kind(want).name}"
             )
-        raise _DivergenceError(f"{self._where()}: {_SAID[found].format(element=element, want=want, got=got)}")
+        raise _DifferError(f"{self._where()}: {_SAID[found].format(element=element, want=want, got=got)}")
 
     def _rest(self, words: list[int], units: int) -> None:
         """Compare the machines at rest."""
@@ -313,20 +313,18 @@ class Replay:
         own = machine.read(REG["FAULT"].address) if machine.state == State.FAULT and not self._broken_off else 0
         known = {Fault.UNKNOWN_WORD, Fault.BAD_OPERAND}
         if (own and own != fault) or (fault & 0xFF in known and own != fault):
-            raise _DivergenceError(
-                f"{self._where()}: the board stopped with {_fault_text(fault)}, the golden model with {_fault_text(own)}"
-            )
+            raise _DifferError(f"{self._where()}: the board stopped with {_fault_text(fault)}, the golden model with {_fault_text(own)}")
         if fault and not self._outcome.stopped:
             self._outcome.stopped = f"the board stopped with {_fault_text(fault)} in {self._where()}"
         if self._run and self._tape.at[AT] != units:
             left = units - int(self._tape.at[AT])
-            raise _DivergenceError(f"behind {self._where()}: {left} units are left that no instruction has asked for")
+            raise _DifferError(f"behind {self._where()}: {left} units are left that no instruction has asked for")
         for counter in Counter:
             if counter in (_BROKEN_OFF if fault else _OF_TIME):
                 continue
             if (mine := int(memory.counters[counter])) != seen[counter]:
                 told = f"counter {counter.name} of the board is {seen[counter]}, the golden model's {mine}"
-                raise _DivergenceError(f"at rest after {self._where()}: {told}")
+                raise _DifferError(f"at rest after {self._where()}: {told}")
             self._count("counters")
         memory.counters[:] = seen  # those that are not compared go on from the board's
         machine.halt()
@@ -342,27 +340,25 @@ class Replay:
         try:
             mine = self._machine.read_words(address, len(words))
         except BusError as error:
-            raise _DivergenceError(
+            raise _DifferError(
                 f"the host read {len(words)} words at {word_name(address)}, which the configuration does not have"
             ) from error
         if len(different := np.flatnonzero(mine != words)):
             place = int(different[0]) + (address & (1 << WINDOW_SHIFT) - 1)
             board, golden = (int(np.int32(np.uint32(w))) for w in (words[different[0]], mine[different[0]]))
-            raise _DivergenceError(
-                f"at rest after {self._where()}, {self._element(place)}: the board has {board}, the golden model {golden}"
-            )
+            raise _DifferError(f"at rest after {self._where()}, {self._element(place)}: the board has {board}, the golden model {golden}")
         self._count("vector words", len(words))
 
     def _compare(self, what: str, seen: np.ndarray, mine: np.ndarray) -> None:
         """Compare what the host read of an evaluation's samples."""
         if len(seen) != len(mine):
-            raise _DivergenceError(f"run {self._run}: the host read {len(seen)} {what} words, and the golden model has {len(mine)}")
+            raise _DifferError(f"run {self._run}: the host read {len(seen)} {what} words, and the golden model has {len(mine)}")
         if len(different := np.flatnonzero(seen != mine)):
             n = int(different[0])
             samples = max(len(self._order), 1)
             each = max(len(mine) // samples, 1)
             where = f"sample {n // each + 1} of run {self._run} ({self._phase}, record {self._order[n // each]}), {what} {n % each}"
-            raise _DivergenceError(f"{where}: the board has {seen[n]}, the golden model {mine[n]}")
+            raise _DifferError(f"{where}: the board has {seen[n]}, the golden model {mine[n]}")
         self._count(f"{what} words", len(mine))
 
     def _count(self, what: str, n: int = 1) -> None:
