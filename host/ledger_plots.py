@@ -55,7 +55,7 @@ def _tiles(figure: Figure, axes: Axes, title: str, cells: np.ndarray, config: Co
 def _histogram(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
     axes.set_title("Pulses a cell")
     used = arrays["asked"] > 0
-    bins = np.linspace(0, max(int(arrays["done"].max()), 1), 50).tolist()
+    bins = np.linspace(0, max(int(arrays["up"].max()), int(arrays["down"].max()), 1), 50).tolist()
     axes.hist(arrays["up"][used], bins, histtype="step", color=ACCENT, linewidth=2, label="up")
     axes.hist(arrays["down"][used], bins, histtype="step", color=REFERENCE, linewidth=2, label="down")
     axes.set_xlabel("pulses done")
