@@ -123,7 +123,7 @@ def train(
             result["trace"] = {"digest": recorder.digest, "units": recorder.count, **({"file": str(trace)} if trace else {})}
         if log and start:
             _replay(start, trainer, log, result)
-        elif log and board != "golden://":
+        elif log and recorded and board != "golden://":
             _log_of_trace(recorded, log)
         software = None
         if reference:
