@@ -108,8 +108,7 @@ def test_a_trip_is_a_fault_until_it_is_written():
 
 @pytest.mark.parametrize("op", [Op.READ, Op.PULSE])
 def test_profiles_are_those_of_the_tile(op):
-    fields = {"a": 1, "b": 2, "c": 0}
-    program = (Instruction(op=op, profile=2, **fields), Instruction(op=op, profile=3, **fields))
+    program = (Instruction(op=op, profile=2, a=1, b=2), Instruction(op=op, profile=3, a=1, b=2))
     machine = with_program(*program, facts=ANALOG)
     machine.start()
     assert machine.read(REG["FAULT"].address) == Fault.BAD_OPERAND | 1 << 16
