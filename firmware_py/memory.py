@@ -10,6 +10,7 @@ from backpulse.firmware_py.device import fixed_words
 from backpulse.firmware_py.isa import SCALE_REGISTERS, legal, used_bits
 from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
+from backpulse.firmware_py.tape import Answers, Recording
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.timing import costs
 
@@ -49,6 +50,8 @@ class Memory(NamedTuple):
     group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
+    recorded: Recording | None = None  # what the tile answers, where it is recorded
+    played: Answers | None = None  # what answers in the tile's place, where a trace is replayed
 
 
 PC, ACTIVE, STATE, FAULT, PAGE, BANK, STRIDE, HALT, OUTPUT = range(9)
