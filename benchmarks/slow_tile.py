@@ -28,13 +28,13 @@ class SlowTile(wiring.Component):
         self._config = config
         super().__init__(TileSignature(config))
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
+        """Put the emulated tile behind a counter."""
         m = Module()
         m.submodules.tile = tile = EmulatedTile(self._config)
         left = Signal(range(COMMAND_CYCLES + 1))
         for name in ("cmd", "drive", "counts", "sense", "short", "host"):
-            ends = (flipped(getattr(self, name)), getattr(tile, name))
-            connect(m, *ends)
+            connect(m, flipped(getattr(self, name)), getattr(tile, name))
         m.d.comb += [
             *(getattr(self, name).eq(getattr(tile, name)) for name in ("safe", "busy", "trip")),
             tile.abort.eq(self.abort),

@@ -1,8 +1,8 @@
 """What recording a trace costs: steps a second with and without it (`python -m benchmarks.trace [--rounds N] [--steps N]`).
 
 On the golden model both are timed in turn, and the median of the rounds counts. The virtual board is judged by its clock cycles, which no
-busy computer changes: with the emulated tile, which is far faster than the line, and with a slow one, whose steps take 2.5 ms at 75 MHz, on a
-line of 1 Mbaud.
+busy computer changes: with the emulated tile, which is far faster than the line, and with a slow one, whose steps take 2.5 ms at 75 MHz,
+on a line of 1 Mbaud.
 """
 
 import argparse
