@@ -25,9 +25,12 @@ from backpulse.firmware_py.registers import (
     MAGIC,
     REG,
     STREAM_SHIFT,
+    ArrayWord,
+    Capability,
     Counter,
     State,
     Stream,
+    TileState,
     Window,
 )
 from backpulse.firmware_py.streams import seed_lane, seed_states
@@ -35,8 +38,9 @@ from backpulse.host.commands import Request, check, command, grants, reads, word
 from backpulse.host.errors import HostError, NoProgressError, RefusedError
 from backpulse.host.link import Link
 from backpulse.host.readers import OutputReader, RingReader
-from backpulse.host.run import PATIENCE_S, Report, Run, counter_reads, state_of, status_reads
+from backpulse.host.run import Report, Run, counter_reads, patience_s, state_of, status_reads
 from backpulse.host.stop import Stop
+from backpulse.host.tile import Capabilities, read_capabilities, read_state, tripped
 
 EVALUATION = 1
 """Bank of the read-noise stream that evaluation uses."""
@@ -58,6 +62,8 @@ class Board:
 
     Attributes
     ----------
+    capabilities : Capabilities
+        What its tile is and claims.
     totals : dict
         What the counters have counted in all trainings; evaluations leave it alone.
     rates : dict
@@ -100,6 +106,7 @@ class Board:
                 "The board's configuration digest is not that of its configuration: it was built with another version",
                 "build and load it anew",
             )
+        self.capabilities: Capabilities = read_capabilities(link)
         self.totals = dict.fromkeys(Counter, 0)
 
     def _longest_payload(self) -> int:
@@ -129,13 +136,32 @@ class Board:
     # State and counters
 
     def status(self) -> tuple[State, int, int, int]:
-        """Return (state, fault code, program address of the fault, credit)."""
+        """Return (state, fault code with the tile's cause from bit 8 on, program address of the fault, credit)."""
         status = self.link.read_words(REG["STATE"].address, 3)
         return *state_of(status), status[2]
 
     def raw_counters(self) -> list[int]:
         """Return the counters as they are: 32 bits, wrapping."""
         return self.link.read_words(REG["COUNTER"].address, len(Counter))
+
+    def tile_state(self) -> tuple[TileState, int]:
+        """Return how the tile stands, and the cause of its trip (0 if it has not tripped); a board whose tile has no such words is safe."""
+        return read_state(self.link) if Capability.TRIPS in self.capabilities.claims else (TileState.SAFE, 0)
+
+    def check_tripped(self) -> None:
+        """Raise TileError, with the cause, if the array has switched its drivers off."""
+        state, trip = self.tile_state()
+        if TileState.TRIPPED in state:
+            raise tripped(trip)
+
+    def clear_trip(self) -> int:
+        """Let an array that has tripped take commands again; return what the cause was (0: it had not tripped)."""
+        state, trip = self.tile_state()
+        if TileState.TRIPPED not in state:
+            return 0
+        self.stop()
+        self.link.write_words(Window.ARRAY.base + ArrayWord.TRIP, [0])
+        return trip
 
     @contextmanager
     def heeding(self, stop: Stop) -> Iterator[None]:
@@ -319,7 +345,8 @@ class Board:
         if not self.link.started:
             return
         with self.heeding(Stop()):
-            until = time.monotonic() + max(PATIENCE_S, self.link.patience_s)
+            patience = patience_s(self)
+            until = time.monotonic() + patience
             halt = [command(Opcode.HALT)]
             while True:
                 status, counters = status_reads(), counter_reads()
@@ -329,7 +356,7 @@ class Board:
                     break
                 if time.monotonic() > until:
                     self.link.abort()
-                    raise NoProgressError(f"The board did not stop within {PATIENCE_S:.0f} s and was aborted")
+                    raise NoProgressError(f"The board did not stop within {patience:.0f} s and was aborted")
                 halt = []
                 self.link.wait(0.001)
         self.counters_at_rest, self.link.started = words(counters), False

@@ -26,7 +26,7 @@ from backpulse.host.errors import InputError, StorageError
 from backpulse.host.features import Features
 from backpulse.host.rates import best_epoch
 from backpulse.host.scaling import Scaler
-from backpulse.host.settings import SOFTWARE, Settings
+from backpulse.host.settings import PROFILES, SOFTWARE, Settings
 from backpulse.host.storage import written_whole
 
 FORMAT, VERSION = "backpulse checkpoint", 2
@@ -34,7 +34,7 @@ HISTORY = ("test_accuracy", "train_loss", "train_accuracy")
 """Lists of a `Position`, one number an epoch."""
 VALIDATED = ("validation_loss", "validation_accuracy")
 """More of them, where a run validates."""
-LATER = ("lr_schedule", "lr_wait", "lr_factor", "lr_floor", "validation", "patience")
+LATER = ("lr_schedule", "lr_wait", "lr_factor", "lr_floor", "validation", "patience", *PROFILES)
 """Settings that version 2 has not had from its beginning: a file has them only where they are not their defaults."""
 DIGESTS = ("config_digest", "program_digest", "data_digest")
 FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "features", "position", "floor", OPTIONAL, "arrays")
@@ -43,6 +43,10 @@ MOST_EPOCHS, MOST_COUNT = 1 << 32, 1 << 63
 """Limits of epochs and counters."""
 _SINCE_ABI_3 = {"steps", "bounds", "prefetch"}
 """Fields of a configuration that one of ABI 2 has not: it had what `lean` brought with it."""
+_SINCE_ABI_4 = {"trace_words"}
+"""Fields that one of ABI 3 has not: it had no trace."""
+_COUNTED_SINCE_ABI_4 = {"PULSES_MISSED"}
+"""Counters likewise: emulated arrays, and there were no others, miss no pulse."""
 OTHER_FIELDS = 1 << 16
 """Bytes that the manifest may take beside `features`."""
 
@@ -194,7 +198,11 @@ class Checkpoint:
         settings = _settings(values["settings"])
         config, config_digest = _configuration(values["config"], values["config_digest"])
         _check_size(settings, config)
-        position = Position(**{**vars(Position()), **_names("position", values["position"], ("epoch", "place", "totals", "epoch_start"))})
+        place = _names("position", values["position"], ("epoch", "place", "totals", "epoch_start"))
+        if config_digest != values["config_digest"]:  # of an earlier ABI
+            more = dict.fromkeys(_COUNTED_SINCE_ABI_4, 0)
+            place = place | {name: more | _names(f"position.{name}", place[name]) for name in ("totals", "epoch_start")}
+        position = Position(**{**vars(Position()), **place})
         _check_whole("position.epoch", position.epoch, 0, MOST_EPOCHS)
         arrays = archive.arrays(_kinds(settings, config, position.epoch))
         for name in history(settings):
@@ -336,14 +344,16 @@ def _array(name: str, value: object, kind: Kind) -> np.ndarray:
 
 
 def _configuration(value: object, digest: object) -> tuple[Config, object]:
-    """Read the configuration, and return it with its digest. One of ABI 2, whose machines give the same bits, becomes one of today."""
+    """Read the configuration, and return it with its digest. One of ABI 2 or 3, whose machines give the same bits, becomes one of today."""
     earlier = False
-    if isinstance(value, dict) and not _SINCE_ABI_3 & {*value}:
+    if isinstance(value, dict) and not _SINCE_ABI_4 & {*value}:
+        abi = 3 if _SINCE_ABI_3 & {*value} else 2
         meaning = {f.name for f in fields(Config) if f.metadata["meaning"]} & {*value}
-        text = json.dumps({"abi": 2, **{name: value[name] for name in meaning}}, sort_keys=True, separators=(",", ":"))
+        text = json.dumps({"abi": abi, **{name: value[name] for name in meaning}}, sort_keys=True, separators=(",", ":"))
         earlier = digest == hashlib.sha256(text.encode()).hexdigest()
         full = int(value.get("lean") == 0)
-        value = {**value, "steps": 1 + full, "bounds": full, "prefetch": full} if earlier else value
+        of_abi_2 = {"steps": 1 + full, "bounds": full, "prefetch": full} if abi == 2 else {}
+        value = {**value, **of_abi_2, "trace_words": 0} if earlier else value
     config = Config(**_names("config", value, [f.name for f in fields(Config)]))
     return config, config.digest.hex() if earlier else digest
 

@@ -154,13 +154,16 @@ def info(
     with open_board(board, config=config, baud=baud, progress=_tell) as opened:
         state, fault, address, credit = opened.status()
         counters = opened.raw_counters()
+        told = opened.capabilities.text
         result: dict[str, Any] = {
             "board": board,
             "abi": opened.abi,
             "state": state.name.lower(),
-            "fault": fault,
+            "fault": fault & 0xFF,
+            "fault_cause": fault >> 8,
             "fault_address": address,
             "credit": credit,
+            "array": opened.capabilities.to_dict(),
             "config": {f.name: int(getattr(opened.config, f.name)) for f in fields(opened.config)},
             "config_digest": opened.config_digest,
             "build_digest": opened.build_digest,
@@ -175,6 +178,7 @@ def info(
     table.add_column(overflow="fold")
     for name in ("board", "abi", "state", "fault", "credit", "config_digest", "build_digest"):
         table.add_row(name.replace("_", " "), str(result[name]), style="bold")
+    table.add_row("array", told, style="bold")
     for group in ("config", "counters"):
         for name, value in result[group].items():
             table.add_row(name.replace("_", " "), str(value))

@@ -28,7 +28,9 @@ def doctor(
     if board is not None:
         try:
             with open_board(board, baud=baud, progress=lambda text: console.print(text, style="dim")) as opened:
-                findings.append(Finding("board", board, "ok", f"ABI {opened.abi}, {opened.status()[0].name.lower()}"))
+                findings.append(
+                    Finding("board", board, "ok", f"ABI {opened.abi}, {opened.status()[0].name.lower()}; {opened.capabilities.text}")
+                )
         except HostError as error:
             trouble = error
             findings.append(Finding("board", board, "trouble", str(error)))
