@@ -22,6 +22,7 @@ from backpulse.firmware_py.registers import (
     Stream,
     Window,
 )
+from backpulse.firmware_py.wired import FRESH, Wired
 
 _MASK32 = 0xFFFFFFFF
 _LOG_ROOM = 4
@@ -91,11 +92,20 @@ class GoldenMachine:
         What the machine is.
     payload
         Bytes of the longest payload that its link takes.
+    array
+        Model of the array behind the tile contract; None: cells are read and pulsed exactly.
     log
         Called with an int32 array (n, 5) of step, tile, row, column, count after each sample, if given: the pulse log.
     """
 
-    def __init__(self, config: Config, *, payload: int = MAX_PAYLOAD, log: Callable[[np.ndarray], None] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        payload: int = MAX_PAYLOAD,
+        array: Wired | None = None,
+        log: Callable[[np.ndarray], None] | None = None,
+    ) -> None:
         self.config, self.payload = config, payload
         self.session = 0
         self._format = number_format(config)
@@ -103,7 +113,7 @@ class GoldenMachine:
         self._entry = 0
         self._watchdog = 1 << 24
         self._log = log
-        self._whole = new_memory(config)
+        self._whole = new_memory(config)._replace(array=array)
         if log is not None:
             self._whole = self._whole._replace(log=np.zeros((config.rows * config.tile_cols * _LOG_ROOM, 5), np.int32))
         self.memory = seen(self._whole, config)
@@ -160,6 +170,8 @@ class GoldenMachine:
         return begun
 
     def _execute(self, count: int) -> int:
+        if array := self._whole.array:
+            array.states[FRESH] = -1  # the host may have written cells
         begun = execute(self._whole, self._format, self._order[:count], count)
         self._order = self._order[begun:]
         return begun
