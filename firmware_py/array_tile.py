@@ -18,7 +18,6 @@ from backpulse.firmware_py.streams import gauss, xorshift
 from backpulse.firmware_py.wired import (
     BIAS,
     DRIVER,
-    FRESH,
     LEAK,
     PAIRS,
     PIECES,
@@ -30,8 +29,6 @@ from backpulse.firmware_py.wired import (
 )
 
 _READ_SIGMA, _ROOT = int(TileParameter.READ_SIGMA), int(TileParameter.ROOT)
-_WRITES = 2
-"""Place in Wired.states of the random state of writes."""
 
 
 @part
@@ -49,14 +46,14 @@ def read(m, f, columns_out, row0, rows, col0, cols):
         m.sums[:count] = 0
         crossbar.add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, count)
         extra = 1.0 / (1 << f.sense_shift)
-    return words(w, tile, way, first_driven, driven, total_drive, first, count, extra, m.control[BANK], f.sense_max, m.sums)
+    return words(w, tile, way, first_driven, driven, total_drive, first, count, extra, m.read, m.control[BANK], f.sense_max, m.sums)
 
 
 @part
 def pulse_lanes(m, f, lane, row0, hits, a, shared):
     """Give lanes their pulses, or only keep them for `settle` if they go through wires; return as `crossbar.pulse_lanes`."""
     w = m.array
-    w.states[FRESH] = -1
+    w.fresh[0] = -1
     if not w.sizes[WIRED_WRITE]:
         return crossbar.pulse_lanes(m, f, lane, row0, hits, a, shared)
     up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
@@ -200,7 +197,7 @@ def _move(m, f, tile, shared):
     w = m.array
     pairs = w.sizes[SCHEME] == PAIRS
     rows, cols = w.asked.shape
-    state = w.states[_WRITES]
+    state = m.read[0]
     for i in range(rows):
         for c in range(cols):
             pulses = (w.moves[i, 2 * c] - w.moves[i, 2 * c + 1]) / 2.0 if pairs else w.moves[i, c]
@@ -213,4 +210,4 @@ def _move(m, f, tile, shared):
                 row = tile * f.tile_rows + i
                 codes = np.int64(m.spread[row, c]) if f.spread else 0
                 m.cells[row, c] = take(np.int64(m.cells[row, c]), pulses, codes, noise, state / 4294967296.0, shared)
-    w.states[_WRITES] = state
+    m.read[0] = state

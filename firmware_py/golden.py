@@ -16,14 +16,16 @@ from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP
 from backpulse.firmware_py.memory import ACTIVE, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
 from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State
-from backpulse.firmware_py.timing import instruction_cycles
+from backpulse.firmware_py.timing import instruction_cycles, refused_cycles
 
 _MASK32 = 0xFFFFFFFF
 _PARTIAL, _NONE, _HADAMARD = int(Function.PARTIAL), int(Function.NONE), int(Function.HADAMARD_SIGMOID)
 _HANDLED = (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY, Op.NEXT, Op.END)
 require("golden model", _HANDLED)
 _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY, _NEXT, _END = (int(op) for op in _HANDLED)
-_STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS, _ = (int(c) for c in Counter)
+_STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS, _ = (
+    int(c) for c in Counter
+)
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
 _PLACED = np.array([op in OPERATIONS and OPERATIONS[Op(op)].region for op in range(16)])
@@ -386,7 +388,13 @@ def execute(m, f, order, count):
         if op == _END:
             m.control[STATE] = _IDLE
             break
-        if profile >= f.profiles or _operands_bad(m, f, op, region, a, b, c, function):
+        if _operands_bad(m, f, op, region, a, b, c, function):
+            _fault(m, _BAD_OPERAND)
+            break
+        if profile >= f.profiles:
+            cycles = refused_cycles(m.costs, op)
+            counters[_CYCLES] += cycles
+            counters[_PULSE_CYCLES if op == _PULSE else _READ_CYCLES] += cycles
             _fault(m, _BAD_OPERAND)
             break
         accumulate, auto_range, backward, stochastic = (word >> 38) & 1, (word >> 39) & 1, (word >> 40) & 1, (word >> 41) & 1

@@ -11,18 +11,24 @@ from backpulse.firmware_py.framing import MAX_PAYLOAD, BusError
 from backpulse.firmware_py.golden import execute
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, Memory, new_memory, number_format, seen
 from backpulse.firmware_py.registers import (
+    ARRAY_WORDS,
+    CAUSE_AT,
     CELL_ROW_SHIFT,
     MAGIC,
     REG,
     STREAM_SHIFT,
     WINDOW_SHIFT,
+    ArrayWord,
+    Cause,
     Counter,
     Fault,
     State,
     Stream,
+    TileState,
     Window,
 )
-from backpulse.firmware_py.wired import FRESH, Wired
+from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
+from backpulse.firmware_py.wired import Wired
 
 _MASK32 = 0xFFFFFFFF
 _LOG_ROOM = 4
@@ -92,6 +98,8 @@ class GoldenMachine:
         What the machine is.
     payload
         Bytes of the longest payload that its link takes.
+    facts
+        What the tile says of itself.
     array
         Model of the array behind the tile contract; None: cells are read and pulsed exactly.
     log
@@ -103,12 +111,14 @@ class GoldenMachine:
         config: Config,
         *,
         payload: int = MAX_PAYLOAD,
+        facts: TileFacts = EMULATED,
         array: Wired | None = None,
         log: Callable[[np.ndarray], None] | None = None,
     ) -> None:
-        self.config, self.payload = config, payload
+        self.config, self.payload, self.facts = config, payload, facts
         self.session = 0
-        self._format = number_format(config)
+        self._format = number_format(config, facts.profiles)
+        self._trip = Cause.NONE
         self._order = np.zeros(0, np.int64)
         self._entry = 0
         self._watchdog = 1 << 24
@@ -118,6 +128,14 @@ class GoldenMachine:
             self._whole = self._whole._replace(log=np.zeros((config.rows * config.tile_cols * _LOG_ROOM, 5), np.int32))
         self.memory = seen(self._whole, config)
         self._planes = _planes(self.memory, config)
+        # Windows that are not mere memory: what reads a word and what writes it.
+        self._readers: dict[int, Callable[[int], int]] = {Window.REGISTERS: self._register, Window.TILE: self._parameter}
+        self._writers: dict[int, Callable[[int, int], None]] = {
+            Window.REGISTERS: self._set_register,
+            Window.TILE: self._set_parameter,
+        }
+        if not config.lean:
+            self._readers[Window.ARRAY], self._writers[Window.ARRAY] = self._array_word, self._set_array_word
 
     @property
     def state(self) -> int:
@@ -133,6 +151,8 @@ class GoldenMachine:
         control[PC] = min(self._entry, self.config.program_words)
         control[ACTIVE], control[HALT], control[FAULT], control[OUTPUT] = 0, 0, 0, 0
         control[STATE] = State.TRAINING
+        if self._trip:
+            self._fail(self._trip)
         self._execute(0)
 
     def grant(self, indices: Sequence[int] | np.ndarray) -> bool:
@@ -150,9 +170,21 @@ class GoldenMachine:
 
     def abort(self) -> None:
         """Stop at once."""
+        self._stop(Fault.ABORTED)
+
+    def trip(self, cause: Cause) -> None:
+        """Let the tile switch its drivers off by itself, until the host writes ArrayWord.TRIP; of several causes the first is kept."""
+        self._trip = self._trip or cause
+        if self.memory.control[STATE] != State.FAULT:
+            self._fail(self._trip)
+
+    def _fail(self, cause: Cause) -> None:
+        self._stop(Fault.TILE | cause << CAUSE_AT)
+
+    def _stop(self, fault: int) -> None:
         control = self.memory.control
         control[STATE], control[ACTIVE], control[HALT] = State.FAULT, 0, 0
-        control[FAULT] = Fault.ABORTED | int(control[PC]) << 16
+        control[FAULT] = fault | int(control[PC]) << 16
 
     def clear_credit(self) -> None:
         """Forget the samples that are granted and not begun."""
@@ -171,7 +203,7 @@ class GoldenMachine:
 
     def _execute(self, count: int) -> int:
         if array := self._whole.array:
-            array.states[FRESH] = -1  # the host may have written cells
+            array.fresh[0] = -1  # the host may have written cells
         begun = execute(self._whole, self._format, self._order[:count], count)
         self._order = self._order[begun:]
         return begun
@@ -185,8 +217,7 @@ class GoldenMachine:
             If there are not so many.
         """
         window, offset = address >> WINDOW_SHIFT, address & ((1 << WINDOW_SHIFT) - 1)
-        if window in (Window.REGISTERS, Window.TILE):
-            get = self._register if window == Window.REGISTERS else self._parameter
+        if get := self._readers.get(window):
             return np.array([get(at) & _MASK32 for at in range(offset, offset + count)], "<u4")
         _, part = self._part(window, offset, count)
         if len(part) < count:
@@ -202,8 +233,7 @@ class GoldenMachine:
             At the first that is not there or read-only; those before it are written.
         """
         window, offset = address >> WINDOW_SHIFT, address & ((1 << WINDOW_SHIFT) - 1)
-        if window in (Window.REGISTERS, Window.TILE):
-            put = self._set_register if window == Window.REGISTERS else self._set_parameter
+        if put := self._writers.get(window):
             for at, word in enumerate(words.tolist(), offset):
                 put(at, word)
             return
@@ -245,6 +275,18 @@ class GoldenMachine:
             raise BusError
         if bits:
             self.memory.tile[[offset, *twins(self.config, offset)]] = _numbers(np.array(word), bits)
+
+    def _array_word(self, offset: int) -> int:
+        if offset >= ARRAY_WORDS:
+            raise BusError
+        state = TileState.SAFE | TileState.TRIPPED if self._trip else TileState.SAFE
+        words: dict[int, int] = {**self.facts.words(), ArrayWord.STATE: state, ArrayWord.TRIP: self._trip}
+        return words.get(offset, 0)
+
+    def _set_array_word(self, offset: int, _: int) -> None:
+        if offset != ArrayWord.TRIP:
+            raise BusError
+        self._trip = Cause.NONE
 
     def _register(self, offset: int) -> int:
         if offset not in _PLACES:

@@ -10,6 +10,7 @@ from backpulse.firmware_py.device import fixed_words
 from backpulse.firmware_py.isa import SCALE_REGISTERS, legal, used_bits
 from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
+from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.timing import costs
 from backpulse.firmware_py.wired import Wired
 
@@ -56,10 +57,6 @@ PC, ACTIVE, STATE, FAULT, PAGE, BANK, STRIDE, HALT, OUTPUT = range(9)
 """Places in Memory.control; OUTPUT is the place of the output ring that is written next."""
 
 
-PROFILES = 1
-"""Profiles that an emulated tile knows."""
-
-
 class Format(NamedTuple):
     """The number formats of a configuration as plain integers."""
 
@@ -89,12 +86,12 @@ class Format(NamedTuple):
     profiles: int
 
 
-def number_format(config: Config) -> Format:
-    """Return the number formats of a configuration."""
+def number_format(config: Config, profiles: int = EMULATED.profiles) -> Format:
+    """Return the number formats of a configuration, with the profiles that its tile knows."""
     derived = {
         "write_stream": int(config.device is DeviceKind.LINEAR_STEP),
         "used_bits": used_bits(config),
-        "profiles": PROFILES,
+        "profiles": profiles,
     }
     return Format(*(derived[f] if f in derived else int(getattr(config, f)) for f in Format._fields))
 

@@ -133,7 +133,7 @@ class TileState(IntFlag):
 
 
 class Cause(IntEnum):
-    """Why a tile has failed or tripped: ArrayWord.TRIP, and bits 8 to 15 of FAULT."""
+    """Why a tile has failed or tripped: ArrayWord.TRIP, and from bit 8 on in FAULT. MISCOUNT is what the core says of a tile."""
 
     NONE = 0
     INTERLOCK = 1
@@ -145,6 +145,10 @@ class Cause(IntEnum):
     SUPPLY = 7
     CONVERTER = 8
     MISCOUNT = 9
+
+
+CAUSE_AT = 8
+"""Position of the cause in FAULT."""
 
 
 class State(IntEnum):
@@ -242,9 +246,17 @@ PAYLOAD = Register(
 )
 """The register of boards that take longer frames than every board does."""
 TRACE_REGISTERS = (
-    Register(name="TRACE_ON", address=112, access="rw", bits=1, description="1: the tile's answers are recorded; the ring is full: the tile waits"),
+    Register(
+        name="TRACE_ON",
+        address=112,
+        access="rw",
+        bits=1,
+        description="1: the tile's answers are recorded; the ring is full: the tile waits",
+    ),
     Register(name="TRACE_WRITTEN", address=113, description="words of the ring written since TRACE_ON became 1, wrapping"),
-    Register(name="TRACE_READ", address=114, access="rw", description="words of the ring that the host has read, wrapping: it frees their room"),
+    Register(
+        name="TRACE_READ", address=114, access="rw", description="words of the ring that the host has read, wrapping: it frees their room"
+    ),
 )
 """The registers of boards with a ring of trace records (configuration field trace_words); elsewhere BAD_ADDRESS."""
 

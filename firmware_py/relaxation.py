@@ -20,7 +20,6 @@ from backpulse.firmware_py.wired import (
     DRIVE_ONE,
     DRIVE_STEP,
     DRIVER,
-    FRESH,
     GAIN,
     LEAK,
     LINE,
@@ -150,10 +149,10 @@ def relax(w, tile, way):
 @inlined
 def solve(w, cells, row0, tile, way):
     """Find the currents of a tile's lines; what was factored for the same cells serves again."""
-    if w.states[FRESH] != tile:
+    if w.fresh[0] != tile:
         fill(w, cells, row0, tile)
         factor(w, tile)
-        w.states[FRESH] = tile
+        w.fresh[0] = tile
     return relax(w, tile, way)
 
 
@@ -200,14 +199,14 @@ def drive(w, tile, way, first, count, line):
 
 
 @inlined
-def words(w, tile, way, first_driven, driven, total, first, count, extra, bank, sense_max, sums):
+def words(w, tile, way, first_driven, driven, total, first, count, extra, states, bank, sense_max, sums):
     """Turn currents into `count` sense words from line `first` on, in `sums`; return how many were over range.
 
-    `total` is the sum of the drives, `extra` the noise of the devices in sense LSB that `sums` holds on entry, if true.
+    `total` is the sum of the drives; `extra` times what `sums` holds on entry is the devices' noise; `states[bank]` is that of the noise.
     """
     scheme, pieces = w.sizes[SCHEME], w.sizes[PIECES]
     lines, currents = (w.col_line[tile], w.col_current) if way == READ else (w.row_line[tile], w.row_current)
-    state = w.states[bank]
+    state = states[bank]
     shared, shared_over = 0.0, False
     if scheme == LINE:
         last = currents.shape[0] - 1
@@ -231,14 +230,14 @@ def words(w, tile, way, first_driven, driven, total, first, count, extra, bank, 
                 zero = w.zero_cols[tile, first_driven + driven, i] - w.zero_cols[tile, first_driven, i]
                 value -= zero / driven * total * w.numbers[SENSE_ONE]
         value -= shared
-        if extra:
+        if extra > 0.0:
             value += sums[k] * extra
         size = np.floor(abs(value) + 0.5)
         over = over or size > sense_max
         overs += over
         size = min(size, np.float64(sense_max))
         sums[k] = np.int64(size if value >= 0.0 else -size)
-    w.states[bank] = state
+    states[bank] = state
     return overs
 
 

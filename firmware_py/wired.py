@@ -4,11 +4,14 @@ Everything is in natural units: a conductance of 1 is that of one device unit, a
 and so a current of 1 is what a cell of one device unit gives at full drive. A wire or cell without resistance has `LEAST_OHM`.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.registers import Capability, TileKind
+from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
 
 if TYPE_CHECKING:
     from backpulse.firmware_py.array import Array
@@ -30,8 +33,6 @@ steepness of a write, and voltage of lines that are not selected in it."""
 GAIN, OFFSET, RESIDUE, DRIVE, DRIVER, SENSOR = range(6)
 """Places in Wired.row_line and col_line: of each line the relative gain, offset and residue in sense LSB, relative drive, and conductance of
 its end when it is driven and when it is sensed."""
-FRESH = 3
-"""Place in Wired.states, behind two of read noise and one of writes: the tile and way whose conductances are factored, or -1."""
 TOLERANCE_OF_SCALE = 2e-8
 """Largest error of a current by relaxation, of full scale."""
 
@@ -48,7 +49,7 @@ class Wired(NamedTuple):
     col_wire: np.ndarray  # float64 (tiles, R, C): of a column's wire before row i at [i, j]
     zero_rows: np.ndarray  # float64 (tiles, R + 1, C): current of column j when all cells are zero and rows 0 .. i - 1 have full drive
     zero_cols: np.ndarray  # float64 (tiles, C + 1, R): of row i when columns 0 .. j - 1 have
-    states: np.ndarray  # int64 (4): random states, and what is factored
+    fresh: np.ndarray  # int64 (1): the tile whose cells are factored in the scratch below, or -1
     g: np.ndarray  # float64 (R, C) scratch: conductances of a tile's cells
     gt: np.ndarray  # float64 (C, R) scratch: the same, transposed
     u: np.ndarray  # float64 (R, C) scratch: voltages of the columns' nodes
@@ -69,6 +70,9 @@ class Wired(NamedTuple):
 
 def wired(array: "Array", config: Config) -> Wired:
     """Return the tables of an array behind a configuration's tiles.
+
+    The noise of its converters, and the rounding of pulses that wires weaken, come from the machine's read-noise streams: configurations of
+    such arrays have them (`needs_noise`).
 
     Raises
     ------
@@ -159,7 +163,7 @@ def wired(array: "Array", config: Config) -> Wired:
         col_wire=col_wire,
         zero_rows=np.broadcast_to(mid * np.arange(rows + 1.0)[:, None], (tiles, rows + 1, cols)).copy(),
         zero_cols=np.broadcast_to(mid * np.arange(cols + 1.0)[:, None], (tiles, cols + 1, rows)).copy(),
-        states=np.array([*(random.randint(1, 1 << 32, dtype=np.uint64) for _ in range(3)), -1]).astype(np.int64),
+        fresh=np.full(1, -1),
         g=scratch(rows, cols),
         gt=scratch(cols, rows),
         u=scratch(rows, cols),
@@ -180,6 +184,17 @@ def wired(array: "Array", config: Config) -> Wired:
     if read.reference == "calibrated":
         _calibrate(tables)
     return tables
+
+
+def needs_noise(array: "Array") -> bool:
+    """Say whether a machine with an array must have read-noise streams: with them a checkpoint holds all that is random."""
+    return array.read.noise > 0 or array.write is not None
+
+
+def facts(array: "Array") -> TileFacts:
+    """Return what a tile with this array says of itself."""
+    phases = Capability.TWO_PHASE if array.read.phases == 2 else Capability(0)
+    return replace(EMULATED, kind=TileKind.MODEL, capabilities=EMULATED.capabilities | phases)
 
 
 def _cut(wire: np.ndarray, line: np.ndarray, place: int) -> None:

@@ -50,7 +50,11 @@ _STOP_TIMEOUT_S = 5.0
 
 
 def build(
-    config: Config, *, clocks_per_bit: int | None = None, progress: Callable[[str], None] | None = None
+    config: Config,
+    *,
+    tile: Callable[[Config], wiring.Component] | None = None,
+    clocks_per_bit: int | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Return the program of a virtual board with this configuration, building it on first use.
 
@@ -58,6 +62,8 @@ def build(
     ----------
     config
         Configuration of the machine.
+    tile
+        Class or function of a module, which makes the tile, as of `Top`; by default the emulated one.
     clocks_per_bit
         Clock cycles of one UART bit; by default as few as the machine's link takes.
     progress
@@ -72,14 +78,16 @@ def build(
     """
     if clocks_per_bit is None:
         clocks_per_bit = CLOCKS_MIN if config.lean else CLOCKS_PER_BIT
-    build_digest = identity(__name__, *config.to_words(), clocks_per_bit)
+    of_tile = (identity(tile.__module__), tile.__qualname__) if tile else ()
+    build_digest = identity(__name__, *config.to_words(), clocks_per_bit, *of_tile)
 
     def make() -> wiring.Component:
         from backpulse.gateware.chip.top import (
             Top,
         )  # slow to import, and not needed where the program is in the cache
 
-        return Top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest)
+        top = partial(Top, tile=tile) if tile else Top
+        return top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest)
 
     return compile_board(make, build_digest, clocks_per_bit=clocks_per_bit, progress=progress)
 
