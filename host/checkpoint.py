@@ -34,7 +34,7 @@ HISTORY = ("test_accuracy", "train_loss", "train_accuracy")
 """Lists of a `Position`, one number an epoch."""
 VALIDATED = ("validation_loss", "validation_accuracy")
 """More of them, where a run validates."""
-LATER = ("lr_schedule", "lr_wait", "lr_factor", "lr_floor", "validation", "patience", *PROFILES)
+LATER = ("lr_schedule", "lr_wait", "lr_factor", "lr_floor", "validation", "patience", *PROFILES, "dead")
 """Settings that version 2 has not had from its beginning: a file has them only where they are not their defaults."""
 DIGESTS = ("config_digest", "program_digest", "data_digest")
 FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "features", "position", "floor", OPTIONAL, "arrays")

@@ -107,7 +107,7 @@ def program(
     settings = Settings.from_dict(given)
     if settings.schedule == SOFTWARE:
         raise InputError("The software schedule runs no program: choose another --schedule")
-    config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles)
+    config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, dead=Dead.parse(settings.dead))
     compiled = settings.compile(config)
     used = {
         "instructions": (len(compiled.instructions), config.program_words),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from backpulse.firmware_py.config import DEFAULT, Config
+from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.host import options as o
 from backpulse.host.board import Board
@@ -153,7 +154,8 @@ def _unused(path: Path) -> Path:
 
 def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Config:
     """Return the configuration of a board made here; another's is what its bitstream says."""
-    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles) if is_virtual(board) else DEFAULT
+    dead = Dead.parse(settings.dead)
+    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, dead=dead) if is_virtual(board) else DEFAULT
 
 
 def open_told(url: str, config: Config, baud: int, log: RunLog | None = None) -> Board:
