@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.dead import NONE, Dead
 from backpulse.firmware_py.isa import ACTIVATIONS, Function, Instruction, Op, Region, Vector, hadamard
 from backpulse.firmware_py.listing import instruction_text
 from backpulse.firmware_py.network import Network
@@ -35,6 +36,8 @@ class Options:
     pulse_profile: int = 0
     evaluate_profile: int = 0
     """Of the reads of an evaluation, which a real array can do more gently."""
+    dead: Dead = NONE
+    """Lines that no layer may lie on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +291,7 @@ def _vectors(b: _Builder, schedule: str) -> None:
 
 
 def _build(network: Network, config: Config, schedule: str, orientations: tuple[bool, ...], options: Options) -> Program:
-    placements, tiles = place(network, config, orientations)
+    placements, tiles = place(network, config, orientations, options.dead)
     b = _Builder(network, placements, options)
     _vectors(b, schedule)
     b.forward()
@@ -345,16 +348,19 @@ def compile_network(
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"Unknown schedule {schedule!r}; choose one of {', '.join(SCHEDULES)}")
-    program, excess = _best(network, config, schedule, Options(**options), orientations)
+    how = Options(**options)
+    how.dead.check(config)
+    program, excess = _best(network, config, schedule, how, orientations)
     if program is None or excess:
-        raise ValueError(f"{excess}; {smaller_layers(network, lambda other: _fits(other, config, schedule))}")
+        left = f" ({how.dead.left(config)})" if how.dead != NONE else ""
+        raise ValueError(f"{excess}{left}; {smaller_layers(network, lambda other: _fits(other, config, schedule, how))}")
     check_functions(program)
     return program
 
 
-def _fits(network: Network, config: Config, schedule: str) -> bool:
+def _fits(network: Network, config: Config, schedule: str, options: Options) -> bool:
     cells = config.rows * config.tile_cols
-    return network.weights <= cells and not _best(network, config, schedule, Options())[1]  # the first is said at once
+    return network.weights <= cells and not _best(network, config, schedule, options)[1]  # the first is said at once
 
 
 def _best(
@@ -367,7 +373,7 @@ def _best(
     """Return the program that fits best, and what it needs too much of; no program where that is beyond any board."""
     if excess := beyond_any_board(network, config):
         return None, excess
-    choices = [orientations] if orientations is not None else orientations_of(network, config)
+    choices = [orientations] if orientations is not None else orientations_of(network, config, options.dead)
     programs = (_build(network, config, schedule, o, options) for o in choices)
     best = next(programs)
     for program in programs:

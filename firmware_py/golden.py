@@ -8,14 +8,14 @@ talks to is in machine.py.
 import numpy as np
 
 from backpulse.firmware_py.activation import activate, fprime
-from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, plan_lanes, pulse_lanes
+from backpulse.firmware_py.crossbar import any_pulse_lanes, any_read, any_settle, plan_lanes
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
 from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, Function, Op, When, require
 from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP
-from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
-from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State, TileParameter
+from backpulse.firmware_py.memory import ACTIVE, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
+from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State
 from backpulse.firmware_py.timing import instruction_cycles, refused_cycles
 
 _MASK32 = 0xFFFFFFFF
@@ -28,7 +28,6 @@ _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_C
 )
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
-_READ_SIGMA = int(TileParameter.READ_SIGMA)
 _PLACED = np.array([op in OPERATIONS and OPERATIONS[Op(op)].region for op in range(16)])
 _UNUSED, _USED, _USED_BY_HADAMARD = 0, 1, 2
 _USES = np.zeros((16, 3), np.int64)
@@ -121,13 +120,7 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     line, sums, words, factors = m.line, m.sums, m.words, m.factors
     _gather(m, f, source, offset, n, line)
     m.counters[_SATURATED] += _to_drives(line, n, s - f.drive_shift, f.drive_max)
-    if columns_out:
-        multiply_rows(m.cells, line, row0, rows, col0, cols, sums, m.lanes)
-    else:
-        multiply_columns(m.cells, line, row0, rows, col0, cols, sums, m.lanes, m.group)
-    if f.read_noise:
-        add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], sums, n_out)
-    m.counters[_SENSE] += convert(sums, n_out, f.sense_shift, f.sense_max)
+    m.counters[_SENSE] += any_read(m, f, columns_out, row0, rows, col0, cols)
     k = (f.backward_shift if backward else f.forward_shift) + scale_log2 - s
     if accumulate:
         _gather(m, f, to, out_offset, n_out, words)
@@ -217,10 +210,11 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     for r in range(0, rows, rows_at_once):
         for lane in range(0, planned.shape[0], GROUP):
             hits = plan_lanes(m, f, lane, rows_at_once, line[r:], 8 * q, stochastic)
-            up, down, clipped = pulse_lanes(m, f, lane, row0 + r, hits, line[r:], shared)
+            up, down, clipped = any_pulse_lanes(m, f, lane, row0 + r, hits, line[r:], shared)
             m.counters[_UP] += up
             m.counters[_DOWN] += down
             m.counters[_CLIPPED] += clipped
+    any_settle(m, f, row0, rows, shared)
 
 
 @part

@@ -12,6 +12,7 @@ from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.timing import costs
+from backpulse.firmware_py.wired import Wired
 
 
 class Memory(NamedTuple):
@@ -49,6 +50,7 @@ class Memory(NamedTuple):
     group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
+    array: Wired | None  # the array model behind the tile contract; None: cells are read and pulsed exactly
 
 
 PC, ACTIVE, STATE, FAULT, PAGE, BANK, STRIDE, HALT, OUTPUT = range(9)
@@ -143,6 +145,7 @@ def new_memory(config: Config) -> Memory:
         group=np.zeros(GROUP, np.int32),
         log=np.zeros((0, 5), np.int32),
         logged=zeros(1),
+        array=None,
     )
     memory.control[STRIDE] = 1
     for offset, word in fixed_words(config).items():

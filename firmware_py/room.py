@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backpulse.firmware_py.config import HIGHEST, Config
+from backpulse.firmware_py.dead import NONE, Dead
 from backpulse.firmware_py.isa import legal
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.placement import orientations_of, place
@@ -53,11 +54,11 @@ def smaller_layers(network: Network, fits: Callable[[Network], bool]) -> str:
     )
 
 
-def tiles_needed(network: Network, config: Config) -> int:
+def tiles_needed(network: Network, config: Config, dead: Dead = NONE) -> int:
     """Return the number of tiles that a network takes at its cheapest orientation, or the most of any board if it takes more."""
     if beyond_any_board(network, config):
         return HIGHEST["tiles"]
-    return min(place(network, config, orientations_of(network, config)[0])[1], HIGHEST["tiles"])
+    return min(place(network, config, orientations_of(network, config, dead)[0], dead)[1], HIGHEST["tiles"])
 
 
 def excess_of(program: "Program") -> str:

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_GRANT, MAX_PAYLOAD, Opcode, Status
 from backpulse.firmware_py.image import (
     Image,
@@ -40,7 +40,7 @@ from backpulse.host.link import Link
 from backpulse.host.readers import OutputReader, RingReader
 from backpulse.host.run import Report, Run, counter_reads, patience_s, state_of, status_reads
 from backpulse.host.stop import Stop
-from backpulse.host.tile import Capabilities, read_capabilities, read_state, tripped
+from backpulse.host.tile import read_facts, read_state, tripped
 
 EVALUATION = 1
 """Bank of the read-noise stream that evaluation uses."""
@@ -62,7 +62,7 @@ class Board:
 
     Attributes
     ----------
-    capabilities : Capabilities
+    facts : TileFacts
         What its tile is and claims.
     totals : dict
         What the counters have counted in all trainings; evaluations leave it alone.
@@ -106,7 +106,7 @@ class Board:
                 "The board's configuration digest is not that of its configuration: it was built with another version",
                 "build and load it anew",
             )
-        self.capabilities: Capabilities = read_capabilities(link)
+        self.facts = read_facts(link)
         self.totals = dict.fromkeys(Counter, 0)
 
     def _longest_payload(self) -> int:
@@ -146,7 +146,7 @@ class Board:
 
     def tile_state(self) -> tuple[TileState, int]:
         """Return how the tile stands, and the cause of its trip (0 if it has not tripped); a board whose tile has no such words is safe."""
-        return read_state(self.link) if Capability.TRIPS in self.capabilities.claims else (TileState.SAFE, 0)
+        return read_state(self.link) if Capability.TRIPS in self.capabilities else (TileState.SAFE, 0)
 
     def check_tripped(self) -> None:
         """Raise TileError, with the cause, if the array has switched its drivers off."""
@@ -180,10 +180,20 @@ class Board:
         self.link.exchange(requests, report)
         check(requests)
 
-    def load(self, program: Program, *, scales: Sequence[int], tile_words: Sequence[int]) -> None:
-        """Load a program with its tables, the scale registers and the tile's parameters (words; a sign is taken modulo 2**32)."""
+    @property
+    def capabilities(self) -> Capability:
+        """What its tile claims."""
+        return self.facts.capabilities
+
+    @property
+    def real(self) -> bool:
+        """Whether its devices are real: they have no parameters, spread words or random states to write."""
+        return self.config.device is DeviceKind.REAL
+
+    def load(self, program: Program, *, scales: Sequence[int], tile_words: Sequence[int] | None = None) -> None:
+        """Load a program with its tables, the scale registers and the tile's parameters (words; a sign is taken modulo 2**32), if any."""
         self.stop()
-        self.write([*program_image(program), *scales_image(scales), *tile_image(tile_words)])
+        self.write([*program_image(program), *scales_image(scales), *([] if tile_words is None else tile_image(tile_words))])
 
     def write_scales(self, scales: Sequence[int]) -> None:
         """Write the scale registers, at a sample boundary."""

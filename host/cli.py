@@ -35,6 +35,7 @@ from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.storage import check_writable
 from backpulse.host.terminal import plain
+from backpulse.host.tile import facts_dict, facts_text
 from backpulse.host.urls import BAUD, board_config, open_board
 from backpulse.host.version import PACKAGE, version_text
 from backpulse.host.view import console, stdout
@@ -106,7 +107,7 @@ def program(
     settings = Settings.from_dict(given)
     if settings.schedule == SOFTWARE:
         raise InputError("The software schedule runs no program: choose another --schedule")
-    config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles)
+    config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, dead=Dead.parse(settings.dead))
     compiled = settings.compile(config)
     used = {
         "instructions": (len(compiled.instructions), config.program_words),
@@ -154,7 +155,7 @@ def info(
     with open_board(board, config=config, baud=baud, progress=_tell) as opened:
         state, fault, address, credit = opened.status()
         counters = opened.raw_counters()
-        told = opened.capabilities.text
+        told = facts_text(opened.facts)
         result: dict[str, Any] = {
             "board": board,
             "abi": opened.abi,
@@ -163,7 +164,7 @@ def info(
             "fault_cause": fault >> 8,
             "fault_address": address,
             "credit": credit,
-            "array": opened.capabilities.to_dict(),
+            "array": facts_dict(opened.facts),
             "config": {f.name: int(getattr(opened.config, f.name)) for f in fields(opened.config)},
             "config_digest": opened.config_digest,
             "build_digest": opened.build_digest,

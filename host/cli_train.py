@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from backpulse.firmware_py.config import DEFAULT, Config
+from backpulse.firmware_py.dead import Dead
+from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.host import options as o
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
@@ -21,7 +23,8 @@ from backpulse.host.settings import SOFTWARE, Settings, prepare
 from backpulse.host.software import train_software
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.terminal import plain
-from backpulse.host.training import Trainer
+from backpulse.host.tile import facts_text
+from backpulse.host.training import STARTS, Trainer
 from backpulse.host.urls import BAUD, board_config, is_virtual, open_board
 from backpulse.host.view import TrainView, console, show_warnings
 
@@ -48,6 +51,14 @@ def train(
         ),
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on from a checkpoint.", metavar="FILE", rich_help_panel=o.FILES)] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help=f"How the array gets its initial weights: {', '.join(STARTS)} (if not given: written where it can be, else verified).",
+            metavar="NAME",
+            rich_help_panel=o.ALGORITHM,
+        ),
+    ] = None,
     reference: Annotated[bool, typer.Option("--reference", help="Train the float64 reference too.", rich_help_panel=o.ALGORITHM)] = False,
     plot: o.Plot = None,
     pulse_log: Annotated[
@@ -94,10 +105,14 @@ def train(
         opened = stack.enter_context(open_told(board, config, baud, log if board == "golden://" else None))
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
+        if log and opened.real:
+            raise InputError("The pulses of real devices are not those of the golden model: leave --pulse-log out")
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
+        if opened.facts != EMULATED:
+            title += f", {facts_text(opened.facts)}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
-        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)
-        start = trainer.checkpoint() if log and board != "golden://" else None
+        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log, start=start)
+        begun = trainer.checkpoint() if log and board != "golden://" else None
         with results.each():
             if not trainer.run(save_to, best) and not save_to:
                 save_to = _unused(DEFAULT_CHECKPOINT)
@@ -106,8 +121,8 @@ def train(
         view.__exit__(None, None, None)
         heeding.close()  # what follows has nothing to keep: a signal interrupts it
         result: dict[str, Any] = {"board": board, "complete": complete, **trainer.result()}
-        if log and start:
-            _replay(start, trainer, log, result)
+        if log and begun:
+            _replay(begun, trainer, log, result)
         software = None
         if reference:
             software = train_software(settings, trainer.data, trainer.position.epoch, opened.config.drive_max, rates=trainer.rates)
@@ -139,7 +154,8 @@ def _unused(path: Path) -> Path:
 
 def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Config:
     """Return the configuration of a board made here; another's is what its bitstream says."""
-    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles) if is_virtual(board) else DEFAULT
+    dead = Dead.parse(settings.dead)
+    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, dead=dead) if is_virtual(board) else DEFAULT
 
 
 def open_told(url: str, config: Config, baud: int, log: RunLog | None = None) -> Board:
@@ -203,10 +219,11 @@ def _summary(result: dict[str, Any]) -> None:
         console.print(plain(told(result["labels"], result["class_accuracy"])), soft_wrap=True)
     if result.get("reference"):
         console.print(f"Software reference (float64) {100 * result['reference']['test_accuracy'][-1]:.2f} %")
-    if result.get("conductance_digest"):
+    if result["pulses_up"] is not None:
+        digest = f"; digest {result['conductance_digest'][:16]}" if "conductance_digest" in result else ""
         console.print(
             f"{result['steps']:,} steps, {result['cycles_per_step']:.0f} cycles each; {result['pulses_up']:,} pulses up, "
-            f"{result['pulses_down']:,} down; digest {result['conductance_digest'][:16]}",
+            f"{result['pulses_down']:,} down{digest}",
             style="dim",
             soft_wrap=True,
         )

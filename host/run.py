@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.config import DeviceKind
 from backpulse.firmware_py.framing import Opcode
 from backpulse.firmware_py.registers import LOSS_FRAC, REG, Counter, State
 from backpulse.host.commands import Request, check, command, granted, reads, words, writes
@@ -204,7 +203,7 @@ class Run:
 
 def patience_s(board: "Board") -> float:
     """Return the time in which a board must do a sample, or stop."""
-    return max(REAL_PATIENCE_S if board.config.device is DeviceKind.REAL else PATIENCE_S, board.link.patience_s)
+    return max(REAL_PATIENCE_S if board.real else PATIENCE_S, board.link.patience_s)
 
 
 def status_reads() -> list[Request]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES, Program, compile_network
 from backpulse.firmware_py.config import HIGHEST, Config
+from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.image import scale_words
 from backpulse.firmware_py.isa import FIELDS
@@ -112,6 +113,11 @@ class Settings(BaseModel):
     read_profile: Annotated[int, About(ALGORITHM, "N", "Number of the array's settings for reads, of those that it knows.")] = 0
     pulse_profile: Annotated[int, About(ALGORITHM, "N", "The same for pulses.")] = 0
     evaluate_profile: Annotated[int, About(ALGORITHM, "N", "The same for the reads of tests and validation.")] = 0
+    dead: Annotated[
+        str,
+        BeforeValidator(lambda value: Dead.parse(value).text if isinstance(value, str) else value),
+        About(ALGORITHM, "LINES", "Lines of the array that no layer may lie on, as in r3,r17-19,c5: rows of all tiles, columns of each."),
+    ] = ""
     seed: Annotated[int, About(ALGORITHM, "N", "Of initial weights, sample order and random streams.")] = 1
     dataset: Annotated[
         str,
@@ -228,9 +234,9 @@ class Settings(BaseModel):
     def compile(self, config: Config) -> Program:
         """Compile for a board."""
         with wrong_input():
-            profiles = {name: getattr(self, name) for name in PROFILES}
-            rounding = self.rounding == "stochastic"
-            return compile_network(self.network, config, self.schedule, stochastic=rounding, auto_range=self.auto_range, **profiles)
+            options = {name: getattr(self, name) for name in ("auto_range", *PROFILES)}
+            stochastic, dead = self.rounding == "stochastic", Dead.parse(self.dead)
+            return compile_network(self.network, config, self.schedule, stochastic=stochastic, dead=dead, **options)
 
     def check_profiles(self, known: int) -> None:
         """Refuse profiles that an array does not know, of which it knows so many."""

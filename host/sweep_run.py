@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any, Self
 
 from backpulse.firmware_py.config import ABI_VERSION, DEFAULT, Config
+from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.network import Network
 from backpulse.host.board import Board
@@ -101,12 +102,12 @@ def config_of(run: Run) -> Config:
         If no machine has room for the network.
     """
     settings = run.settings
-    return DEFAULT if settings.schedule == SOFTWARE else _config(settings.network, settings.device_model, run.tile)
+    return DEFAULT if settings.schedule == SOFTWARE else _config(settings.network, settings.device_model, run.tile, settings.dead)
 
 
 @lru_cache(16)
-def _config(network: Network, device: Device, tile: str) -> Config:
-    return board_config(network, device, tile=tile)
+def _config(network: Network, device: Device, tile: str, dead: str) -> Config:
+    return board_config(network, device, tile=tile, dead=Dead.parse(dead))
 
 
 def data_of(settings: Settings) -> Dataset:

@@ -1,10 +1,10 @@
 """What a board says of what answers behind its tile contract: the words of the ARRAY window, and what its failures mean."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from backpulse.firmware_py.framing import Status
-from backpulse.firmware_py.registers import ArrayWord, Capability, Cause, Fault, TileKind, TileState, Window
+from backpulse.firmware_py.registers import CAUSE_AT, ArrayWord, Capability, Cause, Fault, TileKind, TileState, Window
+from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
 from backpulse.host.errors import HostError, RefusedError, TileError
 from backpulse.host.link import Link
 
@@ -45,44 +45,29 @@ CAUSES = {
 """Causes of a tile's failure: what has happened, and what to do."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Capabilities:
-    """What a tile is and claims; `backpulse array check` tests the claims."""
-
-    kind: TileKind
-    claims: Capability
-    profiles: int
-    """Settings of reads and pulses that it knows, by number from 0."""
-    safe_cycles: int
-    """Most clock cycles from an abort until no driver is on."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether its cells can be written, and read such that a run goes on from them with the same bits."""
-        return EXACT in self.claims
-
-    @property
-    def text(self) -> str:
-        """All of it in a line."""
-        can = ", ".join(_claims(self.claims)) or "nothing"
-        profiles = f"{self.profiles} profile{'s' * (self.profiles != 1)}"
-        return f"{self.kind.name.lower()} array: {can}; {profiles}, safe within {self.safe_cycles} cycles"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return {
-            "kind": self.kind.name.lower(),
-            "capabilities": _claims(self.claims),
-            "profiles": self.profiles,
-            "safe_cycles": self.safe_cycles,
-        }
+def is_exact(facts: TileFacts) -> bool:
+    """Say whether an array's cells can be written, and read such that a run goes on from them with the same bits."""
+    return EXACT in facts.capabilities
 
 
-WITHOUT_WINDOW = Capabilities(kind=TileKind.EMULATED, claims=EXACT, profiles=1, safe_cycles=8)
-"""What a board without an ARRAY window is: the emulated tile of a lean machine."""
+def facts_text(facts: TileFacts) -> str:
+    """Return what an array is and claims in a line."""
+    can = ", ".join(_claims(facts)) or "no claims"
+    profiles = f"{facts.profiles} profile{'s' * (facts.profiles != 1)}"
+    return f"{facts.kind.name.lower()} array: {can}; {profiles}, safe within {facts.safe_cycles} cycles"
 
 
-def read_capabilities(link: Link) -> Capabilities:
+def facts_dict(facts: TileFacts) -> dict[str, Any]:
+    """Return the same as JSON has it."""
+    return {
+        "kind": facts.kind.name.lower(),
+        "capabilities": _claims(facts),
+        "profiles": facts.profiles,
+        "safe_cycles": facts.safe_cycles,
+    }
+
+
+def read_facts(link: Link) -> TileFacts:
     """Ask a board what its tile is.
 
     Raises
@@ -95,7 +80,7 @@ def read_capabilities(link: Link) -> Capabilities:
     except RefusedError as error:
         if error.status is not Status.BAD_ADDRESS:
             raise
-        return WITHOUT_WINDOW
+        return EMULATED
     kind, claims, profiles, safe_cycles = words
     if kind not in set(TileKind) or not 1 <= profiles <= 16:
         raise HostError(
@@ -103,7 +88,7 @@ def read_capabilities(link: Link) -> Capabilities:
             "use the program of the board's version",
         )
     known = Capability(claims & (max(Capability) << 1) - 1)
-    return Capabilities(kind=TileKind(kind), claims=known, profiles=profiles, safe_cycles=safe_cycles)
+    return TileFacts(kind=TileKind(kind), capabilities=known, profiles=profiles, safe_cycles=safe_cycles)
 
 
 def read_state(link: Link) -> tuple[TileState, int]:
@@ -126,7 +111,7 @@ def cause_of(cause: int) -> tuple[str, str]:
 
 def fault_error(fault: int, at: int, done: int) -> HostError:
     """Return what to tell of a board that stopped with a fault: the low half of FAULT, its program address, the samples done."""
-    code, cause = fault & 0xFF, fault >> 8
+    code, cause = fault & 0xFF, fault >> CAUSE_AT
     name = Fault(code).name if code in set(Fault) else str(code)
     told = f"The board stopped with fault {name} at program address {at}, after {done} samples of this run"
     if code == Fault.TILE:
@@ -144,8 +129,8 @@ def missed(asked: int, count: int) -> str:
     return f"The array did not do {count:,} of {asked:,} pulses ({share:.2g} %): cells there are not what the run meant them to be"
 
 
-def _claims(claims: Capability) -> list[str]:
-    return [claim.name.lower().replace("_", "-") for claim in Capability if claim in claims and claim.name]
+def _claims(facts: TileFacts) -> list[str]:
+    return [claim.name.lower().replace("_", "-") for claim in Capability if claim in facts.capabilities and claim.name]
 
 
 def _name(cause: int) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from backpulse.firmware_py.compiler import SCHEDULES, compile_network
 from backpulse.firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
+from backpulse.firmware_py.dead import NONE, Dead
 from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
@@ -27,7 +28,7 @@ BAUD = 1_000_000
 """Baud rate of a serial port, if none is given."""
 
 
-def board_config(network: Network | None, device: Device, *, tile: str = "128x32", tiles: int | None = None) -> Config:
+def board_config(network: Network | None, device: Device, *, tile: str = "128x32", tiles: int | None = None, dead: Dead = NONE) -> Config:
     """Return the configuration of a golden or virtual board that carries a device, its tables as deep as the network needs.
 
     Parameters
@@ -38,6 +39,8 @@ def board_config(network: Network | None, device: Device, *, tile: str = "128x32
         Rows x columns of one tile, as in 128x32.
     tiles : int, optional
         Tiles, if not as many as the network needs.
+    dead : Dead
+        Lines that the network goes around.
 
     Raises
     ------
@@ -51,12 +54,12 @@ def board_config(network: Network | None, device: Device, *, tile: str = "128x32
         config = replace(DEFAULT, tile_rows=int(rows), tile_cols=int(cols), read_noise=int(device.read_noise > 0))
         config = replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
         if tiles is None:
-            tiles = tiles_needed(network, config) if network else 1
+            tiles = tiles_needed(network, config, dead) if network else 1
         config = replace(config, tiles=tiles)
-        return _with_room(config, network) if network else config
+        return _with_room(config, network, dead) if network else config
 
 
-def _with_room(config: Config, network: Network) -> Config:
+def _with_room(config: Config, network: Network, dead: Dead) -> Config:
     """Return the configuration with the depths that a network needs under any schedule, powers of two, and never less than the default.
 
     The sample store stays as it is: what does not fit is streamed, and each of its words costs building time.
@@ -64,7 +67,7 @@ def _with_room(config: Config, network: Network) -> Config:
     limits = HIGHEST | {"vector_words": 1 << 15, "page_bytes": 1 << 15}  # what an entry of the vector table can point to
     depths = ("program_words", "regions", "vector_words", "page_bytes", "acc_bits")
     widest = replace(config, **{name: limits[name] for name in depths})
-    programs = [compile_network(network, widest, schedule) for schedule in SCHEDULES]
+    programs = [compile_network(network, widest, schedule, dead=dead) for schedule in SCHEDULES]
     need = {
         "program_words": max(len(p.instructions) for p in programs),
         "regions": max(len(p.regions) for p in programs),
