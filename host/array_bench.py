@@ -93,7 +93,7 @@ class Bench:
     def __init__(self, board: Board, device: Device, *, wires: float = 0.0, report: Tell | None = None) -> None:
         self.board, self.config, self.device, self.wires = board, board.config, device, wires
         self.report: Tell = report or (lambda done, total: None)
-        self.claims, self.kind = board.capabilities.claims, board.capabilities.kind
+        self.claims, self.kind = board.facts.capabilities, board.facts.kind
         self.exact = self.kind is TileKind.EMULATED and Capability.CELLS_READ in self.claims
         self.noise = 0.0
         self.rng = np.random.default_rng(SEED)
@@ -243,7 +243,7 @@ class Bench:
         share = drives / config.drive_max
         expected = np.clip(share @ (found.T if transposed else found), -most, most)
         # The map's words are rounded, and so is the sum.
-        rounding = np.sqrt((share**2).sum(axis=1).max(initial=0) * (1 / 12 + self.noise**2) / self.averages + self.noise**2)
+        rounding = np.sqrt((share**2).sum(axis=1).max(initial=0) * (1 / 12 + self.noise**2 / self.averages) + self.noise**2)
         return expected, 0.5 + SIGMAS * float(rounding)
 
     def sensed(self, cells: np.ndarray, drives: np.ndarray, *, transposed: bool = False) -> tuple[np.ndarray, float]:

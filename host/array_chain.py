@@ -11,7 +11,7 @@ from backpulse.firmware_py.image import instruction_words
 from backpulse.firmware_py.isa import Instruction, Op, Region, Vector
 from backpulse.firmware_py.registers import REG, Cause, Counter, Fault, State, Window
 from backpulse.host.board import EVALUATION, Board
-from backpulse.host.commands import check, command, granted, words, writes
+from backpulse.host.commands import Request, check, command, granted, words, writes
 from backpulse.host.errors import HostError, InputError, NoProgressError
 from backpulse.host.run import counter_reads, state_of, status_reads
 
@@ -69,7 +69,7 @@ class Chain:
         *,
         bank: int = EVALUATION,
     ) -> None:
-        self._board, self._bank = board, bank
+        self._board, self._bank, self._steps = board, bank, 0
         chain = [Instruction(op=Op.NEXT, region=1)]
         for step in steps:
             chain += [*step, Instruction(op=Op.NEXT, region=len(chain) + len(step) + 1)]
@@ -88,22 +88,40 @@ class Chain:
         )
         board.upload(records)
 
-    def start(self) -> None:
-        """Begin with the first instruction: the board waits for a sample."""
-        self._board.link.run([*writes(REG["ENTRY"].address, [0, self._bank]), command(Opcode.START)])
+    def start(self, indices: np.ndarray | None = None, more: Sequence[Request] = ()) -> None:
+        """Begin with the first instruction, and let the board work on samples, which must fit its order and its store.
 
-    def grant(self, indices: np.ndarray) -> None:
-        """Let the board work on samples, which must fit its order and its store."""
+        Parameters
+        ----------
+        indices : ndarray, optional
+            Of samples; without any the board waits.
+        more : sequence of Request
+            What follows in the same breath.
+        """
+        self._steps = self._board.counters_at_rest[Counter.STEPS]
+        self._grant(
+            np.zeros(0, int) if indices is None else indices, [*writes(REG["ENTRY"].address, [0, self._bank]), command(Opcode.START)], more
+        )
+
+    def _grant(self, indices: np.ndarray, begin: Sequence[Request], more: Sequence[Request]) -> None:
         provided = self._board.provide(indices)
-        self._board.link.exchange(provided)
+        self._board.link.exchange([*begin, *provided, *more])
+        check(begin)
         check(request for request in provided if request.opcode is not Opcode.GRANT)
         taken = granted([request for request in provided if request.opcode is Opcode.GRANT])
         self._board.taken(taken)
         if taken < len(indices):
             raise NoProgressError(f"The board took {taken} of {len(indices)} samples, and its order is not that short")
 
-    def run(self, indices: np.ndarray) -> None:
+    def run(self, indices: np.ndarray, *, start: bool = True) -> None:
         """Let the board work on samples, and wait until it is paused behind them.
+
+        Parameters
+        ----------
+        indices : ndarray
+            Of samples, which must fit its order and its store.
+        start : bool
+            Begin with the first instruction, on a board at rest; else go on where it paused.
 
         Raises
         ------
@@ -112,18 +130,19 @@ class Chain:
         NoProgressError
             If it does not go on.
         """
-        link = self._board.link
-        before = self._board.raw_counters()[Counter.STEPS]
-        self.grant(indices)
+        link, status, counters = self._board.link, status_reads(), counter_reads()
+        if start:
+            self.start(indices, [*status, *counters])
+        else:
+            self._grant(indices, [], [*status, *counters])
         done, moved = 0, monotonic()
         while True:
-            status, counters = status_reads(), counter_reads()
-            link.exchange([*status, *counters])
-            steps = (words(counters)[Counter.STEPS] - before) & 0xFFFFFFFF
+            steps = (words(counters)[Counter.STEPS] - self._steps) & 0xFFFFFFFF
             state, code, at = state_of(words(status))
             if state is State.FAULT:
                 raise FaultError(code, at, steps)
             if steps == len(indices) and state is State.PAUSED:
+                self._steps += steps
                 return
             if steps != done:
                 done, moved = steps, monotonic()
@@ -131,6 +150,8 @@ class Chain:
                 link.abort()
                 raise NoProgressError(f"The board has ended no read or pulse for {PATIENCE_S:.0f} s, and was aborted")
             link.wait(POLL_S)
+            status, counters = status_reads(), counter_reads()
+            link.exchange([*status, *counters])
 
 
 def room(config: Config, sample_bytes: int) -> int:

@@ -101,9 +101,8 @@ def read_disturb(bench: Bench) -> Figure:
     before, count = bench.observe(region), min(config.order_depth, 256)
     vectors = [Vector(base=0, length=region.rows, sample=1), Vector(base=0, length=region.cols)]
     chain = Chain(bench.board, [[Instruction(op=Op.READ, a=0, b=1)]], vectors, bench.drives(1, region.rows), [region])
-    chain.start()
     for done in range(0, DISTURBS, count):
-        chain.run(np.zeros(count, int))
+        chain.run(np.zeros(count, int), start=done == 0)
         bench.report(done + count, DISTURBS)
     bench.board.stop()
     moved = np.abs(bench.observe(region) - before)
@@ -130,7 +129,6 @@ def settled(bench: Bench) -> Figure:
         sample = np.concatenate([[ROW_BYTE], counts, bench.drives(1, rows)[0]])[None]
         chain = Chain(bench.board, [[Instruction(op=Op.PULSE, a=0, b=1), *reads]], vectors, sample, [line, whole])
         bench.board.link.write_words(REG["SCALE"].address, [pulse_scale(config).to_word()])
-        chain.start()
         chain.run(np.arange(1))
         first, later = sensed_words(config, bench.board.link.read_words(Window.VECTOR_MEMORY.base, 2 * config.tile_cols)).reshape(2, -1)
         bench.board.stop()
@@ -142,7 +140,7 @@ def settled(bench: Bench) -> Figure:
 
 def refusals(bench: Bench) -> Figure:
     """Check 19: a profile that the tile does not know is refused, takes no data, and the next command is right."""
-    profiles = bench.board.capabilities.profiles
+    profiles = bench.board.facts.profiles
     if bench.config.lean:
         raise NotTestedError("a lean machine has no profiles to refuse")
     if profiles > 15:
@@ -267,7 +265,6 @@ def _outer(bench: Bench, region: Region, vectors: list[Vector], a: np.ndarray, b
     """Pulse the outer product of two vectors of bytes over a region, in one instruction, several times."""
     chain = Chain(bench.board, [[Instruction(op=Op.PULSE, a=0, b=1)]], vectors, np.concatenate([a, b])[None], [region])
     bench.board.link.write_words(REG["SCALE"].address, [pulse_scale(bench.config).to_word()])
-    chain.start()
-    for _ in range(passes):
-        chain.run(np.zeros(1, int))
+    for number in range(passes):
+        chain.run(np.zeros(1, int), start=number == 0)
     bench.board.stop()

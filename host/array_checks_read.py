@@ -13,7 +13,7 @@ VECTORS = 1000
 """Random vectors of the linearity check."""
 ZEROS = 64
 """Reads without drives, in each direction."""
-RECTANGLES = 12
+RECTANGLES = 8
 """Random regions, besides the corners and edges."""
 CLIPS = 1.1
 """Times the full scale that a line must reach for its converter to be surely over its range."""

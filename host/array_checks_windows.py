@@ -56,11 +56,9 @@ def windows(bench: Bench) -> Figure:
     lines = config.tile_rows
     count = min(room(config, lines), 64)
     chain = Chain(board, [[Instruction(op=Op.READ, a=0, b=1)]], _vectors(config, lines), bench.drives(count, lines), [rectangle(config)])
-    chain.start()
-    chain.grant(np.arange(count))
     at = REG["STATE"].address if lean else Window.ARRAY.base + ArrayWord.STATE
     busy = [reads(at, 1)[0] for _ in range(6)]
-    board.link.exchange(busy)
+    chain.start(np.arange(count), busy)
     wrong += [f"{request.what} is refused while a program runs: {request.status.name}" for request in busy if request.status]
     board.stop()
     slowest = max(times, key=lambda name: times[name])
@@ -179,7 +177,6 @@ class _Mixed:
         expected, tolerance = self._expected(samples)
         chain = Chain(bench.board, [self.steps], self._vectors, samples, self._places)
         bench.board.link.write_words(REG["SCALE"].address, [pulse_scale(config).to_word()])
-        chain.start()
         chain.run(np.arange(2))
         words = sensed_words(config, bench.board.link.read_words(Window.VECTOR_MEMORY.base, config.vector_words))
         bench.board.stop()

@@ -93,10 +93,9 @@ def read(
     steps = [[Instruction(op=op, a=0, b=1 + i, function=Function.PARTIAL, profile=profile)] for i in range(count)]
     chain = Chain(board, steps, vectors, drives, [region], bank=bank)
     found: list[int] = []
-    chain.start()
     for at in range(0, len(drives), count):
         several = min(count, len(drives) - at)
-        chain.run(np.arange(at, at + several))
+        chain.run(np.arange(at, at + several), start=at == 0)
         found += board.link.read_words(Window.VECTOR_MEMORY.base, several * sensed)
         if report:
             report(at + several, len(drives))
@@ -198,6 +197,5 @@ def pulse_rows(board: Board, places: Sequence[Region], counts: np.ndarray, *, pr
     steps = [[Instruction(op=Op.PULSE, region=i, a=0, b=1, profile=profile)] for i in range(len(places))]
     chain = Chain(board, steps, vectors, np.column_stack([np.full(len(counts), ROW_BYTE), counts]), places)
     board.link.write_words(REG["SCALE"].address, [pulse_scale(board.config).to_word()])
-    chain.start()
     chain.run(np.arange(len(places)))
     board.stop()
