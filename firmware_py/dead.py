@@ -1,7 +1,7 @@
 """Dead lines of an array: what is left of it, and where a stretch of usable lines is interrupted."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -87,11 +87,6 @@ def stretches(lines: Sequence[int]) -> list[tuple[int, int]]:
     """Return (start, end) of each run of consecutive numbers, as places in ascending `lines`."""
     starts = [at for at in range(len(lines)) if at == 0 or lines[at] != lines[at - 1] + 1]
     return list(zip(starts, [*starts[1:], len(lines)], strict=True)) if starts else []
-
-
-def cells_in(cells: Iterable[tuple[int, int]], rows: range, cols: range) -> list[tuple[int, int]]:
-    """Return the cells (row, column) that lie in an area."""
-    return [(row, col) for row, col in cells if row in rows and col in cols]
 
 
 def _stretch(kind: str, lines: Sequence[int], start: int, end: int) -> str:

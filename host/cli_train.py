@@ -12,6 +12,7 @@ from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.host import options as o
+from backpulse.host.array_map import around, stuck_remark
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.datasets import Dataset
@@ -41,6 +42,7 @@ def train(
     tile: o.Tile = "128x32",
     tiles: o.Tiles = None,
     baud: o.Baud = BAUD,
+    array: o.ArrayFile = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Save here after each epoch and on Ctrl-C.", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
@@ -67,10 +69,11 @@ def train(
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
+    given, cells = around(given, array)
     save_to = checkpoint or resume
     saved = Checkpoint.load(resume) if resume else None
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
-    read = {"--dataset": given.get("dataset"), "--resume": resume if save_to != resume else None}
+    read = {"--dataset": given.get("dataset"), "--resume": resume if save_to != resume else None, "--array": array}
     check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log}, read)
     if saved:
         if not checkpoint:
@@ -112,6 +115,8 @@ def train(
             title += f", {facts_text(opened.facts)}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log, start=start)
+        for said in stuck_remark(trainer.program, cells) if cells else ():
+            trainer.remark(said)
         begun = trainer.checkpoint() if log and board != "golden://" else None
         with results.each():
             if not trainer.run(save_to, best) and not save_to:

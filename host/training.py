@@ -165,7 +165,7 @@ class Trainer:
         board.check_tripped()
         random = checkpoint.random if checkpoint else seed_states(board.config, settings.seed)
         if checkpoint and checkpoint.cells is None:
-            self._remark("The checkpoint holds no cells: the run goes on with those of the array, as they stand")
+            self.remark("The checkpoint holds no cells: the run goes on with those of the array, as they stand")
         if self.tile is not None:
             if checkpoint and checkpoint.tile is not None:
                 self.tile = checkpoint.tile
@@ -201,10 +201,11 @@ class Trainer:
             return areas.words(areas.measure(report=self._far("read")))
         found, verified = areas.verify(wanted / (1 << board.config.cell_frac), step, report=self._far("load"))
         self.started |= verified.to_dict()
-        self._remark(verified.text)
+        self.remark(verified.text)
         return areas.words(found)
 
-    def _remark(self, text: str) -> None:
+    def remark(self, text: str) -> None:
+        """Tell the watcher, and keep it for the result."""
         self.warnings.append(text)
         self._tell("remark", remark=text)
 
@@ -259,7 +260,7 @@ class Trainer:
             self._tell("remark", remark=f"{ended}: no validation loss has been below that of epoch {best_epoch(self.position.losses)}")
         totals = self.position.totals
         if count := totals["PULSES_MISSED"]:
-            self._remark(missed(totals["PULSES_UP"] + totals["PULSES_DOWN"], count))
+            self.remark(missed(totals["PULSES_UP"] + totals["PULSES_DOWN"], count))
         for error in unsaved.values():
             raise StorageError(f"{error}. The file is as it was last saved, if it was; from there --resume goes on") from error
         return going
