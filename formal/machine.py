@@ -143,7 +143,7 @@ class SequencerTrip(_Sequencer):
 
 
 class SequencerOutstanding(_Sequencer):
-    """No command is offered before the last one has completed; the tile is aborted exactly while one has not and the machine does not run."""
+    """No command is offered before the last one has completed; the tile is aborted while one has not and the machine has stopped."""
 
     mutant = "a start does not wait for the command that was aborted"
     mutant_depth = 10
@@ -164,6 +164,7 @@ class SequencerOutstanding(_Sequencer):
             m,
             self.signal("outstanding") == taken,
             dut.clear | ~taken | self.signal("commanded"),
+            dut.clear | ~self.signal("commanded") | (self.signal("begun") & ~dut.ins.p.arithmetic),
             ~self.signal("completed") | (self.signal("commanded") & ~taken),
         )
         m.d.comb += [Assert(~(dut.cmd.valid & taken)), Assert(dut.tile_abort == (dut.clear & taken))]
