@@ -70,7 +70,7 @@ class Read(_Table):
 
 
 class Write(_Table):
-    """How cells are pulsed through the wires. A cell that sees the share v of the programming voltage takes sinh(k v) / sinh(k) of a pulse."""
+    """How cells are pulsed through the wires: one that sees the share v of the programming voltage takes sinh(k v) / sinh(k) of a pulse."""
 
     scheme: Literal["half", "third"] = "half"
     """Share of the programming voltage at cells that only share a line with the pulsed ones: V/2, or V/3 at these and at all others."""
@@ -143,6 +143,11 @@ class Array(_Table):
         if self.read.reference != "pairs" and any(one.side == "minus" for one in (*self.open, *self.short)):
             raise ValueError(f'side must be "plus" unless read.reference is "pairs", not "minus" with "{self.read.reference}"')
         return self
+
+    @property
+    def needs_noise(self) -> bool:
+        """Whether the machine must have read-noise streams: noise and rounding that come from them are random as a checkpoint says."""
+        return self.read.noise > 0 or self.write is not None
 
     def check(self, rows: int, cols: int) -> None:
         """Raise ValueError if a line or cell is beyond an array of `rows` (of all tiles together) and `cols`."""

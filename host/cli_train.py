@@ -22,7 +22,7 @@ from backpulse.host.software import train_software
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.terminal import plain
 from backpulse.host.training import Trainer
-from backpulse.host.urls import BAUD, board_config, is_virtual, open_board
+from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.view import TrainView, console, show_warnings
 
 DEFAULT_CHECKPOINT = Path("backpulse-checkpoint.npz")
@@ -56,6 +56,7 @@ def train(
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
+    address = Address.of(board)
     save_to = checkpoint or resume
     saved = Checkpoint.load(resume) if resume else None
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
@@ -69,9 +70,9 @@ def train(
         data = settings.load()
         saved.check_data(settings.dataset, data.digest, data.features)
     else:
-        if is_virtual(board):  # what never fits is told before any data is read
+        if address.virtual:  # what never fits is told before any data is read
             first = Settings.from_dict(given)
-            board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles)
+            board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles, array=address.array)
         settings, data = o.settings_and_data(given)
     if settings.schedule == SOFTWARE:
         if checkpoint or best or resume or plot or pulse_log:
@@ -80,24 +81,24 @@ def train(
             )
         _train_software(settings, data, epochs, json)
         return
-    config = saved.config if saved and not {"tile", "tiles"} & o.explicit(ctx) else _config(settings, board, tile, tiles)
+    config = saved.config if saved and not {"tile", "tiles"} & o.explicit(ctx) else _config(settings, address, tile, tiles)
     # Wrong data or a network that does not fit is told before a board is built or opened.
     data = prepare(settings, config.drive_max, scaler=saved.scaler if saved else None, dataset=data)
     show_warnings(data.warnings)
-    if is_virtual(board):
+    if address.virtual:
         settings.compile(config)
     results = Results()
     with ExitStack() as stack:
         log = RunLog(pulse_log) if pulse_log else None
         if log:
             stack.callback(_save, log, results)  # whatever ends the run
-        opened = stack.enter_context(open_told(board, config, baud, log if board == "golden://" else None))
+        opened = stack.enter_context(open_told(address, config, baud, log if address.board == "golden://" else None))
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)
-        start = trainer.checkpoint() if log and board != "golden://" else None
+        start = trainer.checkpoint() if log and address.board != "golden://" else None
         with results.each():
             if not trainer.run(save_to, best) and not save_to:
                 save_to = _unused(DEFAULT_CHECKPOINT)
@@ -137,12 +138,14 @@ def _unused(path: Path) -> Path:
     return path
 
 
-def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Config:
+def _config(settings: Settings, address: Address, tile: str, tiles: int | None) -> Config:
     """Return the configuration of a board made here; another's is what its bitstream says."""
-    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles) if is_virtual(board) else DEFAULT
+    if not address.virtual:
+        return DEFAULT
+    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, array=address.array)
 
 
-def open_told(url: str, config: Config, baud: int, log: RunLog | None = None) -> Board:
+def open_told(url: str | Address, config: Config, baud: int, log: RunLog | None = None) -> Board:
     """Open a board, saying on the terminal what takes its time."""
     return open_board(url, config=config, baud=baud, log=log, progress=lambda text: console.print(text, style="dim"))
 
