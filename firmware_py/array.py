@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from backpulse.firmware_py.device import PRESETS
+
 Ohm = Annotated[float, Field(ge=0.0, le=1e6)]
 Siemens = Annotated[float, Field(gt=0.0, le=1.0)]
 Sigma = Annotated[float, Field(ge=0.0, le=64.0)]
@@ -70,7 +72,7 @@ class Read(_Table):
 
 
 class Write(_Table):
-    """How cells are pulsed through the wires. A cell that sees the share v of the programming voltage takes sinh(k v) / sinh(k) of a pulse."""
+    """How cells are pulsed through the wires: one that sees the share v of the programming voltage takes sinh(k v) / sinh(k) of a pulse."""
 
     scheme: Literal["half", "third"] = "half"
     """Share of the programming voltage at cells that only share a line with the pulsed ones: V/2, or V/3 at these and at all others."""
@@ -124,6 +126,8 @@ class Array(_Table):
 
     kind: Literal["emulated", "real"] = "emulated"
     """real: the host may neither read nor write cells, as with devices of which nobody knows the state."""
+    device: str = "ideal"
+    """The devices of a real array, which nobody is told of; those of an emulated one are the run's."""
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 1
     """Of the lines' errors and of the noise."""
     cells: Cells = Cells()
@@ -138,11 +142,18 @@ class Array(_Table):
 
     @model_validator(mode="after")
     def _check(self) -> "Array":
+        if self.device not in PRESETS:
+            raise ValueError(f"device must be one of {', '.join(PRESETS)}, not {self.device!r:.40}")
         if self.cells.g_min >= self.cells.g_max:
             raise ValueError(f"cells.g_min must be below g_max, not {self.cells.g_min:g} with {self.cells.g_max:g}")
         if self.read.reference != "pairs" and any(one.side == "minus" for one in (*self.open, *self.short)):
             raise ValueError(f'side must be "plus" unless read.reference is "pairs", not "minus" with "{self.read.reference}"')
         return self
+
+    @property
+    def needs_noise(self) -> bool:
+        """Whether the machine must have read-noise streams: noise and rounding that come from them are random as a checkpoint says."""
+        return self.read.noise > 0 or self.write is not None
 
     def check(self, rows: int, cols: int) -> None:
         """Raise ValueError if a line or cell is beyond an array of `rows` (of all tiles together) and `cols`."""

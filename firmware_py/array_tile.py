@@ -146,7 +146,7 @@ def spread_pulses(w, cells, tile, first, rows):
 
 @inlined
 def _pulsed_columns(w, tile):
-    """Set for each node of a column at minus half the voltage what it is without its cell: a conductance, `col_m`, to a voltage, `col_l`."""
+    """Set for each node of a column at minus half the voltage, without its cell, a conductance, `col_m`, to a voltage, `col_l`."""
     rows, cols = w.g.shape
     g, wire, line, bias = w.g, w.col_wire[tile], w.col_line[tile], w.numbers[BIAS]
     for j in range(cols):

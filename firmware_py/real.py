@@ -15,12 +15,20 @@ from backpulse.firmware_py.device import STUCK, Device
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.registers import Capability, Stream, TileKind
 from backpulse.firmware_py.streams import draws, seed_states
-from backpulse.firmware_py.tile_facts import TileFacts
+from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
 
-FACTS = TileFacts(kind=TileKind.MODEL, capabilities=Capability.TRIPS, profiles=4, safe_cycles=8)
-"""What such an array says of itself; its profiles all mean the same."""
+PROFILES = 4
+"""Profiles that such an array knows; they all mean the same."""
+EXACT = Capability.CELLS_READ | Capability.CELLS_WRITE | Capability.CELLS_EXACT
+"""What it does not claim."""
 STANDING = 0.25
 """Cells as they stand at first are within this share of the bounds around zero."""
+
+
+def real_facts(facts: TileFacts = EMULATED) -> TileFacts:
+    """Return what a tile says of itself when its devices are real."""
+    claims = facts.capabilities & ~EXACT | Capability.TRIPS
+    return replace(facts, kind=TileKind.MODEL, capabilities=claims, profiles=PROFILES)
 
 
 def real_config(config: Config) -> Config:
@@ -36,7 +44,7 @@ def real_machine(
     dead_rows: Iterable[int] = (),
     dead_cols: Iterable[int] = (),
     stuck: Iterable[tuple[int, int, float]] = (),
-    facts: TileFacts = FACTS,
+    facts: TileFacts | None = None,
     **more: Any,
 ) -> GoldenMachine:
     """Return a golden machine with real devices.
@@ -55,7 +63,7 @@ def real_machine(
         As of `GoldenMachine`.
     """
     inside = replace(config, device=DeviceKind.LINEAR_STEP, spread=1, read_noise=1)
-    machine = GoldenMachine(real_config(config), facts=facts, inside=inside, **more)
+    machine = GoldenMachine(real_config(config), facts=facts or real_facts(), inside=inside, **more)
     memory, shape = machine.memory, (config.rows, config.tile_cols)
     memory.tile[:] = device.tile_words(inside)
     memory.spread[:] = device.spread_words(inside, seed)

@@ -79,7 +79,7 @@ def factor(w, tile):
 
 
 @inlined
-def _eliminate(g, wire, m, l):
+def _eliminate(g, wire, m, far):
     """Eliminate the lines of which node k is at [k, i]."""
     nodes, lines = g.shape
     for i in range(lines):
@@ -89,24 +89,24 @@ def _eliminate(g, wire, m, l):
             y, piece = m[k, i], wire[k, i]
             inverse = 1.0 / (piece + y)
             m[k, i] = inverse
-            l[k, i] = piece * inverse
+            far[k, i] = piece * inverse
             m[k - 1, i] = g[k - 1, i] + LEAK + piece * y * inverse
 
 
 @inlined
-def _sweep(g, others, m, l, line, end, drive, out):
+def _sweep(g, others, m, far, line, end, drive, out):
     """Solve all lines for the voltages `out` of their nodes, given those of the lines across, `others` at [i, k]."""
     nodes, lines = g.shape
     for i in range(lines):
         out[nodes - 1, i] = g[nodes - 1, i] * others[i, nodes - 1]
     for k in range(nodes - 2, -1, -1):
         for i in range(lines):
-            out[k, i] = g[k, i] * others[i, k] + l[k + 1, i] * out[k + 1, i]
+            out[k, i] = g[k, i] * others[i, k] + far[k + 1, i] * out[k + 1, i]
     for i in range(lines):
         out[0, i] = (out[0, i] + line[i, end] * drive[i]) / (line[i, end] + m[0, i])
     for k in range(1, nodes):
         for i in range(lines):
-            out[k, i] = out[k, i] * m[k, i] + l[k, i] * out[k - 1, i]
+            out[k, i] = out[k, i] * m[k, i] + far[k, i] * out[k - 1, i]
 
 
 @inlined

@@ -27,11 +27,11 @@ MIDPOINT, LINE, PAIRS = 0, 1, 2
 SCHEME, PHASES, AVERAGES, WIRED_WRITE, PIECES = range(5)
 """Places in Wired.sizes; PIECES are the physical columns of a logical one."""
 MID, PER_WORD, DRIVE_STEP, DRIVE_ONE, SENSE_ONE, RAIL, ADC_STEP, NOISE, TOLERANCE, STEEPNESS, BIAS = range(11)
-"""Places in Wired.numbers: conductance of a cell at zero; of one LSB of a cell word; drive LSB of one step of the converter; voltage of a
-drive LSB; sense LSB of a current of 1; rail and step of a converter, in sense LSB (step 0: none); noise, likewise; largest error of a current;
-steepness of a write, and voltage of lines that are not selected in it."""
+"""Places in Wired.numbers: conductance of a cell at zero, and of one LSB of a cell word; drive LSB of a converter's step; voltage of a
+drive LSB; sense LSB of a current of 1; rail, step (0: none) and noise of a converter in sense LSB; largest error of a current; steepness
+of a write, and the size of the voltage of lines that are not selected in it."""
 GAIN, OFFSET, RESIDUE, DRIVE, DRIVER, SENSOR = range(6)
-"""Places in Wired.row_line and col_line: of each line the relative gain, offset and residue in sense LSB, relative drive, and conductance of
+"""Places in Wired.row_line and col_line: of each line relative gain, offset and residue in sense LSB, relative drive, and conductance of
 its end when it is driven and when it is sensed."""
 TOLERANCE_OF_SCALE = 2e-8
 """Largest error of a current by relaxation, of full scale."""
@@ -72,7 +72,7 @@ def wired(array: "Array", config: Config) -> Wired:
     """Return the tables of an array behind a configuration's tiles.
 
     The noise of its converters, and the rounding of pulses that wires weaken, come from the machine's read-noise streams: configurations of
-    such arrays have them (`needs_noise`).
+    such arrays have them (`Array.needs_noise`).
 
     Raises
     ------
@@ -184,11 +184,6 @@ def wired(array: "Array", config: Config) -> Wired:
     if read.reference == "calibrated":
         _calibrate(tables)
     return tables
-
-
-def needs_noise(array: "Array") -> bool:
-    """Say whether a machine with an array must have read-noise streams: with them a checkpoint holds all that is random."""
-    return array.read.noise > 0 or array.write is not None
 
 
 def facts(array: "Array") -> TileFacts:

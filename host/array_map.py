@@ -1,13 +1,11 @@
 """What an array file says of lines and cells that cannot be used, for runs on the board that has them."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.dead import Dead
-from backpulse.host.array_file import read_array
 from backpulse.host.errors import InputError
 from backpulse.host.tables import count
 
@@ -20,20 +18,19 @@ def dead_of(array: Array) -> Dead:
     return Dead(rows=frozenset(array.dead.rows), cols=frozenset(array.dead.cols))
 
 
-def around(given: dict[str, Any], file: Path | None) -> tuple[dict[str, Any], Array | None]:
-    """Return settings that keep off the dead lines of an array file, if there is one, and what it holds.
+def around(given: dict[str, Any], array: Array | None) -> dict[str, Any]:
+    """Return settings that keep off the dead lines of an array file, if there is one.
 
     Raises
     ------
     InputError
-        If the settings name dead lines of their own, or the file is none.
+        If the settings name other lines.
     """
-    if file is None:
-        return given, None
-    if "dead" in given:
-        raise InputError(f"{file} names the dead lines, and so does the setting dead: give one of them")
-    array = read_array(file)
-    return {**given, "dead": dead_of(array).text}, array
+    if array is None or not (dead := dead_of(array).text):
+        return given
+    if Dead.parse(given.get("dead") or dead).text != dead:
+        raise InputError(f"The array file names the dead lines {dead}, and the setting dead names {given['dead']}: leave it out")
+    return {**given, "dead": dead}
 
 
 def stuck_in(program: Program, cells: Iterable[tuple[int, int]]) -> list[str]:
@@ -53,9 +50,9 @@ def stuck_in(program: Program, cells: Iterable[tuple[int, int]]) -> list[str]:
     return found
 
 
-def stuck_remark(program: Program, array: Array) -> list[str]:
+def stuck_remarks(program: Program, array: Array | None) -> list[str]:
     """Return a remark that names the stuck cells in a program's layers, if there are any."""
-    found = stuck_in(program, ((cell.row, cell.col) for cell in array.stuck))
+    found = stuck_in(program, ((cell.row, cell.col) for cell in array.stuck)) if array else []
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    said = f"{count(len(found), 'weight')} lie on stuck cells, which do not learn: {', '.join(found[:NAMED])}{more}"
+    said = f"{count(len(found), 'weight')} on stuck cells, which do not learn: {', '.join(found[:NAMED])}{more}"
     return [said] if found else []

@@ -9,7 +9,8 @@ from rich.table import Table
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.host import options as o
-from backpulse.host.array_map import around, stuck_remark
+from backpulse.host.array_file import read_array
+from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.errors import HostError, InputError, own_trouble, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.settings import Settings
@@ -106,7 +107,9 @@ def flash(
 def fit(
     board: BoardName,
     given: o.Given,
-    array: o.ArrayFile = None,
+    array: Annotated[
+        Path | None, typer.Option(help="Array file: no layer may lie on its dead lines, and its stuck cells are named.", metavar="FILE")
+    ] = None,
     json: o.Json = None,
 ) -> None:
     """Say whether a network fits a board, its cycles per step, and what to change if not: exit code 1."""
@@ -114,7 +117,8 @@ def fit(
     table, _ = _gateware()
     from backpulse.gateware.bitstream.fit import fit as judge
 
-    given, cells = around(given, array)
+    cells = read_array(array) if array else None
+    given = around(given, cells)
     settings = Settings.from_dict(given)
     dead = Dead.parse(settings.dead)
     with wrong_input():
@@ -123,7 +127,7 @@ def fit(
         verdict = judge(chosen, settings.network, settings.schedule, dead)
     verdict["array"] = facts_dict(EMULATED)  # what every bitstream of the table has behind it
     if cells and verdict["fits"]:
-        verdict["warnings"] = stuck_remark(settings.compile(chosen.config), cells)
+        verdict["warnings"] = stuck_remarks(settings.compile(chosen.config), cells)
         show_warnings(verdict["warnings"])
     write_json(json, verdict)
     if json != STDOUT and verdict["fits"]:

@@ -12,7 +12,7 @@ from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.host import options as o
-from backpulse.host.array_map import around, stuck_remark
+from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.datasets import Dataset
@@ -26,7 +26,7 @@ from backpulse.host.stop import stop_on_signals
 from backpulse.host.terminal import plain
 from backpulse.host.tile import facts_text
 from backpulse.host.training import STARTS, Trainer
-from backpulse.host.urls import BAUD, board_config, is_virtual, open_board
+from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.view import TrainView, console, show_warnings
 
 DEFAULT_CHECKPOINT = Path("backpulse-checkpoint.npz")
@@ -42,7 +42,6 @@ def train(
     tile: o.Tile = "128x32",
     tiles: o.Tiles = None,
     baud: o.Baud = BAUD,
-    array: o.ArrayFile = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Save here after each epoch and on Ctrl-C.", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
@@ -69,11 +68,12 @@ def train(
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
-    given, cells = around(given, array)
+    address = Address.of(board)
+    given = around(given, address.array)
     save_to = checkpoint or resume
     saved = Checkpoint.load(resume) if resume else None
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
-    read = {"--dataset": given.get("dataset"), "--resume": resume if save_to != resume else None, "--array": array}
+    read = {"--dataset": given.get("dataset"), "--resume": resume if save_to != resume else None}
     check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log}, read)
     if saved:
         if not checkpoint:
@@ -83,9 +83,9 @@ def train(
         data = settings.load()
         saved.check_data(settings.dataset, data.digest, data.features)
     else:
-        if is_virtual(board):  # what never fits is told before any data is read
+        if address.virtual:  # what never fits is told before any data is read
             first = Settings.from_dict(given)
-            board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles)
+            board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles, array=address.array)
         settings, data = o.settings_and_data(given)
     if settings.schedule == SOFTWARE:
         if checkpoint or best or resume or plot or pulse_log:
@@ -94,18 +94,18 @@ def train(
             )
         _train_software(settings, data, epochs, json)
         return
-    config = saved.config if saved and not {"tile", "tiles"} & o.explicit(ctx) else _config(settings, board, tile, tiles)
+    config = saved.config if saved and not {"tile", "tiles"} & o.explicit(ctx) else _config(settings, address, tile, tiles)
     # Wrong data or a network that does not fit is told before a board is built or opened.
     data = prepare(settings, config.drive_max, scaler=saved.scaler if saved else None, dataset=data)
     show_warnings(data.warnings)
-    if is_virtual(board):
+    if address.virtual:
         settings.compile(config)
     results = Results()
     with ExitStack() as stack:
         log = RunLog(pulse_log) if pulse_log else None
         if log:
             stack.callback(_save, log, results)  # whatever ends the run
-        opened = stack.enter_context(open_told(board, config, baud, log if board == "golden://" else None))
+        opened = stack.enter_context(open_told(address, config, baud, log if address.board == "golden://" else None))
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
         if log and opened.real:
@@ -115,9 +115,9 @@ def train(
             title += f", {facts_text(opened.facts)}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log, start=start)
-        for said in stuck_remark(trainer.program, cells) if cells else ():
+        for said in stuck_remarks(trainer.program, address.array):
             trainer.remark(said)
-        begun = trainer.checkpoint() if log and board != "golden://" else None
+        begun = trainer.checkpoint() if log and address.board != "golden://" else None
         with results.each():
             if not trainer.run(save_to, best) and not save_to:
                 save_to = _unused(DEFAULT_CHECKPOINT)
@@ -157,13 +157,15 @@ def _unused(path: Path) -> Path:
     return path
 
 
-def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Config:
+def _config(settings: Settings, address: Address, tile: str, tiles: int | None) -> Config:
     """Return the configuration of a board made here; another's is what its bitstream says."""
+    if not address.virtual:
+        return DEFAULT
     dead = Dead.parse(settings.dead)
-    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, dead=dead) if is_virtual(board) else DEFAULT
+    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=dead)
 
 
-def open_told(url: str, config: Config, baud: int, log: RunLog | None = None) -> Board:
+def open_told(url: str | Address, config: Config, baud: int, log: RunLog | None = None) -> Board:
     """Open a board, saying on the terminal what takes its time."""
     return open_board(url, config=config, baud=baud, log=log, progress=lambda text: console.print(text, style="dim"))
 

@@ -61,12 +61,6 @@ Tiles = Annotated[
     int | None,
     _option("--tiles", text="Tiles of the board (golden://, sim://); as many as needed if not given.", min=1, metavar="N", panel=BOARD),
 ]
-ArrayFile = Annotated[
-    Path | None,
-    _option(
-        "--array", text="Array file whose dead lines no layer may lie on, and whose stuck cells are named.", metavar="FILE", panel=FILES
-    ),
-]
 Json = Annotated[
     str | None, _option("--json", text="Write the result as JSON to this file, or - for standard output.", metavar="FILE|-", panel=FILES)
 ]

@@ -103,7 +103,8 @@ def _pulsed(areas: Areas, region: Region, signs: tuple[np.ndarray, np.ndarray], 
     pulse(board, region, counts)
     after = look()
     pulse(board, region, -counts)
-    return _Change(before[0], *(b - a for a, b in zip(before, after, strict=True)), (forward_drive, back_drive))
+    cells, forward, back = (b - a for a, b in zip(before, after, strict=True))
+    return _Change(before[0], cells, forward, back, (forward_drive, back_drive))
 
 
 def _check(areas: Areas, name: str, region: Region, step: float, averages: int) -> AreaCheck:

@@ -3,13 +3,12 @@
 from typing import Any
 
 from backpulse.firmware_py.framing import Status
+from backpulse.firmware_py.real import EXACT
 from backpulse.firmware_py.registers import CAUSE_AT, ArrayWord, Capability, Cause, Fault, TileKind, TileState, Window
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
 from backpulse.host.errors import HostError, RefusedError, TileError
 from backpulse.host.link import Link
 
-EXACT = Capability.CELLS_READ | Capability.CELLS_WRITE | Capability.CELLS_EXACT
-"""What an array must claim for a run to be kept and to go on with the same bits."""
 CLEAR = "then clear the trip with `backpulse array clear`"
 
 FAULTS = {

@@ -156,7 +156,8 @@ def fit(board: Board, network: Network, schedule: str, dead: Dead = NONE) -> dic
     -------
     dict
         `fits` with the `reason` if not, `cycles_per_step`, `steps_per_second` at the board's clock,
-        `samples_on_board`, what is `left` beside dead lines (a text), and the `estimate` of the board's machine with its `fractions` of the part.
+        `samples_on_board`, what is `left` beside dead lines (a text), and the `estimate` of the board's
+        machine with its `fractions` of the part.
 
     Raises
     ------
