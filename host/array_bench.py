@@ -229,22 +229,28 @@ class Bench:
 
     # What should be
 
-    def expect(
-        self, region: Region, drives: np.ndarray, *, transposed: bool = False, map: np.ndarray | None = None
-    ) -> tuple[np.ndarray, float]:
-        """Return what a region's lines should sense (float64 of shape (reads, lines)), and how many words that may be wrong.
+    def known(self, region: Region, *, transposed: bool = False) -> np.ndarray:
+        """Return what `expect` is computed from: a region's cells if the array is exact, else its read map in this direction."""
+        return self.cells(region) if self.exact else self.map(region, transposed=transposed)
 
-        From the cells if the array is exact, else from its read map in the same direction, which is read unless it is given.
+    def expect(self, known: np.ndarray, drives: np.ndarray, *, transposed: bool = False) -> tuple[np.ndarray, float]:
+        """Return what lines should sense (float64 of shape (reads, lines)), and how many words that may be wrong.
+
+        Parameters
+        ----------
+        known : ndarray
+            Of `known`: the rows and columns that are read.
+        drives : ndarray
+            Of shape (reads, driven lines).
+        transposed : bool
+            Whether the columns are driven.
         """
-        config, most = self.config, self.config.sense_max
         if self.exact:
-            return self.sensed(self.cells(region), drives, transposed=transposed)
-        found = self.map(region, transposed=transposed) if map is None else map
-        share = drives / config.drive_max
-        expected = np.clip(share @ (found.T if transposed else found), -most, most)
+            return self.sensed(known, drives, transposed=transposed)
+        share, most = drives / self.config.drive_max, self.config.sense_max
         # The map's words are rounded, and so is the sum.
         rounding = np.sqrt((share**2).sum(axis=1).max(initial=0) * (1 / 12 + self.noise**2 / self.averages) + self.noise**2)
-        return expected, 0.5 + SIGMAS * float(rounding)
+        return np.clip(share @ (known.T if transposed else known), -most, most), 0.5 + SIGMAS * float(rounding)
 
     def sensed(self, cells: np.ndarray, drives: np.ndarray, *, transposed: bool = False) -> tuple[np.ndarray, float]:
         """Return, as `expect` does, what an emulated tile senses of cells."""

@@ -6,7 +6,7 @@ from time import monotonic
 import numpy as np
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.framing import Opcode
+from backpulse.firmware_py.framing import Opcode, Status
 from backpulse.firmware_py.image import instruction_words
 from backpulse.firmware_py.isa import Instruction, Op, Region, Vector
 from backpulse.firmware_py.registers import REG, Cause, Counter, Fault, State, Window
@@ -99,16 +99,20 @@ class Chain:
             What follows in the same breath.
         """
         self._steps = self._board.counters_at_rest[Counter.STEPS]
-        self._grant(
-            np.zeros(0, int) if indices is None else indices, [*writes(REG["ENTRY"].address, [0, self._bank]), command(Opcode.START)], more
-        )
+        begin = [*writes(REG["ENTRY"].address, [0, self._bank]), command(Opcode.START)]
+        self._send(begin, np.zeros(0, int) if indices is None else indices, more)
 
-    def _grant(self, indices: np.ndarray, begin: Sequence[Request], more: Sequence[Request]) -> None:
+    def _send(self, begin: Sequence[Request], indices: np.ndarray, more: Sequence[Request]) -> None:
         provided = self._board.provide(indices)
         self._board.link.exchange([*begin, *provided, *more])
         check(begin)
+        grants = [request for request in provided if request.opcode is Opcode.GRANT]
         check(request for request in provided if request.opcode is not Opcode.GRANT)
-        taken = granted([request for request in provided if request.opcode is Opcode.GRANT])
+        if any(request.status is Status.NOT_RUNNING for request in grants):
+            state, fault, at, _ = self._board.status()
+            if state is State.FAULT:
+                raise FaultError(fault, at, 0)
+        taken = granted(grants)
         self._board.taken(taken)
         if taken < len(indices):
             raise NoProgressError(f"The board took {taken} of {len(indices)} samples, and its order is not that short")
@@ -134,7 +138,7 @@ class Chain:
         if start:
             self.start(indices, [*status, *counters])
         else:
-            self._grant(indices, [], [*status, *counters])
+            self._send([], indices, [*status, *counters])
         done, moved = 0, monotonic()
         while True:
             steps = (words(counters)[Counter.STEPS] - self._steps) & 0xFFFFFFFF

@@ -97,7 +97,7 @@ def linearity(bench: Bench) -> Figure:
     for transposed in (False, True):
         driven = region.cols if transposed else region.rows
         drives = bench.drives(VECTORS // 2, driven)
-        expected, tolerance = bench.expect(region, drives, transposed=transposed)
+        expected, tolerance = bench.expect(bench.known(region, transposed=transposed), drives, transposed=transposed)
         off = read(bench.board, region, drives, transposed=transposed, report=bench.report) - expected
         residuals.append(off.ravel())
         limit = max(limit, tolerance)
@@ -208,12 +208,14 @@ def edges(bench: Bench) -> Figure:
         height, width = int(rng.integers(1, rows + 1)), int(rng.integers(1, cols + 1))
         shapes.append((int(rng.integers(rows - height + 1)), height, int(rng.integers(cols - width + 1)), width))
     worst, limit, said = -1.0, 0.0, ""
+    known = [[bench.known(region, transposed=transposed) for transposed in (False, True)] for region in bench.tiles()]
     for number, (row0, height, col0, width) in enumerate(shapes):
         tile = number % config.tiles
         region, whole = rectangle(config, tile, row0, height, col0, width), rectangle(config, tile)
         for transposed in (False, True):
             drives = bench.drives(4, width if transposed else height)
-            expected, tolerance = bench.expect(region, drives, transposed=transposed)
+            inside = known[tile][transposed][row0 : row0 + height, col0 : col0 + width]
+            expected, tolerance = bench.expect(inside, drives, transposed=transposed)
             read(bench.board, whole, bench.drives(1, cols if transposed else rows), transposed=transposed)
             off = np.abs(read(bench.board, region, drives, transposed=transposed) - expected)
             limit = max(limit, tolerance)

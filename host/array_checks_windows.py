@@ -187,23 +187,18 @@ class _Mixed:
         bench, config = self._bench, self._bench.config
         side = self._vectors[0].length
         memory, tolerance = np.full(config.vector_words, np.nan), 0.0
-        if bench.steady:
-            whole = [bench.cells(region) for region in bench.tiles()]
+        known = [[bench.known(region, transposed=transposed) for transposed in (False, True)] for region in bench.tiles()]
         for sample in samples:
             for step in self.steps:
                 place = self._places[step.region]
-                rows, cols = slice(place.row0, place.row0 + place.rows), slice(place.col0, place.col0 + place.cols)
+                inside = slice(place.row0, place.row0 + place.rows), slice(place.col0, place.col0 + place.cols)
                 if step.op is Op.PULSE:
-                    if bench.steady:
-                        part = whole[place.tile][rows, cols]
-                        whole[place.tile][rows, cols] = bench.pulsed(part, sample[side + 1 : side + 1 + place.cols][None])
+                    for cells in known[place.tile] if bench.steady else ():
+                        cells[inside] = bench.pulsed(cells[inside], sample[side + 1 : side + 1 + place.cols][None])
                     continue
                 transposed = step.op is Op.READT
                 drives = sample[None, : place.cols if transposed else place.rows]
-                if bench.steady:
-                    words, off = bench.sensed(whole[place.tile][rows, cols], drives, transposed=transposed)
-                else:
-                    words, off = bench.expect(place, drives, transposed=transposed)
+                words, off = bench.expect(known[place.tile][transposed][inside], drives, transposed=transposed)
                 base = self._vectors[step.b].base
                 memory[base : base + words.shape[1]] = words[0]
                 tolerance = max(tolerance, off)

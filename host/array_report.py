@@ -136,11 +136,11 @@ def write_page(path: Path, results: Sequence[Result], about: dict[str, Any]) -> 
             f'<tr><td class="number">{result.check.number}</td><td>{name}</td><td class="status {kind}">{result.status}</td>'
             f'<td class="number">{escape(value)}</td><td class="number">{escape(limit)}</td><td>{escape(plain(result.why))}</td></tr>'
         )
-    pictures = [
-        f'<h2>{result.check.number} {escape(result.check.name)}</h2>\n<img alt="{escape(result.check.name)}" src="{_picture(result.figure)}">'
-        for result in results
-        if result.figure and result.figure.picture
-    ]
+    pictures = []
+    for result in results:
+        if result.figure and result.figure.picture:
+            name = escape(result.check.name)
+            pictures.append(f'<h2>{result.check.number} {name}</h2>\n<img alt="{name}" src="{_picture(result.figure)}">')
     text = {name: escape(plain(str(value))) for name, value in about.items()}
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = _PAGE.format(**text, verdict=verdict(results), when=when, table="\n".join(rows), pictures="\n".join(pictures))
