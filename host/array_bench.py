@@ -58,10 +58,14 @@ class Figure:
     limit: float
     unit: str
     said: str
-    """What the value is of, and where it is worst."""
+    """What the value is of; behind "; worst: ", where."""
     picture: Callable[[Axes], None] | None = None
     details: dict[str, float | int | str] = field(default_factory=dict)
     """More figures, for the JSON."""
+
+    def __post_init__(self) -> None:
+        if not self.value:  # then no place is the worst
+            object.__setattr__(self, "said", self.said.partition("; worst: ")[0])
 
     @property
     def passed(self) -> bool:

@@ -91,7 +91,7 @@ def half_select(bench: Bench) -> Figure:
         axes.set_ylabel(f"change by {HALF_SELECTS} pulses at column {col}, LSB")
         axes.legend()
 
-    return Figure(value=worst, limit=limit, unit="LSB", said=f"moved beside {HALF_SELECTS} pulses, at most: {said}", picture=picture)
+    return Figure(value=worst, limit=limit, unit="LSB", said=f"moved beside {HALF_SELECTS} pulses, at most; worst: {said}", picture=picture)
 
 
 def read_disturb(bench: Bench) -> Figure:
@@ -108,7 +108,7 @@ def read_disturb(bench: Bench) -> Figure:
     bench.board.stop()
     moved = np.abs(bench.observe(region) - before)
     return Figure(
-        value=float(moved.max()), limit=bench.seen, unit="LSB", said=f"moved by {DISTURBS:,} reads, at most: {where(moved, region)}"
+        value=float(moved.max()), limit=bench.seen, unit="LSB", said=f"moved by {DISTURBS:,} reads, at most; worst: {where(moved, region)}"
     )
 
 
@@ -136,7 +136,7 @@ def settled(bench: Bench) -> Figure:
         off = np.abs(first - later)
         if off.max() > worst:
             worst, said = float(off.max()), f"column {int(off.argmax())}, behind a pulse of row {line.row0}"
-    return Figure(value=worst, limit=bench.tolerance(), unit="LSB", said=f"between a read right behind a pulse and the next: {said}")
+    return Figure(value=worst, limit=bench.tolerance(), unit="LSB", said=f"between a read right behind a pulse and the next; worst: {said}")
 
 
 def refusals(bench: Bench) -> Figure:
@@ -236,7 +236,7 @@ def self_check(bench: Bench) -> Figure:
             value=float(off.max()),
             limit=limit,
             unit="LSB",
-            said=f"between what came back and what the pulses mean, at most: row {int(off.argmax())}",
+            said=f"between what came back and what the pulses mean, at most; worst: row {int(off.argmax())}",
         )
     else:
         expected = errors @ counts.T * 1.0

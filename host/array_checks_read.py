@@ -85,7 +85,7 @@ def transpose(bench: Bench) -> Figure:
         value=worst,
         limit=limit,
         unit="LSB",
-        said=f"between the map and the transposed map, at most: {said}",
+        said=f"between the map and the transposed map, at most; worst: {said}",
         picture=lambda axes: _map_picture(axes, shown, "transposed map less map, sense words"),
     )
 
@@ -119,7 +119,7 @@ def linearity(bench: Bench) -> Figure:
         value=worst,
         limit=limit,
         unit="LSB",
-        said=f"off, at most, of {VECTORS} random vectors: {said}",
+        said=f"off, at most, of {VECTORS} random vectors; worst: {said}",
         picture=picture,
         details={"rms_lsb": float(np.sqrt((together**2).mean()))},
     )
@@ -145,7 +145,7 @@ def zero(bench: Bench) -> Figure:
         axes.set_ylabel("mean of reads without drives, LSB")
 
     return Figure(
-        value=worst, limit=bench.tolerance(reads=ZEROS), unit="LSB", said=f"read without drives, at most: {said}", picture=picture
+        value=worst, limit=bench.tolerance(reads=ZEROS), unit="LSB", said=f"read without drives, at most; worst: {said}", picture=picture
     )
 
 
@@ -161,7 +161,7 @@ def two_phase(bench: Bench) -> Figure:
         even = np.abs((there + back) / 2).max(axis=0)
         if even.max() > worst:
             worst, said = float(even.max()), f"{name} {int(even.argmax())}"
-    return Figure(value=worst, limit=bench.tolerance(reads=2), unit="LSB", said=f"in common of opposite drives, at most: {said}")
+    return Figure(value=worst, limit=bench.tolerance(reads=2), unit="LSB", said=f"in common of opposite drives, at most; worst: {said}")
 
 
 def over_range(bench: Bench) -> Figure:
@@ -223,7 +223,7 @@ def edges(bench: Bench) -> Figure:
                 worst = float(off.max())
                 said = f"{height} x {width} from row {row0}, column {col0} of tile {tile}{', transposed' if transposed else ''}"
         bench.report(number + 1, len(shapes))
-    return Figure(value=worst, limit=limit, unit="LSB", said=f"off, at most, in {2 * len(shapes)} regions: {said}")
+    return Figure(value=worst, limit=limit, unit="LSB", said=f"off, at most, in {2 * len(shapes)} regions; worst: {said}")
 
 
 def _map_picture(axes: Axes, values: np.ndarray, label: str) -> None:

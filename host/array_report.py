@@ -99,17 +99,26 @@ def figure_text(figure: Figure | None) -> tuple[str, str]:
 def result_table(results: Sequence[Result]) -> Table:
     """Return the table of the results."""
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    table.add_column("#", justify="right")
-    for name in ("check", ""):
-        table.add_column(name, no_wrap=name == "")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("check")
+    table.add_column("", no_wrap=True)
     for name in ("figure", "limit"):
-        table.add_column(name, justify="right")
-    table.add_column("of what, or why not", overflow="fold")
+        table.add_column(name, justify="right", no_wrap=True)
     for result in results:
         value, limit = figure_text(result.figure)
         status = Text(result.status, style=COLORS[result.status])
-        table.add_row(str(result.check.number), result.check.name, status, value, limit, plain(result.why))
+        table.add_row(str(result.check.number), result.check.name, status, value, limit)
     return table
+
+
+def reasons(results: Sequence[Result]) -> list[str]:
+    """Return what is wrong where a check has failed, a line each, and why others were not tested, a line for each reason."""
+    failed = [f"{result.check.number} failed: {plain(result.why)}" for result in results if result.status == "failed"]
+    why: dict[str, list[str]] = {}
+    for result in results:
+        if result.status == "not tested":
+            why.setdefault(result.why, []).append(result.check.name)
+    return failed + [f"Not tested ({plain(reason)}): {'; '.join(names)}" for reason, names in why.items()]
 
 
 def verdict(results: Sequence[Result]) -> str:

@@ -9,7 +9,7 @@ from backpulse.firmware_py.device import PRESETS
 from backpulse.host import options as o
 from backpulse.host.array_bench import Bench
 from backpulse.host.array_check import Result, check_array, chosen
-from backpulse.host.array_report import CheckView, result_table, verdict, write_page
+from backpulse.host.array_report import CheckView, reasons, result_table, verdict, write_page
 from backpulse.host.cli_train import open_told
 from backpulse.host.errors import HostError, InputError, SignalError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
@@ -75,6 +75,8 @@ def check(
         stdout.print(about["facts"], markup=False, soft_wrap=True)
         stdout.print(f"{bench.limits}.", soft_wrap=True)
         stdout.print(result_table(results))
+        for line in reasons(results):
+            stdout.print(line, soft_wrap=True)
     console.print(verdict(results))
     written.finish()
     failed = sorted({result.check.number for result in results if result.status == "failed"})
