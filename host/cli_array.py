@@ -11,6 +11,7 @@ from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.image import tile_image
 from backpulse.host import options as o
 from backpulse.host.array_cells import Areas
+from backpulse.host.cli_array_check import check
 from backpulse.host.cli_train import open_told
 from backpulse.host.errors import HostError
 from backpulse.host.output import STDOUT, check_outputs, write_json
@@ -97,3 +98,6 @@ def self_checks(
         raise HostError(
             f"{lines} lines and {bad} other cells did not do what was asked", "keep layers off them: --out writes the array file for it"
         )
+
+
+array.command()(check)

@@ -8,8 +8,8 @@ import pytest
 from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN
 from backpulse.firmware_py.formats import rshift
 from backpulse.firmware_py.registers import Counter, Fault, Window
-from backpulse.host import array_operations as ops
-from backpulse.host.array_operations import FaultError, cell_sense, pulse, read, read_map, rectangle
+from backpulse.host.array_chain import FaultError, room
+from backpulse.host.array_operations import cell_sense, pulse, read, read_map, rectangle
 from backpulse.host.errors import InputError
 from backpulse.host.urls import open_board
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_is_refused_in_a_sentence():
         with pytest.raises(InputError, match="area's shape, 20 x 6, not 6 x 20"):
             pulse(board, rectangle(config), np.zeros((6, 20), int))
         with pytest.raises(InputError, match="page has 32: take a smaller area"):
-            ops.room(config, 33)
+            room(config, 33)
 
 
 def test_a_profile_that_the_tile_does_not_know_is_a_fault():
