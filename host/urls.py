@@ -238,11 +238,11 @@ def _virtual(config: Config, array: Array | None, progress: Callable[[str], None
         else:
             if array.kind == "real":
                 raise InputError('A real array is modelled behind golden:// alone: give golden://?array=FILE, or kind = "emulated"')
-            from backpulse.gateware.sim.array_tile import build_with_array
+            from backpulse.gateware.sim.array_tile import build_with_array, tables
 
             with wrong_input():
-                tables = wired(array, config)
-            board = VirtualBoard(build_with_array(config, array, progress=progress), array=tables)
+                found = tables(wired(array, config))
+            board = VirtualBoard(build_with_array(config, array, progress=progress), array=found)
     return VirtualPort(board), lambda: str(board.close())
 
 
