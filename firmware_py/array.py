@@ -155,6 +155,12 @@ class Array(_Table):
         """Whether the machine must have read-noise streams: noise and rounding that come from them are random as a checkpoint says."""
         return self.read.noise > 0 or self.write is not None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether reads and pulses are exact, but at dead lines and stuck cells."""
+        beside = {"kind", "device", "seed", "dead", "stuck"}
+        return self.model_dump(exclude=beside) == Array().model_dump(exclude=beside)
+
     def check(self, rows: int, cols: int) -> None:
         """Raise ValueError if a line or cell is beyond an array of `rows` (of all tiles together) and `cols`."""
         for name in ("stuck", "open", "short"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from backpulse.firmware_py import crossbar
 from backpulse.firmware_py.device import take
-from backpulse.firmware_py.jit import inlined, part
+from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP, everywhere, load, store, total, where
 from backpulse.firmware_py.memory import BANK
 from backpulse.firmware_py.registers import TileParameter
@@ -91,7 +91,7 @@ def part_of_pulse(w, voltage):
     return math.sinh(k * voltage) / math.sinh(k)
 
 
-@inlined
+@jit
 def spread_pulses(w, cells, tile, first, rows):
     """Say in `moves` what pulses each cell, or half of one, takes of the counts in `asked`, `rows` rows from `first` on.
 
@@ -191,7 +191,7 @@ def _pulse_row(w, tile, i):
             w.line[2, j] = voltage - bias
 
 
-@part
+@jit
 def _move(m, f, tile, shared):
     """Move a tile's cells by `moves`; a pair's word by half of what its halves take, the lower one the other way round."""
     w = m.array

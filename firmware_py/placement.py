@@ -50,7 +50,7 @@ class _Shelves:
         """Return (tile, row0, col0) of a rectangle, counted in usable lines, on a new tile if no other has room."""
         # Where there was no room for one of this size there is none for the next.
         self._size, start = (rows, cols), self._from if self._size == (rows, cols) else 0
-        for number in range(start, len(self.tiles) + 1):
+        for number in itertools.count(start):
             if number == len(self.tiles):
                 self.tiles.append([])
                 self.rows.append(self._dead.usable_rows(self._config, number))
@@ -63,7 +63,7 @@ class _Shelves:
             if len(self.rows[number]) - top >= rows:
                 shelves.append([top, rows, cols])
                 return number, top, 0
-        raise AssertionError("a new tile takes any block")
+        raise AssertionError("a tile beyond those of the board has no dead lines, and takes any block")
 
 
 def shapes(network: Network, size: tuple[int, int], layer: int, *, transposed: bool) -> list[tuple[int, int, int, int]]:

@@ -41,11 +41,11 @@ from backpulse.firmware_py.wired import (
     TOLERANCE,
 )
 
-_SWEEPS = 100_000
+SWEEPS = 100_000
 """More than any array needs that the schema allows."""
 
 
-@inlined
+@jit
 def fill(w, cells, row0, tile):
     """Set the conductances of a tile's cells, which begin at row `row0` of all: zero and, either way, a cell word's part."""
     rows, cols = w.g.shape
@@ -65,7 +65,7 @@ def fill(w, cells, row0, tile):
                 w.g[i, j] = fixed[i, j]
 
 
-@inlined
+@jit
 def factor(w, tile):
     """Eliminate all rows and all columns, from their far ends on."""
     rows, cols = w.g.shape
@@ -78,7 +78,7 @@ def factor(w, tile):
     _eliminate(w.gt, row_wire, w.row_m, w.row_l)
 
 
-@inlined
+@jit
 def _eliminate(g, wire, m, far):
     """Eliminate the lines of which node k is at [k, i]."""
     nodes, lines = g.shape
@@ -93,7 +93,7 @@ def _eliminate(g, wire, m, far):
             m[k - 1, i] = g[k - 1, i] + LEAK + piece * y * inverse
 
 
-@inlined
+@jit
 def _sweep(g, others, m, far, line, end, drive, out):
     """Solve all lines for the voltages `out` of their nodes, given those of the lines across, `others` at [i, k]."""
     nodes, lines = g.shape
@@ -124,7 +124,7 @@ def relax(w, tile, way):
     w.row_current[:] = 0.0
     w.col_current[:] = 0.0
     earlier = 0.0
-    for sweep in range(_SWEEPS):
+    for sweep in range(SWEEPS):
         _sweep(w.gt, w.u, w.row_m, w.row_l, row_line, row_end, w.row_drive, w.v)
         _sweep(w.g, w.v, w.col_m, w.col_l, col_line, col_end, w.col_drive, w.u)
         change = 0.0
@@ -143,10 +143,10 @@ def relax(w, tile, way):
         if change * share <= w.numbers[TOLERANCE] * (1.0 - share):
             return sweep + 1
         earlier = change
-    return _SWEEPS
+    return SWEEPS
 
 
-@inlined
+@jit
 def solve(w, cells, row0, tile, way):
     """Find the currents of a tile's lines; what was factored for the same cells serves again."""
     if w.fresh[0] != tile:
@@ -198,7 +198,7 @@ def drive(w, tile, way, first, count, line):
     return total
 
 
-@inlined
+@jit
 def words(w, tile, way, first_driven, driven, total, first, count, extra, states, bank, sense_max, sums):
     """Turn currents into `count` sense words from line `first` on, in `sums`; return how many were over range.
 

@@ -33,6 +33,17 @@ of a write, and the size of the voltage of lines that are not selected in it."""
 GAIN, OFFSET, RESIDUE, DRIVE, DRIVER, SENSOR = range(6)
 """Places in Wired.row_line and col_line: of each line relative gain, offset and residue in sense LSB, relative drive, and conductance of
 its end when it is driven and when it is sensed."""
+PLACES = (
+    *("READ", "WRITE", "MIDPOINT", "LINE", "PAIRS"),
+    *("SCHEME", "PHASES", "AVERAGES", "WIRED_WRITE", "PIECES"),
+    *("MID", "PER_WORD", "DRIVE_STEP", "DRIVE_ONE", "SENSE_ONE", "RAIL", "ADC_STEP", "NOISE", "TOLERANCE", "STEEPNESS", "BIAS"),
+    *("GAIN", "OFFSET", "RESIDUE", "DRIVE", "DRIVER", "SENSOR"),
+)
+"""Names of these, for a model in another language."""
+SIZES, NUMBERS, LINE_FIELDS = PIECES + 1, BIAS + 1, SENSOR + 1
+"""How many places there are."""
+TABLES = ("sizes", "numbers", "row_line", "col_line", "fixed", "row_wire", "col_wire", "zero_rows", "zero_cols")
+"""The fields of Wired that are no scratch."""
 TOLERANCE_OF_SCALE = 2e-8
 """Largest error of a current by relaxation, of full scale."""
 
@@ -95,7 +106,7 @@ def wired(array: "Array", config: Config) -> Wired:
     random = np.random.RandomState(array.seed)
 
     def lines(count: int, ohm: float) -> np.ndarray:
-        found = np.empty((tiles, count, 6))
+        found = np.empty((tiles, count, LINE_FIELDS))
         found[..., GAIN] = 1 + read.gain_error * random.standard_normal((tiles, count))
         found[..., OFFSET] = read.offset * random.standard_normal((tiles, count))
         found[..., RESIDUE] = read.residue * random.standard_normal((tiles, count))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import SCALE_REGISTERS
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import TILE_WORDS, Counter, Stream
@@ -106,8 +106,8 @@ class Checkpoint:
     """A run at rest.
 
     `cells` (integers), and `spread` (bytes, all zero where the configuration has no spread words), are of shape (rows of all tiles,
-    columns); `tile` holds the words of the TILE window, `scales` those of the scale registers, `random` each stream's states. Of an array
-    whose cells cannot be read and written with the same bits, `cells`, `spread` and `tile` are None.
+    columns); `tile` holds the words of the TILE window, `scales` those of the scale registers, `random` each stream's states. Of real devices
+    there are no `cells`, `spread` and `tile`: they are None.
     """
 
     settings: Settings
@@ -205,7 +205,7 @@ class Checkpoint:
             place = place | {name: more | _names(f"position.{name}", place[name]) for name in ("totals", "epoch_start")}
         position = Position(**{**vars(Position()), **place})
         _check_whole("position.epoch", position.epoch, 0, MOST_EPOCHS)
-        exact = isinstance(values["arrays"], dict) and "cells" in values["arrays"]
+        exact = config.device is not DeviceKind.REAL
         arrays = archive.arrays(_kinds(settings, config, position.epoch, exact=exact))
         for name in history(settings):
             setattr(position, name, arrays[name].tolist())
@@ -242,7 +242,7 @@ class Checkpoint:
         if self.program_digest != program_digest(settings.compile(config)):
             raise ValueError("program_digest is not that of what this version compiles: go on with the version that made it")
         _check_whole("floor", self.scaler.floor, -1, 0)
-        exact = self.cells is not None
+        exact = config.device is not DeviceKind.REAL
         given = {name: getattr(self, name) for name in ("cells", "spread", "tile")} if exact else {}
         given["scales"] = self.scales
         given |= {_random(stream): states for stream, states in self.random.items()}
@@ -269,9 +269,9 @@ class Checkpoint:
         # Both follow from the settings; they are in the file for programs that do not know how.
         scales = self.settings.scale_words(self.settings.rates(self.epochs, self.position.losses)[-1])
         follow = [("scales", scales)]
-        if self.cells is not None:
+        if "cells" in arrays:
             wrong[f"cells must be from {low} to {-low - 1}"] = ("cells", (arrays["cells"] < low) | (arrays["cells"] > -low - 1))
-            follow.append(("tile", self.settings.device_model.tile_words(self.config)))
+            follow.insert(0, ("tile", self.settings.device_model.tile_words(self.config)))
         for name, words in follow:
             wrong[f"{name} must be the words that the settings give in this version"] = (name, arrays[name] != words)
         for rule, (name, places) in wrong.items():
@@ -331,8 +331,7 @@ def _kinds(settings: Settings, config: Config, epochs: int, *, exact: bool) -> d
     kinds: dict[str, Kind] = {"cells": ("<i2", plane)} if exact else {}
     if exact and config.spread:
         kinds["spread"] = ("|u1", plane)
-    kinds |= {"tile": ("<i4", (TILE_WORDS,))} if exact else {}
-    kinds["scales"] = ("<u4", (SCALE_REGISTERS,))
+    kinds |= ({"tile": ("<i4", (TILE_WORDS,))} if exact else {}) | {"scales": ("<u4", (SCALE_REGISTERS,))}
     kinds |= {_random(stream): ("<u4", (len(states),)) for stream, states in seed_states(config, 0).items()}
     return kinds | {"center": ("<f8", inputs), "half": ("<f8", inputs)} | dict.fromkeys(history(settings), ("<f8", (epochs,)))
 

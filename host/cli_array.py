@@ -6,7 +6,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.image import tile_image
 from backpulse.host import options as o
 from backpulse.host.array_cells import Areas
 from backpulse.host.cli_array_check import check
@@ -18,7 +20,7 @@ from backpulse.host.settings import Settings
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.storage import written_whole
 from backpulse.host.tile import cause_of, facts_dict, is_exact
-from backpulse.host.urls import BAUD, board_config
+from backpulse.host.urls import BAUD, Address, board_config
 from backpulse.host.view import console, stdout
 
 array = typer.Typer(help="Look at an array behind a board, and let it work again after a trip.", no_args_is_help=True)
@@ -29,7 +31,8 @@ Board = Annotated[str, typer.Option("--board", help="URL of the board.", metavar
 def clear(board: Board, baud: o.Baud = BAUD, json: o.Json = None) -> None:
     """Clear a trip, once its cause is seen to: the array takes commands again."""
     check_outputs({"--json": json})
-    with open_told(board, board_config(None, PRESETS["ideal"]), baud) as opened:
+    address = Address.of(board)
+    with open_told(address, board_config(None, PRESETS["ideal"], array=address.array), baud) as opened:
         cause = opened.clear_trip()
         opened.check_tripped()  # what stays tripped has its cause still there
     write_json(json, {"board": board, "cleared": cause})
@@ -58,11 +61,15 @@ def self_checks(
     """
     check_outputs({"--json": json, "--out": out})
     settings = Settings.from_dict(given)
-    config = board_config(settings.network if "layers" in given else None, settings.device_model, tile=tile, tiles=tiles)
-    with open_told(board, config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
+    address = Address.of(board)
+    network = settings.network if "layers" in given else None
+    config = board_config(network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=Dead.parse(settings.dead))
+    with open_told(address, config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
         opened.check_tripped()
         settings.check_profiles(opened.facts.profiles)
         program = settings.compile(opened.config) if "layers" in given else None
+        if not opened.real:  # emulated devices are those of the settings
+            opened.write(tile_image(settings.device_model.tile_words(opened.config)))
         kept = opened.read_cells() if is_exact(opened.facts) else None
         areas = Areas(opened, program)
         with console.status("") as status:

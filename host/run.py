@@ -168,10 +168,11 @@ class Run:
         check(begin)
         grant = [request for request in provided if request.opcode is Opcode.GRANT]
         check(request for request in provided if request.opcode is not Opcode.GRANT)
-        taken = granted(grant)
-        self._granted += taken
-        self._board.taken(taken)
         result = state_of(words(status))
+        if result[0] is not State.FAULT:  # which takes no samples, and says why
+            taken = granted(grant)
+            self._granted += taken
+            self._board.taken(taken)
         self._count(words(counters))
         self._done = self._gained(Counter.STEPS)
         if self._done > self._granted:

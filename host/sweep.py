@@ -21,7 +21,7 @@ from backpulse.host.array_file import parse_array, read_array
 from backpulse.host.array_map import around
 from backpulse.host.checkpoint import MOST_EPOCHS
 from backpulse.host.errors import InputError
-from backpulse.host.settings import Settings, with_nearest
+from backpulse.host.settings import SOFTWARE, Settings, with_nearest
 from backpulse.host.sweep_run import Run, config_of, data_of, prepared, prepared_key
 from backpulse.host.tables import count, some
 

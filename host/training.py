@@ -235,6 +235,9 @@ class Trainer:
             raise InputError("The best epoch has the lowest validation loss: give a share of the training part for it with --validation")
         if best_file and not is_exact(self.board.facts):
             raise InputError(f"The best epoch's cells cannot be kept on this board ({facts_text(self.board.facts)}): leave --best out")
+        if checkpoint_file and not (is_exact(self.board.facts) or self.board.real):
+            claims = f"its tile ({facts_text(self.board.facts)}) does not claim"
+            raise InputError(f"The board's devices are emulated, and {claims} that cells can be kept: leave --checkpoint out")
         files = [file for file in (checkpoint_file, best_file) if file]
         for file in files:
             check_writable(Path(file))

@@ -209,8 +209,20 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
         return GoldenMachine(config, payload=payload, log=log)
     with wrong_input():
         if real:
-            more = {"facts": real_facts(facts(array)), "array": wired(array, config), "payload": payload, "log": log}
-            return real_machine(config, PRESETS[array.device], array.seed, **more)
+            stuck = [(cell.row, cell.col, cell.value) for cell in array.stuck]
+            return real_machine(
+                config,
+                PRESETS[array.device],
+                array.seed,
+                dead_rows=array.dead.rows,
+                dead_cols=array.dead.cols,
+                stuck=stuck,
+                facts=real_facts(facts(array)),
+                # Without wires and the like the plain model reads the same, and much faster.
+                array=None if array.is_plain else wired(array, config),
+                payload=payload,
+                log=log,
+            )
         return GoldenMachine(config, payload=payload, facts=facts(array), array=wired(array, config), log=log)
 
 
@@ -226,11 +238,11 @@ def _virtual(config: Config, array: Array | None, progress: Callable[[str], None
         else:
             if array.kind == "real":
                 raise InputError('A real array is modelled behind golden:// alone: give golden://?array=FILE, or kind = "emulated"')
-            from backpulse.gateware.sim.array_tile import build_with_array
+            from backpulse.gateware.sim.array_tile import build_with_array, tables
 
             with wrong_input():
-                tables = wired(array, config)
-            board = VirtualBoard(build_with_array(config, array, progress=progress), array=tables)
+                found = tables(wired(array, config))
+            board = VirtualBoard(build_with_array(config, array, progress=progress), array=found)
     return VirtualPort(board), lambda: str(board.close())
 
 
