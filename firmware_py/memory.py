@@ -13,6 +13,7 @@ from backpulse.firmware_py.registers import TILE_WORDS, Counter
 from backpulse.firmware_py.tape import Answers, Recording
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.timing import costs
+from backpulse.firmware_py.wired import Wired
 
 
 class Memory(NamedTuple):
@@ -50,6 +51,7 @@ class Memory(NamedTuple):
     group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
+    array: Wired | None = None  # the array model behind the tile contract; None: cells are read and pulsed exactly
     recorded: Recording | None = None  # what the tile answers, where it is recorded
     played: Answers | None = None  # what answers in the tile's place, where a trace is replayed
 
