@@ -49,6 +49,7 @@ class Memory(NamedTuple):
     group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
+    array: Any = None  # wired.Wired: the array model behind the tile contract; None: cells are read and pulsed exactly
     recorded: Any = None  # tape.Recording of what the tile answers, or None
     played: Any = None  # tape.Answers in the tile's place, or None
 
