@@ -238,9 +238,9 @@ def forecast(program: Program, url: str, baud: int) -> str:
     size, frame = sample_bytes(program), WORD_BYTES * most_words(MAX_PAYLOAD)
     carried = BITS_PER_BYTE * size * len(Frame(Opcode.READ, 1, b"\1" * (1 + frame)).encode()) / frame
     said = f"The trace takes {size} bytes a step"
-    if url == "golden://":
+    if url.startswith("golden://"):
         return f"{said}; golden:// has no line that could be too slow"
-    if url == "sim://":
+    if url.startswith("sim://"):
         from backpulse.gateware.sim.virtual_board import CLOCKS_PER_BIT  # an extra of its own
 
         line, step = CLOCKS_PER_BIT * carried, program.cycles_per_step
