@@ -11,8 +11,9 @@ from backpulse.firmware_py.config import Config
 from backpulse.rtl.tile.emulated import EmulatedTile
 from backpulse.rtl.tile.signature import TileSignature
 
-COMMAND_CYCLES = 37_500
-"""Cycles from a command to its completion: with the five commands of 64-32-10 a step takes 2.5 ms at 75 MHz."""
+COMMAND_CYCLES = 2_000
+"""Cycles from a command to its completion: with the five commands of 64-32-10, a step takes 2,500 times as long as the four cycles of a bit
+on the virtual board's line. So do steps of 2.5 ms on a line of 1 Mbaud."""
 
 
 class SlowTile(wiring.Component):
