@@ -23,6 +23,7 @@ from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
 from backpulse.host import options as o
 from backpulse.host import terminal
+from backpulse.host.cli_array import array
 from backpulse.host.cli_boards import boards, build, fit, flash
 from backpulse.host.cli_compare import compare
 from backpulse.host.cli_doctor import cache, doctor
@@ -89,6 +90,7 @@ app.command()(train)
 app.command()(infer)
 app.command()(compare)
 app.command()(sweep)
+app.add_typer(array, name="array")
 for command in (boards, build, flash, fit, doctor, cache):
     app.command()(command)
 
