@@ -201,7 +201,9 @@ async def clear(dut, pause):
         assert int(dut.settled.value), "not settled after being cleared"
         await cycles(dut, 4)
         taken = [count for row in tb.counts.words for count in row]
-        assert list(tb.totals[:2]) == [sum(n for n in taken if n > 0), -sum(n for n in taken if n < 0)], "totals of the rows that were taken"
+        assert list(tb.totals[:2]) == [sum(n for n in taken if n > 0), -sum(n for n in taken if n < 0)], (
+            "totals of the rows that were taken"
+        )
         tb.counts.words, tb.counts.times = [], []
         tb.states = [await tb.host.read(lane) for lane in range(CONFIG.tile_cols)]
         await tb.run()

@@ -11,7 +11,17 @@ from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import STUCK, fixed_words, parameter_bits, shared_words, twins, update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.isa import Op
-from backpulse.firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Cause, Stream, TileParameter, Window
+from backpulse.firmware_py.registers import (
+    CELL_ROW_SHIFT,
+    STREAM_SHIFT,
+    TILE_WORDS,
+    ArrayWord,
+    Cause,
+    Stream,
+    TileParameter,
+    TileState,
+    Window,
+)
 from backpulse.firmware_py.streams import gauss, xorshift
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.rtl.tile.converter import row_stages
@@ -317,3 +327,33 @@ async def refused(dut):
         assert int(dut.safe.value)
     await tb.run(tb.command(Op.PULSE))
     await tb.compare()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def array_window(dut):
+    """The ARRAY window says what the tile is, while a command is executing too; that of a lean machine is an error."""
+    tb = TB(dut)
+    await tb.begin()
+    code = window_code(Window.ARRAY)
+    if CONFIG.lean:
+        assert (await tb.host.access(ArrayWord.KIND, window=code))[1]
+        return
+    facts = {**EMULATED.words(), ArrayWord.TRIP: Cause.NONE, ArrayWord.WORK: 0}
+
+    async def compare(state: TileState) -> None:
+        for word, value in {**facts, ArrayWord.STATE: state}.items():
+            assert await tb.host.read(word, window=code) == value, word.name
+
+    await compare(TileState.SAFE)
+    assert not (await tb.host.access(ArrayWord.TRIP, 0, window=code))[1]
+    command = tb.command(Op.READ)
+    words = tb.data(command)
+    tb.send(command, [])
+    await cycles(dut, 3)
+    await compare(TileState(0))
+    assert (await tb.host.access(ArrayWord.TRIP, 0, window=code))[1], "TRIP is written while a command is executing"
+    tb.drive.send(words)
+    await tb.completion.get()
+    tb.sense.expect(tb.model.read(command, words))
+    await cycles(dut, 2)
+    await compare(TileState.SAFE)
