@@ -105,7 +105,7 @@ def train(
         )
         if recorded:
             recorder = opened.record(recorded, settings.to_dict(), steps=begun)
-            console.print(forecast(settings.compile(opened.config), board, baud), style="dim", soft_wrap=True)
+            console.print(forecast(settings.compile(opened.config), address.board, baud), style="dim", soft_wrap=True)
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
@@ -126,7 +126,7 @@ def train(
             result["trace"] = {"digest": recorder.digest, "units": recorder.count, **({"file": str(trace)} if trace else {})}
         if log and start:
             _replay(start, trainer, log, result)
-        elif log and board != "golden://":
+        elif log and address.board != "golden://":
             _log_of_trace(recorded, log)
         software = None
         if reference:

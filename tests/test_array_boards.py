@@ -72,3 +72,11 @@ def test_infer_and_compare_take_an_array(backpulse, golden, tmp_path):
     code, out, err = backpulse("compare", *RUN, "--array", "array.toml", "--seeds", 1, "--schedules", "progressive-exact", "--json", "-")
     assert code == 0, err
     assert json.loads(out)["runs"][0]["conductance_digest"] == golden["conductance_digest"]
+
+
+@pytest.mark.parametrize("board", ["golden://", "sim://"])
+def test_a_trace_of_an_array_replays(backpulse, golden, board):
+    """The replay needs no array: it has what the tile answered."""
+    assert result(backpulse, board, "--trace", "run.trace")["conductance_digest"] == golden["conductance_digest"]
+    code, _, err = backpulse("replay", "run.trace")
+    assert code == 0, err
