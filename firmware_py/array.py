@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from backpulse.firmware_py.device import PRESETS
+
 Ohm = Annotated[float, Field(ge=0.0, le=1e6)]
 Siemens = Annotated[float, Field(gt=0.0, le=1.0)]
 Sigma = Annotated[float, Field(ge=0.0, le=64.0)]
@@ -124,6 +126,8 @@ class Array(_Table):
 
     kind: Literal["emulated", "real"] = "emulated"
     """real: the host may neither read nor write cells, as with devices of which nobody knows the state."""
+    device: str = "ideal"
+    """The devices of a real array, which nobody is told of; those of an emulated one are the run's."""
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 1
     """Of the lines' errors and of the noise."""
     cells: Cells = Cells()
@@ -138,6 +142,8 @@ class Array(_Table):
 
     @model_validator(mode="after")
     def _check(self) -> "Array":
+        if self.device not in PRESETS:
+            raise ValueError(f"device must be one of {', '.join(PRESETS)}, not {self.device!r:.40}")
         if self.cells.g_min >= self.cells.g_max:
             raise ValueError(f"cells.g_min must be below g_max, not {self.cells.g_min:g} with {self.cells.g_max:g}")
         if self.read.reference != "pairs" and any(one.side == "minus" for one in (*self.open, *self.short)):
@@ -148,6 +154,12 @@ class Array(_Table):
     def needs_noise(self) -> bool:
         """Whether the machine must have read-noise streams: noise and rounding that come from them are random as a checkpoint says."""
         return self.read.noise > 0 or self.write is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether reads and pulses are exact, but at dead lines and stuck cells."""
+        beside = {"kind", "device", "seed", "dead", "stuck"}
+        return self.model_dump(exclude=beside) == Array().model_dump(exclude=beside)
 
     def check(self, rows: int, cols: int) -> None:
         """Raise ValueError if a line or cell is beyond an array of `rows` (of all tiles together) and `cols`."""

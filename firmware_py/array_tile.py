@@ -15,7 +15,6 @@ from backpulse.firmware_py.memory import BANK
 from backpulse.firmware_py.registers import TileParameter
 from backpulse.firmware_py.relaxation import drive, fill, solve, words
 from backpulse.firmware_py.streams import gauss, xorshift
-from backpulse.firmware_py.tape import record_sense
 from backpulse.firmware_py.wired import (
     BIAS,
     DRIVER,
@@ -47,19 +46,17 @@ def read(m, f, columns_out, row0, rows, col0, cols):
         m.sums[:count] = 0
         crossbar.add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, count)
         extra = 1.0 / (1 << f.sense_shift)
-    overs = words(w, tile, way, first_driven, driven, total_drive, first, count, extra, m.read, m.control[BANK], f.sense_max, m.sums)
-    for k in range(count):
-        record_sense(m.recorded, m.sums[k], w.over[k], int(k == count - 1))
-    return overs
+    bank, state = m.control[BANK], m.read
+    return words(w, tile, way, first_driven, driven, total_drive, first, count, extra, state, bank, f.sense_max, m.sums, m.recorded)
 
 
 @part
-def pulse_lanes(m, f, lane, row0, first, hits, a, shared):
+def pulse_lanes(m, played, f, lane, row0, first, hits, a, shared):
     """Give lanes their pulses, or only keep them for `settle` if they go through wires; return as `crossbar.pulse_lanes`."""
     w = m.array
     w.fresh[0] = -1
     if not w.sizes[WIRED_WRITE]:
-        return crossbar.pulse_lanes(m, None, f, lane, row0, first, hits, a, shared)
+        return crossbar.pulse_lanes(m, played, f, lane, row0, first, hits, a, shared)
     up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
     planned = load(m.lanes, lane)
     for hit in range(hits):

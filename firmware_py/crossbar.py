@@ -3,15 +3,34 @@
 The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 """
 
+from typing import Any
+
+from numba.core import types
+
 from backpulse.firmware_py.device import update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
-from backpulse.firmware_py.jit import part
+from backpulse.firmware_py.jit import by_type, part
 from backpulse.firmware_py.lanes import GROUP, everywhere, load, pairs, peak, some, store, total, where
-from backpulse.firmware_py.registers import Counter
+from backpulse.firmware_py.memory import BANK
+from backpulse.firmware_py.registers import Counter, TileParameter
 from backpulse.firmware_py.streams import gauss, xorshift
 from backpulse.firmware_py.tape import record_sense
 
 _STEPS = int(Counter.STEPS)
+_READ_SIGMA = int(TileParameter.READ_SIGMA)
+
+
+@part
+def read(m, f, columns_out, row0, rows, col0, cols):
+    """Read as the emulated tile does; return how many words were over range."""
+    n = cols if columns_out else rows
+    if columns_out:
+        multiply_rows(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes)
+    else:
+        multiply_columns(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes, m.group)
+    if f.read_noise:
+        add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, n)
+    return convert(m.sums, n, f.sense_shift, f.sense_max, m.recorded)
 
 
 @part
@@ -134,6 +153,11 @@ def _move(m, played, f, lane, row, place, hit, count, shared):
 
 
 @part
+def settle(m, f, row0, rows, shared):
+    """End a PULSE: all pulses have been given."""
+
+
+@part
 def log_pulses(m, tile, tile_row, lane):
     """Append the pulses of one group of lanes to the log."""
     for i in range(GROUP):
@@ -142,3 +166,20 @@ def log_pulses(m, tile, tile_row, lane):
             entry[0] = m.counters[_STEPS]
             entry[1], entry[2], entry[3], entry[4] = tile, tile_row, lane + i, m.group[i]
             m.logged[0] += 1
+
+
+def _or_of_array(exactly: Any) -> Any:
+    """Return a function of this module as it is where a memory has no array, and as `array_tile` has it where it has one."""
+
+    def choose(m: Any) -> Any:
+        if isinstance(dict(zip(m.fields, m.types, strict=True))["array"], types.NoneType):
+            return exactly
+        from backpulse.firmware_py import array_tile  # compiled only where there is an array
+
+        return getattr(array_tile, exactly.py_func.__name__)
+
+    return by_type(exactly.py_func, choose)
+
+
+any_read, any_pulse_lanes, any_settle = _or_of_array(read), _or_of_array(pulse_lanes), _or_of_array(settle)
+"""What the golden model calls."""

@@ -219,6 +219,8 @@ def with_values(device: Device, **values: float) -> Device:
 
 def parameter_bits(config: Config, offset: int) -> int | None:
     """Return the bits of a TILE word: negative if signed, 0 if this build leaves it out, None if there is no such word."""
+    if config.device is DeviceKind.REAL:
+        return None
     if TileParameter.ROOT <= offset < TILE_WORDS:
         present = config.device is not DeviceKind.IDEAL and offset <= TileParameter.ROOT + config.pulse_max
         return PARAMETER_BITS[TileParameter.ROOT] if present else 0

@@ -7,16 +7,15 @@ talks to is in machine.py.
 
 import numpy as np
 
-from backpulse.firmware_py import array_tile
 from backpulse.firmware_py.activation import activate, fprime
-from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, plan_lanes, pulse_lanes
+from backpulse.firmware_py.crossbar import any_pulse_lanes, any_read, any_settle, plan_lanes
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
 from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, Function, Op, When, require
 from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP
-from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
-from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State, TileParameter
+from backpulse.firmware_py.memory import ACTIVE, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
+from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State
 from backpulse.firmware_py.tape import (
     begin_pulse,
     no_room,
@@ -40,7 +39,6 @@ _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_C
 )
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
-_READ_SIGMA = int(TileParameter.READ_SIGMA)
 _PLACED = np.array([op in OPERATIONS and OPERATIONS[Op(op)].region for op in range(16)])
 _OK, _REFUSED = int(Ended.OK), int(Ended.REFUSED)
 _UNUSED, _USED, _USED_BY_HADAMARD = 0, 1, 2
@@ -134,7 +132,7 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     line, sums, words, factors = m.line, m.sums, m.words, m.factors
     _gather(m, f, source, offset, n, line)
     m.counters[_SATURATED] += _to_drives(line, n, s - f.drive_shift, f.drive_max)
-    over, fault = _sense(m, m.played, m.array, f, op, row0, rows, col0, cols, n_out)
+    over, fault = _sense(m, m.played, f, op, row0, rows, col0, cols, n_out)
     m.counters[_SENSE] += over
     if fault != 0 or stopped(m.played):
         return fault
@@ -155,21 +153,11 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
 
 
 @part
-def _sense(m, played, array, f, op, row0, rows, col0, cols, n):
+def _sense(m, played, f, op, row0, rows, col0, cols, n):
     """Turn the drives in m.line into sense words in m.sums, or play these; return how many were over range, and a fault or 0."""
     if played is not None:
         return play_read(played, op, n, m.sums, f.sense_max)
-    if array is not None:
-        over = array_tile.read(m, f, op == _READ, row0, rows, col0, cols)
-        record_completion(m.recorded, op, _OK, 0, 0)
-        return over, 0
-    if op == _READ:
-        multiply_rows(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes)
-    else:
-        multiply_columns(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes, m.group)
-    if f.read_noise:
-        add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, n)
-    over = convert(m.sums, n, f.sense_shift, f.sense_max, m.recorded)
+    over = any_read(m, f, op == _READ, row0, rows, col0, cols)
     record_completion(m.recorded, op, _OK, 0, 0)
     return over, 0
 
@@ -214,21 +202,6 @@ def _times_fprime(words, outputs, n, function, f):
     return _saturate(words, n, f.vector_max)
 
 
-@part
-def _pulse_lanes(m, played, array, f, lane, row0, first, hits, a, shared):
-    """Pulse lanes, perhaps through an array's wires: returns as `crossbar.pulse_lanes`."""
-    if array is not None:
-        return array_tile.pulse_lanes(m, f, lane, row0, first, hits, a, shared)
-    return pulse_lanes(m, played, f, lane, row0, first, hits, a, shared)
-
-
-@part
-def _settle(m, array, f, row0, rows, shared):
-    """End a PULSE of rows: an array collects its pulses until then."""
-    if array is not None:
-        array_tile.settle(m, f, row0, rows, shared)
-
-
 @inlined
 def pulse_shift(exponent, scale_log2, magnitude):
     """Return (f, q) of a PULSE: bits that the column words lose, and bytes that the products lose."""
@@ -265,12 +238,12 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     for r in range(0, rows, rows_at_once):
         for lane in range(0, planned.shape[0], GROUP):
             hits = plan_lanes(m, f, lane, rows_at_once, line[r:], 8 * q, stochastic)
-            up, down, clipped = _pulse_lanes(m, m.played, m.array, f, lane, row0, r, hits, line[r:], shared)
+            up, down, clipped = any_pulse_lanes(m, m.played, f, lane, row0, r, hits, line[r:], shared)
             asked += up + down
             m.counters[_UP] += up
             m.counters[_DOWN] += down
             m.counters[_CLIPPED] += clipped
-    _settle(m, m.array, f, row0, rows, shared)
+    any_settle(m, f, row0, rows, shared)
     record_completion(m.recorded, _PULSE, _OK, asked, rows)
     return play_pulse(m.played, m, row0, rows, f.tile_rows)
 

@@ -79,8 +79,9 @@ def _planes(memory: Memory, config: Config) -> dict[tuple[int, int], _Plane]:
         Window.STORE: flat(memory.store.view("<u4")),
         Window.RESULTS: flat(memory.results.view("<u4"), writable=False),
         Window.OUTPUTS: flat(memory.outputs.view("<u4"), writable=False),
-        Window.CELLS: by_row(memory.cells, -config.cell_bits),
     }
+    if config.device is not DeviceKind.REAL:
+        planes[Window.CELLS] = by_row(memory.cells, -config.cell_bits)
     if config.spread:
         planes[Window.SPREAD] = by_row(memory.spread, 8)
     streams = {Stream.ROUNDING: memory.rounding}
@@ -103,6 +104,8 @@ class GoldenMachine:
         Bytes of the longest payload that its link takes.
     facts
         What the tile says of itself.
+    inside
+        The emulated machine behind a configuration with real devices: its cells, spread, noise and parameters are out of the host's reach.
     array
         Model of the array behind the tile contract; None: cells are read and pulsed exactly.
     log
@@ -117,19 +120,23 @@ class GoldenMachine:
         *,
         payload: int = MAX_PAYLOAD,
         facts: TileFacts = EMULATED,
+        inside: Config | None = None,
         array: Wired | None = None,
         log: Callable[[np.ndarray], None] | None = None,
         played: Answers | None = None,
     ) -> None:
         self.config, self.payload, self.facts = config, payload, facts
         self.session = 0
-        self._format = number_format(config, facts.profiles if played is None else 1 << FIELDS["profile"][1])
+        if played is None and (inside is None) == (config.device is DeviceKind.REAL):
+            raise ValueError("A golden machine with real devices, and no other, needs an emulated one inside, or a trace to play")
+        inside = inside or config
+        self._format = number_format(inside, facts.profiles if played is None else 1 << FIELDS["profile"][1])
         self._trip = Cause.NONE
         self._order = np.zeros(0, np.int64)
         self._entry = 0
         self._watchdog = 1 << 24
         self._log = log
-        self._whole = new_memory(config)._replace(array=array, played=played)
+        self._whole = new_memory(inside)._replace(array=array, played=played)
         if log is not None:
             self._whole = self._whole._replace(log=np.zeros((config.rows * config.tile_cols * _LOG_ROOM, 5), np.int32))
         self.memory = seen(self._whole, config)

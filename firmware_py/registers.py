@@ -88,6 +88,7 @@ class ArrayWord(IntEnum):
     STATE = 4
     TRIP = 5
     WORK = 6
+    BUDGET = 7
 
 
 ARRAY_WORDS = 64
@@ -119,6 +120,8 @@ class Capability(IntFlag):
     """An abort may end a row of counts between two pulses."""
     WORK = 64
     """WORK starts long work of the tile's own, and reads as zero when that has ended."""
+    BUDGET = 128
+    """BUDGET holds the pulses that the tile still gives before it trips; all ones, as after power-up: as many as are asked for."""
 
 
 class TileState(IntFlag):

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_GRANT, MAX_PAYLOAD, Opcode, Status
 from backpulse.firmware_py.image import (
     Image,
@@ -26,9 +26,12 @@ from backpulse.firmware_py.registers import (
     MAGIC,
     REG,
     STREAM_SHIFT,
+    ArrayWord,
+    Capability,
     Counter,
     State,
     Stream,
+    TileState,
     Window,
 )
 from backpulse.firmware_py.streams import seed_lane, seed_states
@@ -37,8 +40,9 @@ from backpulse.host.errors import HostError, LinkError, NoProgressError, OwnErro
 from backpulse.host.link import Link
 from backpulse.host.readers import OutputReader, RingReader
 from backpulse.host.recorder import Recorder
-from backpulse.host.run import PATIENCE_S, Report, Run, counter_reads, state_of, status_reads
+from backpulse.host.run import Report, Run, counter_reads, patience_s, state_of, status_reads
 from backpulse.host.stop import Stop
+from backpulse.host.tile import read_facts, read_state, tripped
 
 EVALUATION = 1
 """Bank of the read-noise stream that evaluation uses."""
@@ -60,6 +64,8 @@ class Board:
 
     Attributes
     ----------
+    facts : TileFacts
+        What its tile is and claims.
     totals : dict
         What the counters have counted in all trainings; evaluations leave it alone.
     rates : dict
@@ -104,6 +110,7 @@ class Board:
                 "The board's configuration digest is not that of its configuration: it was built with another version",
                 "build and load it anew",
             )
+        self.facts = read_facts(link)
         self.totals = dict.fromkeys(Counter, 0)
         self.recorder: Recorder | None = None
         if self.config.trace_words:  # a session that was broken off may have left it on: the tile would wait for ever
@@ -179,13 +186,32 @@ class Board:
     # State and counters
 
     def status(self) -> tuple[State, int, int, int]:
-        """Return (state, fault code, program address of the fault, credit)."""
+        """Return (state, fault code with the tile's cause from bit 8 on, program address of the fault, credit)."""
         status = self.link.read_words(REG["STATE"].address, 3)
         return *state_of(status), status[2]
 
     def raw_counters(self) -> list[int]:
         """Return the counters as they are: 32 bits, wrapping."""
         return self.link.read_words(REG["COUNTER"].address, len(Counter))
+
+    def tile_state(self) -> tuple[TileState, int]:
+        """Return how the tile stands, and the cause of its trip (0 if it has not tripped); a board whose tile has no such words is safe."""
+        return read_state(self.link) if Capability.TRIPS in self.capabilities else (TileState.SAFE, 0)
+
+    def check_tripped(self) -> None:
+        """Raise TileError, with the cause, if the array has switched its drivers off."""
+        state, trip = self.tile_state()
+        if TileState.TRIPPED in state:
+            raise tripped(trip)
+
+    def clear_trip(self) -> int:
+        """Let an array that has tripped take commands again; return what the cause was (0: it had not tripped)."""
+        state, trip = self.tile_state()
+        if TileState.TRIPPED not in state:
+            return 0
+        self.stop()
+        self.link.write_words(Window.ARRAY.base + ArrayWord.TRIP, [0])
+        return trip
 
     @contextmanager
     def heeding(self, stop: Stop) -> Iterator[None]:
@@ -204,12 +230,22 @@ class Board:
         self.link.exchange(requests, report)
         check(requests)
 
-    def load(self, program: Program, *, scales: Sequence[int], tile_words: Sequence[int]) -> None:
-        """Load a program with its tables, the scale registers and the tile's parameters (words; a sign is taken modulo 2**32)."""
+    @property
+    def capabilities(self) -> Capability:
+        """What its tile claims."""
+        return self.facts.capabilities
+
+    @property
+    def real(self) -> bool:
+        """Whether its devices are real: they have no parameters, spread words or random states to write."""
+        return self.config.device is DeviceKind.REAL
+
+    def load(self, program: Program, *, scales: Sequence[int], tile_words: Sequence[int] | None = None) -> None:
+        """Load a program with its tables, the scale registers and the tile's parameters (words; a sign is taken modulo 2**32), if any."""
         self.stop()
         if self.recorder:
             self.recorder.listing(program)
-        self.write([*program_image(program), *scales_image(scales), *tile_image(tile_words)])
+        self.write([*program_image(program), *scales_image(scales), *([] if tile_words is None else tile_image(tile_words))])
 
     def write_scales(self, scales: Sequence[int]) -> None:
         """Write the scale registers, at a sample boundary."""
@@ -373,7 +409,8 @@ class Board:
         if not self.link.started:
             return
         with self.heeding(Stop()):
-            until = time.monotonic() + max(PATIENCE_S, self.link.patience_s)
+            patience = patience_s(self)
+            until = time.monotonic() + patience
             halt = [command(Opcode.HALT)]
             while True:
                 status, counters = status_reads(), counter_reads()
@@ -383,7 +420,7 @@ class Board:
                     break
                 if time.monotonic() > until:
                     self.link.abort()
-                    raise NoProgressError(f"The board did not stop within {PATIENCE_S:.0f} s and was aborted")
+                    raise NoProgressError(f"The board did not stop within {patience:.0f} s and was aborted")
                 halt = []
                 if not (self.recorder and self.recorder.behind):
                     self.link.wait(0.001)

@@ -18,6 +18,7 @@ from typer.completion import (
 )
 
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
@@ -37,6 +38,7 @@ from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.storage import check_writable
 from backpulse.host.terminal import plain
+from backpulse.host.tile import facts_dict, facts_text
 from backpulse.host.urls import BAUD, board_config, open_board
 from backpulse.host.version import PACKAGE, version_text
 from backpulse.host.view import console, stdout
@@ -110,7 +112,7 @@ def program(
     settings = Settings.from_dict(given)
     if settings.schedule == SOFTWARE:
         raise InputError("The software schedule runs no program: choose another --schedule")
-    config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles)
+    config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, dead=Dead.parse(settings.dead))
     compiled = settings.compile(config)
     used = {
         "instructions": (len(compiled.instructions), config.program_words),
@@ -158,13 +160,16 @@ def info(
     with open_board(board, config=config, baud=baud, progress=_tell) as opened:
         state, fault, address, credit = opened.status()
         counters = opened.raw_counters()
+        told = facts_text(opened.facts)
         result: dict[str, Any] = {
             "board": board,
             "abi": opened.abi,
             "state": state.name.lower(),
-            "fault": fault,
+            "fault": fault & 0xFF,
+            "fault_cause": fault >> 8,
             "fault_address": address,
             "credit": credit,
+            "array": facts_dict(opened.facts),
             "config": {f.name: int(getattr(opened.config, f.name)) for f in fields(opened.config)},
             "config_digest": opened.config_digest,
             "build_digest": opened.build_digest,
@@ -179,6 +184,7 @@ def info(
     table.add_column(overflow="fold")
     for name in ("board", "abi", "state", "fault", "credit", "config_digest", "build_digest"):
         table.add_row(name.replace("_", " "), str(result[name]), style="bold")
+    table.add_row("array", told, style="bold")
     for group in ("config", "counters"):
         for name, value in result[group].items():
             table.add_row(name.replace("_", " "), str(value))

@@ -61,9 +61,15 @@ def infer(
         if trace:
             opened.record(trace, saved.settings.to_dict())
         program = saved.settings.compile(opened.config)
-        opened.load(program, scales=saved.scales.tolist(), tile_words=saved.tile.tolist())
-        opened.write_cells(saved.cells)
-        opened.write_spread(saved.spread)
+        opened.check_tripped()
+        saved.settings.check_profiles(opened.facts.profiles)
+        opened.load(program, scales=saved.scales.tolist(), tile_words=None if saved.tile is None else saved.tile.tolist())
+        if saved.cells is None or saved.spread is None:
+            warnings.append("The checkpoint holds no cells: the array classifies as it stands")
+            show_warnings(warnings[-1:])
+        else:
+            opened.write_cells(saved.cells)
+            opened.write_spread(saved.spread)
         opened.upload(records(x, np.zeros((len(x), saved.settings.network.layers[-1]), np.int8)))
         if outputs and not opened.keeps_outputs(program.network.layers[-1]):
             warnings.append("The board has no ring that holds the outputs of a sample: they are read sample by sample, which takes longer")

@@ -10,7 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from backpulse.firmware_py.config import DEFAULT, Config
+from backpulse.firmware_py.dead import Dead
+from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.host import options as o
+from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.cli_replay import replay_told
@@ -24,8 +27,9 @@ from backpulse.host.settings import SOFTWARE, Settings, prepare
 from backpulse.host.software import train_software
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.terminal import plain
+from backpulse.host.tile import facts_text
 from backpulse.host.trace_file import read_trace
-from backpulse.host.training import Trainer
+from backpulse.host.training import STARTS, Trainer
 from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.view import TrainView, console, show_warnings
 
@@ -52,6 +56,14 @@ def train(
         ),
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on from a checkpoint.", metavar="FILE", rich_help_panel=o.FILES)] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help=f"How the array gets its initial weights: {', '.join(STARTS)} (if not given: written where it can be, else verified).",
+            metavar="NAME",
+            rich_help_panel=o.ALGORITHM,
+        ),
+    ] = None,
     reference: Annotated[bool, typer.Option("--reference", help="Train the float64 reference too.", rich_help_panel=o.ALGORITHM)] = False,
     plot: o.Plot = None,
     pulse_log: Annotated[
@@ -62,6 +74,7 @@ def train(
 ) -> None:
     """Train a network in the array, one sample at a time."""
     address = Address.of(board)
+    given = around(given, address.array)
     save_to = checkpoint or resume
     saved = Checkpoint.load(resume) if resume else None
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
@@ -98,20 +111,25 @@ def train(
         log = RunLog(pulse_log) if pulse_log else None
         if log:
             stack.callback(_save, log, results)  # whatever ends the run
-        opened = stack.enter_context(open_told(address, config, baud, log if address.board == "golden://" else None))
-        begun = saved.position.totals["STEPS"] if saved else 0
-        recorded = trace or (
-            _hidden(stack, pulse_log) if pulse_log and address.board != "golden://" and opened.config.trace_words else None
-        )
+        golden = address.board == "golden://"
+        opened = stack.enter_context(open_told(address, config, baud, log if golden else None))
+        steps = saved.position.totals["STEPS"] if saved else 0
+        recorded = trace or (_hidden(stack, pulse_log) if pulse_log and not golden and opened.config.trace_words else None)
         if recorded:
-            recorder = opened.record(recorded, settings.to_dict(), steps=begun)
+            recorder = opened.record(recorded, settings.to_dict(), steps=steps)
             console.print(forecast(settings.compile(opened.config), address.board, baud), style="dim", soft_wrap=True)
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
+        if log and opened.real:
+            raise InputError("The pulses of real devices are not those of the golden model: leave --pulse-log out")
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
+        if opened.facts != EMULATED:
+            title += f", {facts_text(opened.facts)}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
-        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)
-        start = trainer.checkpoint() if log and address.board != "golden://" and not recorded else None
+        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log, start=start)
+        for said in stuck_remarks(trainer.program, address.array):
+            trainer.remark(said)
+        begun = trainer.checkpoint() if log and not golden and not recorded else None
         with results.each():
             if not trainer.run(save_to, best) and not save_to:
                 save_to = _unused(DEFAULT_CHECKPOINT)
@@ -124,9 +142,9 @@ def train(
             with results.each():
                 opened.end_recording()
             result["trace"] = {"digest": recorder.digest, "units": recorder.count, **({"file": str(trace)} if trace else {})}
-        if log and start:
-            _replay(start, trainer, log, result)
-        elif log and address.board != "golden://":
+        if log and begun:
+            _replay(begun, trainer, log, result)
+        elif log and not golden:
             _log_of_trace(recorded, log)
         software = None
         if reference:
@@ -161,7 +179,8 @@ def _config(settings: Settings, address: Address, tile: str, tiles: int | None) 
     """Return the configuration of a board made here; another's is what its bitstream says."""
     if not address.virtual:
         return DEFAULT
-    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, array=address.array)
+    dead = Dead.parse(settings.dead)
+    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=dead)
 
 
 def open_told(url: str | Address, config: Config, baud: int, log: RunLog | None = None) -> Board:
@@ -238,10 +257,11 @@ def _summary(result: dict[str, Any]) -> None:
         console.print(plain(told(result["labels"], result["class_accuracy"])), soft_wrap=True)
     if result.get("reference"):
         console.print(f"Software reference (float64) {100 * result['reference']['test_accuracy'][-1]:.2f} %")
-    if result.get("conductance_digest"):
+    if result["pulses_up"] is not None:
+        digest = f"; digest {result['conductance_digest'][:16]}" if "conductance_digest" in result else ""
         console.print(
             f"{result['steps']:,} steps, {result['cycles_per_step']:.0f} cycles each; {result['pulses_up']:,} pulses up, "
-            f"{result['pulses_down']:,} down; digest {result['conductance_digest'][:16]}",
+            f"{result['pulses_down']:,} down{digest}",
             style="dim",
             soft_wrap=True,
         )

@@ -74,6 +74,10 @@ class NoProgressError(HostError):
     advice = "restart the board, and go on from the last checkpoint with --resume"
 
 
+class TileError(HostError):
+    """The array's front end has failed, or has switched its drivers off (exit code 1)."""
+
+
 class LinkError(HostError):
     """A command that did not succeed (exit code 1)."""
 

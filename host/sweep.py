@@ -17,10 +17,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backpulse.firmware_py.places import reason
-from backpulse.host.array_file import read_array
+from backpulse.host.array_file import parse_array, read_array
+from backpulse.host.array_map import around
 from backpulse.host.checkpoint import MOST_EPOCHS
 from backpulse.host.errors import InputError
-from backpulse.host.settings import Settings, with_nearest
+from backpulse.host.settings import SOFTWARE, Settings, with_nearest
 from backpulse.host.sweep_run import Run, config_of, data_of, prepared, prepared_key
 from backpulse.host.tables import count, some
 
@@ -225,8 +226,9 @@ def _checked(settings: Sequence[Settings], epochs: int, tile: str, array: str, r
     runs: list[Run] = []
     warnings: dict[str, None] = {}
     looked_at: dict[tuple[object, ...], str | InputError] = {}
+    there = parse_array(array, "The array file") if array else None
     for one in settings:
-        run = Run(one, epochs, tile, array=array)
+        run = Run(one if one.schedule == SOFTWARE else one.changed(**around(one.to_dict(), there)), epochs, tile, array=array)
         with refused.told():
             config = config_of(run)
             data = prepared_key(one)

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import ABI_VERSION, DEFAULT, Config
+from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.network import Network
 from backpulse.host.array_file import parse_array
@@ -106,12 +107,14 @@ def config_of(run: Run) -> Config:
         If no machine has room for the network.
     """
     settings = run.settings
-    return DEFAULT if settings.schedule == SOFTWARE else _config(settings.network, settings.device_model, run.tile, run.array)
+    if settings.schedule == SOFTWARE:
+        return DEFAULT
+    return _config(settings.network, settings.device_model, run.tile, run.array, settings.dead)
 
 
 @lru_cache(16)
-def _config(network: Network, device: Device, tile: str, array: str) -> Config:
-    return board_config(network, device, tile=tile, array=_array(array))
+def _config(network: Network, device: Device, tile: str, array: str, dead: str) -> Config:
+    return board_config(network, device, tile=tile, array=_array(array), dead=Dead.parse(dead))
 
 
 def _array(text: str) -> Array | None:

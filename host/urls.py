@@ -10,10 +10,12 @@ import numpy as np
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.compiler import SCHEDULES, compile_network
 from backpulse.firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
-from backpulse.firmware_py.device import Device
+from backpulse.firmware_py.dead import NONE, Dead
+from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.real import real_config, real_facts, real_machine
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
 from backpulse.firmware_py.wired import facts, wired
 from backpulse.host.addresses import FORMS, VIRTUAL, likely
@@ -41,7 +43,7 @@ class Address:
     board : str
         The URL without what follows a question mark.
     array : Array or None
-        The array of the file that it names, as in `golden://?array=FILE`.
+        The array of the file that it names, as in `golden://?array=FILE`: the model behind a golden or virtual board, the map of any other.
     """
 
     board: str
@@ -54,14 +56,14 @@ class Address:
         Raises
         ------
         InputError
-            If the board has no array model, or the file is none of an array.
+            If something else follows the question mark, or the file is none of an array.
         """
         board, asks, query = url.partition("?")
         if not asks:
             return cls(url)
         key, _, name = query.partition("=")
-        if board not in VIRTUAL or key != "array" or not name:
-            raise InputError(f"Unknown board {url}: an array model stands behind golden:// or sim://, as in golden://?array=FILE")
+        if key != "array" or not name:
+            raise InputError(f"Unknown board {url}: what follows the question mark is an array file, as in golden://?array=FILE")
         return cls(board, read_array(Path(name)))
 
     @property
@@ -71,7 +73,13 @@ class Address:
 
 
 def board_config(
-    network: Network | None, device: Device, *, tile: str = "128x32", tiles: int | None = None, array: Array | None = None
+    network: Network | None,
+    device: Device,
+    *,
+    tile: str = "128x32",
+    tiles: int | None = None,
+    array: Array | None = None,
+    dead: Dead = NONE,
 ) -> Config:
     """Return the configuration of a golden or virtual board that carries a device, its tables as deep as the network needs.
 
@@ -85,6 +93,8 @@ def board_config(
         Tiles, if not as many as the network needs.
     array : Array, optional
         The model of an array behind the tiles.
+    dead : Dead
+        Lines that the network goes around.
 
     Raises
     ------
@@ -99,14 +109,15 @@ def board_config(
         config = replace(DEFAULT, tile_rows=int(rows), tile_cols=int(cols), read_noise=int(noise))
         config = replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
         if tiles is None:
-            tiles = tiles_needed(network, config) if network else 1
+            tiles = tiles_needed(network, config, dead) if network else 1
         config = replace(config, tiles=tiles)
         if array is not None:
             array.check(config.rows, config.tile_cols)
-        return _with_room(config, network) if network else config
+            config = real_config(config) if array.kind == "real" else config
+        return _with_room(config, network, dead) if network else config
 
 
-def _with_room(config: Config, network: Network) -> Config:
+def _with_room(config: Config, network: Network, dead: Dead) -> Config:
     """Return the configuration with the depths that a network needs under any schedule, powers of two, and never less than the default.
 
     The sample store stays as it is: what does not fit is streamed, and each of its words costs building time.
@@ -114,7 +125,7 @@ def _with_room(config: Config, network: Network) -> Config:
     limits = HIGHEST | {"vector_words": 1 << 15, "page_bytes": 1 << 15}  # what an entry of the vector table can point to
     depths = ("program_words", "regions", "vector_words", "page_bytes", "acc_bits")
     widest = replace(config, **{name: limits[name] for name in depths})
-    programs = [compile_network(network, widest, schedule) for schedule in SCHEDULES]
+    programs = [compile_network(network, widest, schedule, dead=dead) for schedule in SCHEDULES]
     need = {
         "program_words": max(len(p.instructions) for p in programs),
         "regions": max(len(p.regions) for p in programs),
@@ -187,9 +198,31 @@ def open_board(
 
 def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np.ndarray], None] | None) -> GoldenMachine:
     """Return the golden machine, perhaps with an array behind it."""
+    real = config.device is DeviceKind.REAL
+    if real != (array is not None and array.kind == "real"):
+        raise InputError(
+            'Real devices are those of a board, or golden://?array=FILE where the file says kind = "real": give the board that was trained'
+            if real
+            else 'The run was on an emulated array, and the array file says kind = "real": give another'
+        )
     if array is None:
         return GoldenMachine(config, payload=payload, log=log)
     with wrong_input():
+        if real:
+            stuck = [(cell.row, cell.col, cell.value) for cell in array.stuck]
+            return real_machine(
+                config,
+                PRESETS[array.device],
+                array.seed,
+                dead_rows=array.dead.rows,
+                dead_cols=array.dead.cols,
+                stuck=stuck,
+                facts=real_facts(facts(array)),
+                # Without wires and the like the plain model reads the same, and much faster.
+                array=None if array.is_plain else wired(array, config),
+                payload=payload,
+                log=log,
+            )
         return GoldenMachine(config, payload=payload, facts=facts(array), array=wired(array, config), log=log)
 
 
@@ -203,6 +236,8 @@ def _virtual(config: Config, array: Array | None, progress: Callable[[str], None
         if array is None:
             board = VirtualBoard(build(config, progress=progress))
         else:
+            if array.kind == "real":
+                raise InputError('A real array is modelled behind golden:// alone: give golden://?array=FILE, or kind = "emulated"')
             from backpulse.gateware.sim.array_tile import build_with_array, tables
 
             with wrong_input():

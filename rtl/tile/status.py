@@ -17,8 +17,8 @@ __all__ = ["TileStatus"]
 class TileStatus(wiring.Component):
     """Answers the ARRAY window in the second cycle of a request, whatever the tile does; leads others on.
 
-    All words of the window can be read; what has no meaning is zero. TRIP can be written, and WORK where the
-    tile claims it, but not while a command is executing: else a write is an error.
+    All words of the window can be read; what has no meaning is zero. TRIP can be written, WORK and BUDGET
+    where the tile claims them, but not while a command is executing: else a write is an error.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ class TileStatus(wiring.Component):
         The first cause since TRIP was written last, one cycle later: the tile's own `trip`.
     start, work
         A write of WORK: strobe, with `bus.w_data`. What WORK reads: zero when the work has ended.
+    allow, budget
+        A write of BUDGET: strobe, with `bus.w_data`. What BUDGET reads: the pulses that are left.
     """
 
     def __init__(self, facts: TileFacts) -> None:
@@ -54,6 +56,8 @@ class TileStatus(wiring.Component):
                 "trip": Out(Cause),
                 "start": Out(1),
                 "work": In(32),
+                "allow": Out(1),
+                "budget": In(32),
             }
         )
 
@@ -73,24 +77,31 @@ class TileStatus(wiring.Component):
             inner.request.eq(bus.request & ~mine),
             first.eq(bus.request & mine & ~ready),
         ]
-        of_trip, of_work = (bus.addr == at for at in (ArrayWord.TRIP, ArrayWord.WORK))
-        works = int(Capability.WORK in self._facts.capabilities)
+        of_trip, of_work, of_budget = (
+            bus.addr == at for at in (ArrayWord.TRIP, ArrayWord.WORK, ArrayWord.BUDGET)
+        )
+        works, budgets = (
+            int(claim in self._facts.capabilities) for claim in (Capability.WORK, Capability.BUDGET)
+        )
         m.d.comb += [
             writes.eq(first & bus.write & self.idle),
             clears.eq(writes & of_trip),
             self.start.eq(writes & of_work & works),
+            self.allow.eq(writes & of_budget & budgets),
         ]
         standing = {TileState.SAFE: self.safe, TileState.BUSY: self.busy, TileState.TRIPPED: self.trip != 0}
         words = self._facts.words() | {
             ArrayWord.STATE: Cat(standing[state] for state in TileState),
             ArrayWord.TRIP: self.trip,
             ArrayWord.WORK: self.work,
+            ArrayWord.BUDGET: self.budget,
         }
         m.d.sync += [
             ready.eq(first),
             word.eq(0),
             refused.eq(
-                (bus.addr >= ARRAY_WORDS) | (bus.write & ~(self.idle & (of_trip | (of_work & works))))
+                (bus.addr >= ARRAY_WORDS)
+                | (bus.write & ~(self.idle & (of_trip | (of_work & works) | (of_budget & budgets))))
             ),
         ]
         with m.Switch(bus.addr[: (ARRAY_WORDS - 1).bit_length()]):
