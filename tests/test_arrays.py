@@ -123,7 +123,7 @@ def test_what_a_tile_with_an_array_says_of_itself():
 
 
 BAD = {
-    "wire = 1": "Unknown key wire (did you mean wires?): keys are kind, seed, cells",
+    "wire = 1": "Unknown key wire (did you mean wires?): keys are kind, device, seed, cells",
     "[wires]\nrow = 1": "Unknown key row (did you mean row_ohm?) in [wires]: keys are row_ohm, col_ohm",
     "[[stuck]]\nrow = 1\ncol = 2\nvalu = 0.5": "Unknown key valu (did you mean value?) in [stuck]",
     "[wires]\nrow_ohm = -1": "wires.row_ohm must be a number at least 0, not -1",
