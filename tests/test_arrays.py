@@ -160,12 +160,11 @@ def test_a_bad_file_is_one_sentence(text, backpulse, tmp_path):
         assert err.count("\n") == 1
 
 
-def test_a_board_that_has_no_array_is_refused(backpulse, tmp_path):
+def test_a_url_that_names_no_array_file_is_refused(backpulse, tmp_path):
     (tmp_path / "array.toml").write_text("")
     for board, sentence in (
-        ("socket://lab:4000?array=array.toml", "an array model stands behind golden:// or sim://"),
-        ("golden://?aray=array.toml", "an array model stands behind golden:// or sim://"),
-        ("golden://?array=", "an array model stands behind golden:// or sim://"),
+        ("golden://?aray=array.toml", "what follows the question mark is an array file"),
+        ("golden://?array=", "what follows the question mark is an array file"),
         ("golden://?array=none.toml", "none.toml cannot be read: no such file"),
     ):
         code, _, err = backpulse("train", "--board", board, "--layers", "64-10")
