@@ -116,7 +116,7 @@ def test_a_checkpoint_without_cells_goes_on_with_those_of_the_array(tmp_path):
             Trainer(board, IRIS.changed(validation=0.2), 1, start="as-is").run(best_file=tmp_path / "best.npz")
     with open_board("golden://", config=CONFIG) as board, pytest.raises(InputError, match="made on another configuration"):
         Trainer(board, IRIS, 4, checkpoint=saved)
-    with pytest.raises(InputError, match=r"Real devices are those of a board, or golden://\?array=FILE"):
+    with pytest.raises(InputError, match=r"Real devices are those of a board, or of golden://\?array=FILE"):
         open_board("golden://", config=saved.config)
 
 
