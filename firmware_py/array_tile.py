@@ -15,6 +15,7 @@ from backpulse.firmware_py.memory import BANK
 from backpulse.firmware_py.registers import TileParameter
 from backpulse.firmware_py.relaxation import drive, fill, solve, words
 from backpulse.firmware_py.streams import gauss, xorshift
+from backpulse.firmware_py.tape import record_sense
 from backpulse.firmware_py.wired import (
     BIAS,
     DRIVER,
@@ -46,16 +47,19 @@ def read(m, f, columns_out, row0, rows, col0, cols):
         m.sums[:count] = 0
         crossbar.add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, count)
         extra = 1.0 / (1 << f.sense_shift)
-    return words(w, tile, way, first_driven, driven, total_drive, first, count, extra, m.read, m.control[BANK], f.sense_max, m.sums)
+    overs = words(w, tile, way, first_driven, driven, total_drive, first, count, extra, m.read, m.control[BANK], f.sense_max, m.sums)
+    for k in range(count):
+        record_sense(m.recorded, m.sums[k], w.over[k], int(k == count - 1))
+    return overs
 
 
 @part
-def pulse_lanes(m, f, lane, row0, hits, a, shared):
+def pulse_lanes(m, f, lane, row0, first, hits, a, shared):
     """Give lanes their pulses, or only keep them for `settle` if they go through wires; return as `crossbar.pulse_lanes`."""
     w = m.array
     w.fresh[0] = -1
     if not w.sizes[WIRED_WRITE]:
-        return crossbar.pulse_lanes(m, f, lane, row0, hits, a, shared)
+        return crossbar.pulse_lanes(m, None, f, lane, row0, first, hits, a, shared)
     up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
     planned = load(m.lanes, lane)
     for hit in range(hits):
@@ -64,12 +68,12 @@ def pulse_lanes(m, f, lane, row0, hits, a, shared):
         count = where(planned * a[i] > 0, size, -size)
         up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
         store(m.group, 0, count)
-        row = (row0 + i) % f.tile_rows
+        row = (row0 + first + i) % f.tile_rows
         for k in range(min(GROUP, f.tile_cols - lane)):
             w.asked[row, lane + k] = m.group[k]
             w.words[row, lane + k] = m.noise[hit, k]
         if m.log.shape[0]:
-            crossbar.log_pulses(m, (row0 + i) // f.tile_rows, row, lane)
+            crossbar.log_pulses(m, (row0 + first + i) // f.tile_rows, row, lane)
     return total(up), total(down), total(clipped)
 
 
@@ -142,6 +146,21 @@ def spread_pulses(w, cells, tile, first, rows):
                 w.moves[k, j] += others * part_of_pulse(w, -bias - there)
             if bias > 0.0:
                 w.moves[k, j] += (slots - w.row_current[k] - others) * aside
+
+
+@jit
+def lone_pulses(w, cells, tile, out):
+    """Say in `out`, (R, C), what share of the programming voltage each cell sees that is pulsed alone."""
+    rows, cols = w.g.shape
+    fill(w, cells, tile * w.asked.shape[0], tile)
+    _pulsed_columns(w, tile)
+    w.fresh[0] = -1
+    for i in range(rows):
+        for j in range(cols):
+            w.col_drive[:] = 0.0
+            w.col_drive[j] = 1.0
+            _pulse_row(w, tile, i)
+            out[i, j] = w.line[2, j]
 
 
 @inlined

@@ -7,16 +7,28 @@ talks to is in machine.py.
 
 import numpy as np
 
+from backpulse.firmware_py import array_tile
 from backpulse.firmware_py.activation import activate, fprime
-from backpulse.firmware_py.crossbar import any_pulse_lanes, any_read, any_settle, plan_lanes
+from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, plan_lanes, pulse_lanes
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
 from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, Function, Op, When, require
 from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP
-from backpulse.firmware_py.memory import ACTIVE, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
-from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State
+from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
+from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State, TileParameter
+from backpulse.firmware_py.tape import (
+    begin_pulse,
+    no_room,
+    play_pulse,
+    play_read,
+    played_out,
+    pulse_cycles_more,
+    record_completion,
+    stopped,
+)
 from backpulse.firmware_py.timing import instruction_cycles, refused_cycles
+from backpulse.firmware_py.trace import Ended
 
 _MASK32 = 0xFFFFFFFF
 _PARTIAL, _NONE, _HADAMARD = int(Function.PARTIAL), int(Function.NONE), int(Function.HADAMARD_SIGMOID)
@@ -28,7 +40,9 @@ _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_C
 )
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
+_READ_SIGMA = int(TileParameter.READ_SIGMA)
 _PLACED = np.array([op in OPERATIONS and OPERATIONS[Op(op)].region for op in range(16)])
+_OK, _REFUSED = int(Ended.OK), int(Ended.REFUSED)
 _UNUSED, _USED, _USED_BY_HADAMARD = 0, 1, 2
 _USES = np.zeros((16, 3), np.int64)
 """Whether an operation uses the vectors of its fields a, b and c."""
@@ -109,7 +123,7 @@ def _length(m, vector):
 
 @part
 def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, backward):
-    """READ (rows to columns) and READT (columns to rows)."""
+    """READ (rows to columns) and READT (columns to rows); returns the fault that it ends with, or 0."""
     row0 = (region[0] >> 16) * f.tile_rows + (region[0] & 0xFFFF)
     rows, cols = region[1] >> 16, region[1] & 0xFFFF
     col0, scale_log2 = region[2] >> 16, region[2] & 0xFFFF
@@ -120,7 +134,10 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     line, sums, words, factors = m.line, m.sums, m.words, m.factors
     _gather(m, f, source, offset, n, line)
     m.counters[_SATURATED] += _to_drives(line, n, s - f.drive_shift, f.drive_max)
-    m.counters[_SENSE] += any_read(m, f, columns_out, row0, rows, col0, cols)
+    over, fault = _sense(m, m.played, m.array, f, op, row0, rows, col0, cols, n_out)
+    m.counters[_SENSE] += over
+    if fault != 0 or stopped(m.played):
+        return fault
     k = (f.backward_shift if backward else f.forward_shift) + scale_log2 - s
     if accumulate:
         _gather(m, f, to, out_offset, n_out, words)
@@ -134,6 +151,27 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
         elif function != _NONE:
             m.counters[_SATURATED] += _activate(words, n_out, function, m.activations, f)
     _scatter(m, f, to, out_offset, n_out, words, function != _PARTIAL)
+    return 0
+
+
+@part
+def _sense(m, played, array, f, op, row0, rows, col0, cols, n):
+    """Turn the drives in m.line into sense words in m.sums, or play these; return how many were over range, and a fault or 0."""
+    if played is not None:
+        return play_read(played, op, n, m.sums, f.sense_max)
+    if array is not None:
+        over = array_tile.read(m, f, op == _READ, row0, rows, col0, cols)
+        record_completion(m.recorded, op, _OK, 0, 0)
+        return over, 0
+    if op == _READ:
+        multiply_rows(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes)
+    else:
+        multiply_columns(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes, m.group)
+    if f.read_noise:
+        add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, n)
+    over = convert(m.sums, n, f.sense_shift, f.sense_max, m.recorded)
+    record_completion(m.recorded, op, _OK, 0, 0)
+    return over, 0
 
 
 @part
@@ -176,6 +214,21 @@ def _times_fprime(words, outputs, n, function, f):
     return _saturate(words, n, f.vector_max)
 
 
+@part
+def _pulse_lanes(m, played, array, f, lane, row0, first, hits, a, shared):
+    """Pulse lanes, perhaps through an array's wires: returns as `crossbar.pulse_lanes`."""
+    if array is not None:
+        return array_tile.pulse_lanes(m, f, lane, row0, first, hits, a, shared)
+    return pulse_lanes(m, played, f, lane, row0, first, hits, a, shared)
+
+
+@part
+def _settle(m, array, f, row0, rows, shared):
+    """End a PULSE of rows: an array collects its pulses until then."""
+    if array is not None:
+        array_tile.settle(m, f, row0, rows, shared)
+
+
 @inlined
 def pulse_shift(exponent, scale_log2, magnitude):
     """Return (f, q) of a PULSE: bits that the column words lose, and bytes that the products lose."""
@@ -188,7 +241,7 @@ def pulse_shift(exponent, scale_log2, magnitude):
 
 @part
 def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
-    """PULSE: outer-product weight pulses, row by row.
+    """PULSE: outer-product weight pulses, row by row; returns the fault that it ends with, or 0.
 
     Column j is loaded with P_j = sat(rshift(b_j * mantissa, f), 32767), or 0 if q > 3.
     """
@@ -207,14 +260,19 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     shared = shared_words(m.tile, f.cell_bits)
     # The log wants them row by row; else the lanes are outside, for their streams then stay in the processor's registers.
     rows_at_once = 1 if m.log.shape[0] else rows
+    begin_pulse(m.played, rows)
+    asked = 0
     for r in range(0, rows, rows_at_once):
         for lane in range(0, planned.shape[0], GROUP):
             hits = plan_lanes(m, f, lane, rows_at_once, line[r:], 8 * q, stochastic)
-            up, down, clipped = any_pulse_lanes(m, f, lane, row0 + r, hits, line[r:], shared)
+            up, down, clipped = _pulse_lanes(m, m.played, m.array, f, lane, row0, r, hits, line[r:], shared)
+            asked += up + down
             m.counters[_UP] += up
             m.counters[_DOWN] += down
             m.counters[_CLIPPED] += clipped
-    any_settle(m, f, row0, rows, shared)
+    _settle(m, m.array, f, row0, rows, shared)
+    record_completion(m.recorded, _PULSE, _OK, asked, rows)
+    return play_pulse(m.played, m, row0, rows, f.tile_rows)
 
 
 @part
@@ -375,7 +433,7 @@ def execute(m, f, order, count):
                 m.control[HALT] = 0
                 m.control[STATE] = _IDLE
                 break
-            if begun == count:
+            if begun == count or no_room(m.recorded) or played_out(m.played):
                 m.control[STATE] = _PAUSED
                 break
             _load_sample(m, f, order[begun])
@@ -395,6 +453,7 @@ def execute(m, f, order, count):
             cycles = refused_cycles(m.costs, op)
             counters[_CYCLES] += cycles
             counters[_PULSE_CYCLES if op == _PULSE else _READ_CYCLES] += cycles
+            record_completion(m.recorded, op, _REFUSED, 0, 0)
             _fault(m, _BAD_OPERAND)
             break
         accumulate, auto_range, backward, stochastic = (word >> 38) & 1, (word >> 39) & 1, (word >> 40) & 1, (word >> 41) & 1
@@ -403,8 +462,10 @@ def execute(m, f, order, count):
             rows, cols = m.regions[region][1] >> 16, m.regions[region][1] & 0xFFFF
         hadamard = int(function >= _HADAMARD)
         cycles = instruction_cycles(m.costs, op, hadamard, rows, cols, (m.table[a] >> 16) & 0x7FFF)
+        fault = 0
         if op == _PULSE:
-            _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)
+            fault = _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)
+            cycles += pulse_cycles_more(m.recorded)
             counters[_PULSE_CYCLES] = (counters[_PULSE_CYCLES] + cycles) & _MASK32
         elif op == _ERR:
             _err(m, f, a, b, c, function)
@@ -413,9 +474,12 @@ def execute(m, f, order, count):
         elif op == _AXPY:
             _axpy(m, f, a, b, c & 7, function)
         elif op == _READ or op == _READT:
-            _read(m, f, op, m.regions[region], a, b, c, function, accumulate, auto_range, backward)
+            fault = _read(m, f, op, m.regions[region], a, b, c, function, accumulate, auto_range, backward)
             counters[_READ_CYCLES] = (counters[_READ_CYCLES] + cycles) & _MASK32
         counters[_CYCLES] = (counters[_CYCLES] + cycles) & _MASK32
+        if fault != 0 or stopped(m.played):
+            _fault(m, fault)
+            break
         m.control[PC] = pc + 1
     for i in range(counters.shape[0]):
         counters[i] &= _MASK32

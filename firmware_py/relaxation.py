@@ -235,6 +235,7 @@ def words(w, tile, way, first_driven, driven, total, first, count, extra, states
         size = np.floor(abs(value) + 0.5)
         over = over or size > sense_max
         overs += over
+        w.over[k] = int(over)
         size = min(size, np.float64(sense_max))
         sums[k] = np.int64(size if value >= 0.0 else -size)
     states[bank] = state

@@ -73,6 +73,7 @@ class Wired(NamedTuple):
     col_drive: np.ndarray  # float64 (C)
     row_current: np.ndarray  # float64 (R) scratch: currents into the rows' ends
     col_current: np.ndarray  # float64 (C)
+    over: np.ndarray  # int64 (R or C, the larger) scratch: sense words that were over range
     asked: np.ndarray  # int32 (tile_rows, tile_cols) scratch: counts of a PULSE
     words: np.ndarray  # int32, same shape: its write-noise words
     moves: np.ndarray  # float64 (R, C) scratch: pulses that its cells take
@@ -187,6 +188,7 @@ def wired(array: "Array", config: Config) -> Wired:
         col_drive=scratch(cols),
         row_current=scratch(rows),
         col_current=scratch(cols),
+        over=np.zeros(max(rows, cols), np.int64),
         asked=np.zeros((config.tile_rows, config.tile_cols), np.int32),
         words=np.zeros((config.tile_rows, config.tile_cols), np.int32),
         moves=scratch(rows, cols),
