@@ -155,7 +155,7 @@ class Chain:
                 raise NoProgressError(f"The board has ended no read or pulse for {PATIENCE_S:.0f} s, and was aborted")
             link.wait(POLL_S)
             status, counters = status_reads(), counter_reads()
-            link.exchange([*status, *counters])
+            self._board.exchange([*status, *counters])
 
 
 def room(config: Config, sample_bytes: int) -> int:
