@@ -27,7 +27,7 @@ FAULTS = {
     "tag": {2},
     "line order": {2, 3, 4, 5, 9},
     "transposed gain": {2, 4, 5, 9, 22},
-    "compression": {5},
+    "compression": {5, 9},
     "zero remembers": {6},
     "even part": {2, 5, 7, 9},
     "over is silent": {8},
@@ -48,7 +48,7 @@ LATE = 1 << 13
 """Cycles that a slow window takes."""
 UNSAFE = 1 << 13
 """Cycles that drivers stay on after an abort."""
-SOON = 64
+SOON = 12
 """Cycles in which a pulse has not settled."""
 
 
