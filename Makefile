@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test coverage lint bench table map large arrays boards budgets gatesim formal checkpoints caches lines signals fuzz clean
+.PHONY: help demo test coverage lint bench table map large arrays boards budgets gatesim formal checkpoints caches lines signals fuzz array clean
 .DELETE_ON_ERROR:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make lines   freeze the line at 20 places, and try 15 latencies; speed at 0.2 s each way (some minutes)"
 	@echo "make signals interrupt train, sim, infer and build at 50 moments (a quarter of an hour)"
 	@echo "make fuzz    500 random bad command lines, 500 damaged data files, 9000 programs on RTL and golden model (ten minutes; RANDOM_SEED=1: others)"
+	@echo "make array   the conformance bench on virtual boards with one faulty tile each (some minutes)"
 	@echo "make clean   remove builds and the environment"
 
 demo: .venv/installed-sim
@@ -87,6 +88,9 @@ signals: .venv/installed-dev .venv/installed-build
 
 fuzz: .venv/installed-dev
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_fuzz.py cocotb_tests/test_differential.py $(ARGS)
+
+array: .venv/installed-dev
+	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_array_tiles.py $(ARGS)
 
 clean:
 	rm -rf .venv build out *.egg-info
