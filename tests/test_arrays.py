@@ -123,7 +123,7 @@ def test_what_a_tile_with_an_array_says_of_itself():
 
 
 BAD = {
-    "wire = 1": "Unknown key wire (did you mean wires?): keys are kind, seed, cells",
+    "wire = 1": "Unknown key wire (did you mean wires?): keys are kind, device, seed, cells",
     "[wires]\nrow = 1": "Unknown key row (did you mean row_ohm?) in [wires]: keys are row_ohm, col_ohm",
     "[[stuck]]\nrow = 1\ncol = 2\nvalu = 0.5": "Unknown key valu (did you mean value?) in [stuck]",
     "[wires]\nrow_ohm = -1": "wires.row_ohm must be a number at least 0, not -1",
@@ -163,7 +163,7 @@ def test_a_bad_file_is_one_sentence(text, backpulse, tmp_path):
 def test_a_board_that_has_no_array_is_refused(backpulse, tmp_path):
     (tmp_path / "array.toml").write_text("")
     for board, sentence in (
-        ("socket://lab:4000?array=array.toml", "an array model stands behind golden:// or sim://"),
+        ("socket://lab:4000?aray=array.toml", "an array model stands behind golden:// or sim://"),
         ("golden://?aray=array.toml", "an array model stands behind golden:// or sim://"),
         ("golden://?array=", "an array model stands behind golden:// or sim://"),
         ("golden://?array=none.toml", "none.toml cannot be read: no such file"),
