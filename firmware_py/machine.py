@@ -128,7 +128,7 @@ class GoldenMachine:
         self.config, self.payload, self.facts = config, payload, facts
         self.session = 0
         if played is None and (inside is None) == (config.device is DeviceKind.REAL):
-            raise ValueError("A golden machine with real devices, and no other, needs an emulated one inside")
+            raise ValueError("A golden machine with real devices, and no other, needs an emulated one inside, or a trace to play")
         inside = inside or config
         self._format = number_format(inside, facts.profiles if played is None else 1 << FIELDS["profile"][1])
         self._trip = Cause.NONE

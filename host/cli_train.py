@@ -111,17 +111,16 @@ def train(
         log = RunLog(pulse_log) if pulse_log else None
         if log:
             stack.callback(_save, log, results)  # whatever ends the run
-        opened = stack.enter_context(open_told(address, config, baud, log if address.board == "golden://" else None))
-        begun = saved.position.totals["STEPS"] if saved else 0
-        recorded = trace or (
-            _hidden(stack, pulse_log) if pulse_log and address.board != "golden://" and opened.config.trace_words else None
-        )
+        golden = address.board == "golden://"
+        opened = stack.enter_context(open_told(address, config, baud, log if golden else None))
+        steps = saved.position.totals["STEPS"] if saved else 0
+        recorded = trace or (_hidden(stack, pulse_log) if pulse_log and not golden and opened.config.trace_words else None)
         if recorded:
-            recorder = opened.record(recorded, settings.to_dict(), steps=begun)
+            recorder = opened.record(recorded, settings.to_dict(), steps=steps)
             console.print(forecast(settings.compile(opened.config), board, baud), style="dim", soft_wrap=True)
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
-        if log and opened.real and not recorded and address.board != "golden://":
+        if log and opened.real and not (golden or recorded):
             raise InputError("The pulses of real devices come from a trace, and this board records none: leave --pulse-log out")
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
         if opened.facts != EMULATED:
@@ -130,7 +129,7 @@ def train(
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log, start=start)
         for said in stuck_remarks(trainer.program, address.array):
             trainer.remark(said)
-        first = trainer.checkpoint() if log and address.board != "golden://" and not recorded else None
+        begun = trainer.checkpoint() if log and not golden and not recorded else None
         with results.each():
             if not trainer.run(save_to, best) and not save_to:
                 save_to = _unused(DEFAULT_CHECKPOINT)
@@ -143,9 +142,9 @@ def train(
             with results.each():
                 opened.end_recording()
             result["trace"] = {"digest": recorder.digest, "units": recorder.count, **({"file": str(trace)} if trace else {})}
-        if log and first:
-            _replay(first, trainer, log, result)
-        elif log and recorded and address.board != "golden://":
+        if log and begun:
+            _replay(begun, trainer, log, result)
+        elif log and recorded and not golden:
             _log_of_trace(recorded, log)
         software = None
         if reference:
