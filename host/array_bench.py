@@ -237,6 +237,14 @@ class Bench:
         """Return what `expect` is computed from: a region's cells if the array is exact, else its read map in this direction."""
         return self.cells(region) if self.exact else self.map(region, transposed=transposed)
 
+    def known_tiles(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return what is known of each tile, for reads and for transposed reads: the same array where that is the cells."""
+        found = []
+        for region in self.tiles():
+            forward = self.known(region)
+            found.append((forward, forward if self.exact else self.known(region, transposed=True)))
+        return found
+
     def expect(self, known: np.ndarray, drives: np.ndarray, *, transposed: bool = False) -> tuple[np.ndarray, float]:
         """Return what lines should sense (float64 of shape (reads, lines)), and how many words that may be wrong.
 
