@@ -121,7 +121,7 @@ def train(
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
         if log and opened.real and not (golden or recorded):
-            raise InputError("The pulses of real devices come from a trace, and this board records none: leave --pulse-log out")
+            raise InputError("The board has real devices and no ring of trace records: nothing tells its pulses, leave --pulse-log out")
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
         if opened.facts != EMULATED:
             title += f", {facts_text(opened.facts)}"
