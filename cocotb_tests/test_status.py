@@ -1,5 +1,8 @@
 """A tile's status; a broken one must be noticed."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+
 from backpulse.firmware_py.registers import Capability, TileKind
 from backpulse.firmware_py.tile_facts import TileFacts
 from backpulse.rtl.tile.status import TileStatus

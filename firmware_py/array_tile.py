@@ -46,16 +46,17 @@ def read(m, f, columns_out, row0, rows, col0, cols):
         m.sums[:count] = 0
         crossbar.add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, count)
         extra = 1.0 / (1 << f.sense_shift)
-    return words(w, tile, way, first_driven, driven, total_drive, first, count, extra, m.read, m.control[BANK], f.sense_max, m.sums)
+    bank, state = m.control[BANK], m.read
+    return words(w, tile, way, first_driven, driven, total_drive, first, count, extra, state, bank, f.sense_max, m.sums, m.recorded)
 
 
 @part
-def pulse_lanes(m, f, lane, row0, hits, a, shared):
+def pulse_lanes(m, played, f, lane, row0, first, hits, a, shared):
     """Give lanes their pulses, or only keep them for `settle` if they go through wires; return as `crossbar.pulse_lanes`."""
     w = m.array
     w.fresh[0] = -1
     if not w.sizes[WIRED_WRITE]:
-        return crossbar.pulse_lanes(m, f, lane, row0, hits, a, shared)
+        return crossbar.pulse_lanes(m, played, f, lane, row0, first, hits, a, shared)
     up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
     planned = load(m.lanes, lane)
     for hit in range(hits):
@@ -64,12 +65,12 @@ def pulse_lanes(m, f, lane, row0, hits, a, shared):
         count = where(planned * a[i] > 0, size, -size)
         up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
         store(m.group, 0, count)
-        row = (row0 + i) % f.tile_rows
+        row = (row0 + first + i) % f.tile_rows
         for k in range(min(GROUP, f.tile_cols - lane)):
             w.asked[row, lane + k] = m.group[k]
             w.words[row, lane + k] = m.noise[hit, k]
         if m.log.shape[0]:
-            crossbar.log_pulses(m, (row0 + i) // f.tile_rows, row, lane)
+            crossbar.log_pulses(m, (row0 + first + i) // f.tile_rows, row, lane)
     return total(up), total(down), total(clipped)
 
 

@@ -97,7 +97,7 @@ class Config:
     """Predictions that the result ring keeps."""
     output_depth: int = _field(4096, 0, 65536, meaning=False)
     """Output words that the output ring keeps, 0 for no such ring."""
-    trace_words: int = _field(4096, 0, 65536, meaning=False)
+    trace_words: int = _field(16384, 0, 32768, meaning=False)
     """32-bit words that the ring of trace records keeps, 0 for no such ring."""
 
     def __post_init__(self) -> None:

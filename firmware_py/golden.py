@@ -16,7 +16,18 @@ from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP
 from backpulse.firmware_py.memory import ACTIVE, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
 from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State
+from backpulse.firmware_py.tape import (
+    begin_pulse,
+    no_room,
+    play_pulse,
+    play_read,
+    played_out,
+    pulse_cycles_more,
+    record_completion,
+    stopped,
+)
 from backpulse.firmware_py.timing import instruction_cycles, refused_cycles
+from backpulse.firmware_py.trace import Ended
 
 _MASK32 = 0xFFFFFFFF
 _PARTIAL, _NONE, _HADAMARD = int(Function.PARTIAL), int(Function.NONE), int(Function.HADAMARD_SIGMOID)
@@ -29,6 +40,7 @@ _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_C
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
 _PLACED = np.array([op in OPERATIONS and OPERATIONS[Op(op)].region for op in range(16)])
+_OK, _REFUSED = int(Ended.OK), int(Ended.REFUSED)
 _UNUSED, _USED, _USED_BY_HADAMARD = 0, 1, 2
 _USES = np.zeros((16, 3), np.int64)
 """Whether an operation uses the vectors of its fields a, b and c."""
@@ -109,7 +121,7 @@ def _length(m, vector):
 
 @part
 def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, backward):
-    """READ (rows to columns) and READT (columns to rows)."""
+    """READ (rows to columns) and READT (columns to rows); returns the fault that it ends with, or 0."""
     row0 = (region[0] >> 16) * f.tile_rows + (region[0] & 0xFFFF)
     rows, cols = region[1] >> 16, region[1] & 0xFFFF
     col0, scale_log2 = region[2] >> 16, region[2] & 0xFFFF
@@ -120,7 +132,10 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     line, sums, words, factors = m.line, m.sums, m.words, m.factors
     _gather(m, f, source, offset, n, line)
     m.counters[_SATURATED] += _to_drives(line, n, s - f.drive_shift, f.drive_max)
-    m.counters[_SENSE] += any_read(m, f, columns_out, row0, rows, col0, cols)
+    over, fault = _sense(m, m.played, f, op, row0, rows, col0, cols, n_out)
+    m.counters[_SENSE] += over
+    if fault != 0 or stopped(m.played):
+        return fault
     k = (f.backward_shift if backward else f.forward_shift) + scale_log2 - s
     if accumulate:
         _gather(m, f, to, out_offset, n_out, words)
@@ -134,6 +149,17 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
         elif function != _NONE:
             m.counters[_SATURATED] += _activate(words, n_out, function, m.activations, f)
     _scatter(m, f, to, out_offset, n_out, words, function != _PARTIAL)
+    return 0
+
+
+@part
+def _sense(m, played, f, op, row0, rows, col0, cols, n):
+    """Turn the drives in m.line into sense words in m.sums, or play these; return how many were over range, and a fault or 0."""
+    if played is not None:
+        return play_read(played, op, n, m.sums, f.sense_max)
+    over = any_read(m, f, op == _READ, row0, rows, col0, cols)
+    record_completion(m.recorded, op, _OK, 0, 0)
+    return over, 0
 
 
 @part
@@ -188,7 +214,7 @@ def pulse_shift(exponent, scale_log2, magnitude):
 
 @part
 def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
-    """PULSE: outer-product weight pulses, row by row.
+    """PULSE: outer-product weight pulses, row by row; returns the fault that it ends with, or 0.
 
     Column j is loaded with P_j = sat(rshift(b_j * mantissa, f), 32767), or 0 if q > 3.
     """
@@ -207,14 +233,19 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     shared = shared_words(m.tile, f.cell_bits)
     # The log wants them row by row; else the lanes are outside, for their streams then stay in the processor's registers.
     rows_at_once = 1 if m.log.shape[0] else rows
+    begin_pulse(m.played, rows)
+    asked = 0
     for r in range(0, rows, rows_at_once):
         for lane in range(0, planned.shape[0], GROUP):
             hits = plan_lanes(m, f, lane, rows_at_once, line[r:], 8 * q, stochastic)
-            up, down, clipped = any_pulse_lanes(m, f, lane, row0 + r, hits, line[r:], shared)
+            up, down, clipped = any_pulse_lanes(m, m.played, f, lane, row0, r, hits, line[r:], shared)
+            asked += up + down
             m.counters[_UP] += up
             m.counters[_DOWN] += down
             m.counters[_CLIPPED] += clipped
     any_settle(m, f, row0, rows, shared)
+    record_completion(m.recorded, _PULSE, _OK, asked, rows)
+    return play_pulse(m.played, m, row0, rows, f.tile_rows)
 
 
 @part
@@ -375,7 +406,7 @@ def execute(m, f, order, count):
                 m.control[HALT] = 0
                 m.control[STATE] = _IDLE
                 break
-            if begun == count:
+            if begun == count or no_room(m.recorded) or played_out(m.played):
                 m.control[STATE] = _PAUSED
                 break
             _load_sample(m, f, order[begun])
@@ -395,6 +426,7 @@ def execute(m, f, order, count):
             cycles = refused_cycles(m.costs, op)
             counters[_CYCLES] += cycles
             counters[_PULSE_CYCLES if op == _PULSE else _READ_CYCLES] += cycles
+            record_completion(m.recorded, op, _REFUSED, 0, 0)
             _fault(m, _BAD_OPERAND)
             break
         accumulate, auto_range, backward, stochastic = (word >> 38) & 1, (word >> 39) & 1, (word >> 40) & 1, (word >> 41) & 1
@@ -403,8 +435,10 @@ def execute(m, f, order, count):
             rows, cols = m.regions[region][1] >> 16, m.regions[region][1] & 0xFFFF
         hadamard = int(function >= _HADAMARD)
         cycles = instruction_cycles(m.costs, op, hadamard, rows, cols, (m.table[a] >> 16) & 0x7FFF)
+        fault = 0
         if op == _PULSE:
-            _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)
+            fault = _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)
+            cycles += pulse_cycles_more(m.recorded)
             counters[_PULSE_CYCLES] = (counters[_PULSE_CYCLES] + cycles) & _MASK32
         elif op == _ERR:
             _err(m, f, a, b, c, function)
@@ -413,9 +447,12 @@ def execute(m, f, order, count):
         elif op == _AXPY:
             _axpy(m, f, a, b, c & 7, function)
         elif op == _READ or op == _READT:
-            _read(m, f, op, m.regions[region], a, b, c, function, accumulate, auto_range, backward)
+            fault = _read(m, f, op, m.regions[region], a, b, c, function, accumulate, auto_range, backward)
             counters[_READ_CYCLES] = (counters[_READ_CYCLES] + cycles) & _MASK32
         counters[_CYCLES] = (counters[_CYCLES] + cycles) & _MASK32
+        if fault != 0 or stopped(m.played):
+            _fault(m, fault)
+            break
         m.control[PC] = pc + 1
     for i in range(counters.shape[0]):
         counters[i] &= _MASK32

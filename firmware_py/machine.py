@@ -9,6 +9,7 @@ from backpulse.firmware_py.config import ABI_VERSION, CONFIG_WORDS, Config, Devi
 from backpulse.firmware_py.device import parameter_bits, twins
 from backpulse.firmware_py.framing import MAX_PAYLOAD, BusError
 from backpulse.firmware_py.golden import execute
+from backpulse.firmware_py.isa import FIELDS
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, Memory, new_memory, number_format, seen
 from backpulse.firmware_py.registers import (
     ARRAY_WORDS,
@@ -27,7 +28,9 @@ from backpulse.firmware_py.registers import (
     TileState,
     Window,
 )
+from backpulse.firmware_py.tape import Answers
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
+from backpulse.firmware_py.trace_ring import TraceRing
 from backpulse.firmware_py.wired import Wired
 
 _MASK32 = 0xFFFFFFFF
@@ -107,6 +110,8 @@ class GoldenMachine:
         Model of the array behind the tile contract; None: cells are read and pulsed exactly.
     log
         Called with an int32 array (n, 5) of step, tile, row, column, count after each sample, if given: the pulse log.
+    played
+        What answers in the tile's place, where a trace is replayed; the cells then stay as they are.
     """
 
     def __init__(
@@ -118,19 +123,20 @@ class GoldenMachine:
         inside: Config | None = None,
         array: Wired | None = None,
         log: Callable[[np.ndarray], None] | None = None,
+        played: Answers | None = None,
     ) -> None:
         self.config, self.payload, self.facts = config, payload, facts
         self.session = 0
-        if (inside is None) == (config.device is DeviceKind.REAL):
-            raise ValueError("A golden machine with real devices, and no other, needs an emulated one inside")
+        if played is None and (inside is None) == (config.device is DeviceKind.REAL):
+            raise ValueError("A golden machine with real devices, and no other, needs an emulated one inside, or a trace to play")
         inside = inside or config
-        self._format = number_format(inside, facts.profiles)
+        self._format = number_format(inside, facts.profiles if played is None else 1 << FIELDS["profile"][1])
         self._trip = Cause.NONE
         self._order = np.zeros(0, np.int64)
         self._entry = 0
         self._watchdog = 1 << 24
         self._log = log
-        self._whole = new_memory(inside)._replace(array=array)
+        self._whole = new_memory(inside)._replace(array=array, played=played)
         if log is not None:
             self._whole = self._whole._replace(log=np.zeros((config.rows * config.tile_cols * _LOG_ROOM, 5), np.int32))
         self.memory = seen(self._whole, config)
@@ -141,6 +147,9 @@ class GoldenMachine:
             Window.REGISTERS: self._set_register,
             Window.TILE: self._set_parameter,
         }
+        self._trace = TraceRing(config) if config.trace_words else None
+        if self._trace:
+            self._planes[Window.TRACE, 0] = _Plane(self._trace.words.reshape(1, -1), writable=False)
         if not config.lean:
             self._readers[Window.ARRAY], self._writers[Window.ARRAY] = self._array_word, self._set_array_word
 
@@ -160,6 +169,8 @@ class GoldenMachine:
         control[STATE] = State.TRAINING
         if self._trip:
             self._fail(self._trip)
+        if self._trace and self._trace.on:
+            self._trace.measure(self.memory)
         self._execute(0)
 
     def grant(self, indices: Sequence[int] | np.ndarray) -> bool:
@@ -211,7 +222,10 @@ class GoldenMachine:
     def _execute(self, count: int) -> int:
         if array := self._whole.array:
             array.fresh[0] = -1  # the host may have written cells
-        begun = execute(self._whole, self._format, self._order[:count], count)
+        trace = self._trace if self._trace and self._trace.on else None
+        begun = execute(trace.recording(self._whole) if trace else self._whole, self._format, self._order[:count], count)
+        if trace:
+            trace.take()
         self._order = self._order[begun:]
         return begun
 
@@ -343,6 +357,12 @@ class GoldenMachine:
                 return int(mantissa) | (int(exponent) & 255) << 16
             case "COUNTER":
                 return int(self.memory.counters[index])
+            case "TRACE_ON" if self._trace:
+                return int(self._trace.on)
+            case "TRACE_WRITTEN" if self._trace:
+                return self._trace.written
+            case "TRACE_READ" if self._trace:
+                return self._trace.read
         raise BusError
 
     def _set(self, name: str, index: int, value: int) -> None:
@@ -358,5 +378,9 @@ class GoldenMachine:
                 self._watchdog = value
             case "SCALE":
                 self.memory.scales[index] = value & 0xFFFF, int(_numbers(np.array(value >> 16), -8))
+            case "TRACE_ON" if self._trace:
+                self._trace.switch(bool(value & 1))
+            case "TRACE_READ" if self._trace:
+                self._trace.read = value
             case _:
                 raise BusError

@@ -254,11 +254,19 @@ TRACE_REGISTERS = (
         address=112,
         access="rw",
         bits=1,
-        description="1: the tile's answers are recorded; the ring is full: the tile waits",
+        description="1: what the tile answers is recorded, and the tile waits while the ring is full; 0: TRACE_WRITTEN is 0",
     ),
-    Register(name="TRACE_WRITTEN", address=113, description="words of the ring written since TRACE_ON became 1, wrapping"),
     Register(
-        name="TRACE_READ", address=114, access="rw", description="words of the ring that the host has read, wrapping: it frees their room"
+        name="TRACE_WRITTEN",
+        address=113,
+        description="units of 16 bits written to the ring since TRACE_ON became 1, modulo twice the units of the ring",
+    ),
+    Register(
+        name="TRACE_READ",
+        address=114,
+        access="rw",
+        bits=17,
+        description="how many of them the host has read, likewise modulo: it frees their room; 0 before TRACE_ON becomes 1",
     ),
 )
 """The registers of boards with a ring of trace records (configuration field trace_words); elsewhere BAD_ADDRESS."""

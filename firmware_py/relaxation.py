@@ -13,6 +13,7 @@ import numpy as np
 
 from backpulse.firmware_py.jit import inlined, jit
 from backpulse.firmware_py.streams import GAUSS_SIGMA, gauss, xorshift
+from backpulse.firmware_py.tape import record_sense
 from backpulse.firmware_py.wired import (
     ADC_STEP,
     AVERAGES,
@@ -199,10 +200,10 @@ def drive(w, tile, way, first, count, line):
 
 
 @jit
-def words(w, tile, way, first_driven, driven, total, first, count, extra, states, bank, sense_max, sums):
+def words(w, tile, way, first_driven, driven, total, first, count, extra, states, bank, sense_max, sums, recorded):
     """Turn currents into `count` sense words from line `first` on, in `sums`; return how many were over range.
 
-    `total` is the sum of the drives; `extra` times what `sums` holds on entry is the devices' noise; `states[bank]` is that of the noise.
+    The words are also recorded, if that is wanted. `total` is the sum of the drives; `extra` times what `sums` holds on entry is the devices' noise; `states[bank]` is that of the noise.
     """
     scheme, pieces = w.sizes[SCHEME], w.sizes[PIECES]
     lines, currents = (w.col_line[tile], w.col_current) if way == READ else (w.row_line[tile], w.row_current)
@@ -237,6 +238,7 @@ def words(w, tile, way, first_driven, driven, total, first, count, extra, states
         overs += over
         size = min(size, np.float64(sense_max))
         sums[k] = np.int64(size if value >= 0.0 else -size)
+        record_sense(recorded, sums[k], int(over), int(k == count - 1))
     states[bank] = state
     return overs
 

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Self
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
@@ -35,9 +36,10 @@ from backpulse.firmware_py.registers import (
 )
 from backpulse.firmware_py.streams import seed_lane, seed_states
 from backpulse.host.commands import Request, check, command, grants, reads, word_array, words, writes
-from backpulse.host.errors import HostError, NoProgressError, RefusedError
+from backpulse.host.errors import HostError, LinkError, NoProgressError, OwnError, RefusedError
 from backpulse.host.link import Link
 from backpulse.host.readers import OutputReader, RingReader
+from backpulse.host.recorder import Recorder
 from backpulse.host.run import Report, Run, counter_reads, patience_s, state_of, status_reads
 from backpulse.host.stop import Stop
 from backpulse.host.tile import read_facts, read_state, tripped
@@ -68,6 +70,8 @@ class Board:
         What the counters have counted in all trainings; evaluations leave it alone.
     rates : dict
         By program entry, the highest number of samples a second that a run of it was seen to do.
+    recorder : Recorder or None
+        What records the session, if anything (`record`).
     counters_at_rest : list of int
         The counters when the machine last stopped, from which the next run counts on.
 
@@ -108,6 +112,9 @@ class Board:
             )
         self.facts = read_facts(link)
         self.totals = dict.fromkeys(Counter, 0)
+        self.recorder: Recorder | None = None
+        if self.config.trace_words:  # a session that was broken off may have left it on: the tile would wait for ever
+            link.write_words(REG["TRACE_ON"].address, [0])
 
     def _longest_payload(self) -> int:
         """Return how long a payload the board says that it takes."""
@@ -126,12 +133,55 @@ class Board:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.close(error)
 
-    def close(self) -> None:
-        """Close the line, and end the board if it is a virtual one."""
-        self._close()
+    def close(self, error: BaseException | None = None) -> None:
+        """Close the line, and end the board if it is a virtual one; a trace is ended, or left as it is where the line has failed."""
+        try:
+            if not isinstance(error, LinkError | OwnError | KeyboardInterrupt):
+                with suppress(HostError):
+                    self.end_recording()
+        finally:
+            if self.recorder:
+                self.recorder.leave()
+            self._close()
+
+    def record(self, path: Path, settings: dict[str, Any] | None = None, *, steps: int = 0) -> "Recorder":
+        """Record to a new file from now on, until the board is closed: what the host does, and all that the tile answers (docs/trace.md).
+
+        `settings` and the `steps` that the run has done before are kept in the file.
+
+        Raises
+        ------
+        InputError
+            If the board has no ring of trace records, or the file is there or cannot be made.
+        """
+        self.stop()
+        self.recorder = Recorder(self, path, settings, steps)
+        return self.recorder
+
+    def end_recording(self) -> None:
+        """End a recording, if there is one, with the board at rest.
+
+        Raises
+        ------
+        StorageError
+            If the trace could not be written; the run itself is sound, and the file is what was written until then.
+        """
+        if self.recorder:
+            self.stop()
+            self.recorder.finish()
+            if self.recorder.failed:
+                raise self.recorder.failed
+
+    def exchange(self, requests: Sequence[Request]) -> None:
+        """Exchange requests, and what the recorder has to fetch with them."""
+        traced = self.recorder.requests() if self.recorder else []
+        self.link.exchange([*requests, *traced])
+        if self.recorder:
+            check(traced)
+            self.recorder.collect()
 
     # State and counters
 
@@ -193,6 +243,8 @@ class Board:
     def load(self, program: Program, *, scales: Sequence[int], tile_words: Sequence[int] | None = None) -> None:
         """Load a program with its tables, the scale registers and the tile's parameters (words; a sign is taken modulo 2**32), if any."""
         self.stop()
+        if self.recorder:
+            self.recorder.listing(program)
         self.write([*program_image(program), *scales_image(scales), *([] if tile_words is None else tile_image(tile_words))])
 
     def write_scales(self, scales: Sequence[int]) -> None:
@@ -342,6 +394,8 @@ class Board:
         if totals is None:
             totals = dict.fromkeys(Counter, 0)
         Run(self, program, program.evaluate_entry, EVALUATION, indices, totals, report, reader).go()
+        if self.recorder:
+            self.recorder.results(reader.values)
         return reader.values
 
     def stop(self) -> None:
@@ -360,7 +414,7 @@ class Board:
             halt = [command(Opcode.HALT)]
             while True:
                 status, counters = status_reads(), counter_reads()
-                self.link.exchange([*halt, *status, *counters])
+                self.exchange([*halt, *status, *counters])
                 check(halt)
                 if state_of(words(status))[0] not in (State.TRAINING, State.PAUSED):
                     break
@@ -368,5 +422,8 @@ class Board:
                     self.link.abort()
                     raise NoProgressError(f"The board did not stop within {patience:.0f} s and was aborted")
                 halt = []
-                self.link.wait(0.001)
-        self.counters_at_rest, self.link.started = words(counters), False
+                if not (self.recorder and self.recorder.behind):
+                    self.link.wait(0.001)
+            self.counters_at_rest, self.link.started = words(counters), False
+            if self.recorder:
+                self.recorder.rest(self.counters_at_rest)

@@ -29,6 +29,7 @@ from backpulse.host.cli_boards import boards, build, fit, flash
 from backpulse.host.cli_compare import compare
 from backpulse.host.cli_doctor import cache, doctor
 from backpulse.host.cli_infer import infer
+from backpulse.host.cli_replay import replay
 from backpulse.host.cli_sweep import sweep
 from backpulse.host.cli_train import train
 from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, unexpected, wrong_input
@@ -90,6 +91,7 @@ def options(
 
 app.command()(train)
 app.command()(infer)
+app.command()(replay)
 app.command()(compare)
 app.command()(sweep)
 app.add_typer(array, name="array")

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,16 +16,19 @@ from backpulse.host import options as o
 from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.cli_replay import replay_told
 from backpulse.host.datasets import Dataset
 from backpulse.host.errors import HostError, InputError, SignalError
 from backpulse.host.output import Results, RunLog, check_outputs, write_json
 from backpulse.host.rates import best_epoch, has_ended
+from backpulse.host.recorder import forecast
 from backpulse.host.scores import told
 from backpulse.host.settings import SOFTWARE, Settings, prepare
 from backpulse.host.software import train_software
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.terminal import plain
 from backpulse.host.tile import facts_text
+from backpulse.host.trace_file import read_trace
 from backpulse.host.training import STARTS, Trainer
 from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.view import TrainView, console, show_warnings
@@ -65,6 +69,7 @@ def train(
     pulse_log: Annotated[
         Path | None, typer.Option(help="Write every pulse (.npz or .csv).", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
+    trace: o.Trace = None,
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
@@ -74,7 +79,7 @@ def train(
     saved = Checkpoint.load(resume) if resume else None
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
     read = {"--dataset": given.get("dataset"), "--resume": resume if save_to != resume else None}
-    check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log}, read)
+    check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log, "--trace": trace}, read)
     if saved:
         if not checkpoint:
             where = f"{plain(str(resume))}, which is saved anew after each epoch; --checkpoint saves elsewhere"
@@ -88,9 +93,10 @@ def train(
             board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles, array=address.array)
         settings, data = o.settings_and_data(given)
     if settings.schedule == SOFTWARE:
-        if checkpoint or best or resume or plot or pulse_log:
+        if checkpoint or best or resume or plot or pulse_log or trace:
             raise InputError(
-                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot and --pulse-log out, or choose another"
+                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log and --trace out, "
+                "or choose another"
             )
         _train_software(settings, data, epochs, json)
         return
@@ -105,7 +111,13 @@ def train(
         log = RunLog(pulse_log) if pulse_log else None
         if log:
             stack.callback(_save, log, results)  # whatever ends the run
-        opened = stack.enter_context(open_told(address, config, baud, log if address.board == "golden://" else None))
+        golden = address.board == "golden://"
+        opened = stack.enter_context(open_told(address, config, baud, log if golden else None))
+        steps = saved.position.totals["STEPS"] if saved else 0
+        recorded = trace or (_hidden(stack, pulse_log) if pulse_log and not golden and opened.config.trace_words else None)
+        if recorded:
+            recorder = opened.record(recorded, settings.to_dict(), steps=steps)
+            console.print(forecast(settings.compile(opened.config), board, baud), style="dim", soft_wrap=True)
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
         if log and opened.real:
@@ -117,7 +129,7 @@ def train(
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log, start=start)
         for said in stuck_remarks(trainer.program, address.array):
             trainer.remark(said)
-        begun = trainer.checkpoint() if log and address.board != "golden://" else None
+        begun = trainer.checkpoint() if log and not golden and not recorded else None
         with results.each():
             if not trainer.run(save_to, best) and not save_to:
                 save_to = _unused(DEFAULT_CHECKPOINT)
@@ -126,8 +138,14 @@ def train(
         view.__exit__(None, None, None)
         heeding.close()  # what follows has nothing to keep: a signal interrupts it
         result: dict[str, Any] = {"board": board, "complete": complete, **trainer.result()}
+        if recorded:
+            with results.each():
+                opened.end_recording()
+            result["trace"] = {"digest": recorder.digest, "units": recorder.count, **({"file": str(trace)} if trace else {})}
         if log and begun:
             _replay(begun, trainer, log, result)
+        elif log and not golden:
+            _log_of_trace(recorded, log)
         software = None
         if reference:
             software = train_software(settings, trainer.data, trainer.position.epoch, opened.config.drive_max, rates=trainer.rates)
@@ -186,8 +204,21 @@ def _resumed(saved: Checkpoint, given: o.Given, epochs: int) -> tuple[Settings, 
     return Settings.from_dict(values | given), epochs
 
 
+def _hidden(stack: ExitStack, beside: Path) -> Path:
+    """Return the name of a trace that nobody asked for, in a folder that goes away with the command."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(dir=beside.absolute().parent, prefix=".backpulse-"))
+    return Path(folder) / "trace"
+
+
+def _log_of_trace(recorded: Path, log: RunLog) -> None:
+    """Log the pulses of a run on another board as its trace has them."""
+    outcome = replay_told(read_trace(recorded), log)
+    if outcome.divergence:
+        raise HostError(f"The board and the golden model differ: {outcome.divergence}", "the pulse log ends there")
+
+
 def _replay(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, Any]) -> None:
-    """Log the pulses of a run on another board by repeating it on the golden model, whose bits must be the same."""
+    """Log the pulses of a run on a board without a trace by repeating it on the golden model, whose bits must be the same."""
     begun = start.position
     with open_board("golden://", config=trainer.board.config, log=log) as golden:
         again = Trainer(golden, start.settings, trainer.epochs, checkpoint=start, data=trainer.data, log=log)

@@ -150,9 +150,14 @@ class Run:
                 self._report(self._progress(now - begun))
             # Until half of the credit is used up, or all of it where there is no more to grant.
             spare = self._granted - self._done - (ahead // 2 if self._granted < len(self._order) else 0)
-            if spare > 0:
+            if spare > 0 and not self._records_wait():
                 self._link.wait(min(POLL_S, spare / self._rate) if self._rate else POLL_S / 10)
         self._board.rates[self._entry] = self._rate
+
+    def _records_wait(self) -> bool:
+        """Say whether so many records wait that the ring might be full before the next look."""
+        recorder = self._board.recorder
+        return recorder is not None and recorder.behind >= recorder.capacity // 8
 
     def _ahead(self) -> int:
         """Return how many samples may be granted and not done."""
@@ -164,7 +169,7 @@ class Run:
         first = self._granted
         provided = self._board.provide(self._order[first : first + count])
         status, counters = status_reads(), counter_reads()
-        self._link.exchange([*begin, *provided, *status, *counters])
+        self._board.exchange([*begin, *provided, *status, *counters])
         check(begin)
         grant = [request for request in provided if request.opcode is Opcode.GRANT]
         check(request for request in provided if request.opcode is not Opcode.GRANT)

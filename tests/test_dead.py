@@ -46,7 +46,11 @@ def test_dead_lines_are_a_text():
 @pytest.mark.parametrize("text", ["", "r0", "c15", "r31,r32,c0", "r5-9,r40,r64-95,c3,c7,c8", "r2-27,r33-62,c1-9"])
 @pytest.mark.parametrize("turned", [False, True])
 def test_blocks_cover_a_layer_once_and_no_dead_line(text, turned):
-    config, dead, network = replace(SMALL, tiles=64, program_words=4096, regions=1024, acc_bits=32), Dead.parse(text), Network.parse("40-33-18-4")
+    config, dead, network = (
+        replace(SMALL, tiles=64, program_words=4096, regions=1024, acc_bits=32),
+        Dead.parse(text),
+        Network.parse("40-33-18-4"),
+    )
     program = compile_network(network, config, dead=dead, orientations=(turned,) * 3)
     taken = np.zeros((config.rows, config.tile_cols), int)
     for placement in program.placements:

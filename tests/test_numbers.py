@@ -170,7 +170,7 @@ def test_error_is_the_finite_difference_of_the_loss(loss: str) -> None:
 @given(st.integers(0, (1 << USED_BITS) - 1), st.just(0) | st.integers(0, (1 << INSTRUCTION_BITS - USED_BITS) - 1))
 def test_decode_takes_exactly_the_legal_words(word: int, beyond: int) -> None:
     op, function = word & 15, word >> FIELDS["function"][0] & 15
-    profiled = word >> FIELDS["profile"][0] & 15 and not OPERATIONS.get(op, OPERATIONS[Op.END]).region
+    profiled = word >> FIELDS["profile"][0] & 15 and not (op in OPERATIONS and OPERATIONS[Op(op)].region)
     word |= beyond << USED_BITS
     if (op, function) in LEGAL and not beyond and not profiled:
         assert decode(word).encode() == word

@@ -71,6 +71,7 @@ def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
         (REGISTER_WORDS, 32),
         (c.result_depth // 2, 32),
         *[(c.output_depth // 2, 32)] * (c.output_depth > 0),
+        *[(c.trace_words, 32)] * (c.trace_words > 0),
         (c.page_bytes // 2, 32),
         (c.order_depth, 16),
         *[(256, 8)] * 3,

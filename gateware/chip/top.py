@@ -19,6 +19,7 @@ from backpulse.gateware.link.session import Session
 from backpulse.gateware.link.small_link import CLOCKS_MIN, SmallLink
 from backpulse.gateware.link.uart import Uart, divisor
 from backpulse.rtl.core.core import Core, host_windows
+from backpulse.rtl.core.trace import Trace
 from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.lib.ports import HostPort
 from backpulse.rtl.tile.emulated import EmulatedTile
@@ -97,6 +98,9 @@ class Machine(wiring.Component):
         m.submodules.store = store = self._store(c)
         m.submodules.bank = bank = self._bank
         own = {Window.REGISTERS: WINDOW_SHIFT, Window.STORE: len(store.host.addr)}
+        if c.trace_words:
+            m.submodules.trace = trace = Trace(c)
+            own[Window.TRACE] = len(trace.host.addr)
         m.submodules.decoder = decoder = Decoder({**own, **host_windows(c)})
 
         connect(m, flipped(self.bus), decoder.bus)
@@ -107,7 +111,17 @@ class Machine(wiring.Component):
             connect(m, getattr(decoder, name), getattr(core, name))
         connect(m, bank.ledger, core.ledger)
         connect(m, core.store, store.loader)
-        connect(m, core.to_tile, tile)
+        if c.trace_words:
+            connect(m, decoder.trace, trace.host)
+            connect(m, core.to_tile, trace.core)
+            connect(m, trace.to_tile, tile)
+            m.d.comb += [
+                trace.on.eq(bank.trace_on),
+                trace.read.eq(bank.trace_read),
+                bank.trace_written.eq(trace.written),
+            ]
+        else:
+            connect(m, core.to_tile, tile)
         connect(m, flipped(self.order), core.order)
         m.d.comb += [
             *(
