@@ -33,7 +33,7 @@ FAULTS = {
     "over is silent": {8},
     "edge": {2, 9},
     "sign": {2, 10, 22},
-    "half-select": {2, 11},
+    "half-select": {11},
     "unsettled": {2, 13},
     "late safe": {14},
     "abort miscounts": {14},

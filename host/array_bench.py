@@ -100,7 +100,11 @@ class Bench:
         self.claims, self.kind = board.facts.capabilities, board.facts.kind
         self.exact = self.kind is TileKind.EMULATED and Capability.CELLS_READ in self.claims
         self.noise = 0.0
-        self.rng = np.random.default_rng(SEED)
+        self.reseed(0)
+
+    def reseed(self, number: int) -> None:
+        """Begin the random numbers of a check, which are the same whatever was checked before."""
+        self.rng = np.random.default_rng((SEED, number))
 
     @property
     def steady(self) -> bool:
