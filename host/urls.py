@@ -63,7 +63,7 @@ class Address:
             return cls(url)
         key, _, name = query.partition("=")
         if key != "array" or not name:
-            raise InputError(f"Unknown board {url}: an array model stands behind golden:// or sim://, as in golden://?array=FILE")
+            raise InputError(f"Unknown board {url}: what follows the question mark is an array file, as in golden://?array=FILE")
         return cls(board, read_array(Path(name)))
 
     @property
