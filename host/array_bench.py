@@ -100,7 +100,11 @@ class Bench:
         self.claims, self.kind = board.facts.capabilities, board.facts.kind
         self.exact = self.kind is TileKind.EMULATED and Capability.CELLS_READ in self.claims
         self.noise = 0.0
-        self.rng = np.random.default_rng(SEED)
+        self.reseed(0)
+
+    def reseed(self, number: int) -> None:
+        """Begin the random numbers of a check, which are the same whatever was checked before."""
+        self.rng = np.random.default_rng((SEED, number))
 
     @property
     def steady(self) -> bool:
@@ -236,6 +240,14 @@ class Bench:
     def known(self, region: Region, *, transposed: bool = False) -> np.ndarray:
         """Return what `expect` is computed from: a region's cells if the array is exact, else its read map in this direction."""
         return self.cells(region) if self.exact else self.map(region, transposed=transposed)
+
+    def known_tiles(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return what is known of each tile, for reads and for transposed reads: the same array where that is the cells."""
+        found = []
+        for region in self.tiles():
+            forward = self.known(region)
+            found.append((forward, forward if self.exact else self.known(region, transposed=True)))
+        return found
 
     def expect(self, known: np.ndarray, drives: np.ndarray, *, transposed: bool = False) -> tuple[np.ndarray, float]:
         """Return what lines should sense (float64 of shape (reads, lines)), and how many words that may be wrong.

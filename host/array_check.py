@@ -114,6 +114,7 @@ def check_array(bench: Bench, checks: Sequence[Check], begin: Callable[[Check], 
     for check in checks:
         begin(check)
         begun = monotonic()
+        bench.reseed(check.number)
 
         def result(status: Status, figure: Figure | None, why: str, check: Check = check, begun: float = begun) -> Result:
             return Result(check=check, status=status, figure=figure, why=why, seconds=monotonic() - begun)

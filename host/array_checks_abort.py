@@ -11,8 +11,8 @@ from backpulse.host.array_operations import ROW_BYTE, pulse_scale, read, rectang
 from backpulse.host.commands import command, reads, words
 from backpulse.host.run import counter_reads, state_of, status_reads
 
-TRIALS = 8
-"""Aborts of each operation, each a command of the line later than the one before."""
+TRIALS, LATER = 12, 3
+"""Aborts of each operation: of ever lower regions, whose commands end earlier, behind none to two other commands of the line."""
 SAMPLES = 64
 """Commands, one a sample, that an abort comes between."""
 ANSWER_CYCLES = 800
@@ -32,8 +32,8 @@ def aborts(bench: Bench) -> Figure:
     wrong: list[str] = []
     inside = total = 0
     for op in (Op.READ, Op.READT, Op.PULSE):
-        for later in range(TRIALS):
-            landed, told = _abort(bench, op, region, later)
+        for trial in range(TRIALS):
+            landed, told = _abort(bench, op, rectangle(config, rows=side - trial % side), trial)
             inside, total, wrong = inside + landed, total + 1, wrong + told
             bench.report(total, 3 * TRIALS)
         bench.rest()
@@ -61,16 +61,16 @@ def _chain(bench: Bench, op: Op, region: Region, sign: int) -> Chain:
     return chain
 
 
-def _abort(bench: Bench, op: Op, region: Region, later: int) -> tuple[bool, list[str]]:
+def _abort(bench: Bench, op: Op, region: Region, trial: int) -> tuple[bool, list[str]]:
     """Abort a program that runs; return whether that was in the middle of a command, and what is wrong."""
     board, config, wrong = bench.board, bench.config, []
     bench.lay()
-    sign = -1 if later % 2 else 1
+    sign = -1 if trial % 2 else 1
     chain = _chain(bench, op, region, sign)
     cells = bench.cells(region) if bench.steady else None
     counters = board.raw_counters()
     status, after = status_reads(), counter_reads()
-    between = [request for _ in range(later) for request in reads(REG["STATE"].address, 1)]
+    between = [request for _ in range(trial % LATER) for request in reads(REG["STATE"].address, 1)]
     window = [] if config.lean else reads(Window.ARRAY.base + ArrayWord.STATE, 1)
     samples = np.arange(min(room(config, region.rows + region.cols), SAMPLES))
     chain.start(samples, [*between, command(Opcode.ABORT), *window, *status, *after])

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from backpulse.firmware_py.isa import Function, Instruction, Op, Region, Vector
 from backpulse.firmware_py.registers import REG, ArrayWord, Capability, Cause, Counter, Fault, TileKind, TileState, Window
 from backpulse.host.array_bench import Bench, Figure, NotTestedError, where
-from backpulse.host.array_chain import Chain, FaultError
+from backpulse.host.array_chain import Chain
 from backpulse.host.array_operations import ROW_BYTE, pulse, pulse_scale, read, rectangle, sensed_words
+from backpulse.host.errors import FaultError
 from backpulse.host.plots import ACCENT, REFERENCE, SOFT
 
 HALF_SELECTS = 1000
@@ -219,8 +220,9 @@ def self_check(bench: Bench) -> Figure:
     rows = min(config.tile_rows, config.page_bytes - config.tile_cols)
     region, board = rectangle(config, rows=rows), bench.board
     errors = bench.drives(32, region.cols)
-    a, b = np.where(rng.integers(0, 2, rows), ROW_BYTE, -ROW_BYTE), rng.integers(-config.pulse_max, config.pulse_max + 1, region.cols)
-    a[rng.integers(rows)] = 0
+    a = np.where(rng.integers(0, 2, rows), ROW_BYTE, -ROW_BYTE)
+    b = rng.integers((config.pulse_max + 1) // 2, config.pulse_max + 1, region.cols) * rng.choice([-1, 1], region.cols)
+    a[rows // 2] = a[rows // 2] if rows < 3 else 0
     passes = 1 if bench.exact else -(-bench.dose // max(1, config.pulse_max // 2))
     before, cells = read(board, region, errors, transposed=True), bench.cells(region) if bench.exact else None
     vectors = [Vector(base=0, length=rows, sample=1), Vector(base=rows, length=region.cols, sample=1)]

@@ -208,7 +208,7 @@ def edges(bench: Bench) -> Figure:
         height, width = int(rng.integers(1, rows + 1)), int(rng.integers(1, cols + 1))
         shapes.append((int(rng.integers(rows - height + 1)), height, int(rng.integers(cols - width + 1)), width))
     worst, limit, said = -1.0, 0.0, ""
-    known = [[bench.known(region, transposed=transposed) for transposed in (False, True)] for region in bench.tiles()]
+    known = bench.known_tiles()
     for number, (row0, height, col0, width) in enumerate(shapes):
         tile = number % config.tiles
         region, whole = rectangle(config, tile, row0, height, col0, width), rectangle(config, tile)

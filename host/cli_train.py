@@ -117,10 +117,10 @@ def train(
         recorded = trace or (_hidden(stack, pulse_log) if pulse_log and not golden and opened.config.trace_words else None)
         if recorded:
             recorder = opened.record(recorded, settings.to_dict(), steps=steps)
-            console.print(forecast(settings.compile(opened.config), board, baud), style="dim", soft_wrap=True)
+            console.print(forecast(settings.compile(opened.config), address.board, baud), style="dim", soft_wrap=True)
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
-        if log and opened.real and not recorded:
+        if log and opened.real and not (golden or recorded):
             raise InputError("The board has real devices and no ring of trace records: nothing tells its pulses, leave --pulse-log out")
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
         if opened.facts != EMULATED:

@@ -46,6 +46,7 @@ _LOG = "build.log"
 _ERROR = re.compile("error", re.IGNORECASE)
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _ZERO_WORD = re.compile(r"^ +\S+\[\d+\] = \d+'[hd]0+;\n", re.MULTILINE)
+_INITIAL = re.compile(r"^  initial begin\n.*?^  end\n", re.MULTILINE | re.DOTALL)
 _PROGRAM = "board"
 _STOP_TIMEOUT_S = 5.0
 
@@ -179,7 +180,7 @@ def compile_board(
                 if synthesise is None:
                     # Verilator clears memories anyway (--x-initial 0), and a line for every word takes it
                     # long.
-                    text = _ZERO_WORD.sub("", text)
+                    text = _INITIAL.sub(lambda block: _ZERO_WORD.sub("", block[0]), text)
                 verilog = made / "board.v"
                 verilog.write_text(text)
                 sources = synthesise(verilog) if synthesise else [verilog]
