@@ -136,7 +136,7 @@ async def fails(dut):
             bench.give(1)
             assert await bench.fault() == (Fault.TILE, cause, op)
             assert not bench.tile.aborts, "a command that has completed is aborted"
-            await bench.trains(f"after a {op.name} that failed")
+        await bench.trains(f"after a {op.name} that failed")
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
@@ -167,7 +167,7 @@ async def miscounts(dut):
             await bench.begin_with(only(Op.PULSE, plan, number=number))
             bench.give(1)
             assert await bench.fault() == (Fault.TILE, Cause.MISCOUNT, Op.PULSE), plan
-            await bench.trains(f"after {plan}")
+        await bench.trains(f"after {plan}")
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
@@ -315,7 +315,7 @@ async def aborts(dut):
             bench.tile.parking = 3
             await bench.strobe("halt")
             await bench.until(State.IDLE)
-            await bench.trains(f"after an abort of a {op.name}")
+        await bench.trains(f"after an abort of a {op.name}")
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")

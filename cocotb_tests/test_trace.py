@@ -1,7 +1,7 @@
 """The tap on a tile's answers and its ring; broken ones must be noticed."""
 
 # Amaranth's types know neither the members of a component nor what its operators give.
-# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
 
 from dataclasses import replace
 

@@ -145,6 +145,21 @@ def spread_pulses(w, cells, tile, first, rows):
                 w.moves[k, j] += (slots - w.row_current[k] - others) * aside
 
 
+@jit
+def lone_pulses(w, cells, tile, out):
+    """Say in `out`, (R, C), what share of the programming voltage each cell sees that is pulsed alone."""
+    rows, cols = w.g.shape
+    fill(w, cells, tile * w.asked.shape[0], tile)
+    _pulsed_columns(w, tile)
+    w.fresh[0] = -1
+    for i in range(rows):
+        for j in range(cols):
+            w.col_drive[:] = 0.0
+            w.col_drive[j] = 1.0
+            _pulse_row(w, tile, i)
+            out[i, j] = w.line[2, j]
+
+
 @inlined
 def _pulsed_columns(w, tile):
     """Set for each node of a column at minus half the voltage, without its cell, a conductance, `col_m`, to a voltage, `col_l`."""

@@ -62,7 +62,8 @@ def by_type(like: Callable[..., Any], choose: Callable[[Any], Any]) -> Callable[
         return choose(kinds[0]).py_func
 
     vars(chosen)["__signature__"] = inspect.signature(like)  # what numba goes by
-    overload(function, jit_options={**_OPTIONS, **_BARE, "forceinline": True})(chosen)
+    options: Any = {**_OPTIONS, **_BARE, "forceinline": True}
+    overload(function, jit_options=options)(chosen)
     return function
 
 

@@ -1,6 +1,6 @@
 """What the golden machine holds: its memories as arrays, and its number formats as integers."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,10 +10,8 @@ from backpulse.firmware_py.device import fixed_words
 from backpulse.firmware_py.isa import SCALE_REGISTERS, legal, used_bits
 from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
-from backpulse.firmware_py.tape import Answers, Recording
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.timing import costs
-from backpulse.firmware_py.wired import Wired
 
 
 class Memory(NamedTuple):
@@ -51,9 +49,9 @@ class Memory(NamedTuple):
     group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
-    array: Wired | None = None  # the array model behind the tile contract; None: cells are read and pulsed exactly
-    recorded: Recording | None = None  # what the tile answers, where it is recorded
-    played: Answers | None = None  # what answers in the tile's place, where a trace is replayed
+    array: Any = None  # wired.Wired: the array model behind the tile contract; None: cells are read and pulsed exactly
+    recorded: Any = None  # tape.Recording of what the tile answers, or None
+    played: Any = None  # tape.Answers in the tile's place, or None
 
 
 PC, ACTIVE, STATE, FAULT, PAGE, BANK, STRIDE, HALT, OUTPUT = range(9)

@@ -203,7 +203,8 @@ def drive(w, tile, way, first, count, line):
 def words(w, tile, way, first_driven, driven, total, first, count, extra, states, bank, sense_max, sums, recorded):
     """Turn currents into `count` sense words from line `first` on, in `sums`; return how many were over range.
 
-    The words are also recorded, if that is wanted. `total` is the sum of the drives; `extra` times what `sums` holds on entry is the devices' noise; `states[bank]` is that of the noise.
+    The words are also recorded, if that is wanted. `total` is the sum of the drives; `extra` times what `sums` holds on entry is the
+    devices' noise; `states[bank]` is that of the noise.
     """
     scheme, pieces = w.sizes[SCHEME], w.sizes[PIECES]
     lines, currents = (w.col_line[tile], w.col_current) if way == READ else (w.row_line[tile], w.row_current)

@@ -9,36 +9,17 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.framing import Opcode, Status
 from backpulse.firmware_py.image import instruction_words
 from backpulse.firmware_py.isa import Instruction, Op, Region, Vector
-from backpulse.firmware_py.registers import REG, Cause, Counter, Fault, State, Window
+from backpulse.firmware_py.registers import REG, Counter, State, Window
 from backpulse.host.board import EVALUATION, Board
 from backpulse.host.commands import Request, check, command, granted, words, writes
-from backpulse.host.errors import HostError, InputError, NoProgressError
+from backpulse.host.errors import InputError, NoProgressError
 from backpulse.host.run import counter_reads, state_of, status_reads
+from backpulse.host.tile import fault_error
 
 PATIENCE_S = 60.0
 """Time in which a board that answers must end a sample, if its own watchdog does not end it: a row of slow pulses takes a while."""
 POLL_S = 0.002
 """Longest pause between two looks at a board that works."""
-
-
-class FaultError(HostError):
-    """The controller stopped with a fault in the middle of an operation (exit code 1).
-
-    Attributes
-    ----------
-    fault : int
-        A Fault.
-    cause : int
-        Cause of a tile that failed.
-    done : int
-        Samples of the operation that had ended.
-    """
-
-    def __init__(self, code: int, address: int, done: int) -> None:
-        self.fault, self.cause, self.done = code & 0xFF, code >> 8, done
-        name = Fault(self.fault).name if self.fault in set(Fault) else str(self.fault)
-        why = f" ({Cause(self.cause).name if self.cause in set(Cause) else self.cause})" if self.cause else ""
-        super().__init__(f"The board stopped with fault {name}{why} at program address {address} of an operation on its array")
 
 
 class Chain:
@@ -111,7 +92,7 @@ class Chain:
         if any(request.status is Status.NOT_RUNNING for request in grants):
             state, fault, at, _ = self._board.status()
             if state is State.FAULT:
-                raise FaultError(fault, at, 0)
+                raise fault_error(fault, at, 0)
         taken = granted(grants)
         self._board.taken(taken)
         if taken < len(indices):
@@ -144,7 +125,7 @@ class Chain:
             steps = (words(counters)[Counter.STEPS] - self._steps) & 0xFFFFFFFF
             state, code, at = state_of(words(status))
             if state is State.FAULT:
-                raise FaultError(code, at, steps)
+                raise fault_error(code, at, steps)
             if steps == len(indices) and state is State.PAUSED:
                 self._steps += steps
                 return
@@ -155,7 +136,7 @@ class Chain:
                 raise NoProgressError(f"The board has ended no read or pulse for {PATIENCE_S:.0f} s, and was aborted")
             link.wait(POLL_S)
             status, counters = status_reads(), counter_reads()
-            link.exchange([*status, *counters])
+            self._board.exchange([*status, *counters])
 
 
 def room(config: Config, sample_bytes: int) -> int:

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from backpulse.firmware_py.isa import Function, Instruction, Op, Region, Vector
 from backpulse.firmware_py.registers import REG, ArrayWord, Capability, Cause, Counter, Fault, TileKind, TileState, Window
 from backpulse.host.array_bench import Bench, Figure, NotTestedError, where
-from backpulse.host.array_chain import Chain, FaultError
+from backpulse.host.array_chain import Chain
 from backpulse.host.array_operations import ROW_BYTE, pulse, pulse_scale, read, rectangle, sensed_words
+from backpulse.host.errors import FaultError
 from backpulse.host.plots import ACCENT, REFERENCE, SOFT
 
 HALF_SELECTS = 1000

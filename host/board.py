@@ -199,7 +199,7 @@ class Board:
         return read_state(self.link) if Capability.TRIPS in self.capabilities else (TileState.SAFE, 0)
 
     def check_tripped(self) -> None:
-        """Raise TileError, with the cause, if the array has switched its drivers off."""
+        """Raise FaultError, with the cause, if the array has switched its drivers off."""
         state, trip = self.tile_state()
         if TileState.TRIPPED in state:
             raise tripped(trip)

@@ -106,8 +106,8 @@ class Checkpoint:
     """A run at rest.
 
     `cells` (integers), and `spread` (bytes, all zero where the configuration has no spread words), are of shape (rows of all tiles,
-    columns); `tile` holds the words of the TILE window, `scales` those of the scale registers, `random` each stream's states. Of real devices
-    there are no `cells`, `spread` and `tile`: they are None.
+    columns); `tile` holds the words of the TILE window, `scales` those of the scale registers, `random` each stream's states. Of real
+    devices there are no `cells`, `spread` and `tile`: they are None.
     """
 
     settings: Settings

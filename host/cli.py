@@ -17,6 +17,7 @@ from typer.completion import (
     get_completion_script,  # pyright: ignore[reportPrivateImportUsage]
 )
 
+from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import PRESETS
@@ -39,7 +40,7 @@ from backpulse.host.stop import stop_on_signals
 from backpulse.host.storage import check_writable
 from backpulse.host.terminal import plain
 from backpulse.host.tile import facts_dict, facts_text
-from backpulse.host.urls import BAUD, board_config, open_board
+from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.version import PACKAGE, version_text
 from backpulse.host.view import console, stdout
 
@@ -156,8 +157,9 @@ def info(
 ) -> None:
     """Show a board's identity, configuration and counters."""
     check_outputs({"--json": json})
-    config = _config(device, tile, tiles)
-    with open_board(board, config=config, baud=baud, progress=_tell) as opened:
+    address = Address.of(board)
+    config = _config(device, tile, tiles, address.array)
+    with open_board(address, config=config, baud=baud, progress=_tell) as opened:
         state, fault, address, credit = opened.status()
         counters = opened.raw_counters()
         told = facts_text(opened.facts)
@@ -257,10 +259,10 @@ def export(
     console.print(f"Wrote {file}", soft_wrap=True)
 
 
-def _config(device: str, tile: str, tiles: int | None) -> Config:
+def _config(device: str, tile: str, tiles: int | None, array: Array | None = None) -> Config:
     if device not in PRESETS:
         raise InputError(f"Unknown device {device}: choose one of {', '.join(PRESETS)}")
-    return board_config(None, PRESETS[device], tile=tile, tiles=tiles)
+    return board_config(None, PRESETS[device], tile=tile, tiles=tiles, array=array)
 
 
 def _gateware() -> Any:

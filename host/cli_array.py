@@ -1,103 +1,62 @@
-"""The commands `array`: what lies behind a board's tile contract."""
+"""The commands `backpulse array`: what lies behind a board's tile contract, and what is said of it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import PRESETS
-from backpulse.firmware_py.image import tile_image
 from backpulse.host import options as o
-from backpulse.host.array_cells import Areas
+from backpulse.host.array_file import read_array
 from backpulse.host.cli_array_check import check
-from backpulse.host.cli_train import open_told
-from backpulse.host.errors import HostError
-from backpulse.host.output import STDOUT, check_outputs, write_json
-from backpulse.host.self_check import map_text, self_check
-from backpulse.host.settings import Settings
-from backpulse.host.stop import stop_on_signals
-from backpulse.host.storage import written_whole
-from backpulse.host.tile import cause_of, facts_dict, is_exact
-from backpulse.host.urls import BAUD, Address, board_config
-from backpulse.host.view import console, stdout
+from backpulse.host.cli_array_live import clear, self_checks
+from backpulse.host.output import STDOUT, Results, check_outputs, write_json
+from backpulse.host.terminal import plain
+from backpulse.host.urls import board_config
+from backpulse.host.view import stdout
 
-array = typer.Typer(help="Look at an array behind a board, and let it work again after a trip.", no_args_is_help=True)
-Board = Annotated[str, typer.Option("--board", help="URL of the board.", metavar="URL", rich_help_panel=o.BOARD)]
+array = typer.Typer(no_args_is_help=True, help="Arrays behind the tile contract.")
+array.command()(check)
+array.command("self-check")(self_checks)
+array.command()(clear)
 
 
 @array.command()
-def clear(board: Board, baud: o.Baud = BAUD, json: o.Json = None) -> None:
-    """Clear a trip, once its cause is seen to: the array takes commands again."""
-    check_outputs({"--json": json})
-    address = Address.of(board)
-    with open_told(address, board_config(None, PRESETS["ideal"], array=address.array), baud) as opened:
-        cause = opened.clear_trip()
-        opened.check_tripped()  # what stays tripped has its cause still there
-    write_json(json, {"board": board, "cleared": cause})
-    if json != STDOUT:
-        stdout.print(f"Cleared: {cause_of(cause)[0]}" if cause else "The array has not tripped: there is nothing to clear")
-
-
-@array.command("self-check")
-@o.takes_settings("rounding", "auto_range", "seed", *o.OF_TRAINING, *o.OF_DATA)
-def self_checks(
-    ctx: typer.Context,
-    board: Board,
-    given: o.Given,
+def model(
+    file: Annotated[Path, typer.Argument(help="The array, in TOML (docs/arrays.md).", metavar="FILE")],
     tile: o.Tile = "128x32",
-    tiles: o.Tiles = None,
-    baud: o.Baud = BAUD,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Write dead lines and stuck cells as an array file (TOML).", metavar="FILE", rich_help_panel=o.FILES),
-    ] = None,
+    plot: o.Plot = None,
     json: o.Json = None,
 ) -> None:
-    """Pulse the cells of a network (with --layers) or of the whole array, and name lines and cells that do not do what was asked.
+    """Say what an array file means: the error of its read map, and what its wires take from reads and writes."""
+    check_outputs({"--json": json, "--plot": plot}, {"FILE": file})
+    given = read_array(file)
+    config = board_config(None, PRESETS["ideal"], tile=tile, array=given)
+    from backpulse.host.array_model import SAFE, Meaning  # SciPy and compiled kernels take their time
 
-    Cells get as many pulses up as down; where they can be written, they are left as they were.
-    """
-    check_outputs({"--json": json, "--out": out})
-    settings = Settings.from_dict(given)
-    address = Address.of(board)
-    network = settings.network if "layers" in given else None
-    config = board_config(network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=Dead.parse(settings.dead))
-    with open_told(address, config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
-        opened.check_tripped()
-        settings.check_profiles(opened.facts.profiles)
-        program = settings.compile(opened.config) if "layers" in given else None
-        if not opened.real:  # emulated devices are those of the settings
-            opened.write(tile_image(settings.device_model.tile_words(opened.config)))
-        kept = opened.read_cells() if is_exact(opened.facts) else None
-        areas = Areas(opened, program)
-        with console.status("") as status:
-            found = self_check(areas, settings.device_model.dw_min, report=lambda n, of: status.update(f"{n} of {of} areas"))
-        if kept is not None:
-            opened.write_cells(kept)
-        facts = facts_dict(opened.facts)
-    result: dict[str, Any] = {"board": board, "array": facts, "areas": [one.to_dict() for one in found]}
-    bad = sum(len(one.bad) for one in found)
-    lines = sum(len(one.dead_rows) + len(one.dead_cols) for one in found)
-    write_json(json, result)
-    if out:
-        with written_whole(out, "file") as file:
-            file.write(map_text(found).encode())
+    meaning = Meaning.of(given, config)
+    figures = meaning.figures()
     if json != STDOUT:
-        view = Table(box=None, padding=(0, 1), pad_edge=False)
-        for title in ("area", "cells", "step up", "step down", "back / dW'd", "forward / dWa", "dead rows", "dead columns", "cells"):
-            view.add_column(title, overflow="fold")
-        for one in found:
-            cells = ", ".join(f"{row},{col}" for row, col, _ in one.bad[:8]) + (f" and {len(one.bad) - 8} more" if len(one.bad) > 8 else "")
-            numbers = (f"{one.step_up:.2g}", f"{one.step_down:.2g}", f"{one.back_share:.3f}", f"{one.forward_share:.3f}")
-            dead = (" ".join(map(str, one.dead_rows)), " ".join(map(str, one.dead_cols)))
-            view.add_row(one.name, str(one.cells), *numbers, *dead, cells)
-        stdout.print(view)
-    if bad or lines:
-        raise HostError(
-            f"{lines} lines and {bad} other cells did not do what was asked", "keep layers off them: --out writes the array file for it"
+        table = Table(title=plain(f"{file.name}, tile {tile}"), title_justify="left", box=None, padding=(0, 2), show_header=False)
+        rows = (
+            ("error of the read map, RMS and worst", f"{figures['map_error_rms']:.3g} and {figures['map_error_worst']:.3g} device units"),
+            ("current that wires take of a READ at most", f"{100 * figures['read_loss_worst']:.2f} %"),
+            ("of a READT", f"{100 * figures['readt_loss_worst']:.2f} %"),
+            ("programming voltage at the cell that gets least", f"{100 * figures['write_share_worst']:.2f} %"),
+            ("N² g R", f"{figures['n2gr']:.3g}, " + (f"above {SAFE}" if meaning.figure > SAFE else f"at most {SAFE}")),
         )
+        for row in rows:
+            table.add_row(*row)
+        stdout.print(table)
+        if meaning.figure > SAFE:
+            stdout.print(f"N² g R should be at most {SAFE}: wires cost far cells much of their voltage", style="yellow", soft_wrap=True)
+    results = Results()
+    with results.each():
+        write_json(json, {"file": str(file), "tile": tile, **figures})
+    with results.each():
+        if plot:
+            from backpulse.host.array_plots import plot_array  # matplotlib takes its time
 
-
-array.command()(check)
+            plot_array(plot, f"{file.name}, tile {tile}, N² g R = {meaning.figure:.2g}", meaning)
+    results.finish()

@@ -117,11 +117,11 @@ def train(
         recorded = trace or (_hidden(stack, pulse_log) if pulse_log and not golden and opened.config.trace_words else None)
         if recorded:
             recorder = opened.record(recorded, settings.to_dict(), steps=steps)
-            console.print(forecast(settings.compile(opened.config), board, baud), style="dim", soft_wrap=True)
+            console.print(forecast(settings.compile(opened.config), address.board, baud), style="dim", soft_wrap=True)
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
-        if log and opened.real:
-            raise InputError("The pulses of real devices are not those of the golden model: leave --pulse-log out")
+        if log and opened.real and not (golden or recorded):
+            raise InputError("The board has real devices and no ring of trace records: nothing tells its pulses, leave --pulse-log out")
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
         if opened.facts != EMULATED:
             title += f", {facts_text(opened.facts)}"
@@ -144,7 +144,7 @@ def train(
             result["trace"] = {"digest": recorder.digest, "units": recorder.count, **({"file": str(trace)} if trace else {})}
         if log and begun:
             _replay(begun, trainer, log, result)
-        elif log and not golden:
+        elif log and recorded and not golden:
             _log_of_trace(recorded, log)
         software = None
         if reference:

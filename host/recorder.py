@@ -64,6 +64,7 @@ class Recorder:
         """Why the file could not be written: then the board records no more, and the run goes on."""
         self._link, self._units = board.link, ring_units(config)
         self._written = self._read = self._told = 0
+        self._off = False
         self._pending: list[tuple[list[Request], int, int]] = []
         self._looks: list[Request] = []
         self._parts: list[np.ndarray] = []
@@ -103,7 +104,7 @@ class Recorder:
     def listing(self, program: Program) -> None:
         """Note the program that is loaded, for the names of its instructions."""
         entries = {"training": program.train_entry, "evaluation": program.evaluate_entry}
-        self._put_json(Chunk.LISTING, {"lines": program.listing().splitlines(), "entries": entries})
+        self._put_json(Chunk.LISTING, {"instructions": [program.text(i) for i in program.instructions], "entries": entries})
 
     def results(self, values: np.ndarray) -> None:
         """Note what the host read of each sample of an evaluation: classes, or outputs of shape (samples, outputs)."""
@@ -122,7 +123,9 @@ class Recorder:
         A record is read once its room cannot be written again: the frame that frees it goes out when its answer is here.
         """
         if self._file is None:
-            return []
+            # The tile would wait for ever.
+            self._off, on = True, not self._off
+            return writes(REG["TRACE_ON"].address, [0]) if on else []
         # Half of the ring at most: the tile goes on while that half is read.
         left, at = min(self.behind, self._units // 2), self._read % self._units
         self._pending = []
@@ -182,8 +185,8 @@ class Recorder:
         if self._file:
             self.drain()
             self._put(Chunk.END)
-            self._link.write_words(REG["TRACE_ON"].address, [0])
         self.leave()
+        self._link.run(self.requests())
 
     def leave(self) -> None:
         """Close the file where it is, as when the line is gone."""
@@ -235,9 +238,9 @@ def forecast(program: Program, url: str, baud: int) -> str:
     size, frame = sample_bytes(program), WORD_BYTES * most_words(MAX_PAYLOAD)
     carried = BITS_PER_BYTE * size * len(Frame(Opcode.READ, 1, b"\1" * (1 + frame)).encode()) / frame
     said = f"The trace takes {size} bytes a step"
-    if url == "golden://":
+    if url.startswith("golden://"):
         return f"{said}; golden:// has no line that could be too slow"
-    if url == "sim://":
+    if url.startswith("sim://"):
         from backpulse.gateware.sim.virtual_board import CLOCKS_PER_BIT  # an extra of its own
 
         line, step = CLOCKS_PER_BIT * carried, program.cycles_per_step

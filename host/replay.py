@@ -53,7 +53,7 @@ _BROKEN_OFF = {*_OF_TIME, Counter.PULSES_UP, Counter.PULSES_DOWN, Counter.PULSES
 """Those that depend on how far an instruction had come when the machine was stopped in it."""
 _CHUNK_SAMPLES = 256
 _SAID = {
-    LAST: "sense word {element}: the board says that it is {got} the last, the golden model wants {want}",
+    LAST: "sense word {element}: `last` is {got} on the board, {want} in the golden model",
     RANGE: "sense word {element} is {got}, and the converter's largest is {want}",
     ASKED: "the tile was asked for {got} pulses, the golden model plans {want}",
     ROWS: "the tile took {got} rows of counts, the region has {want}",
@@ -90,8 +90,8 @@ class Outcome:
 def decode_listing(payload: bytes) -> tuple[dict[int, str], dict[int, str]]:
     """Return instructions in words by address, and what begins at an address."""
     said = json.loads(payload)
-    lines = {int(line.split()[0]): " ".join(line.split()[2:]) for line in said["lines"] if not line.startswith(";")}
-    return lines, {int(at): name for name, at in said["entries"].items()}
+    texts = {at: " ".join(str(text).split()) for at, text in enumerate(said["instructions"])}
+    return texts, {int(at): name for name, at in said["entries"].items()}
 
 
 def _instruction_text(word: int) -> str:
@@ -214,10 +214,9 @@ class Replay:
             payload, units = rest
             _, fault, *seen = np.frombuffer(payload, "<u4").tolist()
             self._tape.at[END] = units
-            self._left = (seen[Counter.STEPS] - int(counters[Counter.STEPS])) & 0xFFFFFFFF
-            self._tape.at[STOPS] = 0 if not fault else 1
-            if fault:
-                self._left += 1
+            # One more sample was begun and not done where the board stopped with a fault.
+            self._left = ((seen[Counter.STEPS] - int(counters[Counter.STEPS])) & 0xFFFFFFFF) + bool(fault)
+            self._tape.at[STOPS] = int(bool(fault))
         else:
             self._tape.at[END] = len(self._trace.units)
         self._order, self._begun, self._results, self._outputs = [], 0, [], []

@@ -6,7 +6,7 @@ from backpulse.firmware_py.framing import Status
 from backpulse.firmware_py.real import EXACT
 from backpulse.firmware_py.registers import CAUSE_AT, ArrayWord, Capability, Cause, Fault, TileKind, TileState, Window
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
-from backpulse.host.errors import HostError, RefusedError, TileError
+from backpulse.host.errors import FaultError, HostError, RefusedError
 from backpulse.host.link import Link
 
 CLEAR = "then clear the trip with `backpulse array clear`"
@@ -96,10 +96,10 @@ def read_state(link: Link) -> tuple[TileState, int]:
     return TileState(state & (max(TileState) << 1) - 1), trip & 0xFF
 
 
-def tripped(trip: int) -> TileError:
+def tripped(trip: int) -> FaultError:
     """Return what to tell of an array that has switched its drivers off."""
     what, advice = cause_of(trip)
-    return TileError(f"The array has tripped: {what} (cause {_name(trip)})", advice)
+    return FaultError(f"The array has tripped: {what} (cause {_name(trip)})", advice, fault=Fault.TILE, cause=trip)
 
 
 def cause_of(cause: int) -> tuple[str, str]:
@@ -108,18 +108,17 @@ def cause_of(cause: int) -> tuple[str, str]:
     return CAUSES[Cause(cause)] if cause in set(Cause) else unknown
 
 
-def fault_error(fault: int, at: int, done: int) -> HostError:
+def fault_error(word: int, at: int, done: int) -> FaultError:
     """Return what to tell of a board that stopped with a fault: the low half of FAULT, its program address, the samples done."""
-    code, cause = fault & 0xFF, fault >> CAUSE_AT
+    code, cause = word & 0xFF, word >> CAUSE_AT
     name = Fault(code).name if code in set(Fault) else str(code)
-    told = f"The board stopped with fault {name} at program address {at}, after {done} samples of this run"
+    unknown = ("a fault that this version does not know", "restart it, and go on from the last checkpoint with --resume")
+    what, advice = FAULTS.get(Fault(code), unknown) if code in set(Fault) else unknown
     if code == Fault.TILE:
         what, advice = cause_of(cause)
-        return TileError(f"{told}: {what} (cause {_name(cause)})", advice)
-    if code not in set(Fault) or code == Fault.NONE:
-        return HostError(told, "restart it, and go on from the last checkpoint with --resume")
-    what, advice = FAULTS[Fault(code)]
-    return HostError(f"{told}: {what}", advice)
+        what = f"{what} (cause {_name(cause)})"
+    told = f"The board stopped with fault {name} at program address {at}, after {done} samples of this run: {what}"
+    return FaultError(told, advice, fault=code, cause=cause, done=done)
 
 
 def missed(asked: int, count: int) -> str:

@@ -117,6 +117,11 @@ def read_trace(path: Path) -> TraceFile:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"The trace {path} cannot be read: {reason(error)}") from error
+    return parsed(path, data)
+
+
+def parsed(path: Path, data: bytes) -> TraceFile:
+    """Return what the bytes of a file hold, as `read_trace` does; `path` is what messages call it."""
     if not data.startswith(MAGIC):
         if MAGIC.startswith(data[: len(MAGIC)]):
             raise InputError(f"{path} ends within its first {len(MAGIC)} bytes: nothing was recorded")

@@ -15,7 +15,7 @@ from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
-from backpulse.firmware_py.real import real_config, real_facts, real_machine
+from backpulse.firmware_py.real import real_facts, real_machine
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
 from backpulse.firmware_py.wired import facts, wired
 from backpulse.host.addresses import FORMS, VIRTUAL, likely
@@ -113,7 +113,6 @@ def board_config(
         config = replace(config, tiles=tiles)
         if array is not None:
             array.check(config.rows, config.tile_cols)
-            config = real_config(config) if array.kind == "real" else config
         return _with_room(config, network, dead) if network else config
 
 
@@ -198,17 +197,15 @@ def open_board(
 
 def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np.ndarray], None] | None) -> GoldenMachine:
     """Return the golden machine, perhaps with an array behind it."""
-    real = config.device is DeviceKind.REAL
-    if real != (array is not None and array.kind == "real"):
+    real = array is not None and array.kind == "real"
+    if config.device is DeviceKind.REAL and not real:
         raise InputError(
-            'Real devices are those of a board, or golden://?array=FILE where the file says kind = "real": give the board that was trained'
-            if real
-            else 'The run was on an emulated array, and the array file says kind = "real": give another'
+            'Real devices are those of a board, or of golden://?array=FILE with kind = "real" in the file: give the board that was trained'
         )
     if array is None:
         return GoldenMachine(config, payload=payload, log=log)
     with wrong_input():
-        if real:
+        if array.kind == "real":  # whatever the configuration says of emulated devices
             stuck = [(cell.row, cell.col, cell.value) for cell in array.stuck]
             return real_machine(
                 config,

@@ -8,9 +8,9 @@ import pytest
 from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN
 from backpulse.firmware_py.formats import rshift
 from backpulse.firmware_py.registers import Counter, Fault, Window
-from backpulse.host.array_chain import FaultError, room
+from backpulse.host.array_chain import room
 from backpulse.host.array_operations import cell_sense, pulse, read, read_map, rectangle
-from backpulse.host.errors import InputError
+from backpulse.host.errors import FaultError, InputError
 from backpulse.host.urls import open_board
 
 SMALL = replace(IDEAL, tile_rows=20, tile_cols=6, tiles=2)

@@ -14,6 +14,8 @@ from backpulse.firmware_py.dead import NONE, Dead
 from backpulse.firmware_py.device import PRESETS, with_values
 from backpulse.firmware_py.image import tile_image
 from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.real import real_machine
+from backpulse.firmware_py.registers import Cause
 from backpulse.host.array_cells import Areas
 from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.errors import InputError
@@ -23,6 +25,7 @@ from backpulse.host.training import Trainer
 from backpulse.host.urls import board_config, open_board
 
 from .real_boards import real_board
+from .test_cli_boards import served
 
 DEAD = Dead.parse("r0,r3,r40-42,r127,c5,c31")
 DIGITS = Settings(layers="64-20-10", lr=0.5)
@@ -46,11 +49,8 @@ def test_dead_lines_are_a_text():
 @pytest.mark.parametrize("text", ["", "r0", "c15", "r31,r32,c0", "r5-9,r40,r64-95,c3,c7,c8", "r2-27,r33-62,c1-9"])
 @pytest.mark.parametrize("turned", [False, True])
 def test_blocks_cover_a_layer_once_and_no_dead_line(text, turned):
-    config, dead, network = (
-        replace(SMALL, tiles=64, program_words=4096, regions=1024, acc_bits=32),
-        Dead.parse(text),
-        Network.parse("40-33-18-4"),
-    )
+    config = replace(SMALL, tiles=64, program_words=4096, regions=1024, acc_bits=32)
+    dead, network = Dead.parse(text), Network.parse("40-33-18-4")
     program = compile_network(network, config, dead=dead, orientations=(turned,) * 3)
     taken = np.zeros((config.rows, config.tile_cols), int)
     for placement in program.placements:
@@ -185,3 +185,27 @@ def test_the_commands_find_and_clear(backpulse, tmp_path):
     assert code == 0
     assert (result["settings"]["dead"], result["start"]) == ("r3,c1", "verify")
     assert "model array: trips; 4 profiles" in errors
+
+
+def test_a_board_on_a_port_has_its_map_behind_its_url(backpulse, tmp_path):
+    """Real devices behind a socket: the file says which lines are dead there, and an array that trips stops nothing but this run."""
+    file = tmp_path / "lab.toml"
+    file.write_text("[dead]\nrows = [3]\ncols = [1]\n[[stuck]]\nrow = 8\ncol = 2\n")
+    config = replace(IDEAL, tile_rows=24, tile_cols=8)
+    train = ("train", "--dataset", "iris", "--layers", "4-6-3", "--epochs", "1", "--json", "-")
+    machine = real_machine(config, PRESETS["ideal"], 1, dead_rows=[3], dead_cols=[1], stuck=[(8, 2, 0.5)])
+    with served(config, machine=machine) as url:
+        code, out, errors = backpulse(*train, "--board", f"{url}?array={file}")
+    result = json.loads(out)
+    assert (code, result["settings"]["dead"], result["array"]["kind"]) == (0, "r3,c1", "model")
+    assert any("row 8 column 2 (W" in said for said in result["warnings"])
+    assert "cells that did not follow: row 8 column 2" in errors
+    machine.trip(Cause.INTERLOCK)
+    with served(config, machine=machine) as url:
+        code, _, errors = backpulse(*train, "--board", f"{url}?array={file}")
+    assert (code, "The array has tripped: the interlock is open (cause INTERLOCK): close" in errors) == (1, True)
+    with served(config, machine=machine) as url:
+        code, out, _ = backpulse("array", "clear", "--board", url)
+    assert (code, out) == (0, "Cleared: the interlock is open\n")
+    with served(config, machine=machine) as url:
+        assert backpulse(*train, "--board", f"{url}?array={file}", "--start", "as-is")[0] == 0

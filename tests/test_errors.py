@@ -74,7 +74,7 @@ def tripping(m):
 
 
 ROWS = {
-    "TileError": (TRAIN, tripping, "after 0 samples of this run: the interlock is open (cause INTERLOCK): close"),
+    "FaultError": (TRAIN, tripping, "after 0 samples of this run: the interlock is open (cause INTERLOCK): close"),
     "HostError": (
         ["fit", "--board", "icebreaker", "--layers", "784-128-10"],
         lambda m: None,

@@ -12,7 +12,7 @@ from backpulse.firmware_py.image import initial_cells
 from backpulse.firmware_py.registers import Cause, Counter, Fault, State, Window
 from backpulse.host.array_cells import Areas
 from backpulse.host.checkpoint import Checkpoint
-from backpulse.host.errors import HostError, InputError, RefusedError, TileError
+from backpulse.host.errors import FaultError, HostError, InputError, RefusedError
 from backpulse.host.settings import Settings
 from backpulse.host.tile import CAUSES, FAULTS, fault_error
 from backpulse.host.training import Trainer
@@ -116,7 +116,7 @@ def test_a_checkpoint_without_cells_goes_on_with_those_of_the_array(tmp_path):
             Trainer(board, IRIS.changed(validation=0.2), 1, start="as-is").run(best_file=tmp_path / "best.npz")
     with open_board("golden://", config=CONFIG) as board, pytest.raises(InputError, match="made on another configuration"):
         Trainer(board, IRIS, 4, checkpoint=saved)
-    with pytest.raises(InputError, match=r"Real devices are those of a board, or golden://\?array=FILE"):
+    with pytest.raises(InputError, match=r"Real devices are those of a board, or of golden://\?array=FILE"):
         open_board("golden://", config=saved.config)
 
 
@@ -164,11 +164,11 @@ def test_a_trip_is_told_with_its_cause_and_cleared_on_purpose():
 
         trainer = Trainer(board, IRIS, 3, watch=trip, start="as-is")
         with pytest.raises(
-            TileError, match=r"fault TILE at program address \d+, after \d+ samples .*supply is out of its range \(cause SUPPLY\)"
+            FaultError, match=r"fault TILE at program address \d+, after \d+ samples .*supply is out of its range \(cause SUPPLY\)"
         ):
             trainer.run()
         machine.trip(Cause.RAIL)  # the first cause stays
-        with pytest.raises(TileError, match=r"The array has tripped: a supply .*\(cause SUPPLY\): check .* `backpulse array clear`"):
+        with pytest.raises(FaultError, match=r"The array has tripped: a supply .*\(cause SUPPLY\): check .* `backpulse array clear`"):
             Trainer(board, IRIS, 1)
         assert board.clear_trip() == Cause.SUPPLY
         assert board.clear_trip() == 0
@@ -181,7 +181,7 @@ def test_every_fault_and_cause_has_its_sentence():
     for fault in FAULTS:
         for cause in CAUSES if fault is Fault.TILE else (Cause.NONE,):
             error = fault_error(fault | cause << 8, 3, 5)
-            assert isinstance(error, TileError) == (fault is Fault.TILE)
+            assert (error.fault, error.cause) == (fault, cause)
             assert re.fullmatch(
                 rf"The board stopped with fault {fault.name} at program address 3, after 5 samples of this run: .+: .+", str(error)
             )
