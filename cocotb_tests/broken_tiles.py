@@ -28,7 +28,7 @@ FAULTS = {
     "line order": {2, 3, 4, 5, 9},
     "transposed gain": {2, 4, 5, 9, 22},
     "compression": {5, 9},
-    "zero remembers": {6},
+    "zero remembers": {6, 9},
     "even part": {2, 5, 7, 9},
     "over is silent": {8},
     "edge": {2, 9},
