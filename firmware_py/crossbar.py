@@ -176,9 +176,9 @@ def _or_of_array(exactly: Any) -> Any:
             return exactly
         from backpulse.firmware_py import array_tile  # compiled only where there is an array
 
-        return getattr(array_tile, exactly.py_func.__name__)
+        return getattr(array_tile, exactly.__name__)
 
-    return by_type(exactly.py_func, choose)
+    return by_type(getattr(exactly, "py_func", exactly), choose)
 
 
 any_read, any_pulse_lanes, any_settle = _or_of_array(read), _or_of_array(pulse_lanes), _or_of_array(settle)

@@ -7,9 +7,6 @@ import typer
 
 from backpulse.firmware_py.device import PRESETS
 from backpulse.host import options as o
-from backpulse.host.array_bench import Bench
-from backpulse.host.array_check import Result, check_array, chosen
-from backpulse.host.array_report import CheckView, reasons, result_table, verdict, write_page
 from backpulse.host.cli_train import open_told
 from backpulse.host.errors import HostError, InputError, SignalError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
@@ -39,6 +36,10 @@ def check(
     Emulated tiles are set to --device. Afterwards the array is as it was where its cells can be read and written, and at rest.
     """
     check_outputs({"--json": json, "--html": html})
+    from backpulse.host.array_bench import Bench  # matplotlib and compiled kernels take their time
+    from backpulse.host.array_check import Result, check_array, chosen
+    from backpulse.host.array_report import CheckView, reasons, result_table, verdict, write_page
+
     checks = chosen(only)
     if device not in PRESETS:
         raise InputError(f"Unknown device {device}: choose one of {', '.join(PRESETS)}")

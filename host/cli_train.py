@@ -258,7 +258,7 @@ def _summary(result: dict[str, Any]) -> None:
     if result.get("reference"):
         console.print(f"Software reference (float64) {100 * result['reference']['test_accuracy'][-1]:.2f} %")
     if result["pulses_up"] is not None:
-        digest = f"; digest {result['conductance_digest'][:16]}" if "conductance_digest" in result else ""
+        digest = f"; digest {result['conductance_digest'][:16]}" if result["conductance_digest"] else ""
         console.print(
             f"{result['steps']:,} steps, {result['cycles_per_step']:.0f} cycles each; {result['pulses_up']:,} pulses up, "
             f"{result['pulses_down']:,} down{digest}",

@@ -4,7 +4,6 @@ import io
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.tape import ASKED_DOWN, ASKED_UP, DONE_DOWN, DONE_UP, UNSURE
@@ -49,6 +48,8 @@ def save_ledger(path: Path, ledger: np.ndarray, config: Config) -> None:
         if path.suffix == ".npz":
             np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType] - numpy's stub has another keyword in mind
             return
+        import pandas as pd  # takes its time
+
         rows, cols = np.nonzero(arrays["asked"])
         cells = {"tile": rows // config.tile_rows, "row": rows % config.tile_rows, "column": cols}
         table = pd.DataFrame(cells | {name: array[rows, cols] for name, array in arrays.items()})

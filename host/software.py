@@ -35,6 +35,7 @@ ARRAY_KEYS = (
     "sense_clipped",
     "vector_saturated",
     "conductance_digest",
+    "start",
     "link_retries",
 )
 """Results that mean nothing without an array: None for the software schedule."""

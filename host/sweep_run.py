@@ -26,8 +26,8 @@ from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.training import Trainer
 from backpulse.host.urls import Address, board_config, open_board
 
-NOT_KEPT = ("predictions", "warnings")
-"""Of a result: one is as long as the data, the others are the same in many runs, and told once."""
+NOT_KEPT = ("predictions", "warnings", "array", "start")
+"""Of a result: one is as long as the data, the others are the same in many runs."""
 MOST_SENT = 1 << 26
 """Bytes of a data set that goes along to other processes."""
 

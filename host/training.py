@@ -174,8 +174,8 @@ class Trainer:
             board.write_spread(settings.device_model.spread_words(board.config, settings.seed) if with_spread is None else with_spread)
         self.initial = self._cells_at_start(checkpoint)
         self._rate = self.rates[-1]
-        self._load_program()
         board.write_random({stream: list(states) for stream, states in random.items()})
+        self._load_program()
         board.totals = {c: self.position.totals[c.name] for c in Counter}
 
     def _load_program(self) -> None:
@@ -398,7 +398,7 @@ class Trainer:
             "pulses_missed": totals["PULSES_MISSED"],
             "sense_clipped": totals["SENSE_CLIPPED"],
             "vector_saturated": totals["VECTOR_SATURATED"],
-            **({"conductance_digest": conductance_digest(self.cells)} if is_exact(self.board.facts) else {}),
+            "conductance_digest": conductance_digest(self.cells) if is_exact(self.board.facts) else None,
             **self.started,
             "predictions": self.predictions.tolist(),
             **scores(self.data.y[self.data.test], self.predictions, self.program.network.layers[-1]),
