@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test coverage lint bench table map large boards budgets gatesim formal checkpoints caches lines signals fuzz clean
+.PHONY: help demo test coverage lint bench table map large arrays boards budgets gatesim formal checkpoints caches lines signals fuzz array clean
 .DELETE_ON_ERROR:
 
 help:
@@ -11,10 +11,11 @@ help:
 	@echo "make test    all tests, pure Python and RTL"
 	@echo "make coverage  branches of state machines that no bench takes (some minutes)"
 	@echo "make lint    style and types"
-	@echo "make bench   speed of golden model, virtual board and RTL; what size costs; sweeps on one core, two and a cluster"
+	@echo "make bench   speed of golden model, virtual board and RTL; what size costs; sweeps on one core, two and a cluster; traces"
 	@echo "make table   the table of learning results in docs"
 	@echo "make map     where progressive leaves software, over rate, width and depth, in docs (goes on where it was stopped)"
 	@echo "make large   Fashion-MNIST and ten layers of digits, every schedule, in docs (a quarter of an hour of one core; goes on where it was stopped)"
+	@echo "make arrays  what a physical array does to training, for the table in docs (two hours of one core; goes on where it was stopped)"
 	@echo "make boards  train the digits on the virtual board of each board's configuration, for the table in docs"
 	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one; ARGS=--quick: synthesis only)"
 	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model (some minutes)"
@@ -24,6 +25,7 @@ help:
 	@echo "make lines   freeze the line at 20 places, and try 15 latencies; speed at 0.2 s each way (some minutes)"
 	@echo "make signals interrupt train, sim, infer and build at 50 moments (a quarter of an hour)"
 	@echo "make fuzz    500 random bad command lines, 500 damaged data files, 9000 programs on RTL and golden model (ten minutes; RANDOM_SEED=1: others)"
+	@echo "make array   the conformance bench on virtual boards with one faulty tile each (some minutes)"
 	@echo "make clean   remove builds and the environment"
 
 demo: .venv/installed-sim
@@ -46,6 +48,7 @@ bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 	$(BIN)/python -m benchmarks.sizes
 	$(BIN)/python -m benchmarks.sweeps
+	$(BIN)/python -m benchmarks.trace
 
 table: .venv/installed-sim
 	$(BIN)/python -m benchmarks.table $(ARGS)
@@ -55,6 +58,9 @@ map: .venv/installed-dev
 
 large: .venv/installed-dev
 	$(BIN)/python -m benchmarks.large
+
+arrays: .venv/installed-dev
+	$(BIN)/python -m benchmarks.arrays $(ARGS)
 
 boards: .venv/installed-sim
 	$(BIN)/python -m benchmarks.boards
@@ -83,6 +89,9 @@ signals: .venv/installed-dev .venv/installed-build
 
 fuzz: .venv/installed-dev
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_fuzz.py cocotb_tests/test_differential.py $(ARGS)
+
+array: .venv/installed-dev
+	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_array_tiles.py $(ARGS)
 
 clean:
 	rm -rf .venv build out *.egg-info

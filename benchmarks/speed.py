@@ -23,11 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from backpulse.firmware_py import machine
+from backpulse.firmware_py.array import Array, Wires
 from backpulse.host.datasets import Dataset
 from backpulse.host.settings import Prepared, Settings, prepare
 from backpulse.host.software import SAMPLE_ONE
 from backpulse.host.training import Trainer
-from backpulse.host.urls import board_config, open_board
+from backpulse.host.urls import Address, board_config, open_board
 
 DIGITS = Settings(layers="64-32-10", dataset="digits", lr=0.5)
 IMAGES = Settings(layers="784-256-128-10", dataset="images", lr=0.1)
@@ -43,6 +44,8 @@ CASES = {
     "images, golden, ECRAM": 2.0,
 }
 """Least ratio to NumPy."""
+WIRED, WIRED_TARGET = "digits, wires of 2 Ω", 300
+"""Pairs of columns in a tile of 128 x 32, each read solved anew; least steps per second."""
 OUTSIDE = {"digits": 0.20, "images": 0.10}
 """Largest part of a golden board's time that is not the golden model's."""
 CYCLES_TARGET = 400
@@ -133,9 +136,10 @@ class Case:
     """Part of the time that is not the golden model's."""
 
     @classmethod
-    def of(cls, url: str, settings: Settings, data: Prepared, steps: int) -> "Case":
-        """Open a board and load it."""
-        board = open_board(url, config=board_config(settings.network, settings.device_model))
+    def of(cls, url: str, settings: Settings, data: Prepared, steps: int, array: Array | None = None) -> "Case":
+        """Open a board, perhaps with an array behind it, and load it."""
+        config = board_config(settings.network, settings.device_model, array=array)
+        board = open_board(Address(url, array), config=config)
         return cls(Trainer(board, settings, 1, data=data), steps)
 
     def round(self) -> None:
@@ -157,6 +161,7 @@ def speed(rounds: int, data: dict[str, Prepared], console: Console) -> dict:
     for name in CASES:
         kind, board, device = name.split(", ")
         cases[name] = Case.of(f"{board}://", settings[kind].changed(device=device.lower()), data[kind], steps[kind])
+    cases[WIRED] = Case.of("golden://", DIGITS, data["digits"], steps["digits"], Array(wires=Wires(row_ohm=2.0, col_ohm=2.0)))
     reference: dict[str, list[float]] = {kind: [] for kind in settings}
     for _ in range(rounds + 1):
         for kind, rates in reference.items():
@@ -175,6 +180,10 @@ def speed(rounds: int, data: dict[str, Prepared], console: Console) -> dict:
         ratio = statistics.median(v / n for v, n in zip(case.rates[1:], reference[kind][1:], strict=True))
         outside = None if "sim" in name else statistics.median(case.outside[1:])
         rate = statistics.median(case.rates[1:])
+        if name == WIRED:
+            figures[name] = {"steps_per_second": rate, "target": WIRED_TARGET}
+            table.add_row(name, f"{rate:,.0f} (at least {WIRED_TARGET})", f"{ratio:.3g}")
+            continue
         figures[name] = {"steps_per_second": rate, "ratio_to_numpy": ratio, "target": CASES[name], "outside_execute": outside}
         share = "" if outside is None else f"{100 * outside:.1f} % (at most {100 * OUTSIDE[kind]:.0f})"
         table.add_row(name, f"{rate:,.0f}", f"{ratio:.3g} (at least {CASES[name]:g})", share)

@@ -12,6 +12,7 @@ from backpulse.firmware_py.isa import INSTRUCTION_BITS, REGION_WORDS, USED_BITS,
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Fault, State, Window, word_name
+from backpulse.firmware_py.timing import ALU_CYCLES
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.machine_image import golden, loading, visible
 from cocotb_tests.runner import parameters
@@ -180,7 +181,7 @@ async def stops(dut):
     await tb.until(State.IDLE, limit=3)
 
     await tb.begin()
-    await tb.bus.write(REG["WATCHDOG"].address, 12)
+    await tb.bus.write(REG["WATCHDOG"].address, ALU_CYCLES - 2)
     tb.order.send([1])
     await tb.until(State.FAULT)
     assert (await tb.bus.read(REG["FAULT"].address)) & 0xFFFF == Fault.WATCHDOG

@@ -8,6 +8,17 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 
+def through(m: Module, outer: wiring.Component, inner: wiring.Component) -> None:
+    """Connect all ports of a component to those of the same names of the one that it lies in."""
+    for name, member in inner.signature.members.items():
+        if member.is_signature:
+            wiring.connect(m, wiring.flipped(getattr(outer, name)), getattr(inner, name))
+        elif member.flow == In:
+            m.d.comb += getattr(inner, name).eq(getattr(outer, name))
+        else:
+            m.d.comb += getattr(outer, name).eq(getattr(inner, name))
+
+
 class Mutants(wiring.Component):
     """A component with one more port, `mutant`: the number of the fault that it has, or 0 for none.
 
@@ -38,11 +49,5 @@ class Mutants(wiring.Component):
         """Return the component with the port, which its faults look at."""
         m = Module()
         m.submodules.inner = inner = self._inner
-        for name, member in inner.signature.members.items():
-            if member.is_signature:
-                wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(inner, name))
-            elif member.flow == In:
-                m.d.comb += getattr(inner, name).eq(getattr(self, name))
-            else:
-                m.d.comb += getattr(self, name).eq(getattr(inner, name))
+        through(m, self, inner)
         return m

@@ -144,13 +144,19 @@ def cases(draw: DrawFn, config: Config) -> Case:
     elif ending == "end":
         program.append(Instruction(op=Op.END))
     words = [ins.encode() for ins in program]
-    match draw(st.sampled_from((*("nothing",) * 16, "word", "reserved", "function", "vector", "region", "length", "target"))):
+    match draw(
+        st.sampled_from((*("nothing",) * 16, "word", "reserved", "profile", "profile", "function", "vector", "region", "length", "target"))
+    ):
         case "word":
             at = draw(st.integers(len(start) + 1, len(words) - 1))
             words[at] = words[at] & ~15 | draw(st.sampled_from((0, *range(max(Op) + 1, 16))))
         case "reserved":
             at = draw(st.integers(len(start) + 1, len(words) - 1))
             words[at] |= 1 << draw(st.integers(USED_BITS, INSTRUCTION_BITS - 1))
+        case "profile":
+            # Of an operation with a region: the tile refuses it, if the machine has profiles.
+            at = draw(st.integers(len(start) + 1, len(words) - 1))
+            words[at] |= draw(st.integers(1, 15)) << FIELDS["profile"][0]
         case "function":
             at = draw(st.integers(len(start) + 1, len(words) - 1))
             words[at] = words[at] & ~(15 << 34) | draw(st.sampled_from((2, 3, 12, 15))) << 34

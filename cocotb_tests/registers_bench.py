@@ -33,6 +33,7 @@ async def setup(dut):
     golden.session = rng.getrandbits(64)
     golden.memory.counters[:] = [rng.getrandbits(31) for _ in Counter]
     dut.session.value, dut.state.value, dut.credit.value, dut.fault.value = golden.session, 0, 0, 0
+    dut.trace_written.value = 0
     for name in ("ledger", "store"):
         getattr(dut, f"{name}__ack").value = 0
     await start(dut)
@@ -66,8 +67,8 @@ async def registers(dut):
             await compare(bus, golden, address, rng.getrandbits(32))
     for address in range(REGISTER_WORDS):
         await compare(bus, golden, address)
-    assert [int(getattr(dut, n).value) for n in ("entry", "bank", "stride", "watchdog")] == [
-        golden.read(REG[n].address) for n in ("ENTRY", "BANK", "STRIDE", "WATCHDOG")
+    assert [int(getattr(dut, n).value) for n in ("entry", "bank", "stride", "watchdog", "trace_on", "trace_read")] == [
+        golden.read(REG[n].address) for n in ("ENTRY", "BANK", "STRIDE", "WATCHDOG", "TRACE_ON", "TRACE_READ")
     ]
 
 

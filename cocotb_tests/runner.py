@@ -27,7 +27,7 @@ _FEATURES = {"coverage": "BRANCHES", "waves": "WAVES"}
 _DETECTED = {"AssertionError", "SimTimeoutError"}
 _ASSERTING = ("*_bench.py", "streams.py", "host_port.py")
 """Files whose assertions cocotb rewrites, so that a failure shows the values: in numba's it takes seconds a process."""
-_COMPILED = ("core_bench", "differential_bench", "top_bench", "registers_bench")
+_COMPILED = ("contract_bench", "core_bench", "differential_bench", "top_bench", "registers_bench")
 """Benches with a whole golden machine, which is slow in plain Python; the others take longer to load compiled functions than these save."""
 
 

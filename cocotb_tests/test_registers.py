@@ -16,8 +16,8 @@ from backpulse.rtl.lib.ports import HostPort
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
 
-SETTINGS = ("entry", "bank", "stride", "watchdog")
-LIVE = ("session", "state", "fault", "credit")
+SETTINGS = ("entry", "bank", "stride", "watchdog", "trace_on", "trace_read")
+LIVE = ("session", "state", "fault", "credit", "trace_written")
 
 
 class Mapped(wiring.Component):

@@ -4,6 +4,7 @@ from unittest import mock
 
 from amaranth.hdl import Signal
 
+from backpulse.firmware_py.config import DEFAULT
 from backpulse.firmware_py.registers import STREAM_SHIFT
 from backpulse.rtl.tile.windows import TileWindows
 from cocotb_tests.runner import expect_failure, run_cocotb
@@ -20,9 +21,9 @@ class ClockedWindows(TileWindows):
 
 
 def test_golden():
-    run_cocotb(ClockedWindows(), "windows_bench")
+    run_cocotb(ClockedWindows(DEFAULT), "windows_bench")
 
 
 def test_broken():
     with mock.patch("backpulse.rtl.tile.windows.STREAM_SHIFT", STREAM_SHIFT + 1):
-        expect_failure(ClockedWindows(), "windows_bench")
+        expect_failure(ClockedWindows(DEFAULT), "windows_bench")

@@ -11,10 +11,21 @@ from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import STUCK, fixed_words, parameter_bits, shared_words, twins, update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.isa import Op
-from backpulse.firmware_py.registers import CELL_ROW_SHIFT, STREAM_SHIFT, TILE_WORDS, Stream, TileParameter, Window
+from backpulse.firmware_py.registers import (
+    CELL_ROW_SHIFT,
+    STREAM_SHIFT,
+    TILE_WORDS,
+    ArrayWord,
+    Cause,
+    Stream,
+    TileParameter,
+    TileState,
+    Window,
+)
 from backpulse.firmware_py.streams import gauss, xorshift
+from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.rtl.tile.converter import row_stages
-from backpulse.rtl.tile.signature import Status, command_layout, completion_layout, counts_layout, sense_layout
+from backpulse.rtl.tile.signature import Status, command_layout, completion_layout, counts_layout, sense_layout, window_code
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Sink, Source, cycle, cycles, generator, pattern, sink_pause, start
@@ -23,7 +34,12 @@ PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])
 SEED = 1
 FULL = CONFIG.device is not DeviceKind.IDEAL
-ABORT_CYCLES = 8
+ABORT_CYCLES = EMULATED.safe_cycles
+
+
+def completion(command: dict, *, asked: int, done: int, status: Status) -> dict:
+    """Return what ends a command; an emulated tile never fails, and so gives no cause."""
+    return {"tag": command["tag"], "asked": asked, "done": done, "status": status, "cause": Cause.NONE}
 
 
 class Model:
@@ -135,12 +151,12 @@ class TB:
     async def upload(self) -> None:
         """Write everything."""
         for window, offset, value in self.words():
-            await self.host.write(offset, value, window=window - Window.CELLS)
+            await self.host.write(offset, value, window=window_code(window))
 
     async def compare(self) -> None:
         """Read everything back."""
         for window, offset, value in self.words():
-            word = await self.host.read(offset, window=window - Window.CELLS)
+            word = await self.host.read(offset, window=window_code(window))
             assert word == value & 0xFFFFFFFF, f"{window.name} 0x{offset:x} is 0x{word:x}, not 0x{value & 0xFFFFFFFF:x}"
 
     def command(self, op: int, *, whole: bool = False) -> dict:
@@ -157,7 +173,7 @@ class TB:
             "rows": rows,
             "col0": col0,
             "cols": cols,
-            "profile": rng.randrange(16),
+            "profile": 0,
             "bank": rng.randrange(2),
             "tag": self.tag,
         }
@@ -189,7 +205,7 @@ class TB:
         else:
             await self.sense.wait(command["cols" if command["op"] == Op.READ else "rows"])
             self.sense.expect(self.model.read(command, words))
-        assert ended == {"tag": command["tag"], "asked": pulses, "done": pulses, "status": Status.OK}
+        assert ended == completion(command, asked=pulses, done=pulses, status=Status.OK)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
@@ -238,7 +254,7 @@ async def host_port(dut):
     absent += [(Window.RANDOM, Stream.READ << STREAM_SHIFT)] * (not CONFIG.read_noise)
     for window, offset in absent:
         for value in (None, 0x5A5A5A5A):
-            _, error = await tb.host.access(offset, value, window=window - Window.CELLS)
+            _, error = await tb.host.access(offset, value, window=window_code(window))
             assert error, f"{window.name} 0x{offset:x} is no error"
     command = tb.command(Op.READ, whole=True)
     tb.send(command, [])
@@ -293,19 +309,51 @@ async def abort(dut, pause):
         tb.completion.words, tb.completion.times, tb.sense.words, tb.sense.times = [], [], [], []
         if CONFIG.read_noise:
             for bank in range(2):
-                tb.model.noise[bank] = await tb.host.read(Stream.READ << STREAM_SHIFT | bank, window=Window.RANDOM - Window.CELLS)
+                tb.model.noise[bank] = await tb.host.read(Stream.READ << STREAM_SHIFT | bank, window=window_code(Window.RANDOM))
         await tb.run(tb.command(Op.READ))
     await tb.compare()
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def refused(dut):
-    """An operation that a tile does not know is refused, and takes no data."""
+    """An operation or a profile that a tile does not know is refused, and takes no data."""
     tb = TB(dut)
     await tb.begin()
-    command = tb.command(Op.END)
-    tb.send(command, [])
-    assert await tb.completion.get() == {"tag": command["tag"], "asked": 0, "done": 0, "status": Status.REFUSED}
-    assert int(dut.safe.value)
+    profiled = [] if CONFIG.lean else [(op, profile) for op in (Op.READ, Op.READT, Op.PULSE) for profile in (EMULATED.profiles, 15)]
+    for op, profile in [(Op.END, 0), *profiled]:
+        command = tb.command(op) | {"profile": profile}
+        tb.send(command, [])
+        assert await tb.completion.get() == completion(command, asked=0, done=0, status=Status.REFUSED)
+        assert int(dut.safe.value)
     await tb.run(tb.command(Op.PULSE))
     await tb.compare()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def array_window(dut):
+    """The ARRAY window says what the tile is, while a command is executing too; that of a lean machine is an error."""
+    tb = TB(dut)
+    await tb.begin()
+    code = window_code(Window.ARRAY)
+    if CONFIG.lean:
+        assert (await tb.host.access(ArrayWord.KIND, window=code))[1]
+        return
+    facts = {**EMULATED.words(), ArrayWord.TRIP: Cause.NONE, ArrayWord.WORK: 0}
+
+    async def compare(state: TileState) -> None:
+        for word, value in {**facts, ArrayWord.STATE: state}.items():
+            assert await tb.host.read(word, window=code) == value, word.name
+
+    await compare(TileState.SAFE)
+    assert not (await tb.host.access(ArrayWord.TRIP, 0, window=code))[1]
+    command = tb.command(Op.READ)
+    words = tb.data(command)
+    tb.send(command, [])
+    await cycles(dut, 3)
+    await compare(TileState(0))
+    assert (await tb.host.access(ArrayWord.TRIP, 0, window=code))[1], "TRIP is written while a command is executing"
+    tb.drive.send(words)
+    await tb.completion.get()
+    tb.sense.expect(tb.model.read(command, words))
+    await cycles(dut, 2)
+    await compare(TileState.SAFE)

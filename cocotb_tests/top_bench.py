@@ -10,7 +10,7 @@ from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import Frame, Opcode
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
-from backpulse.firmware_py.registers import REG
+from backpulse.firmware_py.registers import REG, Window
 from cocotb_tests.machine_image import Writes, loading, visible
 from cocotb_tests.runner import parameters
 from cocotb_tests.streams import cycles, start
@@ -55,7 +55,11 @@ async def trains_through_the_pins(dut):
     """Load, train, read everything back: each answer is the golden endpoint's, byte for byte."""
     config = Config.from_words(parameters()["config"])
     program = compile_network(Network(layers=(5, 4, 3)), config)
-    first, last = commands(loading(program, count=SAMPLES, seed=2), sorted(visible(program)))
+    writes, reads = loading(program, count=SAMPLES, seed=2), sorted(visible(program))
+    if config.trace_words:  # what the tile answers is recorded, in the golden machine's bits and cycles
+        writes = [*writes, (REG["TRACE_ON"].address, 1)]
+        reads += [REG["TRACE_WRITTEN"].address, *(Window.TRACE.base + i for i in range(CHUNK * SAMPLES))]
+    first, last = commands(writes, reads)
     machine = GoldenMachine(config)
     endpoint = Endpoint(machine)
     line = Line(dut)

@@ -3,11 +3,14 @@
 import cocotb
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from backpulse.firmware_py.registers import STREAM_SHIFT, WINDOW_SHIFT, Stream, Window
+from backpulse.firmware_py.config import DEFAULT
+from backpulse.firmware_py.registers import STREAM_SHIFT, Stream, Window
+from backpulse.rtl.tile.signature import window_code
+from backpulse.rtl.tile.windows import tile_windows
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.streams import cycles, generator, start
 
-WINDOWS = (Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE)
+WINDOWS = tile_windows(DEFAULT)
 
 
 class Port:
@@ -54,8 +57,8 @@ async def leads(dut):
     tile, rounding = Port(dut, "o_tile", 2), Port(dut, "o_rounding", 1)
     await start(dut)
     for _ in range(200):
-        window = rng.choice(WINDOWS)
-        address = rng.getrandbits(WINDOW_SHIFT)
+        window = rng.choice(list(WINDOWS))
+        address = rng.getrandbits(WINDOWS[window])
         if window is Window.RANDOM:
             address = rng.choice(list(Stream)) << STREAM_SHIFT | rng.getrandbits(STREAM_SHIFT)
         to_rounding = window is Window.RANDOM and address >> STREAM_SHIFT == Stream.ROUNDING
@@ -65,7 +68,7 @@ async def leads(dut):
         port.asked.clear()
         word, error = await hosts[window].access(address, value)
         expected = (at, int(value is not None), value or 0)
-        assert port.asked == [expected if to_rounding else (*expected, window & 3)], f"{window.name} {address:#x}: {port.asked}"
+        assert port.asked == [expected if to_rounding else (*expected, window_code(window))], f"{window.name} {address:#x}: {port.asked}"
         assert (word, error) == (port.answer(at), at % 7 == 0)
         assert not other.asked
         port.asked.clear()

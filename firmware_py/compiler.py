@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.isa import ACTIVATIONS, Function, Instruction, Op, Region, Vector, When, hadamard, require
+from backpulse.firmware_py.dead import NONE, Dead
+from backpulse.firmware_py.isa import ACTIVATIONS, Function, Instruction, Op, Region, Vector, hadamard
+from backpulse.firmware_py.listing import instruction_text
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.overlap import overtaken
 from backpulse.firmware_py.placement import LayerPlacement, orientations_of, place
@@ -18,6 +21,23 @@ DEFAULT_SCHEDULE = "progressive-exact"
 
 PULSE_SCALE, ETA_SCALE, NORM_SCALE = 0, 1, 2
 """Scale registers: eta / dw_min, eta, and eta times a squared norm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a program does what its schedule says."""
+
+    stochastic: bool = True
+    """Stochastic rounding of pulse counts (nearest if not)."""
+    auto_range: bool = True
+    """Drive error vectors at full range."""
+    read_profile: int = 0
+    """Number of the array's settings (voltages, times, ranges) for reads of training, as the two below."""
+    pulse_profile: int = 0
+    evaluate_profile: int = 0
+    """Of the reads of an evaluation, which a real array can do more gently."""
+    dead: Dead = NONE
+    """Lines that no layer may lie on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,47 +123,16 @@ class Program:
 
     def text(self, ins: Instruction) -> str:
         """Return one instruction in words."""
-        names = self.vector_names
-
-        def name(index: int) -> str:
-            return names[index] if index < len(names) else f"v{index}"
-
-        region = self.region_names[ins.region] if ins.region < len(self.region_names) else f"r{ins.region}"
-        operands = _LISTING[ins.op].format(ins=ins, region=region, a=name(ins.a), b=name(ins.b), c=name(ins.c))
-        parts = [f"{ins.op.name:<6} {operands}".rstrip()]
-        for flag in ("accumulate", "auto_range", "stochastic"):
-            if getattr(ins, flag):
-                parts.append(flag.replace("_", "-"))
-        return ", ".join(parts) + self._function(ins)
-
-    def _function(self, ins: Instruction) -> str:
-        if ins.function is Function.NONE or len(ins.operation.functions) == 1:
-            return ""
-        text = f", {ins.function.name.lower().replace('_', ' ')}"
-        other = ins.operation.other
-        return f"{text} {self.vector_names[ins.c]}" if ins.hadamard and other and other.when is When.HADAMARD else text
-
-
-_LISTING = {
-    Op.READ: "{region}, {a:<3} > {b}",
-    Op.READT: "{region}, {a:<3} > {b}",
-    Op.PULSE: "{region}, {a}, {b}, s{ins.c}",
-    Op.ERR: "{a}, {b} > {c}",
-    Op.NORM2: "{a}, s{ins.b} > s{ins.c}",
-    Op.AXPY: "{b} - s{ins.c} {a} > {b}",
-    Op.NEXT: "{ins.region}",
-    Op.END: "",
-}
-"""How the operands of each operation are listed."""
-require("listing", _LISTING)
+        return instruction_text(ins, self.region_names, self.vector_names)
 
 
 class _Builder:
     """Collects instructions and tables while the compiler walks the layers."""
 
-    def __init__(self, network: Network, placements: list[LayerPlacement], *, stochastic: bool, auto_range: bool) -> None:
+    def __init__(self, network: Network, placements: list[LayerPlacement], options: Options) -> None:
         self.network, self.placements = network, placements
-        self.stochastic, self.auto_range = int(stochastic), int(auto_range)
+        self.stochastic, self.auto_range = int(options.stochastic), int(options.auto_range)
+        self.read_profile, self.pulse_profile = options.read_profile, options.pulse_profile
         self.code: list[tuple[Instruction, str]] = []
         self.regions: dict[Region, tuple[int, str]] = {}
         self.names: list[str] = []
@@ -186,6 +175,7 @@ class _Builder:
                     accumulate=int(number > 0),
                     auto_range=auto_range,
                     backward=int(backward),
+                    profile=self.read_profile,
                 )
 
     def _read_blocks(self, placement: LayerPlacement, *, without_bias: bool) -> Iterator[tuple[Region, str]]:
@@ -213,6 +203,7 @@ class _Builder:
                 b=self.id(cols),
                 c=PULSE_SCALE,
                 stochastic=self.stochastic,
+                profile=self.pulse_profile,
             )
 
     def input(self, layer: int) -> str:
@@ -299,17 +290,16 @@ def _vectors(b: _Builder, schedule: str) -> None:
         b.vector(f"d{layer}", Vector(base=place_base, length=n[layer]))
 
 
-def _build(
-    network: Network, config: Config, schedule: str, orientations: tuple[bool, ...], *, stochastic: bool, auto_range: bool
-) -> Program:
-    placements, tiles = place(network, config, orientations)
-    b = _Builder(network, placements, stochastic=stochastic, auto_range=auto_range)
+def _build(network: Network, config: Config, schedule: str, orientations: tuple[bool, ...], options: Options) -> Program:
+    placements, tiles = place(network, config, orientations, options.dead)
+    b = _Builder(network, placements, options)
     _vectors(b, schedule)
     b.forward()
     b.error(into=f"d{network.depth}", comment="output error; counts loss and hits")
     _schedule(b, schedule)
     b.emit("swap in the next sample", op=Op.NEXT, region=0)
     evaluate = len(b.code)
+    b.read_profile = options.evaluate_profile
     b.forward()
     b.error(into=f"d{network.depth}", comment="counts loss and hits, keeps the prediction")
     b.emit("swap in the next sample", op=Op.NEXT, region=evaluate)
@@ -334,9 +324,8 @@ def compile_network(
     config: Config,
     schedule: str = DEFAULT_SCHEDULE,
     *,
-    stochastic: bool = True,
-    auto_range: bool = True,
     orientations: tuple[bool, ...] | None = None,
+    **options: Any,
 ) -> Program:
     """Compile a network for a board.
 
@@ -346,13 +335,11 @@ def compile_network(
         What to train, and the board's configuration.
     schedule
         One of SCHEDULES.
-    stochastic
-        Stochastic rounding of pulse counts (nearest if not).
-    auto_range
-        Drive error vectors at full range.
     orientations
         For each layer whether it lies transposed (outputs on rows); by default, of at most 64 ways,
         the one of fewest cycles that takes no more tiles than there are.
+    **options
+        Fields of `Options`.
 
     Raises
     ------
@@ -361,32 +348,33 @@ def compile_network(
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"Unknown schedule {schedule!r}; choose one of {', '.join(SCHEDULES)}")
-    program, excess = _best(network, config, schedule, orientations, stochastic=stochastic, auto_range=auto_range)
+    how = Options(**options)
+    how.dead.check(config)
+    program, excess = _best(network, config, schedule, how, orientations)
     if program is None or excess:
-        raise ValueError(f"{excess}; {smaller_layers(network, lambda other: _fits(other, config, schedule))}")
+        left = f" ({how.dead.left(config)})" if how.dead != NONE else ""
+        raise ValueError(f"{excess}{left}; {smaller_layers(network, lambda other: _fits(other, config, schedule, how))}")
     check_functions(program)
     return program
 
 
-def _fits(network: Network, config: Config, schedule: str) -> bool:
+def _fits(network: Network, config: Config, schedule: str, options: Options) -> bool:
     cells = config.rows * config.tile_cols
-    return network.weights <= cells and not _best(network, config, schedule)[1]  # the first is said at once
+    return network.weights <= cells and not _best(network, config, schedule, options)[1]  # the first is said at once
 
 
 def _best(
     network: Network,
     config: Config,
     schedule: str,
+    options: Options,
     orientations: tuple[bool, ...] | None = None,
-    *,
-    stochastic: bool = True,
-    auto_range: bool = True,
 ) -> tuple[Program | None, str]:
     """Return the program that fits best, and what it needs too much of; no program where that is beyond any board."""
     if excess := beyond_any_board(network, config):
         return None, excess
-    choices = [orientations] if orientations is not None else orientations_of(network, config)
-    programs = (_build(network, config, schedule, o, stochastic=stochastic, auto_range=auto_range) for o in choices)
+    choices = [orientations] if orientations is not None else orientations_of(network, config, options.dead)
+    programs = (_build(network, config, schedule, o, options) for o in choices)
     best = next(programs)
     for program in programs:
         if best.tiles_used <= config.tiles:

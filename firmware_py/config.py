@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 """Version of the register map, the instruction words and their meaning."""
 
 
@@ -15,10 +15,11 @@ LEAN_COLS = 4
 
 
 class DeviceKind(IntEnum):
-    """Device model that an emulated tile carries."""
+    """What a tile's cells are: a device model that an emulated tile carries, or devices of which nobody knows the state."""
 
     IDEAL = 0
     LINEAR_STEP = 1
+    REAL = 2
 
 
 def _field(default: int, low: int, high: int, *, meaning: bool = True) -> Any:
@@ -42,8 +43,8 @@ class Config:
     """Columns of one tile, and so lanes."""
     tiles: int = _field(1, 1, 1024)
     """Tiles on the board."""
-    device: DeviceKind = field(default=DeviceKind.LINEAR_STEP, metadata={"low": 0, "high": 1, "meaning": True})
-    """Device model in the emulated tiles."""
+    device: DeviceKind = field(default=DeviceKind.LINEAR_STEP, metadata={"low": 0, "high": 2, "meaning": True})
+    """What the tiles' cells are."""
     spread: int = _field(1, 0, 1)
     """1 if each cell has a spread word (step, bound, stuck codes)."""
     read_noise: int = _field(1, 0, 1)
@@ -96,6 +97,8 @@ class Config:
     """Predictions that the result ring keeps."""
     output_depth: int = _field(4096, 0, 65536, meaning=False)
     """Output words that the output ring keeps, 0 for no such ring."""
+    trace_words: int = _field(16384, 0, 32768, meaning=False)
+    """32-bit words that the ring of trace records keeps, 0 for no such ring."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -103,8 +106,10 @@ class Config:
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise ValueError(f"Configuration field {f.name} must be an integer from {low} to {high}, not {value!r}")
         object.__setattr__(self, "device", DeviceKind(self.device))
-        if self.spread and self.device is DeviceKind.IDEAL:
-            raise ValueError("Configuration field spread must be 0 for the ideal device, not 1")
+        if self.spread and self.device is not DeviceKind.LINEAR_STEP:
+            raise ValueError("Configuration field spread must be 0 but for the linear-step device, not 1")
+        if self.read_noise and self.device is DeviceKind.REAL:
+            raise ValueError("Configuration field read_noise must be 0 for real devices, which have their own, not 1")
         if not self.bounds and (self.cell_bits != self.cell_frac + 1 or self.spread):
             raise ValueError("Configuration field bounds must be 1 but for cells of cell_frac + 1 bits without spread")
         if self.lean:
@@ -115,7 +120,7 @@ class Config:
                     raise ValueError(f"Configuration field {name} must be {value} if lean, not {getattr(self, name)}")
         elif self.cell_bits < 12:
             raise ValueError(f"Configuration field cell_bits must be at least 12 unless lean, not {self.cell_bits}")
-        for name in ("order_depth", "result_depth", "output_depth", "vector_words", "page_bytes"):
+        for name in ("order_depth", "result_depth", "output_depth", "trace_words", "vector_words", "page_bytes"):
             value = getattr(self, name)
             if value & (value - 1) or value == 1:  # rings are read two words at a time
                 raise ValueError(f"Configuration field {name} must be a power of two, not {value}")
@@ -258,7 +263,7 @@ HIGHEST: dict[str, int] = {f.name: f.metadata["high"] for f in fields(Config)}
 """Highest allowed value of each field."""
 DEFAULT = Config()
 """128 x 32 with the full device model."""
-_OF_LEAN = {"steps": 1, "bounds": 0, "prefetch": 0, "output_depth": 0}
+_OF_LEAN = {"steps": 1, "bounds": 0, "prefetch": 0, "output_depth": 0, "trace_words": 0}
 """What a lean configuration has of other fields."""
 IDEAL = replace(DEFAULT, device=DeviceKind.IDEAL, spread=0, read_noise=0)
 """The same array with the ideal device: the smallest and fastest build of that size."""

@@ -3,14 +3,34 @@
 The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 """
 
+from typing import Any
+
+from numba.core import types
+
 from backpulse.firmware_py.device import update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
-from backpulse.firmware_py.jit import part
+from backpulse.firmware_py.jit import by_type, part
 from backpulse.firmware_py.lanes import GROUP, everywhere, load, pairs, peak, some, store, total, where
-from backpulse.firmware_py.registers import Counter
+from backpulse.firmware_py.memory import BANK
+from backpulse.firmware_py.registers import Counter, TileParameter
 from backpulse.firmware_py.streams import gauss, xorshift
+from backpulse.firmware_py.tape import record_sense
 
 _STEPS = int(Counter.STEPS)
+_READ_SIGMA = int(TileParameter.READ_SIGMA)
+
+
+@part
+def read(m, f, columns_out, row0, rows, col0, cols):
+    """Read as the emulated tile does; return how many words were over range."""
+    n = cols if columns_out else rows
+    if columns_out:
+        multiply_rows(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes)
+    else:
+        multiply_columns(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes, m.group)
+    if f.read_noise:
+        add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, n)
+    return convert(m.sums, n, f.sense_shift, f.sense_max, m.recorded)
 
 
 @part
@@ -57,13 +77,15 @@ def add_read_noise(states, bank, sigma, sums, n):
 
 
 @part
-def convert(sums, n, bits, sense_max):
-    """Turn analog sums into sense words in place; return how many were over range."""
+def convert(sums, n, bits, sense_max, recorded):
+    """Turn analog sums into sense words in place, and record them where that is wanted; return how many were over range."""
     over = 0
     for i in range(n):
         sense = rshift(sums[i], bits)
-        over += abs(sense) > sense_max
+        clamped = int(abs(sense) > sense_max)
+        over += clamped
         sums[i] = sat(sense, sense_max)
+        record_sense(recorded, sums[i], clamped, int(i == n - 1))
     return over
 
 
@@ -97,8 +119,11 @@ def plan_lanes(m, f, lane, rows, a, bits, stochastic):
 
 
 @part
-def pulse_lanes(m, f, lane, row0, hits, a, shared):
+def pulse_lanes(m, played, f, lane, row0, first, hits, a, shared):
     """Give the lanes that begin at `lane` the pulses that are planned; return how many up, down, and cells with more than pulse_max.
+
+    The rows listed in m.hits count from row `first` of the region, which begins at `row0`. Where a trace is played no cell is moved, and
+    the counts are kept instead.
 
     A count is n, or pulse_max if that is less, with the sign of a_i P_j.
     """
@@ -106,20 +131,34 @@ def pulse_lanes(m, f, lane, row0, hits, a, shared):
     planned = load(m.lanes, lane)
     for hit in range(hits):
         i, wanted = m.hits[hit], load(m.wanted, (hit, 0))
-        row, size = row0 + i, min(wanted, f.pulse_max)
+        row, size = row0 + first + i, min(wanted, f.pulse_max)
         count = where(planned * a[i] > 0, size, -size)
-        noise = write_noise(m.tile, count, load(m.noise, (hit, 0))) if f.write_stream else everywhere(0)
-        codes = load(m.spread, (row, lane)) if f.spread else everywhere(0)
-        store(m.cells, (row, lane), update(load(m.cells, (row, lane)), count, codes, noise, shared))
+        _move(m, played, f, lane, row, first + i, hit, count, shared)
         up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
-        if m.log.shape[0]:
+        if m.log.shape[0] and played is None:
             store(m.group, 0, count)
-            _log(m, row // f.tile_rows, row % f.tile_rows, lane)
+            log_pulses(m, row // f.tile_rows, row % f.tile_rows, lane)
     return total(up), total(down), total(clipped)
 
 
 @part
-def _log(m, tile, tile_row, lane):
+def _move(m, played, f, lane, row, place, hit, count, shared):
+    """Update cells by their counts, or keep these of a trace."""
+    if played is not None:
+        store(played.counts, (place, lane), count)
+    else:
+        noise = write_noise(m.tile, count, load(m.noise, (hit, 0))) if f.write_stream else everywhere(0)
+        codes = load(m.spread, (row, lane)) if f.spread else everywhere(0)
+        store(m.cells, (row, lane), update(load(m.cells, (row, lane)), count, codes, noise, shared))
+
+
+@part
+def settle(m, f, row0, rows, shared):
+    """End a PULSE: all pulses have been given."""
+
+
+@part
+def log_pulses(m, tile, tile_row, lane):
     """Append the pulses of one group of lanes to the log."""
     for i in range(GROUP):
         if m.group[i] and m.logged[0] < m.log.shape[0]:
@@ -127,3 +166,20 @@ def _log(m, tile, tile_row, lane):
             entry[0] = m.counters[_STEPS]
             entry[1], entry[2], entry[3], entry[4] = tile, tile_row, lane + i, m.group[i]
             m.logged[0] += 1
+
+
+def _or_of_array(exactly: Any) -> Any:
+    """Return a function of this module as it is where a memory has no array, and as `array_tile` has it where it has one."""
+
+    def choose(m: Any) -> Any:
+        if isinstance(dict(zip(m.fields, m.types, strict=True))["array"], types.NoneType):
+            return exactly
+        from backpulse.firmware_py import array_tile  # compiled only where there is an array
+
+        return getattr(array_tile, exactly.__name__)
+
+    return by_type(getattr(exactly, "py_func", exactly), choose)
+
+
+any_read, any_pulse_lanes, any_settle = _or_of_array(read), _or_of_array(pulse_lanes), _or_of_array(settle)
+"""What the golden model calls."""

@@ -219,6 +219,8 @@ def with_values(device: Device, **values: float) -> Device:
 
 def parameter_bits(config: Config, offset: int) -> int | None:
     """Return the bits of a TILE word: negative if signed, 0 if this build leaves it out, None if there is no such word."""
+    if config.device is DeviceKind.REAL:
+        return None
     if TileParameter.ROOT <= offset < TILE_WORDS:
         present = config.device is not DeviceKind.IDEAL and offset <= TileParameter.ROOT + config.pulse_max
         return PARAMETER_BITS[TileParameter.ROOT] if present else 0
@@ -284,16 +286,39 @@ def update(g, count, spread, noise, shared):
         f     = 128 + step_code * step_unit
         G     = clamp(G + rshift(+- n * f * step + noise, 13), lo, hi)
     """
-    bases, slopes, (bound_up, bound_down), (step_unit, bound_unit), sign = shared
-    step_code, bound_code = ((spread & 15) ^ 8) - 8, ((spread >> 4) ^ 8) - 8
+    wanted = g + rshift(count * _weight(g, count > 0, spread, shared) + noise, UPDATE_FRAC)
+    return _bounded(g, wanted, count == 0, spread, shared)
+
+
+@inlined
+def take(g, pulses, spread, noise, chance, shared):
+    """Return a cell after a part of pulses, float64 as their noise: `update`, but rounded up with the probability of what is cut off.
+
+    `chance` is uniform from 0 to 1: a disturbance far below one cell LSB moves the cell as far in the long run as it should.
+    """
+    wanted = g + np.int64(np.floor((pulses * _weight(g, pulses > 0.0, spread, shared) + noise) / (1 << UPDATE_FRAC) + chance))
+    return _bounded(g, wanted, pulses == 0.0, spread, shared)
+
+
+@inlined
+def _weight(g, up, spread, shared):
+    """Return what one pulse up or down moves a cell by, in 2^-13 cell LSB."""
+    bases, slopes, _, (step_unit, _), _ = shared
+    step_code = ((spread & 15) ^ 8) - 8
+    base, slope = where(up, bases[0], bases[1]), where(up, slopes[0], slopes[1])
+    return ((1 << FACTOR_FRAC) + step_code * step_unit) * max(base - (slope * g >> SLOPE_SHIFT), 0)
+
+
+@inlined
+def _bounded(g, wanted, still, spread, shared):
+    """Return what a cell that wants to move to a place moves to: its bounds end it, and a stuck cell never moves."""
+    _, _, (bound_up, bound_down), (_, bound_unit), sign = shared
+    bound_code = ((spread >> 4) ^ 8) - 8
     high, low = bound_up + bound_code * bound_unit, bound_down - bound_code * bound_unit
-    base, slope = where(count > 0, bases[0], bases[1]), where(count > 0, slopes[0], slopes[1])
-    step = max(base - (slope * g >> SLOPE_SHIFT), 0)
-    wanted = g + rshift(count * ((1 << FACTOR_FRAC) + step_code * step_unit) * step + noise, UPDATE_FRAC)
     moved = where(wanted > high, high, max(wanted, low))
     # Bounds may be beyond a cell word, which keeps its low bits.
     moved = ((moved & (2 * sign - 1)) ^ sign) - sign
-    return where((count == 0) | (bound_code == STUCK), g, moved)
+    return where(still | (bound_code == STUCK), g, moved)
 
 
 _ECRAM = Device(

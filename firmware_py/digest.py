@@ -1,4 +1,4 @@
-"""The conductance digest: one fingerprint of every cell of every tile."""
+"""The digests: one fingerprint of every cell of every tile, and one of every answer of a tile."""
 
 import hashlib
 
@@ -6,6 +6,8 @@ import numpy as np
 
 VERSION = b"backpulse cells 1\n"
 """Header of the digested bytes."""
+TRACE_VERSION = b"backpulse trace 1\n"
+"""Header of those of a trace."""
 
 
 def conductance_digest(cells: np.ndarray) -> str:
@@ -17,3 +19,14 @@ def conductance_digest(cells: np.ndarray) -> str:
         Integers of shape (rows of all tiles in order, columns); each is taken as 16 bits, little-endian.
     """
     return hashlib.sha256(VERSION + np.ascontiguousarray(cells).astype("<i2").tobytes()).hexdigest()
+
+
+def trace_digest(units: np.ndarray) -> str:
+    """Return the SHA-256 (hexadecimal) of the units of a trace: equal runs have equal ones, on whatever board and line.
+
+    Parameters
+    ----------
+    units
+        Integers, as `firmware_py.trace` has them; each is taken as 16 bits, little-endian.
+    """
+    return hashlib.sha256(TRACE_VERSION + units.astype("<u2").tobytes()).hexdigest()

@@ -8,26 +8,39 @@ talks to is in machine.py.
 import numpy as np
 
 from backpulse.firmware_py.activation import activate, fprime
-from backpulse.firmware_py.crossbar import add_read_noise, convert, multiply_columns, multiply_rows, plan_lanes, pulse_lanes
+from backpulse.firmware_py.crossbar import any_pulse_lanes, any_read, any_settle, plan_lanes
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
-from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, USED_BITS, Function, Op, When, require
+from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, Function, Op, When, require
 from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP
-from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
-from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State, TileParameter
-from backpulse.firmware_py.timing import instruction_cycles
+from backpulse.firmware_py.memory import ACTIVE, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
+from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State
+from backpulse.firmware_py.tape import (
+    begin_pulse,
+    no_room,
+    play_pulse,
+    play_read,
+    played_out,
+    pulse_cycles_more,
+    record_completion,
+    stopped,
+)
+from backpulse.firmware_py.timing import instruction_cycles, refused_cycles
+from backpulse.firmware_py.trace import Ended
 
 _MASK32 = 0xFFFFFFFF
 _PARTIAL, _NONE, _HADAMARD = int(Function.PARTIAL), int(Function.NONE), int(Function.HADAMARD_SIGMOID)
 _HANDLED = (Op.READ, Op.READT, Op.PULSE, Op.ERR, Op.NORM2, Op.AXPY, Op.NEXT, Op.END)
 require("golden model", _HANDLED)
 _READ, _READT, _PULSE, _ERR, _NORM2, _AXPY, _NEXT, _END = (int(op) for op in _HANDLED)
-_STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS = (int(c) for c in Counter)
+_STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_CYCLES, _PULSE_CYCLES, _RESULTS, _ = (
+    int(c) for c in Counter
+)
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
-_READ_SIGMA = int(TileParameter.READ_SIGMA)
 _PLACED = np.array([op in OPERATIONS and OPERATIONS[Op(op)].region for op in range(16)])
+_OK, _REFUSED = int(Ended.OK), int(Ended.REFUSED)
 _UNUSED, _USED, _USED_BY_HADAMARD = 0, 1, 2
 _USES = np.zeros((16, 3), np.int64)
 """Whether an operation uses the vectors of its fields a, b and c."""
@@ -39,7 +52,7 @@ for _op, _operation in OPERATIONS.items():
             _USES[_op, "abc".index(_operand.field)] = _USED_BY_HADAMARD if _operand.when is When.HADAMARD else _USED
     if _operation.other:
         _OTHER[_op] = "abc".index(_operation.other.field)
-_LOSS_FRAC, _SCALE_LOG2_MAX, _USED_BITS, _NORM_EXPONENT = int(LOSS_FRAC), int(SCALE_LOG2_MAX), int(USED_BITS), int(NORM_EXPONENT)
+_LOSS_FRAC, _SCALE_LOG2_MAX, _NORM_EXPONENT = int(LOSS_FRAC), int(SCALE_LOG2_MAX), int(NORM_EXPONENT)
 
 
 @part
@@ -108,7 +121,7 @@ def _length(m, vector):
 
 @part
 def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, backward):
-    """READ (rows to columns) and READT (columns to rows)."""
+    """READ (rows to columns) and READT (columns to rows); returns the fault that it ends with, or 0."""
     row0 = (region[0] >> 16) * f.tile_rows + (region[0] & 0xFFFF)
     rows, cols = region[1] >> 16, region[1] & 0xFFFF
     col0, scale_log2 = region[2] >> 16, region[2] & 0xFFFF
@@ -119,13 +132,10 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     line, sums, words, factors = m.line, m.sums, m.words, m.factors
     _gather(m, f, source, offset, n, line)
     m.counters[_SATURATED] += _to_drives(line, n, s - f.drive_shift, f.drive_max)
-    if columns_out:
-        multiply_rows(m.cells, line, row0, rows, col0, cols, sums, m.lanes)
-    else:
-        multiply_columns(m.cells, line, row0, rows, col0, cols, sums, m.lanes, m.group)
-    if f.read_noise:
-        add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], sums, n_out)
-    m.counters[_SENSE] += convert(sums, n_out, f.sense_shift, f.sense_max)
+    over, fault = _sense(m, m.played, f, op, row0, rows, col0, cols, n_out)
+    m.counters[_SENSE] += over
+    if fault != 0 or stopped(m.played):
+        return fault
     k = (f.backward_shift if backward else f.forward_shift) + scale_log2 - s
     if accumulate:
         _gather(m, f, to, out_offset, n_out, words)
@@ -139,6 +149,17 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
         elif function != _NONE:
             m.counters[_SATURATED] += _activate(words, n_out, function, m.activations, f)
     _scatter(m, f, to, out_offset, n_out, words, function != _PARTIAL)
+    return 0
+
+
+@part
+def _sense(m, played, f, op, row0, rows, col0, cols, n):
+    """Turn the drives in m.line into sense words in m.sums, or play these; return how many were over range, and a fault or 0."""
+    if played is not None:
+        return play_read(played, op, n, m.sums, f.sense_max)
+    over = any_read(m, f, op == _READ, row0, rows, col0, cols)
+    record_completion(m.recorded, op, _OK, 0, 0)
+    return over, 0
 
 
 @part
@@ -193,7 +214,7 @@ def pulse_shift(exponent, scale_log2, magnitude):
 
 @part
 def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
-    """PULSE: outer-product weight pulses, row by row.
+    """PULSE: outer-product weight pulses, row by row; returns the fault that it ends with, or 0.
 
     Column j is loaded with P_j = sat(rshift(b_j * mantissa, f), 32767), or 0 if q > 3.
     """
@@ -212,13 +233,19 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     shared = shared_words(m.tile, f.cell_bits)
     # The log wants them row by row; else the lanes are outside, for their streams then stay in the processor's registers.
     rows_at_once = 1 if m.log.shape[0] else rows
+    begin_pulse(m.played, rows)
+    asked = 0
     for r in range(0, rows, rows_at_once):
         for lane in range(0, planned.shape[0], GROUP):
             hits = plan_lanes(m, f, lane, rows_at_once, line[r:], 8 * q, stochastic)
-            up, down, clipped = pulse_lanes(m, f, lane, row0 + r, hits, line[r:], shared)
+            up, down, clipped = any_pulse_lanes(m, m.played, f, lane, row0, r, hits, line[r:], shared)
+            asked += up + down
             m.counters[_UP] += up
             m.counters[_DOWN] += down
             m.counters[_CLIPPED] += clipped
+    any_settle(m, f, row0, rows, shared)
+    record_completion(m.recorded, _PULSE, _OK, asked, rows)
+    return play_pulse(m.played, m, row0, rows, f.tile_rows)
 
 
 @part
@@ -367,7 +394,8 @@ def execute(m, f, order, count):
         word = m.program[pc]
         op, function = word & 15, (word >> 34) & 15
         region, a, b, c = (word >> 4) & 0xFFF, (word >> 16) & 63, (word >> 22) & 63, (word >> 28) & 63
-        if word >> _USED_BITS != 0 or not m.legal[op, function]:
+        profile = (word >> 42) & 15
+        if word >> f.used_bits != 0 or not m.legal[op, function] or (profile and not _PLACED[op]):
             _fault(m, _UNKNOWN_WORD)
             break
         if op == _NEXT:
@@ -378,7 +406,7 @@ def execute(m, f, order, count):
                 m.control[HALT] = 0
                 m.control[STATE] = _IDLE
                 break
-            if begun == count:
+            if begun == count or no_room(m.recorded) or played_out(m.played):
                 m.control[STATE] = _PAUSED
                 break
             _load_sample(m, f, order[begun])
@@ -394,14 +422,23 @@ def execute(m, f, order, count):
         if _operands_bad(m, f, op, region, a, b, c, function):
             _fault(m, _BAD_OPERAND)
             break
+        if profile >= f.profiles:
+            cycles = refused_cycles(m.costs, op)
+            counters[_CYCLES] += cycles
+            counters[_PULSE_CYCLES if op == _PULSE else _READ_CYCLES] += cycles
+            record_completion(m.recorded, op, _REFUSED, 0, 0)
+            _fault(m, _BAD_OPERAND)
+            break
         accumulate, auto_range, backward, stochastic = (word >> 38) & 1, (word >> 39) & 1, (word >> 40) & 1, (word >> 41) & 1
         rows = cols = 0
         if _PLACED[op]:
             rows, cols = m.regions[region][1] >> 16, m.regions[region][1] & 0xFFFF
         hadamard = int(function >= _HADAMARD)
         cycles = instruction_cycles(m.costs, op, hadamard, rows, cols, (m.table[a] >> 16) & 0x7FFF)
+        fault = 0
         if op == _PULSE:
-            _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)
+            fault = _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)
+            cycles += pulse_cycles_more(m.recorded)
             counters[_PULSE_CYCLES] = (counters[_PULSE_CYCLES] + cycles) & _MASK32
         elif op == _ERR:
             _err(m, f, a, b, c, function)
@@ -410,9 +447,12 @@ def execute(m, f, order, count):
         elif op == _AXPY:
             _axpy(m, f, a, b, c & 7, function)
         elif op == _READ or op == _READT:
-            _read(m, f, op, m.regions[region], a, b, c, function, accumulate, auto_range, backward)
+            fault = _read(m, f, op, m.regions[region], a, b, c, function, accumulate, auto_range, backward)
             counters[_READ_CYCLES] = (counters[_READ_CYCLES] + cycles) & _MASK32
         counters[_CYCLES] = (counters[_CYCLES] + cycles) & _MASK32
+        if fault != 0 or stopped(m.played):
+            _fault(m, fault)
+            break
         m.control[PC] = pc + 1
     for i in range(counters.shape[0]):
         counters[i] &= _MASK32

@@ -175,20 +175,20 @@ FIELDS: dict[str, tuple[int, int]] = {
     "auto_range": (39, 1),
     "backward": (40, 1),
     "stochastic": (41, 1),
+    "profile": (42, 4),
 }
 """Bit position and width of each field of an instruction word. NEXT keeps its target in `region`."""
 
 RESERVED: dict[str, tuple[int, int]] = {
-    "profile": (42, 4),
     "negate": (46, 1),
     "index": (47, 3),
     "paired": (50, 1),
     "ahead": (51, 1),
 }
-"""Fields that are to come, zero until then: the tile's profile, the sign of what is read or pulsed, an index register, pairs of passes.
+"""Fields that are to come, zero until then: the sign of what is read or pulsed, an index register, pairs of passes.
 PULSE has room for functions of its own, and NEXT for a second target in `a` and `b`."""
 
-USED_BITS = 42
+USED_BITS = 46
 """Bits of an instruction word that have a meaning; all others are zero, or the word is illegal."""
 INSTRUCTION_BITS = 64
 """Bits of an instruction word; on the bus it is two 32-bit words, low half first."""
@@ -208,6 +208,7 @@ class Instruction:
     auto_range: int = 0
     backward: int = 0
     stochastic: int = 0
+    profile: int = 0
 
     def encode(self) -> int:
         """Return the instruction word.
@@ -262,7 +263,8 @@ def decode(word: int) -> Instruction:
         beyond the last field. The controller faults on exactly these words.
     """
     values: dict[str, Any] = {name: (word >> low) & ((1 << width) - 1) for name, (low, width) in FIELDS.items()}
-    if word >> USED_BITS or (values["op"], values["function"]) not in LEGAL:
+    placed = values["op"] in OPERATIONS and OPERATIONS[values["op"]].region
+    if word >> USED_BITS or (values["op"], values["function"]) not in LEGAL or (values["profile"] and not placed):
         raise ValueError(f"Illegal instruction word 0x{word:016x}")
     values["op"], values["function"] = Op(values["op"]), Function(values["function"])
     return Instruction(**values)
@@ -278,6 +280,11 @@ SIGMOID_ALONE = {Function.PARTIAL, Function.NONE, Function.SIGMOID, Function.HAD
 def legal(config: Config) -> list[tuple[int, int]]:
     """Return the pairs of operation and function code that are legal on a machine."""
     return [(op, function) for op, function in LEGAL if not config.lean or function in SIGMOID_ALONE]
+
+
+def used_bits(config: Config) -> int:
+    """Return how many bits of an instruction word have a meaning on a machine: a lean one has no profiles."""
+    return FIELDS["profile"][0] if config.lean else USED_BITS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 from backpulse.firmware_py import cache
 
@@ -47,6 +47,24 @@ def part(function: Callable[..., Any]) -> Any:
 def shared(function: Callable[..., Any]) -> Any:
     """Leave a function to Python, and compile it into compiled callers: who plans but does not run need not load compiled code."""
     return register_jitable(**_BARE)(function)
+
+
+def by_type(like: Callable[..., Any], choose: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return a function for compiled callers that takes what `like` takes; the type of its first argument chooses what it is.
+
+    Only what is chosen is compiled, and inlined as by `part`.
+    """
+
+    def function(*arguments: object) -> None:
+        raise NotImplementedError("for compiled callers alone")
+
+    def chosen(*kinds: Any) -> Callable[..., Any]:
+        return choose(kinds[0]).py_func
+
+    vars(chosen)["__signature__"] = inspect.signature(like)  # what numba goes by
+    options: Any = {**_OPTIONS, **_BARE, "forceinline": True}
+    overload(function, jit_options=options)(chosen)
+    return function
 
 
 def allocating(function: Callable[..., Any]) -> Any:

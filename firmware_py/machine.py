@@ -9,19 +9,29 @@ from backpulse.firmware_py.config import ABI_VERSION, CONFIG_WORDS, Config, Devi
 from backpulse.firmware_py.device import parameter_bits, twins
 from backpulse.firmware_py.framing import MAX_PAYLOAD, BusError
 from backpulse.firmware_py.golden import execute
+from backpulse.firmware_py.isa import FIELDS
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, Memory, new_memory, number_format, seen
 from backpulse.firmware_py.registers import (
+    ARRAY_WORDS,
+    CAUSE_AT,
     CELL_ROW_SHIFT,
     MAGIC,
     REG,
     STREAM_SHIFT,
     WINDOW_SHIFT,
+    ArrayWord,
+    Cause,
     Counter,
     Fault,
     State,
     Stream,
+    TileState,
     Window,
 )
+from backpulse.firmware_py.tape import Answers
+from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
+from backpulse.firmware_py.trace_ring import TraceRing
+from backpulse.firmware_py.wired import Wired
 
 _MASK32 = 0xFFFFFFFF
 _LOG_ROOM = 4
@@ -69,12 +79,13 @@ def _planes(memory: Memory, config: Config) -> dict[tuple[int, int], _Plane]:
         Window.STORE: flat(memory.store.view("<u4")),
         Window.RESULTS: flat(memory.results.view("<u4"), writable=False),
         Window.OUTPUTS: flat(memory.outputs.view("<u4"), writable=False),
-        Window.CELLS: by_row(memory.cells, -config.cell_bits),
     }
+    if config.device is not DeviceKind.REAL:
+        planes[Window.CELLS] = by_row(memory.cells, -config.cell_bits)
     if config.spread:
         planes[Window.SPREAD] = by_row(memory.spread, 8)
     streams = {Stream.ROUNDING: memory.rounding}
-    if config.device is not DeviceKind.IDEAL:
+    if config.device is DeviceKind.LINEAR_STEP:
         streams[Stream.WRITE] = memory.write
     if config.read_noise:
         streams[Stream.READ] = memory.read
@@ -91,23 +102,56 @@ class GoldenMachine:
         What the machine is.
     payload
         Bytes of the longest payload that its link takes.
+    facts
+        What the tile says of itself.
+    inside
+        The emulated machine behind a configuration with real devices: its cells, spread, noise and parameters are out of the host's reach.
+    array
+        Model of the array behind the tile contract; None: cells are read and pulsed exactly.
     log
         Called with an int32 array (n, 5) of step, tile, row, column, count after each sample, if given: the pulse log.
+    played
+        What answers in the tile's place, where a trace is replayed; the cells then stay as they are.
     """
 
-    def __init__(self, config: Config, *, payload: int = MAX_PAYLOAD, log: Callable[[np.ndarray], None] | None = None) -> None:
-        self.config, self.payload = config, payload
+    def __init__(
+        self,
+        config: Config,
+        *,
+        payload: int = MAX_PAYLOAD,
+        facts: TileFacts = EMULATED,
+        inside: Config | None = None,
+        array: Wired | None = None,
+        log: Callable[[np.ndarray], None] | None = None,
+        played: Answers | None = None,
+    ) -> None:
+        self.config, self.payload, self.facts = config, payload, facts
         self.session = 0
-        self._format = number_format(config)
+        if played is None and (inside is None) == (config.device is DeviceKind.REAL):
+            raise ValueError("A golden machine with real devices, and no other, needs an emulated one inside, or a trace to play")
+        inside = inside or config
+        self._format = number_format(inside, facts.profiles if played is None else 1 << FIELDS["profile"][1])
+        self._trip = Cause.NONE
         self._order = np.zeros(0, np.int64)
         self._entry = 0
         self._watchdog = 1 << 24
         self._log = log
-        self._whole = new_memory(config)
+        self._whole = new_memory(inside)._replace(array=array, played=played)
         if log is not None:
             self._whole = self._whole._replace(log=np.zeros((config.rows * config.tile_cols * _LOG_ROOM, 5), np.int32))
         self.memory = seen(self._whole, config)
         self._planes = _planes(self.memory, config)
+        # Windows that are not mere memory: what reads a word and what writes it.
+        self._readers: dict[int, Callable[[int], int]] = {Window.REGISTERS: self._register, Window.TILE: self._parameter}
+        self._writers: dict[int, Callable[[int, int], None]] = {
+            Window.REGISTERS: self._set_register,
+            Window.TILE: self._set_parameter,
+        }
+        self._trace = TraceRing(config) if config.trace_words else None
+        if self._trace:
+            self._planes[Window.TRACE, 0] = _Plane(self._trace.words.reshape(1, -1), writable=False)
+        if not config.lean:
+            self._readers[Window.ARRAY], self._writers[Window.ARRAY] = self._array_word, self._set_array_word
 
     @property
     def state(self) -> int:
@@ -123,6 +167,10 @@ class GoldenMachine:
         control[PC] = min(self._entry, self.config.program_words)
         control[ACTIVE], control[HALT], control[FAULT], control[OUTPUT] = 0, 0, 0, 0
         control[STATE] = State.TRAINING
+        if self._trip:
+            self._fail(self._trip)
+        if self._trace and self._trace.on:
+            self._trace.measure(self.memory)
         self._execute(0)
 
     def grant(self, indices: Sequence[int] | np.ndarray) -> bool:
@@ -140,9 +188,21 @@ class GoldenMachine:
 
     def abort(self) -> None:
         """Stop at once."""
+        self._stop(Fault.ABORTED)
+
+    def trip(self, cause: Cause) -> None:
+        """Let the tile switch its drivers off by itself, until the host writes ArrayWord.TRIP; of several causes the first is kept."""
+        self._trip = self._trip or cause
+        if self.memory.control[STATE] != State.FAULT:
+            self._fail(self._trip)
+
+    def _fail(self, cause: Cause) -> None:
+        self._stop(Fault.TILE | cause << CAUSE_AT)
+
+    def _stop(self, fault: int) -> None:
         control = self.memory.control
         control[STATE], control[ACTIVE], control[HALT] = State.FAULT, 0, 0
-        control[FAULT] = Fault.ABORTED | int(control[PC]) << 16
+        control[FAULT] = fault | int(control[PC]) << 16
 
     def clear_credit(self) -> None:
         """Forget the samples that are granted and not begun."""
@@ -160,7 +220,12 @@ class GoldenMachine:
         return begun
 
     def _execute(self, count: int) -> int:
-        begun = execute(self._whole, self._format, self._order[:count], count)
+        if array := self._whole.array:
+            array.fresh[0] = -1  # the host may have written cells
+        trace = self._trace if self._trace and self._trace.on else None
+        begun = execute(trace.recording(self._whole) if trace else self._whole, self._format, self._order[:count], count)
+        if trace:
+            trace.take()
         self._order = self._order[begun:]
         return begun
 
@@ -173,8 +238,7 @@ class GoldenMachine:
             If there are not so many.
         """
         window, offset = address >> WINDOW_SHIFT, address & ((1 << WINDOW_SHIFT) - 1)
-        if window in (Window.REGISTERS, Window.TILE):
-            get = self._register if window == Window.REGISTERS else self._parameter
+        if get := self._readers.get(window):
             return np.array([get(at) & _MASK32 for at in range(offset, offset + count)], "<u4")
         _, part = self._part(window, offset, count)
         if len(part) < count:
@@ -190,8 +254,7 @@ class GoldenMachine:
             At the first that is not there or read-only; those before it are written.
         """
         window, offset = address >> WINDOW_SHIFT, address & ((1 << WINDOW_SHIFT) - 1)
-        if window in (Window.REGISTERS, Window.TILE):
-            put = self._set_register if window == Window.REGISTERS else self._set_parameter
+        if put := self._writers.get(window):
             for at, word in enumerate(words.tolist(), offset):
                 put(at, word)
             return
@@ -233,6 +296,18 @@ class GoldenMachine:
             raise BusError
         if bits:
             self.memory.tile[[offset, *twins(self.config, offset)]] = _numbers(np.array(word), bits)
+
+    def _array_word(self, offset: int) -> int:
+        if offset >= ARRAY_WORDS:
+            raise BusError
+        state = TileState.SAFE | TileState.TRIPPED if self._trip else TileState.SAFE
+        words: dict[int, int] = {**self.facts.words(), ArrayWord.STATE: state, ArrayWord.TRIP: self._trip}
+        return words.get(offset, 0)
+
+    def _set_array_word(self, offset: int, _: int) -> None:
+        if offset != ArrayWord.TRIP:
+            raise BusError
+        self._trip = Cause.NONE
 
     def _register(self, offset: int) -> int:
         if offset not in _PLACES:
@@ -282,6 +357,12 @@ class GoldenMachine:
                 return int(mantissa) | (int(exponent) & 255) << 16
             case "COUNTER":
                 return int(self.memory.counters[index])
+            case "TRACE_ON" if self._trace:
+                return int(self._trace.on)
+            case "TRACE_WRITTEN" if self._trace:
+                return self._trace.written
+            case "TRACE_READ" if self._trace:
+                return self._trace.read
         raise BusError
 
     def _set(self, name: str, index: int, value: int) -> None:
@@ -297,5 +378,9 @@ class GoldenMachine:
                 self._watchdog = value
             case "SCALE":
                 self.memory.scales[index] = value & 0xFFFF, int(_numbers(np.array(value >> 16), -8))
+            case "TRACE_ON" if self._trace:
+                self._trace.switch(bool(value & 1))
+            case "TRACE_READ" if self._trace:
+                self._trace.read = value
             case _:
                 raise BusError

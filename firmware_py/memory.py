@@ -1,15 +1,16 @@
 """What the golden machine holds: its memories as arrays, and its number formats as integers."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from backpulse.firmware_py.activation import table_array
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import fixed_words
-from backpulse.firmware_py.isa import SCALE_REGISTERS, legal
+from backpulse.firmware_py.isa import SCALE_REGISTERS, legal, used_bits
 from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
+from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.timing import costs
 
 
@@ -48,6 +49,9 @@ class Memory(NamedTuple):
     group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
+    array: Any = None  # wired.Wired: the array model behind the tile contract; None: cells are read and pulsed exactly
+    recorded: Any = None  # tape.Recording of what the tile answers, or None
+    played: Any = None  # tape.Answers in the tile's place, or None
 
 
 PC, ACTIVE, STATE, FAULT, PAGE, BANK, STRIDE, HALT, OUTPUT = range(9)
@@ -79,11 +83,17 @@ class Format(NamedTuple):
     spread: int
     read_noise: int
     write_stream: int
+    used_bits: int
+    profiles: int
 
 
-def number_format(config: Config) -> Format:
-    """Return the number formats of a configuration."""
-    derived = {"write_stream": int(config.device is not DeviceKind.IDEAL)}
+def number_format(config: Config, profiles: int = EMULATED.profiles) -> Format:
+    """Return the number formats of a configuration, with the profiles that its tile knows."""
+    derived = {
+        "write_stream": int(config.device is DeviceKind.LINEAR_STEP),
+        "used_bits": used_bits(config),
+        "profiles": profiles,
+    }
     return Format(*(derived[f] if f in derived else int(getattr(config, f)) for f in Format._fields))
 
 

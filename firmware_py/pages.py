@@ -7,12 +7,13 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from enum import IntEnum, IntFlag
 from pathlib import Path
 
 from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.device import PARAMETER_BITS
 from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, OPERATIONS, RESERVED, Function, Operand, Operation, When
-from backpulse.firmware_py.registers import REG, Counter, TileParameter
+from backpulse.firmware_py.registers import REG, ArrayWord, Capability, Cause, Counter, TileKind, TileParameter, TileState
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -77,11 +78,27 @@ def parameters() -> str:
     return table(("offset", "name", "bits"), ((p.value, p.name, PARAMETER_BITS[p]) for p in TileParameter))
 
 
+def array() -> str:
+    """Return the words of the ARRAY window, and the codes in them."""
+
+    def codes(numbers: Iterable[IntEnum | IntFlag]) -> str:
+        return ", ".join(f"{n.value} {n.name}" for n in numbers)
+
+    return (
+        table(("offset", "name"), ((word.value, word.name) for word in ArrayWord))
+        + f"\n- KIND: {codes(TileKind)}.\n"
+        + f"- CAPABILITIES, a sum: {codes(Capability)}.\n"
+        + f"- STATE, a sum: {codes(TileState)}.\n"
+        + f"- TRIP, and causes in FAULT: {codes(Cause)}.\n"
+    )
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "registers": registers,
     "configuration": configuration,
     "instructions": instructions,
     "tile parameters": parameters,
+    "array window": array,
 }
 """Tables by name."""
 

@@ -5,7 +5,7 @@ window.
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 from backpulse.firmware_py.config import CONFIG_WORDS
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
@@ -33,6 +33,8 @@ class Window(IntEnum):
     SPREAD = 9
     RANDOM = 10
     TILE = 11
+    ARRAY = 12
+    TRACE = 13
 
     @property
     def base(self) -> int:
@@ -40,7 +42,7 @@ class Window(IntEnum):
         return self << WINDOW_SHIFT
 
 
-ANYTIME = frozenset({Window.REGISTERS, Window.STORE, Window.RESULTS, Window.OUTPUTS})
+ANYTIME = frozenset({Window.REGISTERS, Window.STORE, Window.RESULTS, Window.OUTPUTS, Window.ARRAY, Window.TRACE})
 """Windows that may be used while a program runs; the others answer BUSY then."""
 
 CELL_ROW_SHIFT = 8
@@ -76,6 +78,82 @@ TILE_WORDS = 64
 """Words of the TILE window; ROOT has one a pulse count."""
 
 
+class ArrayWord(IntEnum):
+    """Offsets in the ARRAY window: what the tile is and how it stands. They may be read at any time (docs/machine.md, The tile)."""
+
+    KIND = 0
+    CAPABILITIES = 1
+    PROFILES = 2
+    SAFE_CYCLES = 3
+    STATE = 4
+    TRIP = 5
+    WORK = 6
+    BUDGET = 7
+
+
+ARRAY_WORDS = 64
+"""Words of the ARRAY window."""
+
+
+class TileKind(IntEnum):
+    """Who answers behind the tile contract: ArrayWord.KIND."""
+
+    EMULATED = 1
+    MODEL = 2
+    ANALOG = 3
+
+
+class Capability(IntFlag):
+    """What a tile claims, and `backpulse array check` tests: ArrayWord.CAPABILITIES."""
+
+    CELLS_READ = 1
+    """CELLS answers each cell's conductance."""
+    CELLS_WRITE = 2
+    """CELLS sets each cell's conductance."""
+    CELLS_EXACT = 4
+    """What CELLS answers is the whole state of a cell: written back, a run goes on to the same bits."""
+    TWO_PHASE = 8
+    """A read is the difference of two, with the drives and with their negatives."""
+    TRIPS = 16
+    """The tile may switch its drivers off by itself; TRIP says why, and a write of TRIP clears it."""
+    PULSE_ABORT = 32
+    """An abort may end a row of counts between two pulses."""
+    WORK = 64
+    """WORK starts long work of the tile's own, and reads as zero when that has ended."""
+    BUDGET = 128
+    """BUDGET holds the pulses that the tile still gives before it trips; all ones, as after power-up: as many as are asked for."""
+
+
+class TileState(IntFlag):
+    """Bits of ArrayWord.STATE."""
+
+    SAFE = 1
+    """No driver is on."""
+    BUSY = 2
+    """No command is taken: work of the tile's own, or of the host's."""
+    TRIPPED = 4
+    """The tile has switched its drivers off by itself, and takes no command until TRIP is written."""
+
+
+class Cause(IntEnum):
+    """Why a tile has failed or tripped: ArrayWord.TRIP, and from bit 8 on in FAULT. MISCOUNT is what the core says of a tile."""
+
+    NONE = 0
+    INTERLOCK = 1
+    WIDTH = 2
+    BUDGET = 3
+    CRC = 4
+    RAIL = 5
+    ALIVE = 6
+    SUPPLY = 7
+    CONVERTER = 8
+    MISCOUNT = 9
+
+
+CAUSE_AT = 8
+"""Position of the cause in FAULT."""
+
+
 class State(IntEnum):
     """State of the controller."""
 
@@ -93,6 +171,7 @@ class Fault(IntEnum):
     WATCHDOG = 2
     ABORTED = 3
     BAD_OPERAND = 4
+    TILE = 5
 
 
 class Counter(IntEnum):
@@ -110,6 +189,7 @@ class Counter(IntEnum):
     READ_CYCLES = 9
     PULSE_CYCLES = 10
     RESULTS = 11
+    PULSES_MISSED = 12
 
 
 LOSS_FRAC = 12
@@ -135,7 +215,7 @@ REGISTERS = (
     Register(name="CONFIG_WORDS", address=2, reset=CONFIG_WORDS, description="words of CONFIG"),
     Register(name="SESSION", address=4, count=2, description="nonce of the session, low word first"),
     Register(name="STATE", address=6, description="0 idle, 1 training, 2 paused, 3 fault"),
-    Register(name="FAULT", address=7, description="fault code; bits 16 to 31: program address"),
+    Register(name="FAULT", address=7, description="fault code; bits 8 to 15: cause of a tile's failure; bits 16 to 31: program address"),
     Register(name="CREDIT", address=8, description="samples granted and not yet begun"),
     Register(name="ENTRY", address=9, access="rw", bits=16, description="program address where START begins"),
     Register(name="BANK", address=10, access="rw", bits=1, description="0 training, 1 evaluation (bank of the read-noise stream)"),
@@ -152,7 +232,7 @@ REGISTERS = (
         address=12,
         access="rw",
         reset=1 << 24,
-        description="clock cycles that an instruction may take before it is a fault",
+        description="clock cycles that the tile may take from one sign of progress to the next before it is a fault",
     ),
     Register(name="CONFIG", address=16, count=CONFIG_WORDS, description="the configuration, field by field"),
     Register(name="CONFIG_DIGEST", address=64, count=8, description="SHA-256 of what the machine means, bytes in order"),
@@ -168,8 +248,30 @@ PAYLOAD = Register(
     description=f"bytes of the longest payload; a board without this register, BAD_ADDRESS, takes {MAX_PAYLOAD}",
 )
 """The register of boards that take longer frames than every board does."""
+TRACE_REGISTERS = (
+    Register(
+        name="TRACE_ON",
+        address=112,
+        access="rw",
+        bits=1,
+        description="1: what the tile answers is recorded, and the tile waits while the ring is full; 0: TRACE_WRITTEN is 0",
+    ),
+    Register(
+        name="TRACE_WRITTEN",
+        address=113,
+        description="units of 16 bits written to the ring since TRACE_ON became 1, modulo twice the units of the ring",
+    ),
+    Register(
+        name="TRACE_READ",
+        address=114,
+        access="rw",
+        bits=17,
+        description="how many of them the host has read, likewise modulo: it frees their room; 0 before TRACE_ON becomes 1",
+    ),
+)
+"""The registers of boards with a ring of trace records (configuration field trace_words); elsewhere BAD_ADDRESS."""
 
-REG = {r.name: r for r in (*REGISTERS, PAYLOAD)}
+REG = {r.name: r for r in (*REGISTERS, PAYLOAD, *TRACE_REGISTERS)}
 """Registers by name."""
 REGISTER_WORDS = 128
 """Size of the REGISTERS window in words."""

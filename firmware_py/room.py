@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backpulse.firmware_py.config import HIGHEST, Config
+from backpulse.firmware_py.dead import NONE, Dead
 from backpulse.firmware_py.isa import legal
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.placement import orientations_of, place
@@ -53,11 +54,11 @@ def smaller_layers(network: Network, fits: Callable[[Network], bool]) -> str:
     )
 
 
-def tiles_needed(network: Network, config: Config) -> int:
+def tiles_needed(network: Network, config: Config, dead: Dead = NONE) -> int:
     """Return the number of tiles that a network takes at its cheapest orientation, or the most of any board if it takes more."""
     if beyond_any_board(network, config):
         return HIGHEST["tiles"]
-    return min(place(network, config, orientations_of(network, config)[0])[1], HIGHEST["tiles"])
+    return min(place(network, config, orientations_of(network, config, dead)[0], dead)[1], HIGHEST["tiles"])
 
 
 def excess_of(program: "Program") -> str:
@@ -83,7 +84,8 @@ def check_functions(program: "Program") -> None:
     pairs = set(legal(c))
     if any((ins.op, ins.function) not in pairs for ins in program.instructions):
         raise ValueError(f"Network {net.brief} has functions that this board leaves out; choose sigmoid throughout")
-    need_bits = partial_sum_bits(program)
+    offsets = [([b.region.row_offset for b in p.blocks], [b.region.col_offset for b in p.blocks]) for p in program.placements]
+    need_bits = _sum_bits(program, max(len({*ends}) for pair in offsets for ends in pair))
     if need_bits > c.acc_bits:
         raise ValueError(
             f"Network {net.brief} needs {need_bits} bits of a partial sum and this board has {c.acc_bits}; "
@@ -92,8 +94,12 @@ def check_functions(program: "Program") -> None:
 
 
 def partial_sum_bits(program: "Program") -> int:
-    """Return the bits that a partial sum of a program can take, with every sense word at its largest."""
+    """Return the bits with which a board has room for every partial sum of a program, and some to spare: no layer sums all its blocks."""
+    return _sum_bits(program, max(len(p.blocks) for p in program.placements))
+
+
+def _sum_bits(program: "Program", summands: int) -> int:
+    """Return the bits of a sum of so many sense words at their largest."""
     c = program.config
     shift = c.backward_shift + program.network.scale_log2 - c.range_min
-    blocks = max(len(p.blocks) for p in program.placements)
-    return ((blocks * c.sense_max) << shift).bit_length() + 1
+    return ((summands * c.sense_max) << shift).bit_length() + 1

@@ -59,7 +59,7 @@ def seed_states(config: Config, seed: int) -> dict[Stream, list[int]]:
     states = {Stream.ROUNDING: config.tile_cols}
     if config.read_noise:
         states[Stream.READ] = 2
-    if config.device is not DeviceKind.IDEAL:
+    if config.device is DeviceKind.LINEAR_STEP:
         states[Stream.WRITE] = config.tile_cols
     return {stream: [seed_lane(seed, stream, lane) for lane in range(count)] for stream, count in states.items()}
 

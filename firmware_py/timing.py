@@ -18,6 +18,8 @@ LEAN_PACE = 3
 FETCH_REGION, FETCH_VECTORS, FETCH_NEXT = 10, 6, 4
 """Cycles of fetching an instruction with a region, one of vectors alone, and one of neither, where it is not fetched ahead."""
 FETCH_BITS = 4
+REFUSED_CYCLES = 2
+"""Cycles of a command that an emulated tile refuses: it takes the first and answers in the second; what fetching costs is added."""
 
 
 class Cost(NamedTuple):
@@ -95,6 +97,12 @@ def costs(config: Config) -> np.ndarray:
             table[op, hadamard] = cost._replace(fetch=0 if config.prefetch else fetch_cycles(op))
     table.flags.writeable = False
     return table
+
+
+@shared
+def refused_cycles(table, op):
+    """Return the cycles of an instruction whose command the tile refuses."""
+    return REFUSED_CYCLES + table[op, 0][_FETCH]
 
 
 @shared

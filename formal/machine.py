@@ -3,14 +3,16 @@
 from dataclasses import replace
 
 from amaranth.hdl import Assert, Assume, Cat, Module, ResetInserter, Signal, Value
+from amaranth.lib import data
 
 from backpulse.firmware_py.config import IDEAL
 from backpulse.firmware_py.isa import LEGAL, OPERATIONS, Op, Unit
-from backpulse.firmware_py.registers import Fault, State
+from backpulse.firmware_py.registers import CAUSE_AT, Fault, State
+from backpulse.rtl.core.decode import any_of
 from backpulse.rtl.core.prefetch import Prefetch
 from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.sequencer import Sequencer
-from backpulse.rtl.lib.layouts import control_name
+from backpulse.rtl.lib.layouts import control_name, decoded_layout
 from backpulse.rtl.units.planner import Planner
 
 from .harness import Harness, holds, past
@@ -25,7 +27,9 @@ __all__ = [
     "SequencerAbort",
     "SequencerCommand",
     "SequencerFault",
+    "SequencerOutstanding",
     "SequencerReset",
+    "SequencerTrip",
 ]
 
 TINY = replace(
@@ -100,13 +104,13 @@ class _Sequencer(Harness):
 
 
 class SequencerAbort(_Sequencer):
-    """The cycle after `abort`, in any state, nothing runs; it stays so until `start`, and the tile is aborted until it is safe."""
+    """The cycle after `abort`, in any state, nothing runs and the machine is in a fault; it stays so until `start`."""
 
     mutant = "a start that takes effect in the same cycle wins over the abort"
 
     def break_(self, m):
         fsm = self.inner.find_generated("fsm")
-        with m.If(self.in_state("STARTING") & self.dut.tile_safe & ~self.dut.completion.valid):
+        with m.If(self.in_state("STARTING") & ~self.dut.tile_busy & ~self.signal("outstanding")):
             m.d.sync += fsm.state.eq(fsm.encoding["RUN"])
 
     def check(self, m: Module, dut):
@@ -116,7 +120,56 @@ class SequencerAbort(_Sequencer):
         with m.Elif(dut.start):
             m.d.sync += aborted.eq(0)
         with m.If(aborted):
-            m.d.comb += [Assert(self.quiet()), Assert(dut.state == State.FAULT), Assert(dut.tile_abort == ~dut.tile_safe)]
+            m.d.comb += [Assert(self.quiet()), Assert(dut.state == State.FAULT)]
+
+
+class SequencerTrip(_Sequencer):
+    """The cycle after the tile trips, in any state, nothing runs, and a fault names tile and cause if there was none; so while it lasts."""
+
+    mutant = "a trip is not looked at while the machine is idle"
+
+    def break_(self, m):
+        fsm = self.inner.find_generated("fsm")
+        with m.If(self.in_state("IDLE") & ~self.dut.abort & ~self.dut.start):
+            m.d.sync += fsm.state.eq(fsm.encoding["IDLE"])
+
+    def check(self, m: Module, dut):
+        tripped = (dut.trip != 0) & ~dut.start
+        with m.If(past(m, tripped)):
+            m.d.comb += [Assert(self.quiet()), Assert(dut.state == State.FAULT)]
+        cause = past(m, dut.trip)
+        with m.If(past(m, tripped & (dut.state != State.FAULT) & ~dut.abort)):
+            m.d.comb += Assert(dut.fault[:16] == (Fault.TILE | cause << CAUSE_AT))
+
+
+class SequencerOutstanding(_Sequencer):
+    """No command is offered before the last one has completed; the tile is aborted while one has not and the machine has stopped."""
+
+    mutant = "a start does not wait for the command that was aborted"
+    mutant_depth = 10
+
+    def break_(self, m):
+        fsm = self.inner.find_generated("fsm")
+        with m.If(self.in_state("STARTING")):
+            m.d.sync += fsm.state.eq(fsm.encoding["RUN"])
+
+    def check(self, m: Module, dut):
+        self.begun(m)
+        taken = Signal()
+        with m.If(dut.cmd.valid & dut.cmd.ready):
+            m.d.sync += taken.eq(1)
+        with m.If(dut.completion.valid):
+            m.d.sync += taken.eq(0)
+        self.lemmas(
+            m,
+            self.signal("outstanding") == taken,
+            dut.clear | ~taken | self.signal("commanded"),
+            dut.clear | ~self.signal("commanded") | (self.signal("begun") & ~dut.ins.p.arithmetic),
+            ~self.signal("completed") | (self.signal("commanded") & ~taken),
+        )
+        m.d.comb += [Assert(~(dut.cmd.valid & taken)), Assert(dut.tile_abort == (dut.clear & taken))]
+        with m.If(past(m, self.in_state("STARTING") & (dut.tile_busy | taken))):
+            m.d.comb += Assert(dut.clear)
 
 
 class SequencerReset(_Sequencer):
@@ -156,7 +209,7 @@ class SequencerFault(_Sequencer):
         with m.If(past(m, faulty & at_work)):
             m.d.comb += [Assert(self.quiet()), Assert(dut.state == State.FAULT), Assert(dut.fault[:16] != Fault.NONE)]
         fault = past(m, dut.ins.p.fault | dut.ins.p.pc << 16)
-        with m.If(past(m, faulty & at_work & ~dut.abort & ~dut.completion.valid)):
+        with m.If(past(m, faulty & at_work & ~dut.abort & (dut.trip == 0) & ~dut.completion.valid)):
             m.d.comb += Assert(dut.fault == fault)
 
 
@@ -179,7 +232,10 @@ class SequencerCommand(_Sequencer):
 
 
 class FetchJudges(Harness):
-    """Whatever the memories hold, an illegal word is handed over with its fault code, and each keeps the stream contract."""
+    """Whatever the memories hold, an illegal word is handed over with its fault code, and each keeps the stream contract.
+
+    A word is illegal, too, if it names a profile and no region.
+    """
 
     block = "rtl.core.prefetch.Prefetch"
     mutant = "every operation may have every function"
@@ -197,8 +253,14 @@ class FetchJudges(Harness):
         pair = Cat(o.p.op, o.p.function)
         known = Cat(pair == (op | function << 4) for op, function in LEGAL).any()
         with m.If(o.valid & (o.p.fault != Fault.UNKNOWN_WORD)):
-            # NEXT has no function: it may be fetched through, and then that field is stale.
-            m.d.comb += [Assert(known | o.p.next), Assert(decoded(o.p))]
+            # NEXT has no function: it may be fetched through, and then those fields are stale.
+            placed = any_of(o.p, lambda operation: operation.region)
+            m.d.comb += [Assert((known & (placed | (o.p.profile == 0))) | o.p.next), Assert(decoded(o.p))]
+        # The word stays while it is decoded.
+        word = data.View(decoded_layout(TINY), self.signal("decoded"))
+        placed = any_of(word, lambda operation: operation.region)
+        stays = self.in_state("TABLES", "READY") & (self.signal("step") != 0)
+        self.lemmas(m, ~stays | ~self.signal("known") | placed | (word.profile == 0))
         kept = Cat(Cat(self.signal("op"), self.signal("function")) == (op | function << 4) for op, function in LEGAL).any()
         self.lemmas(m, ~self.signal("known") | kept)
         holds(m, o, Assert, drop=dut.clear)

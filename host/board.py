@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Self
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_GRANT, MAX_PAYLOAD, Opcode, Status
 from backpulse.firmware_py.image import (
     Image,
@@ -25,18 +26,23 @@ from backpulse.firmware_py.registers import (
     MAGIC,
     REG,
     STREAM_SHIFT,
+    ArrayWord,
+    Capability,
     Counter,
     State,
     Stream,
+    TileState,
     Window,
 )
 from backpulse.firmware_py.streams import seed_lane, seed_states
 from backpulse.host.commands import Request, check, command, grants, reads, word_array, words, writes
-from backpulse.host.errors import HostError, NoProgressError, RefusedError
+from backpulse.host.errors import HostError, LinkError, NoProgressError, OwnError, RefusedError
 from backpulse.host.link import Link
 from backpulse.host.readers import OutputReader, RingReader
-from backpulse.host.run import PATIENCE_S, Report, Run, counter_reads, state_of, status_reads
+from backpulse.host.recorder import Recorder
+from backpulse.host.run import Report, Run, counter_reads, patience_s, state_of, status_reads
 from backpulse.host.stop import Stop
+from backpulse.host.tile import read_facts, read_state, tripped
 
 EVALUATION = 1
 """Bank of the read-noise stream that evaluation uses."""
@@ -58,10 +64,14 @@ class Board:
 
     Attributes
     ----------
+    facts : TileFacts
+        What its tile is and claims.
     totals : dict
         What the counters have counted in all trainings; evaluations leave it alone.
     rates : dict
         By program entry, the highest number of samples a second that a run of it was seen to do.
+    recorder : Recorder or None
+        What records the session, if anything (`record`).
     counters_at_rest : list of int
         The counters when the machine last stopped, from which the next run counts on.
 
@@ -100,7 +110,11 @@ class Board:
                 "The board's configuration digest is not that of its configuration: it was built with another version",
                 "build and load it anew",
             )
+        self.facts = read_facts(link)
         self.totals = dict.fromkeys(Counter, 0)
+        self.recorder: Recorder | None = None
+        if self.config.trace_words:  # a session that was broken off may have left it on: the tile would wait for ever
+            link.write_words(REG["TRACE_ON"].address, [0])
 
     def _longest_payload(self) -> int:
         """Return how long a payload the board says that it takes."""
@@ -119,23 +133,85 @@ class Board:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.close(error)
 
-    def close(self) -> None:
-        """Close the line, and end the board if it is a virtual one."""
-        self._close()
+    def close(self, error: BaseException | None = None) -> None:
+        """Close the line, and end the board if it is a virtual one; a trace is ended, or left as it is where the line has failed."""
+        try:
+            if not isinstance(error, LinkError | OwnError | KeyboardInterrupt):
+                with suppress(HostError):
+                    self.end_recording()
+        finally:
+            if self.recorder:
+                self.recorder.leave()
+            self._close()
+
+    def record(self, path: Path, settings: dict[str, Any] | None = None, *, steps: int = 0) -> "Recorder":
+        """Record to a new file from now on, until the board is closed: what the host does, and all that the tile answers (docs/trace.md).
+
+        `settings` and the `steps` that the run has done before are kept in the file.
+
+        Raises
+        ------
+        InputError
+            If the board has no ring of trace records, or the file is there or cannot be made.
+        """
+        self.stop()
+        self.recorder = Recorder(self, path, settings, steps)
+        return self.recorder
+
+    def end_recording(self) -> None:
+        """End a recording, if there is one, with the board at rest.
+
+        Raises
+        ------
+        StorageError
+            If the trace could not be written; the run itself is sound, and the file is what was written until then.
+        """
+        if self.recorder:
+            self.stop()
+            self.recorder.finish()
+            if self.recorder.failed:
+                raise self.recorder.failed
+
+    def exchange(self, requests: Sequence[Request]) -> None:
+        """Exchange requests, and what the recorder has to fetch with them."""
+        traced = self.recorder.requests() if self.recorder else []
+        self.link.exchange([*requests, *traced])
+        if self.recorder:
+            check(traced)
+            self.recorder.collect()
 
     # State and counters
 
     def status(self) -> tuple[State, int, int, int]:
-        """Return (state, fault code, program address of the fault, credit)."""
+        """Return (state, fault code with the tile's cause from bit 8 on, program address of the fault, credit)."""
         status = self.link.read_words(REG["STATE"].address, 3)
         return *state_of(status), status[2]
 
     def raw_counters(self) -> list[int]:
         """Return the counters as they are: 32 bits, wrapping."""
         return self.link.read_words(REG["COUNTER"].address, len(Counter))
+
+    def tile_state(self) -> tuple[TileState, int]:
+        """Return how the tile stands, and the cause of its trip (0 if it has not tripped); a board whose tile has no such words is safe."""
+        return read_state(self.link) if Capability.TRIPS in self.capabilities else (TileState.SAFE, 0)
+
+    def check_tripped(self) -> None:
+        """Raise FaultError, with the cause, if the array has switched its drivers off."""
+        state, trip = self.tile_state()
+        if TileState.TRIPPED in state:
+            raise tripped(trip)
+
+    def clear_trip(self) -> int:
+        """Let an array that has tripped take commands again; return what the cause was (0: it had not tripped)."""
+        state, trip = self.tile_state()
+        if TileState.TRIPPED not in state:
+            return 0
+        self.stop()
+        self.link.write_words(Window.ARRAY.base + ArrayWord.TRIP, [0])
+        return trip
 
     @contextmanager
     def heeding(self, stop: Stop) -> Iterator[None]:
@@ -154,10 +230,22 @@ class Board:
         self.link.exchange(requests, report)
         check(requests)
 
-    def load(self, program: Program, *, scales: Sequence[int], tile_words: Sequence[int]) -> None:
-        """Load a program with its tables, the scale registers and the tile's parameters (words; a sign is taken modulo 2**32)."""
+    @property
+    def capabilities(self) -> Capability:
+        """What its tile claims."""
+        return self.facts.capabilities
+
+    @property
+    def real(self) -> bool:
+        """Whether its devices are real: they have no parameters, spread words or random states to write."""
+        return self.config.device is DeviceKind.REAL
+
+    def load(self, program: Program, *, scales: Sequence[int], tile_words: Sequence[int] | None = None) -> None:
+        """Load a program with its tables, the scale registers and the tile's parameters (words; a sign is taken modulo 2**32), if any."""
         self.stop()
-        self.write([*program_image(program), *scales_image(scales), *tile_image(tile_words)])
+        if self.recorder:
+            self.recorder.listing(program)
+        self.write([*program_image(program), *scales_image(scales), *([] if tile_words is None else tile_image(tile_words))])
 
     def write_scales(self, scales: Sequence[int]) -> None:
         """Write the scale registers, at a sample boundary."""
@@ -306,6 +394,8 @@ class Board:
         if totals is None:
             totals = dict.fromkeys(Counter, 0)
         Run(self, program, program.evaluate_entry, EVALUATION, indices, totals, report, reader).go()
+        if self.recorder:
+            self.recorder.results(reader.values)
         return reader.values
 
     def stop(self) -> None:
@@ -319,17 +409,21 @@ class Board:
         if not self.link.started:
             return
         with self.heeding(Stop()):
-            until = time.monotonic() + max(PATIENCE_S, self.link.patience_s)
+            patience = patience_s(self)
+            until = time.monotonic() + patience
             halt = [command(Opcode.HALT)]
             while True:
                 status, counters = status_reads(), counter_reads()
-                self.link.exchange([*halt, *status, *counters])
+                self.exchange([*halt, *status, *counters])
                 check(halt)
                 if state_of(words(status))[0] not in (State.TRAINING, State.PAUSED):
                     break
                 if time.monotonic() > until:
                     self.link.abort()
-                    raise NoProgressError(f"The board did not stop within {PATIENCE_S:.0f} s and was aborted")
+                    raise NoProgressError(f"The board did not stop within {patience:.0f} s and was aborted")
                 halt = []
-                self.link.wait(0.001)
-        self.counters_at_rest, self.link.started = words(counters), False
+                if not (self.recorder and self.recorder.behind):
+                    self.link.wait(0.001)
+            self.counters_at_rest, self.link.started = words(counters), False
+            if self.recorder:
+                self.recorder.rest(self.counters_at_rest)

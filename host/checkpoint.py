@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import SCALE_REGISTERS
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import TILE_WORDS, Counter, Stream
@@ -26,7 +26,7 @@ from backpulse.host.errors import InputError, StorageError
 from backpulse.host.features import Features
 from backpulse.host.rates import best_epoch
 from backpulse.host.scaling import Scaler
-from backpulse.host.settings import SOFTWARE, Settings
+from backpulse.host.settings import PROFILES, SOFTWARE, Settings
 from backpulse.host.storage import written_whole
 
 FORMAT, VERSION = "backpulse checkpoint", 2
@@ -34,7 +34,7 @@ HISTORY = ("test_accuracy", "train_loss", "train_accuracy")
 """Lists of a `Position`, one number an epoch."""
 VALIDATED = ("validation_loss", "validation_accuracy")
 """More of them, where a run validates."""
-LATER = ("lr_schedule", "lr_wait", "lr_factor", "lr_floor", "validation", "patience")
+LATER = ("lr_schedule", "lr_wait", "lr_factor", "lr_floor", "validation", "patience", *PROFILES, "dead")
 """Settings that version 2 has not had from its beginning: a file has them only where they are not their defaults."""
 DIGESTS = ("config_digest", "program_digest", "data_digest")
 FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "features", "position", "floor", OPTIONAL, "arrays")
@@ -43,6 +43,10 @@ MOST_EPOCHS, MOST_COUNT = 1 << 32, 1 << 63
 """Limits of epochs and counters."""
 _SINCE_ABI_3 = {"steps", "bounds", "prefetch"}
 """Fields of a configuration that one of ABI 2 has not: it had what `lean` brought with it."""
+_SINCE_ABI_4 = {"trace_words"}
+"""Fields that one of ABI 3 has not: it had no trace."""
+_COUNTED_SINCE_ABI_4 = {"PULSES_MISSED"}
+"""Counters likewise: emulated arrays, and there were no others, miss no pulse."""
 OTHER_FIELDS = 1 << 16
 """Bytes that the manifest may take beside `features`."""
 
@@ -102,7 +106,8 @@ class Checkpoint:
     """A run at rest.
 
     `cells` (integers), and `spread` (bytes, all zero where the configuration has no spread words), are of shape (rows of all tiles,
-    columns); `tile` holds the words of the TILE window, `scales` those of the scale registers, `random` each stream's states.
+    columns); `tile` holds the words of the TILE window, `scales` those of the scale registers, `random` each stream's states. Of real
+    devices there are no `cells`, `spread` and `tile`: they are None.
     """
 
     settings: Settings
@@ -114,9 +119,9 @@ class Checkpoint:
     features: Features
     position: Position
     scaler: Scaler
-    cells: np.ndarray
-    spread: np.ndarray
-    tile: np.ndarray
+    cells: np.ndarray | None
+    spread: np.ndarray | None
+    tile: np.ndarray | None
     scales: np.ndarray
     random: dict[Stream, np.ndarray]
 
@@ -194,20 +199,25 @@ class Checkpoint:
         settings = _settings(values["settings"])
         config, config_digest = _configuration(values["config"], values["config_digest"])
         _check_size(settings, config)
-        position = Position(**{**vars(Position()), **_names("position", values["position"], ("epoch", "place", "totals", "epoch_start"))})
+        place = _names("position", values["position"], ("epoch", "place", "totals", "epoch_start"))
+        if config_digest != values["config_digest"]:  # of an earlier ABI
+            more = dict.fromkeys(_COUNTED_SINCE_ABI_4, 0)
+            place = place | {name: more | _names(f"position.{name}", place[name]) for name in ("totals", "epoch_start")}
+        position = Position(**{**vars(Position()), **place})
         _check_whole("position.epoch", position.epoch, 0, MOST_EPOCHS)
-        arrays = archive.arrays(_kinds(settings, config, position.epoch))
+        exact = config.device is not DeviceKind.REAL
+        arrays = archive.arrays(_kinds(settings, config, position.epoch, exact=exact))
         for name in history(settings):
             setattr(position, name, arrays[name].tolist())
         same: dict[str, Any] = {name: values[name] for name in ("epochs", *DIGESTS)} | {"config_digest": config_digest}
-        same |= {name: arrays[name] for name in ("cells", "tile", "scales")}
+        same |= {"scales": arrays["scales"], **{name: arrays.get(name) for name in ("cells", "tile")}}
         checkpoint = cls(
             settings=settings,
             config=config,
             features=Features.from_dict(values["features"]),
             position=position,
             scaler=Scaler(center=arrays["center"], half=arrays["half"], floor=values["floor"]),
-            spread=arrays["spread"] if config.spread else np.zeros(arrays["cells"].shape, np.uint8),
+            spread=arrays["spread"] if config.spread and exact else np.zeros(arrays["cells"].shape, np.uint8) if exact else None,
             random={stream: arrays[_random(stream)] for stream in seed_states(config, 0)},
             **same,
         )
@@ -232,14 +242,16 @@ class Checkpoint:
         if self.program_digest != program_digest(settings.compile(config)):
             raise ValueError("program_digest is not that of what this version compiles: go on with the version that made it")
         _check_whole("floor", self.scaler.floor, -1, 0)
-        given = {name: getattr(self, name) for name in ("cells", "spread", "tile", "scales")}
+        exact = config.device is not DeviceKind.REAL
+        given = {name: getattr(self, name) for name in ("cells", "spread", "tile")} if exact else {}
+        given["scales"] = self.scales
         given |= {_random(stream): states for stream, states in self.random.items()}
         given |= {"center": self.scaler.center, "half": self.scaler.half} | {
             name: getattr(self.position, name) for name in history(settings)
         }
-        if not config.spread and np.any(given.pop("spread")):
+        if exact and not config.spread and np.any(given.pop("spread")):
             raise ValueError("spread must be zero throughout, as the configuration has no spread words")
-        kinds = _kinds(settings, config, self.position.epoch)
+        kinds = _kinds(settings, config, self.position.epoch, exact=exact)
         if set(given) != set(kinds):
             raise ValueError(f"the arrays must be {', '.join(kinds)}, not {', '.join(given)}")
         arrays = {name: _array(name, given[name], kind) for name, kind in kinds.items()}
@@ -249,7 +261,6 @@ class Checkpoint:
     def _check_ranges(self, arrays: dict[str, np.ndarray]) -> None:
         low = -1 << (self.config.cell_bits - 1)
         wrong = {
-            f"cells must be from {low} to {-low - 1}": ("cells", (arrays["cells"] < low) | (arrays["cells"] > -low - 1)),
             "center must be finite": ("center", ~np.isfinite(arrays["center"])),
             "half must be finite and above 0": ("half", ~(np.isfinite(arrays["half"]) & (arrays["half"] > 0))),
         }
@@ -257,7 +268,11 @@ class Checkpoint:
             wrong[f"{name} must not be 0, where a random stream stays for ever"] = (name, arrays[name] == 0)
         # Both follow from the settings; they are in the file for programs that do not know how.
         scales = self.settings.scale_words(self.settings.rates(self.epochs, self.position.losses)[-1])
-        for name, words in (("tile", self.settings.device_model.tile_words(self.config)), ("scales", scales)):
+        follow = [("scales", scales)]
+        if "cells" in arrays:
+            wrong[f"cells must be from {low} to {-low - 1}"] = ("cells", (arrays["cells"] < low) | (arrays["cells"] > -low - 1))
+            follow.insert(0, ("tile", self.settings.device_model.tile_words(self.config)))
+        for name, words in follow:
             wrong[f"{name} must be the words that the settings give in this version"] = (name, arrays[name] != words)
         for rule, (name, places) in wrong.items():
             if places.any():
@@ -310,13 +325,13 @@ def _random(stream: Stream) -> str:
     return f"random_{stream.name.lower()}"
 
 
-def _kinds(settings: Settings, config: Config, epochs: int) -> dict[str, Kind]:
-    """Return type and shape of each array of the file."""
+def _kinds(settings: Settings, config: Config, epochs: int, *, exact: bool) -> dict[str, Kind]:
+    """Return type and shape of each array of the file; `exact`: of an array whose cells are kept."""
     plane, inputs = (config.rows, config.tile_cols), (settings.network.layers[0],)
-    kinds: dict[str, Kind] = {"cells": ("<i2", plane)}
-    if config.spread:
+    kinds: dict[str, Kind] = {"cells": ("<i2", plane)} if exact else {}
+    if exact and config.spread:
         kinds["spread"] = ("|u1", plane)
-    kinds |= {"tile": ("<i4", (TILE_WORDS,)), "scales": ("<u4", (SCALE_REGISTERS,))}
+    kinds |= ({"tile": ("<i4", (TILE_WORDS,))} if exact else {}) | {"scales": ("<u4", (SCALE_REGISTERS,))}
     kinds |= {_random(stream): ("<u4", (len(states),)) for stream, states in seed_states(config, 0).items()}
     return kinds | {"center": ("<f8", inputs), "half": ("<f8", inputs)} | dict.fromkeys(history(settings), ("<f8", (epochs,)))
 
@@ -336,14 +351,16 @@ def _array(name: str, value: object, kind: Kind) -> np.ndarray:
 
 
 def _configuration(value: object, digest: object) -> tuple[Config, object]:
-    """Read the configuration, and return it with its digest. One of ABI 2, whose machines give the same bits, becomes one of today."""
+    """Read the configuration, and return it with its digest. One of ABI 2 or 3, whose machines give the same bits, becomes one of today."""
     earlier = False
-    if isinstance(value, dict) and not _SINCE_ABI_3 & {*value}:
+    if isinstance(value, dict) and not _SINCE_ABI_4 & {*value}:
+        abi = 3 if _SINCE_ABI_3 & {*value} else 2
         meaning = {f.name for f in fields(Config) if f.metadata["meaning"]} & {*value}
-        text = json.dumps({"abi": 2, **{name: value[name] for name in meaning}}, sort_keys=True, separators=(",", ":"))
+        text = json.dumps({"abi": abi, **{name: value[name] for name in meaning}}, sort_keys=True, separators=(",", ":"))
         earlier = digest == hashlib.sha256(text.encode()).hexdigest()
         full = int(value.get("lean") == 0)
-        value = {**value, "steps": 1 + full, "bounds": full, "prefetch": full} if earlier else value
+        of_abi_2 = {"steps": 1 + full, "bounds": full, "prefetch": full} if abi == 2 else {}
+        value = {**value, **of_abi_2, "trace_words": 0} if earlier else value
     config = Config(**_names("config", value, [f.name for f in fields(Config)]))
     return config, config.digest.hex() if earlier else digest
 

@@ -17,16 +17,20 @@ from typer.completion import (
     get_completion_script,  # pyright: ignore[reportPrivateImportUsage]
 )
 
+from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
 from backpulse.host import options as o
 from backpulse.host import terminal
+from backpulse.host.cli_array import array
 from backpulse.host.cli_boards import boards, build, fit, flash
 from backpulse.host.cli_compare import compare
 from backpulse.host.cli_doctor import cache, doctor
 from backpulse.host.cli_infer import infer
+from backpulse.host.cli_replay import replay
 from backpulse.host.cli_sweep import sweep
 from backpulse.host.cli_train import train
 from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, unexpected, wrong_input
@@ -35,7 +39,8 @@ from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.storage import check_writable
 from backpulse.host.terminal import plain
-from backpulse.host.urls import BAUD, board_config, open_board
+from backpulse.host.tile import facts_dict, facts_text
+from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.version import PACKAGE, version_text
 from backpulse.host.view import console, stdout
 
@@ -87,8 +92,10 @@ def options(
 
 app.command()(train)
 app.command()(infer)
+app.command()(replay)
 app.command()(compare)
 app.command()(sweep)
+app.add_typer(array, name="array")
 for command in (boards, build, flash, fit, doctor, cache):
     app.command()(command)
 
@@ -106,7 +113,7 @@ def program(
     settings = Settings.from_dict(given)
     if settings.schedule == SOFTWARE:
         raise InputError("The software schedule runs no program: choose another --schedule")
-    config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles)
+    config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, dead=Dead.parse(settings.dead))
     compiled = settings.compile(config)
     used = {
         "instructions": (len(compiled.instructions), config.program_words),
@@ -150,17 +157,21 @@ def info(
 ) -> None:
     """Show a board's identity, configuration and counters."""
     check_outputs({"--json": json})
-    config = _config(device, tile, tiles)
-    with open_board(board, config=config, baud=baud, progress=_tell) as opened:
+    address = Address.of(board)
+    config = _config(device, tile, tiles, address.array)
+    with open_board(address, config=config, baud=baud, progress=_tell) as opened:
         state, fault, address, credit = opened.status()
         counters = opened.raw_counters()
+        told = facts_text(opened.facts)
         result: dict[str, Any] = {
             "board": board,
             "abi": opened.abi,
             "state": state.name.lower(),
-            "fault": fault,
+            "fault": fault & 0xFF,
+            "fault_cause": fault >> 8,
             "fault_address": address,
             "credit": credit,
+            "array": facts_dict(opened.facts),
             "config": {f.name: int(getattr(opened.config, f.name)) for f in fields(opened.config)},
             "config_digest": opened.config_digest,
             "build_digest": opened.build_digest,
@@ -175,6 +186,7 @@ def info(
     table.add_column(overflow="fold")
     for name in ("board", "abi", "state", "fault", "credit", "config_digest", "build_digest"):
         table.add_row(name.replace("_", " "), str(result[name]), style="bold")
+    table.add_row("array", told, style="bold")
     for group in ("config", "counters"):
         for name, value in result[group].items():
             table.add_row(name.replace("_", " "), str(value))
@@ -247,10 +259,10 @@ def export(
     console.print(f"Wrote {file}", soft_wrap=True)
 
 
-def _config(device: str, tile: str, tiles: int | None) -> Config:
+def _config(device: str, tile: str, tiles: int | None, array: Array | None = None) -> Config:
     if device not in PRESETS:
         raise InputError(f"Unknown device {device}: choose one of {', '.join(PRESETS)}")
-    return board_config(None, PRESETS[device], tile=tile, tiles=tiles)
+    return board_config(None, PRESETS[device], tile=tile, tiles=tiles, array=array)
 
 
 def _gateware() -> Any:

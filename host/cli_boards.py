@@ -6,11 +6,16 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from backpulse.firmware_py.dead import Dead
+from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.host import options as o
+from backpulse.host.array_file import read_array
+from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.errors import HostError, InputError, own_trouble, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.settings import Settings
-from backpulse.host.view import console, stdout
+from backpulse.host.tile import facts_dict, facts_text
+from backpulse.host.view import console, show_warnings, stdout
 
 BoardName = Annotated[str, typer.Option("--board", help="Name of a board; `backpulse boards` lists them.", metavar="NAME")]
 
@@ -102,17 +107,28 @@ def flash(
 def fit(
     board: BoardName,
     given: o.Given,
+    array: Annotated[
+        Path | None, typer.Option(help="Array file: no layer may lie on its dead lines, and its stuck cells are named.", metavar="FILE")
+    ] = None,
     json: o.Json = None,
 ) -> None:
     """Say whether a network fits a board, its cycles per step, and what to change if not: exit code 1."""
-    check_outputs({"--json": json})
+    check_outputs({"--json": json}, {"--array": array})
     table, _ = _gateware()
     from backpulse.gateware.bitstream.fit import fit as judge
 
+    cells = read_array(array) if array else None
+    given = around(given, cells)
     settings = Settings.from_dict(given)
+    dead = Dead.parse(settings.dead)
     with wrong_input():
         chosen = table.find_board(board)
-        verdict = judge(chosen, settings.network, settings.schedule)
+        dead.check(chosen.config)
+        verdict = judge(chosen, settings.network, settings.schedule, dead)
+    verdict["array"] = facts_dict(EMULATED)  # what every bitstream of the table has behind it
+    if cells and verdict["fits"]:
+        verdict["warnings"] = stuck_remarks(settings.compile(chosen.config), cells)
+        show_warnings(verdict["warnings"])
     write_json(json, verdict)
     if json != STDOUT and verdict["fits"]:
         print(
@@ -120,6 +136,7 @@ def fit(
             f"{verdict['steps_per_second']:.0f} steps/s at {chosen.clk_hz / 1e6:g} MHz; "
             f"{verdict['samples_on_board']} samples on board."
         )
+        stdout.print(facts_text(EMULATED) + (f"; {verdict['left']}" if verdict["left"] else ""), soft_wrap=True)
         stdout.print(_resources(verdict["estimate"], verdict["fractions"]))
     if not verdict["fits"]:
         raise HostError(f"{settings.layers} does not fit {chosen.title}: {verdict['reason']}")

@@ -14,7 +14,7 @@ from backpulse.host import options as o
 from backpulse.host.errors import HostError, InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.settings import Settings
-from backpulse.host.sweep import plan
+from backpulse.host.sweep import array_text, plan
 from backpulse.host.sweep_pool import execute
 from backpulse.host.sweep_run import Run, remember
 from backpulse.host.sweep_table import summarise
@@ -36,6 +36,10 @@ def compare(
     seeds: o.Seeds = 3,
     epochs: o.Epochs = 5,
     tile: o.Tile = "128x32",
+    array: Annotated[
+        Path | None,
+        typer.Option(help="Array file (docs/arrays.md): what is behind the tiles.", metavar="FILE", rich_help_panel=o.BOARD),
+    ] = None,
     map_in: Annotated[
         Path | None,
         typer.Option(
@@ -50,9 +54,12 @@ def compare(
     json: o.Json = None,
 ) -> None:
     """Train with several schedules and learning rates on the golden model, and show mean and spread over seeds."""
-    check_outputs({"--json": json, "--plot": plot}, {"--dataset": given.get("dataset")})
+    check_outputs({"--json": json, "--plot": plot}, {"--dataset": given.get("dataset"), "--array": array})
     rates = _rates(lr)
+    text = array_text(array)
     if map_in:
+        if array:
+            raise InputError("--map has no array behind its tiles: leave --array or --map out")
         from backpulse.host.cli_map import learning_map
 
         named = [schedule.strip() for schedule in schedules.split(",")] if "schedules" in o.explicit(ctx) else None
@@ -70,6 +77,7 @@ def compare(
         ],
         epochs,
         tile,
+        text,
     )
     show_warnings(warnings)
     results = _results(runs)

@@ -12,6 +12,7 @@ from backpulse.host import options as o
 from backpulse.host.doctor import Finding
 from backpulse.host.errors import HostError, OwnError
 from backpulse.host.output import check_outputs, write_json
+from backpulse.host.tile import facts_text
 from backpulse.host.urls import BAUD, open_board
 from backpulse.host.view import console, stdout
 
@@ -28,7 +29,9 @@ def doctor(
     if board is not None:
         try:
             with open_board(board, baud=baud, progress=lambda text: console.print(text, style="dim")) as opened:
-                findings.append(Finding("board", board, "ok", f"ABI {opened.abi}, {opened.status()[0].name.lower()}"))
+                findings.append(
+                    Finding("board", board, "ok", f"ABI {opened.abi}, {opened.status()[0].name.lower()}; {facts_text(opened.facts)}")
+                )
         except HostError as error:
             trouble = error
             findings.append(Finding("board", board, "trouble", str(error)))

@@ -39,10 +39,11 @@ def infer(
     part: Annotated[str, typer.Option(help="Samples: all, train, test; auto is test for the run's own data, else all.")] = "auto",
     outputs: Annotated[bool, typer.Option("--outputs", help="Put the outputs of the network for each sample into the JSON.")] = False,
     baud: o.Baud = BAUD,
+    trace: o.Trace = None,
     json: o.Json = None,
 ) -> None:
     """Classify data with the trained array of a checkpoint; columns are found by name."""
-    check_outputs({"--json": json}, {"--checkpoint": checkpoint, "--dataset": dataset})
+    check_outputs({"--json": json, "--trace": trace}, {"--checkpoint": checkpoint, "--dataset": dataset})
     if outputs and json is None:
         raise InputError("--outputs are for the JSON: give --json FILE, or --json - for standard output")
     if target is not None and dataset is None:
@@ -57,10 +58,18 @@ def infer(
     x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
     with open_told(board, saved.config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
         saved.check_config(opened.config_digest)
+        if trace:
+            opened.record(trace, saved.settings.to_dict())
         program = saved.settings.compile(opened.config)
-        opened.load(program, scales=saved.scales.tolist(), tile_words=saved.tile.tolist())
-        opened.write_cells(saved.cells)
-        opened.write_spread(saved.spread)
+        opened.check_tripped()
+        saved.settings.check_profiles(opened.facts.profiles)
+        opened.load(program, scales=saved.scales.tolist(), tile_words=None if saved.tile is None else saved.tile.tolist())
+        if saved.cells is None or saved.spread is None:
+            warnings.append("The checkpoint holds no cells: the array classifies as it stands")
+            show_warnings(warnings[-1:])
+        else:
+            opened.write_cells(saved.cells)
+            opened.write_spread(saved.spread)
         opened.upload(records(x, np.zeros((len(x), saved.settings.network.layers[-1]), np.int8)))
         if outputs and not opened.keeps_outputs(program.network.layers[-1]):
             warnings.append("The board has no ring that holds the outputs of a sample: they are read sample by sample, which takes longer")
@@ -68,6 +77,7 @@ def infer(
         vectors = opened.evaluate_outputs(program, indices, saved.settings.seed) if outputs else None
         predictions = opened.evaluate(program, indices, saved.settings.seed) if vectors is None else vectors.argmax(axis=1)
         retries = opened.link.retries
+        opened.end_recording()
     labels, known = saved.features.labels, data.y[indices] != UNLABELLED
     words = [labels[k] if k < len(labels) else None for k in predictions.tolist()]
     accuracy = float(np.mean((predictions == data.y[indices])[known])) if known.any() else None

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,20 +10,27 @@ from typing import Annotated, Any
 import typer
 
 from backpulse.firmware_py.config import DEFAULT, Config
+from backpulse.firmware_py.dead import Dead
+from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.host import options as o
+from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.cli_replay import replay_told
 from backpulse.host.datasets import Dataset
 from backpulse.host.errors import HostError, InputError, SignalError
 from backpulse.host.output import Results, RunLog, check_outputs, write_json
 from backpulse.host.rates import best_epoch, has_ended
+from backpulse.host.recorder import forecast
 from backpulse.host.scores import told
 from backpulse.host.settings import SOFTWARE, Settings, prepare
 from backpulse.host.software import train_software
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.terminal import plain
-from backpulse.host.training import Trainer
-from backpulse.host.urls import BAUD, board_config, is_virtual, open_board
+from backpulse.host.tile import facts_text
+from backpulse.host.trace_file import read_trace
+from backpulse.host.training import STARTS, Trainer
+from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.view import TrainView, console, show_warnings
 
 DEFAULT_CHECKPOINT = Path("backpulse-checkpoint.npz")
@@ -48,19 +56,30 @@ def train(
         ),
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on from a checkpoint.", metavar="FILE", rich_help_panel=o.FILES)] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help=f"How the array gets its initial weights: {', '.join(STARTS)} (if not given: written where it can be, else verified).",
+            metavar="NAME",
+            rich_help_panel=o.ALGORITHM,
+        ),
+    ] = None,
     reference: Annotated[bool, typer.Option("--reference", help="Train the float64 reference too.", rich_help_panel=o.ALGORITHM)] = False,
     plot: o.Plot = None,
     pulse_log: Annotated[
         Path | None, typer.Option(help="Write every pulse (.npz or .csv).", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
+    trace: o.Trace = None,
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
+    address = Address.of(board)
+    given = around(given, address.array)
     save_to = checkpoint or resume
     saved = Checkpoint.load(resume) if resume else None
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
     read = {"--dataset": given.get("dataset"), "--resume": resume if save_to != resume else None}
-    check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log}, read)
+    check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log, "--trace": trace}, read)
     if saved:
         if not checkpoint:
             where = f"{plain(str(resume))}, which is saved anew after each epoch; --checkpoint saves elsewhere"
@@ -69,35 +88,48 @@ def train(
         data = settings.load()
         saved.check_data(settings.dataset, data.digest, data.features)
     else:
-        if is_virtual(board):  # what never fits is told before any data is read
+        if address.virtual:  # what never fits is told before any data is read
             first = Settings.from_dict(given)
-            board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles)
+            board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles, array=address.array)
         settings, data = o.settings_and_data(given)
     if settings.schedule == SOFTWARE:
-        if checkpoint or best or resume or plot or pulse_log:
+        if checkpoint or best or resume or plot or pulse_log or trace:
             raise InputError(
-                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot and --pulse-log out, or choose another"
+                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log and --trace out, "
+                "or choose another"
             )
         _train_software(settings, data, epochs, json)
         return
-    config = saved.config if saved and not {"tile", "tiles"} & o.explicit(ctx) else _config(settings, board, tile, tiles)
+    config = saved.config if saved and not {"tile", "tiles"} & o.explicit(ctx) else _config(settings, address, tile, tiles)
     # Wrong data or a network that does not fit is told before a board is built or opened.
     data = prepare(settings, config.drive_max, scaler=saved.scaler if saved else None, dataset=data)
     show_warnings(data.warnings)
-    if is_virtual(board):
+    if address.virtual:
         settings.compile(config)
     results = Results()
     with ExitStack() as stack:
         log = RunLog(pulse_log) if pulse_log else None
         if log:
             stack.callback(_save, log, results)  # whatever ends the run
-        opened = stack.enter_context(open_told(board, config, baud, log if board == "golden://" else None))
+        golden = address.board == "golden://"
+        opened = stack.enter_context(open_told(address, config, baud, log if golden else None))
+        steps = saved.position.totals["STEPS"] if saved else 0
+        recorded = trace or (_hidden(stack, pulse_log) if pulse_log and not golden and opened.config.trace_words else None)
+        if recorded:
+            recorder = opened.record(recorded, settings.to_dict(), steps=steps)
+            console.print(forecast(settings.compile(opened.config), address.board, baud), style="dim", soft_wrap=True)
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
+        if log and opened.real and not (golden or recorded):
+            raise InputError("The board has real devices and no ring of trace records: nothing tells its pulses, leave --pulse-log out")
         title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
+        if opened.facts != EMULATED:
+            title += f", {facts_text(opened.facts)}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
-        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log)
-        start = trainer.checkpoint() if log and board != "golden://" else None
+        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log, start=start)
+        for said in stuck_remarks(trainer.program, address.array):
+            trainer.remark(said)
+        begun = trainer.checkpoint() if log and not golden and not recorded else None
         with results.each():
             if not trainer.run(save_to, best) and not save_to:
                 save_to = _unused(DEFAULT_CHECKPOINT)
@@ -106,8 +138,14 @@ def train(
         view.__exit__(None, None, None)
         heeding.close()  # what follows has nothing to keep: a signal interrupts it
         result: dict[str, Any] = {"board": board, "complete": complete, **trainer.result()}
-        if log and start:
-            _replay(start, trainer, log, result)
+        if recorded:
+            with results.each():
+                opened.end_recording()
+            result["trace"] = {"digest": recorder.digest, "units": recorder.count, **({"file": str(trace)} if trace else {})}
+        if log and begun:
+            _replay(begun, trainer, log, result)
+        elif log and recorded and not golden:
+            _log_of_trace(recorded, log)
         software = None
         if reference:
             software = train_software(settings, trainer.data, trainer.position.epoch, opened.config.drive_max, rates=trainer.rates)
@@ -137,12 +175,15 @@ def _unused(path: Path) -> Path:
     return path
 
 
-def _config(settings: Settings, board: str, tile: str, tiles: int | None) -> Config:
+def _config(settings: Settings, address: Address, tile: str, tiles: int | None) -> Config:
     """Return the configuration of a board made here; another's is what its bitstream says."""
-    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles) if is_virtual(board) else DEFAULT
+    if not address.virtual:
+        return DEFAULT
+    dead = Dead.parse(settings.dead)
+    return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=dead)
 
 
-def open_told(url: str, config: Config, baud: int, log: RunLog | None = None) -> Board:
+def open_told(url: str | Address, config: Config, baud: int, log: RunLog | None = None) -> Board:
     """Open a board, saying on the terminal what takes its time."""
     return open_board(url, config=config, baud=baud, log=log, progress=lambda text: console.print(text, style="dim"))
 
@@ -163,8 +204,21 @@ def _resumed(saved: Checkpoint, given: o.Given, epochs: int) -> tuple[Settings, 
     return Settings.from_dict(values | given), epochs
 
 
+def _hidden(stack: ExitStack, beside: Path) -> Path:
+    """Return the name of a trace that nobody asked for, in a folder that goes away with the command."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(dir=beside.absolute().parent, prefix=".backpulse-"))
+    return Path(folder) / "trace"
+
+
+def _log_of_trace(recorded: Path, log: RunLog) -> None:
+    """Log the pulses of a run on another board as its trace has them."""
+    outcome = replay_told(read_trace(recorded), log)
+    if outcome.divergence:
+        raise HostError(f"The board and the golden model differ: {outcome.divergence}", "the pulse log ends there")
+
+
 def _replay(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, Any]) -> None:
-    """Log the pulses of a run on another board by repeating it on the golden model, whose bits must be the same."""
+    """Log the pulses of a run on a board without a trace by repeating it on the golden model, whose bits must be the same."""
     begun = start.position
     with open_board("golden://", config=trainer.board.config, log=log) as golden:
         again = Trainer(golden, start.settings, trainer.epochs, checkpoint=start, data=trainer.data, log=log)
@@ -203,10 +257,11 @@ def _summary(result: dict[str, Any]) -> None:
         console.print(plain(told(result["labels"], result["class_accuracy"])), soft_wrap=True)
     if result.get("reference"):
         console.print(f"Software reference (float64) {100 * result['reference']['test_accuracy'][-1]:.2f} %")
-    if result.get("conductance_digest"):
+    if result["pulses_up"] is not None:
+        digest = f"; digest {result['conductance_digest'][:16]}" if result["conductance_digest"] else ""
         console.print(
             f"{result['steps']:,} steps, {result['cycles_per_step']:.0f} cycles each; {result['pulses_up']:,} pulses up, "
-            f"{result['pulses_down']:,} down; digest {result['conductance_digest'][:16]}",
+            f"{result['pulses_down']:,} down{digest}",
             style="dim",
             soft_wrap=True,
         )

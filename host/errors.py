@@ -74,6 +74,22 @@ class NoProgressError(HostError):
     advice = "restart the board, and go on from the last checkpoint with --resume"
 
 
+class FaultError(HostError):
+    """The board has stopped with a fault, or its array has tripped (exit code 1).
+
+    Attributes
+    ----------
+    fault, cause : int
+        A Fault and, of fault TILE, its Cause.
+    done : int
+        Samples that had ended before.
+    """
+
+    def __init__(self, sentence: str, advice: str, *, fault: int, cause: int, done: int = 0) -> None:
+        self.fault, self.cause, self.done = fault, cause, done
+        super().__init__(sentence, advice)
+
+
 class LinkError(HostError):
     """A command that did not succeed (exit code 1)."""
 

@@ -92,6 +92,8 @@ class Link:
         The machine may be running: no stop was seen since START was last sent.
     heed
         Called while waiting; what it raises ends the waiting, and spoils nothing.
+    told
+        Called with each request when it is answered, in the order in which the board executed them.
     """
 
     def __init__(self, port: Port, *, patience_s: float = 5.0) -> None:
@@ -117,6 +119,7 @@ class Link:
         self.retries = 0
         self.started = True
         self.heed: Callable[[], None] = lambda: None
+        self.told: Callable[[Request], None] = lambda request: None
 
     @property
     def damaged(self) -> int:
@@ -231,6 +234,7 @@ class Link:
                 self._send(b"".join(fresh))
             self._receive()
             while done < sent and requests[done].answer is not None:
+                self.told(requests[done])
                 done += 1
             if progress:
                 progress(done, len(requests))

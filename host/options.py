@@ -64,6 +64,10 @@ Tiles = Annotated[
 Json = Annotated[
     str | None, _option("--json", text="Write the result as JSON to this file, or - for standard output.", metavar="FILE|-", panel=FILES)
 ]
+Trace = Annotated[
+    Path | None,
+    _option("--trace", text="Record all that the array answers to this new file (docs/trace.md).", metavar="FILE", panel=FILES),
+]
 Plot = Annotated[Path | None, _option("--plot", text="Draw a picture (.png, .svg, .pdf).", metavar="FILE", panel=FILES)]
 
 

@@ -50,6 +50,8 @@ def check_outputs(written: Mapping[str, Path | str | None], read: Mapping[str, P
         if option == "--pulse-log":
             with wrong_input():
                 check_suffix(Path(path))
+        if option == "--trace" and os.path.lexists(path):
+            raise InputError(f"{path} is there, and a trace is never written over: give it another name")
         if option == "--json" and os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
             raise InputError(f"{path} is no regular file: give the name of a file, or - for standard output")
         check_writable(Path(path))

@@ -1,4 +1,4 @@
-"""Keeps the table of docs/errors.md: `python -m backpulse.host.pages` writes it anew from `host.errors`."""
+"""Keeps the tables of docs/errors.md: `python -m backpulse.host.pages` writes it anew from `host.errors` and `host.tile`."""
 
 import re
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from backpulse.firmware_py.pages import table, updated
 from backpulse.host.errors import HostError
+from backpulse.host.tile import CAUSES, FAULTS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "errors.md"
 
@@ -23,7 +24,19 @@ def errors() -> str:
     return table(heads, ((kind.__name__, kind.exit_code, _meaning(kind), kind.advice or "the sentence says it") for kind in kinds()))
 
 
-SECTIONS = {"errors": errors}
+def faults() -> str:
+    """Return the faults of a board."""
+    rows = [(f"{code.value}", code.name, *FAULTS[code]) for code in FAULTS]
+    return table(("code", "fault", "what has happened", "what to do"), rows)
+
+
+def causes() -> str:
+    """Return the causes of a tile's failures."""
+    rows = [(f"{cause.value}", cause.name, *CAUSES[cause]) for cause in CAUSES]
+    return table(("code", "cause", "what has happened", "what to do"), rows)
+
+
+SECTIONS = {"errors": errors, "faults": faults, "causes": causes}
 
 
 def _meaning(kind: type[HostError]) -> str:

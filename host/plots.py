@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from backpulse.firmware_py.compiler import Program
+from backpulse.firmware_py.config import Config
 from backpulse.host.storage import written_whole
 from backpulse.host.terminal import plain
 
@@ -135,9 +136,19 @@ def _mosaic(tiles: int, high: int, wide: int) -> int:
     return min(range(1, tiles + 1), key=lambda n: abs(np.log(n * wide / (-(-tiles // n) * high) / ASPECT)))
 
 
-def _array(axes: Axes, title: str, cells: np.ndarray, program: Program, bound: float) -> Any:
-    """Draw the tiles, rows to the right and columns downwards, with the layers outlined."""
-    config = program.config
+def mosaic_picture(axes: Axes, title: str, cells: np.ndarray, config: Config, **colors: Any) -> Any:
+    """Draw the tiles, rows to the right and columns downwards.
+
+    Parameters
+    ----------
+    axes, title
+    cells : ndarray
+        Of shape (rows of all tiles, columns).
+    config : Config
+        Of the board.
+    **colors
+        As of `imshow`.
+    """
     tiles = [cells[t * config.tile_rows : (t + 1) * config.tile_rows].T for t in range(config.tiles)]
     wide = _mosaic(len(tiles), config.tile_cols, config.tile_rows)
     tiles += [np.full_like(tiles[0], np.nan)] * (-len(tiles) % wide)
@@ -150,14 +161,21 @@ def _array(axes: Axes, title: str, cells: np.ndarray, program: Program, bound: f
     axes.set_xlabel(f"{count}{config.tile_rows} rows")
     axes.set_ylabel(f"{config.tile_cols} columns")
     axes.set_facecolor("#f4f6f7")
-    image = axes.imshow(picture, cmap=ARRAY_COLORS, vmin=-bound, vmax=bound, interpolation="nearest", aspect="auto")
+    return axes.imshow(picture, interpolation="nearest", aspect="auto", **colors)
+
+
+def _array(axes: Axes, title: str, cells: np.ndarray, program: Program, bound: float) -> Any:
+    """Draw the tiles with the layers outlined."""
+    config = program.config
+    image = mosaic_picture(axes, title, cells, config, cmap=ARRAY_COLORS, vmin=-bound, vmax=bound)
+    wide, all_cells = _mosaic(config.tiles, config.tile_cols, config.tile_rows), image.get_array().size
     for placement in program.placements:
         for block in placement.blocks:
             r = block.region
             x = (r.tile % wide) * config.tile_rows + r.row0 - 0.5
             y = (r.tile // wide) * config.tile_cols + r.col0 - 0.5
             axes.add_patch(Rectangle((x, y), r.rows, r.cols, fill=False, edgecolor=INK, linewidth=0.9))
-            if r.rows * r.cols > 0.02 * picture.size:
+            if r.rows * r.cols > 0.02 * all_cells:
                 text = axes.text(x + r.rows - 1, y + r.cols - 1, f"W{placement.layer}", ha="right", va="bottom", weight="bold")
                 text.set_path_effects([withStroke(linewidth=3, foreground="white")])
     return image

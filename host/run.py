@@ -10,11 +10,12 @@ import numpy as np
 
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.framing import Opcode
-from backpulse.firmware_py.registers import LOSS_FRAC, REG, Counter, Fault, State
+from backpulse.firmware_py.registers import LOSS_FRAC, REG, Counter, State
 from backpulse.host.commands import Request, check, command, granted, reads, words, writes
 from backpulse.host.errors import HostError, LinkError, NoProgressError
 from backpulse.host.readers import OutputReader, RingReader
 from backpulse.host.stop import Stop, StoppedError
+from backpulse.host.tile import fault_error
 
 if TYPE_CHECKING:
     from backpulse.host.board import Board
@@ -27,6 +28,8 @@ FIRST_AHEAD = 32
 """Samples granted ahead before a rate is known."""
 PATIENCE_S = 10.0
 """Time in which a board that answers must do a sample, or stop; more where the line is forgiven more."""
+REAL_PATIENCE_S = 600.0
+"""The same for real devices: a step may pulse some 400 slots one after the other, each of up to a second."""
 POLL_S = 0.05
 """Longest pause between looks at a board that has work: each look takes the time of a virtual board that shares the processor."""
 REPORT_S = 0.05
@@ -135,23 +138,26 @@ class Run:
             if self._reader:
                 self._reader.collect(self._done)
             if state is State.FAULT:
-                name = Fault(fault).name if fault in set(Fault) else str(fault)
-                cause = f"The board stopped with fault {name} at program address {at}, after {self._done} samples of this run"
-                raise HostError(cause, "restart it, and go on from the last checkpoint with --resume")
+                raise fault_error(fault, at, self._done)
             self._rate = max(self._rate, (self._done - before[1]) / max(now - looked, POLL_S))
             looked = now
             if before != (self._granted, self._done):
                 moved = now
-            elif now - moved > max(PATIENCE_S, self._link.patience_s):
+            elif now - moved > patience_s(self._board):
                 raise NoProgressError(self._standing_still(state, now - moved))
             if self._report and (now >= next_report or self._done == len(self._order)):
                 next_report = now + REPORT_S
                 self._report(self._progress(now - begun))
             # Until half of the credit is used up, or all of it where there is no more to grant.
             spare = self._granted - self._done - (ahead // 2 if self._granted < len(self._order) else 0)
-            if spare > 0:
+            if spare > 0 and not self._records_wait():
                 self._link.wait(min(POLL_S, spare / self._rate) if self._rate else POLL_S / 10)
         self._board.rates[self._entry] = self._rate
+
+    def _records_wait(self) -> bool:
+        """Say whether so many records wait that the ring might be full before the next look."""
+        recorder = self._board.recorder
+        return recorder is not None and recorder.behind >= recorder.capacity // 8
 
     def _ahead(self) -> int:
         """Return how many samples may be granted and not done."""
@@ -163,14 +169,15 @@ class Run:
         first = self._granted
         provided = self._board.provide(self._order[first : first + count])
         status, counters = status_reads(), counter_reads()
-        self._link.exchange([*begin, *provided, *status, *counters])
+        self._board.exchange([*begin, *provided, *status, *counters])
         check(begin)
         grant = [request for request in provided if request.opcode is Opcode.GRANT]
         check(request for request in provided if request.opcode is not Opcode.GRANT)
-        taken = granted(grant)
-        self._granted += taken
-        self._board.taken(taken)
         result = state_of(words(status))
+        if result[0] is not State.FAULT:  # which takes no samples, and says why
+            taken = granted(grant)
+            self._granted += taken
+            self._board.taken(taken)
         self._count(words(counters))
         self._done = self._gained(Counter.STEPS)
         if self._done > self._granted:
@@ -200,6 +207,11 @@ class Run:
         )
 
 
+def patience_s(board: "Board") -> float:
+    """Return the time in which a board must do a sample, or stop."""
+    return max(REAL_PATIENCE_S if board.real else PATIENCE_S, board.link.patience_s)
+
+
 def status_reads() -> list[Request]:
     """Return what reads state, fault and credit."""
     return reads(REG["STATE"].address, 3)
@@ -211,7 +223,7 @@ def counter_reads() -> list[Request]:
 
 
 def state_of(status: Sequence[int]) -> tuple[State, int, int]:
-    """Return state, fault code and program address of the fault from the status registers' words.
+    """Return the state, and the two halves of FAULT (code and cause, program address), from the status registers' words.
 
     Raises
     ------

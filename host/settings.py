@@ -16,8 +16,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES, Program, compile_network
 from backpulse.firmware_py.config import HIGHEST, Config
+from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.image import scale_words
+from backpulse.firmware_py.isa import FIELDS
 from backpulse.firmware_py.network import HIDDEN, LOSSES, OUTPUTS, Network
 from backpulse.firmware_py.room import smaller_layers
 from backpulse.host.columns import join_names, parse_names
@@ -34,6 +36,10 @@ ALL_SCHEDULES = (*SCHEDULES, SOFTWARE)
 ROUNDINGS = ("stochastic", "nearest")
 LEAST_PULSES = {"nearest": 0.5, "stochastic": 2.0**-16}
 """Fewer expected pulses than this always round to none."""
+PROFILES = ("read_profile", "pulse_profile", "evaluate_profile")
+"""Settings that are numbers of an array's profiles, and options of the compiler by the same names."""
+MOST_PROFILES = 1 << FIELDS["profile"][1]
+"""Profiles that an instruction can name."""
 HIDDEN_UNITS = 32
 """Units of the hidden layer of a network that nobody described."""
 MOST_WEIGHTS = HIGHEST["tile_rows"] * HIGHEST["tile_cols"] * HIGHEST["tiles"]
@@ -104,6 +110,14 @@ class Settings(BaseModel):
     rounding: Annotated[str, About(ALGORITHM, "NAME", f"Of pulse counts: {', '.join(ROUNDINGS)}.")] = "stochastic"
     auto_range: Annotated[bool, About(ALGORITHM, "", "Drive error vectors shifted so that they fill the drive.")] = True
     device: Annotated[str, About(ALGORITHM, "NAME", f"Of the emulated tiles: {', '.join(PRESETS)}.")] = "ideal"
+    read_profile: Annotated[int, About(ALGORITHM, "N", "Number of the array's settings for reads, of those that it knows.")] = 0
+    pulse_profile: Annotated[int, About(ALGORITHM, "N", "The same for pulses.")] = 0
+    evaluate_profile: Annotated[int, About(ALGORITHM, "N", "The same for the reads of tests and validation.")] = 0
+    dead: Annotated[
+        str,
+        BeforeValidator(lambda value: Dead.parse(value).text if isinstance(value, str) else value),
+        About(ALGORITHM, "LINES", "Lines of the array that no layer may lie on, as in r3,r17-19,c5: rows of all tiles, columns of each."),
+    ] = ""
     seed: Annotated[int, About(ALGORITHM, "N", "Of initial weights, sample order and random streams.")] = 1
     dataset: Annotated[
         str,
@@ -165,6 +179,7 @@ class Settings(BaseModel):
             ("lr_floor", 0 < self.lr_floor <= 1, "above 0 and at most 1"),
             ("validation", 0 <= self.validation < 1, "at least 0 and below 1"),
             ("patience", self.patience >= 0, "at least 0"),
+            *((name, 0 <= getattr(self, name) < MOST_PROFILES, f"from 0 to {MOST_PROFILES - 1}") for name in PROFILES),
         ):
             if not right:
                 raise InputError(f"The setting {name} must be {allowed}, not {getattr(self, name)}")
@@ -219,9 +234,16 @@ class Settings(BaseModel):
     def compile(self, config: Config) -> Program:
         """Compile for a board."""
         with wrong_input():
-            return compile_network(
-                self.network, config, self.schedule, stochastic=self.rounding == "stochastic", auto_range=self.auto_range
-            )
+            options = {name: getattr(self, name) for name in ("auto_range", *PROFILES)}
+            stochastic, dead = self.rounding == "stochastic", Dead.parse(self.dead)
+            return compile_network(self.network, config, self.schedule, stochastic=stochastic, dead=dead, **options)
+
+    def check_profiles(self, known: int) -> None:
+        """Refuse profiles that an array does not know, of which it knows so many."""
+        for name in PROFILES:
+            if (number := getattr(self, name)) >= known:
+                allowed = "0, the only one" if known == 1 else f"from 0 to {known - 1}"
+                raise InputError(f"The setting {name} is {number}, and this board's array knows {known} profiles: it must be {allowed}")
 
     @property
     def rate_text(self) -> str:

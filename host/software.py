@@ -23,6 +23,7 @@ from backpulse.host.training import Event, Watcher
 ARRAY_KEYS = (
     "config_digest",
     "build_digest",
+    "array",
     "cycles",
     "cycles_per_step",
     "read_cycles",
@@ -30,9 +31,11 @@ ARRAY_KEYS = (
     "pulses_up",
     "pulses_down",
     "pulses_clipped",
+    "pulses_missed",
     "sense_clipped",
     "vector_saturated",
     "conductance_digest",
+    "start",
     "link_retries",
 )
 """Results that mean nothing without an array: None for the software schedule."""

@@ -17,9 +17,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backpulse.firmware_py.places import reason
+from backpulse.host.array_file import parse_array, read_array
+from backpulse.host.array_map import around
 from backpulse.host.checkpoint import MOST_EPOCHS
 from backpulse.host.errors import InputError
-from backpulse.host.settings import Settings, with_nearest
+from backpulse.host.settings import SOFTWARE, Settings, with_nearest
 from backpulse.host.sweep_run import Run, config_of, data_of, prepared, prepared_key
 from backpulse.host.tables import count, some
 
@@ -64,6 +66,8 @@ class Sweep(BaseModel):
         Of every run.
     tile : str
         Rows x columns of one tile of the golden model.
+    array : str, optional
+        Array file (docs/arrays.md) that describes what is behind the tiles.
 
     Raises
     ------
@@ -82,6 +86,7 @@ class Sweep(BaseModel):
     choose: list[str] = Field(default_factory=list)
     epochs: int = Field(default=5, ge=1, le=MOST_EPOCHS)
     tile: str = "128x32"
+    array: str | None = None
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -169,12 +174,23 @@ class Sweep(BaseModel):
                 found[settings] = None
         if self.choose and any(not settings.validation for settings in found):
             raise InputError("choose needs a part to choose by: give all runs one with validation, as in validation = 0.2")
-        return _checked(list(found), self.epochs, self.tile, refused)
+        return _checked(list(found), self.epochs, self.tile, array_text(self.array), refused)
 
 
-def plan(settings: Sequence[Settings], epochs: int, tile: str = "128x32") -> tuple[list[Run], list[str]]:
-    """Return the runs of some settings, checked as those of a `Sweep`, and what the user should know of the data."""
-    return _checked(settings, epochs, tile, _Refusals(len(settings)))
+def array_text(file: Path | str | None) -> str:
+    """Return the text of an array file, which is checked; none if there is no file."""
+    if file is None:
+        return ""
+    read_array(Path(file))
+    return Path(file).read_text("utf-8")
+
+
+def plan(settings: Sequence[Settings], epochs: int, tile: str = "128x32", array: str = "") -> tuple[list[Run], list[str]]:
+    """Return the runs of some settings, checked as those of a `Sweep`, and what the user should know of the data.
+
+    `array` is the text of an array file.
+    """
+    return _checked(settings, epochs, tile, array, _Refusals(len(settings)))
 
 
 class _Refusals:
@@ -205,13 +221,14 @@ class _Refusals:
             raise InputError(f"{runs} can never be done, and none is started: {'. '.join(told[:TOLD])}{more}")
 
 
-def _checked(settings: Sequence[Settings], epochs: int, tile: str, refused: _Refusals) -> tuple[list[Run], list[str]]:
+def _checked(settings: Sequence[Settings], epochs: int, tile: str, array: str, refused: _Refusals) -> tuple[list[Run], list[str]]:
     """Check networks and data, and return runs and warnings."""
     runs: list[Run] = []
     warnings: dict[str, None] = {}
     looked_at: dict[tuple[object, ...], str | InputError] = {}
+    there = parse_array(array, "The array file") if array else None
     for one in settings:
-        run = Run(one, epochs, tile)
+        run = Run(one if one.schedule == SOFTWARE else one.changed(**around(one.to_dict(), there)), epochs, tile, array=array)
         with refused.told():
             config = config_of(run)
             data = prepared_key(one)
@@ -269,5 +286,10 @@ def _sentence(error: ValidationError) -> str:
     if name in limits:
         what = f"a whole number {limits[name]}"
     else:
-        what = {"tile": "text", "choose": "a list of settings' names", "points": "a list of tables"}.get(name, "a table of settings")
+        what = {
+            "tile": "text",
+            "array": "the name of an array file",
+            "choose": "a list of settings' names",
+            "points": "a list of tables",
+        }.get(name, "a table of settings")
     return f"{name} must be {what}, not {first['input']!r:.60}"

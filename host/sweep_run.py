@@ -11,9 +11,12 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Self
 
+from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import ABI_VERSION, DEFAULT, Config
+from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.network import Network
+from backpulse.host.array_file import parse_array
 from backpulse.host.board import Board
 from backpulse.host.datasets import NAMES, Dataset
 from backpulse.host.errors import TRACEBACK, HostError, InputError, unexpected
@@ -21,10 +24,10 @@ from backpulse.host.settings import SOFTWARE, Prepared, Settings, prepare
 from backpulse.host.software import train_software
 from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.training import Trainer
-from backpulse.host.urls import board_config, open_board
+from backpulse.host.urls import Address, board_config, open_board
 
-NOT_KEPT = ("predictions", "warnings")
-"""Of a result: one is as long as the data, the others are the same in many runs, and told once."""
+NOT_KEPT = ("predictions", "warnings", "array", "start")
+"""Of a result: one is as long as the data, the others are the same in many runs."""
 MOST_SENT = 1 << 26
 """Bytes of a data set that goes along to other processes."""
 
@@ -46,6 +49,8 @@ class Run:
         Digest of the data; any if empty.
     abi : int
         Version of the machine.
+    array : str
+        Text of the array file that describes what is behind its tiles; none if empty.
     folder : str
         What the path of the data is relative to.
     """
@@ -55,6 +60,7 @@ class Run:
     tile: str = "128x32"
     data: str = ""
     abi: int = ABI_VERSION
+    array: str = ""
     folder: str = field(default_factory=os.getcwd, compare=False)
 
     def on(self, data: str) -> Self:
@@ -64,7 +70,7 @@ class Run:
     @property
     def identity(self) -> str:
         """What tells it from every other run: a digest of all its values."""
-        values = [self.abi, self.settings.to_dict(), self.epochs, self.tile, self.data]
+        values = [self.abi, self.settings.to_dict(), self.epochs, self.tile, self.data, *([self.array] if self.array else [])]
         return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -101,12 +107,18 @@ def config_of(run: Run) -> Config:
         If no machine has room for the network.
     """
     settings = run.settings
-    return DEFAULT if settings.schedule == SOFTWARE else _config(settings.network, settings.device_model, run.tile)
+    if settings.schedule == SOFTWARE:
+        return DEFAULT
+    return _config(settings.network, settings.device_model, run.tile, run.array, settings.dead)
 
 
 @lru_cache(16)
-def _config(network: Network, device: Device, tile: str) -> Config:
-    return board_config(network, device, tile=tile)
+def _config(network: Network, device: Device, tile: str, array: str, dead: str) -> Config:
+    return board_config(network, device, tile=tile, array=_array(array), dead=Dead.parse(dead))
+
+
+def _array(text: str) -> Array | None:
+    return parse_array(text, "The array file") if text else None
 
 
 def data_of(settings: Settings) -> Dataset:
@@ -171,7 +183,7 @@ def do(run: Run, stop: Stop | None = None) -> dict[str, Any]:
     if settings.schedule == SOFTWARE:
         result = train_software(settings, data, run.epochs, config.drive_max, lambda _: stop.heed())
     else:
-        trainer = Trainer(_board(config), settings, run.epochs, data=data, stop=stop)
+        trainer = Trainer(_board(config, run.array), settings, run.epochs, data=data, stop=stop)
         if not trainer.run():
             raise StoppedError
         result = trainer.result()
@@ -198,12 +210,12 @@ def _data_key(settings: Settings) -> DataKey:
     return settings.dataset, settings.target, settings.features, settings.drop, settings.missing
 
 
-def _board(config: Config) -> Board:
+def _board(config: Config, array: str) -> Board:
     """Return the golden board of a configuration. The last one is kept: a run loads all that a board holds."""
-    if config not in _boards:
+    if (config, array) not in _boards:
         _close()
-        _boards[config] = open_board("golden://", config=config)
-    return _boards[config]
+        _boards[config, array] = open_board(Address("golden://", _array(array)), config=config)
+    return _boards[config, array]
 
 
 def _close() -> None:
@@ -215,6 +227,6 @@ def _close() -> None:
 
 _datasets: dict[DataKey, Dataset] = {}
 _prepared: dict[tuple[Any, ...], Prepared] = {}
-_boards: dict[Config, Board] = {}
+_boards: dict[tuple[Config, str], Board] = {}
 _one_at_a_time = threading.Lock()
 """A worker of Dask may have several threads, and there is one board."""

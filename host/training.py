@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from backpulse.firmware_py.digest import conductance_digest
-from backpulse.firmware_py.image import initial_cells
-from backpulse.firmware_py.registers import LOSS_FRAC, Counter
+from backpulse.firmware_py.image import initial_cells, tile_image
+from backpulse.firmware_py.registers import LOSS_FRAC, REG, Capability, Counter
 from backpulse.firmware_py.streams import seed_states
+from backpulse.host.array_cells import Areas
 from backpulse.host.board import Board, Tell
 from backpulse.host.checkpoint import Checkpoint, Position, check_names, program_digest
 from backpulse.host.departure import remark
@@ -25,6 +26,12 @@ from backpulse.host.scores import scores
 from backpulse.host.settings import Prepared, Settings, prepare
 from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.storage import check_writable
+from backpulse.host.tile import facts_dict, facts_text, is_exact, missed
+
+WRITTEN, VERIFIED, AS_IS = STARTS = ("write", "verify", "as-is")
+"""How an array gets its initial weights: cells are written, pulsed until they read as wanted, or left as they stand."""
+REAL_WATCHDOG = 0xFFFFFFFF
+"""Clock cycles from one sign of progress to the next that real devices are allowed: 57 s at 75 MHz."""
 
 
 @dataclass
@@ -65,12 +72,17 @@ class Trainer:
         Looked at while running.
     log : RunLog, optional
         What the board's pulses go to, to be told the steps.
+    start : str, optional
+        How the array gets its initial weights, one of `STARTS`: by default they are written where cells can be, else verified.
+        A checkpoint that has cells gives them; with one that has none, the array goes on as it stands.
 
     Attributes
     ----------
     position : Position
     rates : list of float
         Learning rates of the epochs done, and of the one that comes next.
+    started : dict
+        How the array got its weights; of program-verify, what it took and left.
 
     Raises
     ------
@@ -89,6 +101,7 @@ class Trainer:
         watch: Watcher | None = None,
         stop: Stop | None = None,
         log: RunLog | None = None,
+        start: str | None = None,
     ) -> None:
         try:
             self.epochs = operator.index(epochs)
@@ -104,9 +117,13 @@ class Trainer:
         self.train_seconds = 0.0
         self.rates = settings.rates(self.epochs, self.position.losses)
         self._begun_steps = self.position.totals["STEPS"]
-        with wrong_input():
-            self.tile = np.array(settings.device_model.tile_words(board.config), np.int64)
+        self.tile: np.ndarray | None = None
+        if not board.real:
+            with wrong_input():
+                self.tile = np.array(settings.device_model.tile_words(board.config), np.int64)
+        settings.check_profiles(board.facts.profiles)
         self.program = settings.compile(board.config)
+        self.started: dict[str, Any] = {"start": self._start(start, checkpoint)}
         if checkpoint:
             self._check(checkpoint)
         self._cells: np.ndarray | None = None
@@ -129,23 +146,68 @@ class Trainer:
         if self.epochs < position.epoch:
             raise InputError(f"The checkpoint has {position.epoch} epochs done: epochs must be at least as many, not {self.epochs}")
 
+    def _start(self, start: str | None, checkpoint: Checkpoint | None) -> str:
+        """Return how the array gets its weights, or refuse what it cannot do."""
+        board, writable = self.board, Capability.CELLS_WRITE in self.board.capabilities
+        if start not in (None, *STARTS):
+            raise InputError(f"Unknown start {start}: choose one of {', '.join(STARTS)}")
+        if checkpoint and start not in (None, AS_IS):
+            raise InputError(f"A run that goes on has its weights already: leave the start {start} out")
+        if (start == WRITTEN or (checkpoint and checkpoint.cells is not None)) and not writable:
+            raise InputError(f"The cells of this board ({facts_text(board.facts)}) cannot be written: start with {VERIFIED} or {AS_IS}")
+        if checkpoint:
+            return AS_IS if checkpoint.cells is None or start == AS_IS else WRITTEN
+        return start or (WRITTEN if writable else VERIFIED)
+
     def _load(self, checkpoint: Checkpoint | None) -> None:
         board, settings = self.board, self.settings
-        if checkpoint:
-            self.tile = checkpoint.tile
-            cells, spread, random = checkpoint.cells, checkpoint.spread, checkpoint.random
-        else:
-            cells = initial_cells(self.program, settings.device_model, settings.seed)
-            spread = settings.device_model.spread_words(board.config, settings.seed)
-            random = seed_states(board.config, settings.seed)
+        board.stop()
+        board.check_tripped()
+        random = checkpoint.random if checkpoint else seed_states(board.config, settings.seed)
+        if checkpoint and checkpoint.cells is None:
+            self.remark("The checkpoint holds no cells: the run goes on with those of the array, as they stand")
+        if self.tile is not None:
+            if checkpoint and checkpoint.tile is not None:
+                self.tile = checkpoint.tile
+            board.write(tile_image(self.tile.tolist()))
+            with_spread = checkpoint.spread if checkpoint else None
+            board.write_spread(settings.device_model.spread_words(board.config, settings.seed) if with_spread is None else with_spread)
+        self.initial = self._cells_at_start(checkpoint)
         self._rate = self.rates[-1]
-        board.load(self.program, scales=settings.scale_words(self._rate), tile_words=self.tile.tolist())
-        board.write_spread(spread)
-        self.initial = np.asarray(cells, np.int16)
-        board.write_cells(cells, self._far("load"))
         board.write_random({stream: list(states) for stream, states in random.items()})
+        self._load_program()
         board.totals = {c: self.position.totals[c.name] for c in Counter}
+
+    def _load_program(self) -> None:
+        board = self.board
+        board.load(self.program, scales=self.settings.scale_words(self._rate))
+        if board.real:
+            # A pulse of slow devices takes longer than a board's own limit for a sign of progress.
+            board.write([(REG["WATCHDOG"].address, [REAL_WATCHDOG])])
         board.upload(self.data.records, self._far("upload"))
+
+    def _cells_at_start(self, checkpoint: Checkpoint | None) -> np.ndarray:
+        """Bring the array to its initial weights; return its cells (int16, all rows)."""
+        board, settings, start = self.board, self.settings, self.started["start"]
+        wanted = initial_cells(self.program, settings.device_model, settings.seed)
+        if checkpoint and checkpoint.cells is not None:
+            wanted = checkpoint.cells
+        if start == WRITTEN:
+            board.write_cells(wanted, self._far("load"))
+            return np.asarray(wanted, np.int16)
+        step = settings.device_model.dw_min
+        areas = Areas(board, self.program, read_profile=settings.read_profile, pulse_profile=settings.pulse_profile)
+        if start == AS_IS:
+            return areas.words(areas.measure(report=self._far("read")))
+        found, verified = areas.verify(wanted / (1 << board.config.cell_frac), step, report=self._far("load"))
+        self.started |= verified.to_dict()
+        self.remark(verified.text)
+        return areas.words(found)
+
+    def remark(self, text: str) -> None:
+        """Tell the watcher, and keep it for the result."""
+        self.warnings.append(text)
+        self._tell("remark", remark=text)
 
     def _tell(self, phase: str, progress: Progress | None = None, remark: str = "") -> None:
         self.watch(Event(phase, self.position.epoch, self.epochs, self.position, self.rates, progress, remark))
@@ -171,6 +233,11 @@ class Trainer:
         """
         if best_file and not self.settings.validation:
             raise InputError("The best epoch has the lowest validation loss: give a share of the training part for it with --validation")
+        if best_file and not is_exact(self.board.facts):
+            raise InputError(f"The best epoch's cells cannot be kept on this board ({facts_text(self.board.facts)}): leave --best out")
+        if checkpoint_file and not (is_exact(self.board.facts) or self.board.real):
+            claims = f"its tile ({facts_text(self.board.facts)}) does not claim"
+            raise InputError(f"The board's devices are emulated, and {claims} that cells can be kept: leave --checkpoint out")
         files = [file for file in (checkpoint_file, best_file) if file]
         for file in files:
             check_writable(Path(file))
@@ -194,6 +261,9 @@ class Trainer:
         if going and self.position.epoch < self.epochs:
             ended = f"The run ends after epoch {self.position.epoch} of {self.epochs}"
             self._tell("remark", remark=f"{ended}: no validation loss has been below that of epoch {best_epoch(self.position.losses)}")
+        totals = self.position.totals
+        if count := totals["PULSES_MISSED"]:
+            self.remark(missed(totals["PULSES_UP"] + totals["PULSES_DOWN"], count))
         for error in unsaved.values():
             raise StorageError(f"{error}. The file is as it was last saved, if it was; from there --resume goes on") from error
         return going
@@ -274,13 +344,18 @@ class Trainer:
 
     @property
     def cells(self) -> np.ndarray:
-        """The array as it is: int16 of shape (rows of all tiles, columns), read once after each training."""
-        if self._cells is None:
+        """The array as it is, read or else measured once after each training: int16 of shape (rows of all tiles, columns)."""
+        if self._cells is None and Capability.CELLS_READ in self.board.capabilities:
             self._cells = self.board.read_cells(self._far("read"))
+        elif self._cells is None:
+            areas = Areas(self.board, self.program, read_profile=self.settings.evaluate_profile)
+            self._cells = areas.words(areas.measure(report=self._far("read")))
+            self._load_program()
         return self._cells
 
     def checkpoint(self) -> Checkpoint:
-        """Return the run at rest."""
+        """Return the run at rest; without cells and device where the board cannot go on from them with the same bits."""
+        exact = is_exact(self.board.facts)
         return Checkpoint(
             settings=self.settings,
             epochs=self.epochs,
@@ -291,9 +366,9 @@ class Trainer:
             features=self.data.features,
             position=deepcopy(self.position),
             scaler=self.data.scaler,
-            cells=self.cells,
-            spread=self.board.read_spread(),
-            tile=self.tile,
+            cells=self.cells if exact else None,
+            spread=self.board.read_spread() if exact else None,
+            tile=self.tile if exact else None,
             scales=np.array(self.settings.scale_words(self.rates[-1]), np.uint32),
             random={s: np.array(states, np.uint32) for s, states in self.board.read_random().items()},
         )
@@ -309,6 +384,7 @@ class Trainer:
             "labels": list(self.data.features.labels),
             "config_digest": self.board.config_digest,
             "build_digest": self.board.build_digest,
+            "array": facts_dict(self.board.facts),
             "epochs": self.position.epoch,
             **self.position.by_epoch(self.rates),
             "steps": steps,
@@ -319,9 +395,11 @@ class Trainer:
             "pulses_up": totals["PULSES_UP"],
             "pulses_down": totals["PULSES_DOWN"],
             "pulses_clipped": totals["PULSES_CLIPPED"],
+            "pulses_missed": totals["PULSES_MISSED"],
             "sense_clipped": totals["SENSE_CLIPPED"],
             "vector_saturated": totals["VECTOR_SATURATED"],
-            "conductance_digest": conductance_digest(self.cells),
+            "conductance_digest": conductance_digest(self.cells) if is_exact(self.board.facts) else None,
+            **self.started,
             "predictions": self.predictions.tolist(),
             **scores(self.data.y[self.data.test], self.predictions, self.program.network.layers[-1]),
             "steps_per_second": here / self.train_seconds if self.train_seconds else 0.0,

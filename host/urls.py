@@ -1,18 +1,25 @@
 """Boards by URL."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
+from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.compiler import SCHEDULES, compile_network
 from backpulse.firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
-from backpulse.firmware_py.device import Device
+from backpulse.firmware_py.dead import NONE, Dead
+from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.real import real_facts, real_machine
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
+from backpulse.firmware_py.wired import facts, wired
 from backpulse.host.addresses import FORMS, VIRTUAL, likely
+from backpulse.host.array_file import read_array
 from backpulse.host.board import Board
 from backpulse.host.errors import InputError, own_trouble, wrong_input
 from backpulse.host.link import Link, Port
@@ -27,7 +34,53 @@ BAUD = 1_000_000
 """Baud rate of a serial port, if none is given."""
 
 
-def board_config(network: Network | None, device: Device, *, tile: str = "128x32", tiles: int | None = None) -> Config:
+@dataclass(frozen=True)
+class Address:
+    """A board's URL, taken apart.
+
+    Parameters
+    ----------
+    board : str
+        The URL without what follows a question mark.
+    array : Array or None
+        The array of the file that it names, as in `golden://?array=FILE`: the model behind a golden or virtual board, the map of any other.
+    """
+
+    board: str
+    array: Array | None = None
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """Take a URL apart, and read the file that it names.
+
+        Raises
+        ------
+        InputError
+            If something else follows the question mark, or the file is none of an array.
+        """
+        board, asks, query = url.partition("?")
+        if not asks:
+            return cls(url)
+        key, _, name = query.partition("=")
+        if key != "array" or not name:
+            raise InputError(f"Unknown board {url}: what follows the question mark is an array file, as in golden://?array=FILE")
+        return cls(board, read_array(Path(name)))
+
+    @property
+    def virtual(self) -> bool:
+        """Whether the board is made here, to a configuration of the caller's."""
+        return self.board in VIRTUAL
+
+
+def board_config(
+    network: Network | None,
+    device: Device,
+    *,
+    tile: str = "128x32",
+    tiles: int | None = None,
+    array: Array | None = None,
+    dead: Dead = NONE,
+) -> Config:
     """Return the configuration of a golden or virtual board that carries a device, its tables as deep as the network needs.
 
     Parameters
@@ -38,25 +91,32 @@ def board_config(network: Network | None, device: Device, *, tile: str = "128x32
         Rows x columns of one tile, as in 128x32.
     tiles : int, optional
         Tiles, if not as many as the network needs.
+    array : Array, optional
+        The model of an array behind the tiles.
+    dead : Dead
+        Lines that the network goes around.
 
     Raises
     ------
     InputError
-        If there is no such tile.
+        If there is no such tile, or the array has lines or cells beyond the tiles.
     """
     rows, _, cols = tile.partition("x")
     if not (rows.isdecimal() and cols.isdecimal()):
         raise InputError(f"A tile is rows x columns, as in 128x32, not {tile}")
     with wrong_input():
-        config = replace(DEFAULT, tile_rows=int(rows), tile_cols=int(cols), read_noise=int(device.read_noise > 0))
+        noise = device.read_noise > 0 or (array is not None and array.needs_noise)
+        config = replace(DEFAULT, tile_rows=int(rows), tile_cols=int(cols), read_noise=int(noise))
         config = replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
         if tiles is None:
-            tiles = tiles_needed(network, config) if network else 1
+            tiles = tiles_needed(network, config, dead) if network else 1
         config = replace(config, tiles=tiles)
-        return _with_room(config, network) if network else config
+        if array is not None:
+            array.check(config.rows, config.tile_cols)
+        return _with_room(config, network, dead) if network else config
 
 
-def _with_room(config: Config, network: Network) -> Config:
+def _with_room(config: Config, network: Network, dead: Dead) -> Config:
     """Return the configuration with the depths that a network needs under any schedule, powers of two, and never less than the default.
 
     The sample store stays as it is: what does not fit is streamed, and each of its words costs building time.
@@ -64,7 +124,7 @@ def _with_room(config: Config, network: Network) -> Config:
     limits = HIGHEST | {"vector_words": 1 << 15, "page_bytes": 1 << 15}  # what an entry of the vector table can point to
     depths = ("program_words", "regions", "vector_words", "page_bytes", "acc_bits")
     widest = replace(config, **{name: limits[name] for name in depths})
-    programs = [compile_network(network, widest, schedule) for schedule in SCHEDULES]
+    programs = [compile_network(network, widest, schedule, dead=dead) for schedule in SCHEDULES]
     need = {
         "program_words": max(len(p.instructions) for p in programs),
         "regions": max(len(p.regions) for p in programs),
@@ -75,13 +135,8 @@ def _with_room(config: Config, network: Network) -> Config:
     return replace(config, **deeper, acc_bits=max(config.acc_bits, max(partial_sum_bits(p) for p in programs)))
 
 
-def is_virtual(url: str) -> bool:
-    """Say whether the URL's board is made here, to a configuration of the caller's."""
-    return url in VIRTUAL
-
-
 def open_board(
-    url: str,
+    url: str | Address,
     *,
     config: Config = DEFAULT,
     baud: int = BAUD,
@@ -93,8 +148,8 @@ def open_board(
 
     Parameters
     ----------
-    url : str
-        `golden://`, `sim://`, a serial port's path, or `socket://host:port`.
+    url : str or Address
+        `golden://`, `sim://`, both perhaps with `?array=FILE`, a serial port's path, or `socket://host:port`.
     config : Config
         Of a golden or virtual board; another board says itself what it is.
     baud : int
@@ -113,19 +168,21 @@ def open_board(
     HostError
         If nothing answers, or no board of this version.
     """
-    if url == "golden://":
+    address = url if isinstance(url, Address) else Address.of(url)
+    board, array = address.board, address.array
+    if board == "golden://":
         # A line that is made bad for a test is like a board's, and on such a line long frames are lost.
         payload = MAX_PAYLOAD if wrap else LONG_PAYLOAD
-        port, end = GoldenPort(GoldenMachine(config, payload=payload, log=log)), _nothing
-    elif url == "sim://":
-        port, end = _virtual(config, progress)
-    elif url.startswith("socket://"):
-        port, end = connect(url.removeprefix("socket://")), _nothing
-    elif "://" in url:
-        raise InputError(f"Unknown board {url}: {likely(url) or f'give {FORMS}'}")
+        port, end = GoldenPort(_golden(config, array, payload, log)), _nothing
+    elif board == "sim://":
+        port, end = _virtual(config, array, progress)
+    elif board.startswith("socket://"):
+        port, end = connect(board.removeprefix("socket://")), _nothing
+    elif "://" in board:
+        raise InputError(f"Unknown board {board}: {likely(board) or f'give {FORMS}'}")
     else:
-        port, end = SerialPort(url, baud), _nothing
-    link = Link(wrap(port) if wrap else port, patience_s=VIRTUAL_PATIENCE_S if url == "sim://" else PATIENCE_S)
+        port, end = SerialPort(board, baud), _nothing
+    link = Link(wrap(port) if wrap else port, patience_s=VIRTUAL_PATIENCE_S if board == "sim://" else PATIENCE_S)
 
     def close() -> None:
         link.close()
@@ -138,14 +195,51 @@ def open_board(
         raise
 
 
-def _virtual(config: Config, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
+def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np.ndarray], None] | None) -> GoldenMachine:
+    """Return the golden machine, perhaps with an array behind it."""
+    real = array is not None and array.kind == "real"
+    if config.device is DeviceKind.REAL and not real:
+        raise InputError(
+            'Real devices are those of a board, or of golden://?array=FILE with kind = "real" in the file: give the board that was trained'
+        )
+    if array is None:
+        return GoldenMachine(config, payload=payload, log=log)
+    with wrong_input():
+        if array.kind == "real":  # whatever the configuration says of emulated devices
+            stuck = [(cell.row, cell.col, cell.value) for cell in array.stuck]
+            return real_machine(
+                config,
+                PRESETS[array.device],
+                array.seed,
+                dead_rows=array.dead.rows,
+                dead_cols=array.dead.cols,
+                stuck=stuck,
+                facts=real_facts(facts(array)),
+                # Without wires and the like the plain model reads the same, and much faster.
+                array=None if array.is_plain else wired(array, config),
+                payload=payload,
+                log=log,
+            )
+        return GoldenMachine(config, payload=payload, facts=facts(array), array=wired(array, config), log=log)
+
+
+def _virtual(config: Config, array: Array | None, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
     """Build (once) and start the virtual board."""
     try:
         from backpulse.gateware.sim.virtual_board import VirtualBoard, build
     except ModuleNotFoundError as error:
         raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
     with own_trouble():
-        board = VirtualBoard(build(config, progress=progress))
+        if array is None:
+            board = VirtualBoard(build(config, progress=progress))
+        else:
+            if array.kind == "real":
+                raise InputError('A real array is modelled behind golden:// alone: give golden://?array=FILE, or kind = "emulated"')
+            from backpulse.gateware.sim.array_tile import build_with_array, tables
+
+            with wrong_input():
+                found = tables(wired(array, config))
+            board = VirtualBoard(build_with_array(config, array, progress=progress), array=found)
     return VirtualPort(board), lambda: str(board.close())
 
 

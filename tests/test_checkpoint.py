@@ -17,6 +17,7 @@ from backpulse.host.urls import board_config, open_board
 from .checkpoints import forge, parts
 
 ABI_2 = Path(__file__).parent / "files/abi2.npz"
+ABI_3 = Path(__file__).parent / "files/abi3.npz"
 SETTINGS = Settings(layers="4-5-3", dataset="iris", device="ecram", lr=0.5)
 EPOCHS = 4
 
@@ -134,6 +135,23 @@ def test_a_run_of_abi_2_goes_on_with_its_bits(tmp_path):
     for change in ({"pulse_max": 30}, {"lean": 1}, {"steps": 2}):
         forge(tmp_path / "lie.npz", {**fields, "config": {**fields["config"], **change}}, arrays)
         with pytest.raises(InputError, match="config has no field"):
+            Checkpoint.load(tmp_path / "lie.npz")
+
+
+def test_a_run_of_abi_3_goes_on_with_its_bits(tmp_path):
+    """Likewise: it has no trace and did not count missed pulses."""
+    saved = Checkpoint.load(ABI_3)
+    with open_board("golden://", config=saved.config) as board:
+        trainer = Trainer(board, saved.settings, 2, checkpoint=saved)
+        assert trainer.run()
+    result = trainer.result()
+    assert result["conductance_digest"] == "27fa33fe76fe3816124cac61ea80c1df9cd4c50c2b7ca78b579ed68f4edbd5c9"
+    assert result["pulses_missed"] == 0
+    assert result["test_accuracy"] == [0.7666666666666667, 0.9333333333333333]
+    fields, arrays = parts(ABI_3)
+    for change in ({"pulse_max": 30}, {"trace_words": 16}):
+        forge(tmp_path / "lie.npz", {**fields, "config": {**fields["config"], **change}}, arrays)
+        with pytest.raises(InputError, match=r"config has no field|config_digest is not that|PULSES_MISSED"):
             Checkpoint.load(tmp_path / "lie.npz")
 
 

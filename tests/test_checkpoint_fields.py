@@ -246,7 +246,9 @@ def test_cells_keep_within_their_bits(tmp_path):
             with pytest.raises(InputError, match=f"cells must be from -2048 to 2047, not {cell} \\(at 2, 1"):
                 Checkpoint.load(path)
         else:
-            assert Checkpoint.load(path).cells[2, 1] == cell
+            cells = Checkpoint.load(path).cells
+            assert cells is not None
+            assert cells[2, 1] == cell
 
 
 def test_what_could_not_be_loaded_is_not_saved(run, tmp_path):
@@ -254,6 +256,8 @@ def test_what_could_not_be_loaded_is_not_saved(run, tmp_path):
     path.write_bytes(run[1])
     sound = Checkpoint.load(str(path))
     scaler, position = sound.scaler, sound.position
+    assert sound.cells is not None
+    assert sound.tile is not None
     lies = {
         "cells must be numbers that int16 holds, not 40000": {"cells": np.full(sound.cells.shape, 40000)},
         "cells must be whole numbers, not of type <U3": {"cells": np.full(sound.cells.shape, "one")},

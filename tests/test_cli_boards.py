@@ -43,10 +43,10 @@ def backpulse(backpulse):
 
 
 @contextmanager
-def served(config, receives=1 << 30) -> Iterator[str]:
-    """Serve a golden machine as a board on a TCP port, one connection that ends after some receptions; yield its URL."""
+def served(config, receives=1 << 30, machine=None) -> Iterator[str]:
+    """Serve a golden machine, by default a new one, on a TCP port, one connection that ends after some receptions; yield its URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    machine = GoldenMachine(config)
+    machine = machine or GoldenMachine(config)
     end = Endpoint(machine)
     quit_read, quit_write = socket.socketpair()
 

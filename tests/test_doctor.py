@@ -12,10 +12,12 @@ import pytest
 from backpulse.firmware_py import cache, places
 from backpulse.firmware_py.config import ABI_VERSION
 from backpulse.firmware_py.places import CacheError
+from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.gateware.tools import MissingToolError, ToolError
 from backpulse.host import doctor
 from backpulse.host.doctor import Finding
 from backpulse.host.errors import InputError, OwnError, own_trouble
+from backpulse.host.tile import facts_text
 
 from .caches import only_cache
 
@@ -111,7 +113,7 @@ def test_a_cache_that_cannot_be_used_is_told(findings, monkeypatch, tmp_path):
 
 def test_a_board_is_asked_only_if_it_is_named(findings, monkeypatch):
     code, found = findings("--board", "golden://")
-    assert (code, found["golden://"]["state"], found["golden://"]["found"]) == (0, "ok", f"ABI {ABI_VERSION}, idle")
+    assert (code, found["golden://"]["state"], found["golden://"]["found"]) == (0, "ok", f"ABI {ABI_VERSION}, idle; {facts_text(EMULATED)}")
     code, found = findings("--board", "/dev/none")
     assert code == 2
     assert found["/dev/none"]["state"] == "trouble"

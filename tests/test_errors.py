@@ -10,6 +10,7 @@ from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import BusError
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.pages import updated
+from backpulse.firmware_py.registers import Cause
 from backpulse.host import cli, errors, link, run, urls
 from backpulse.host.errors import TRACEBACK
 from backpulse.host.pages import PAGE, SECTIONS, kinds
@@ -67,7 +68,13 @@ def full(m):
     m.setattr(os, "fsync", sync)
 
 
+def tripping(m):
+    start = GoldenMachine.start
+    m.setattr(GoldenMachine, "start", lambda self: (start(self), self.trip(Cause.INTERLOCK)))
+
+
 ROWS = {
+    "FaultError": (TRAIN, tripping, "after 0 samples of this run: the interlock is open (cause INTERLOCK): close"),
     "HostError": (
         ["fit", "--board", "icebreaker", "--layers", "784-128-10"],
         lambda m: None,

@@ -22,9 +22,9 @@ CONFIGS = {  # all that a machine can have; odd sizes; a small one
     "lean": replace(LEAN, tile_rows=24, tiles=8, store_words=256),
 }
 MOST = {
-    "everything": {"arith-op-mismatch": 590, "case": 307, "sign-conversion": 589, "unused": 2427},
-    "ideal": {"arith-op-mismatch": 192, "case": 277, "sign-conversion": 164, "unused": 1967},
-    "lean": {"arith-op-mismatch": 149, "case": 119, "sign-conversion": 88, "unused": 1613},
+    "everything": {"arith-op-mismatch": 596, "case": 313, "sign-conversion": 591, "unused": 2822},
+    "ideal": {"arith-op-mismatch": 198, "case": 283, "sign-conversion": 166, "unused": 2326},
+    "lean": {"arith-op-mismatch": 149, "case": 119, "sign-conversion": 88, "unused": 1694},
 }
 """Most findings of slang. These kinds are how the generator writes: operands that Verilog widens by its rules, cases that change what
 was assigned before, and a net for every field of a layout, so that waves have its name."""

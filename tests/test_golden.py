@@ -20,7 +20,7 @@ from backpulse.firmware_py.isa import Function, Instruction, Op
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.pulse_log import PulseLog
-from backpulse.firmware_py.registers import REG, Counter, State, Window
+from backpulse.firmware_py.registers import ARRAY_WORDS, REG, Counter, State, Window
 
 from .machines import Loaded, loaded
 
@@ -374,7 +374,8 @@ def test_addresses_that_are_not_there() -> None:
         Window.CELLS.base | 16,
         Window.CELLS.base | 256 << 8,
         Window.TILE.base + 9,
-        12 << 28,
+        Window.ARRAY.base + ARRAY_WORDS,
+        15 << 28,
     ):
         with pytest.raises(BusError):
             machine.read(address)

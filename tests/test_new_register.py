@@ -40,7 +40,7 @@ def added(address, access):
 @pytest.mark.parametrize(
     ("address", "alias", "link"),
     [
-        (13, "ENTRY and NEW", "Registers leave 24 bytes for the small link's variables, which take 25"),
+        (13, "ENTRY and NEW", "The program must have at most 512 words, not 513"),
         (3, "NEW and STRIDE", f"{SPREAD} 3 (NEW) to 12 (WATCHDOG)"),
         (120, "WATCHDOG and NEW", f"{SPREAD} 9 (ENTRY) to 120 (NEW)"),
     ],

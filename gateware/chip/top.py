@@ -1,7 +1,9 @@
-"""The whole board: UART, session, bus, registers, sample store, controller and emulated tiles."""
+"""The whole board: UART, session, bus, registers, sample store, controller and tiles, emulated or others."""
 
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+
+from collections.abc import Callable
 
 from amaranth.hdl import DomainRenamer, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -17,6 +19,7 @@ from backpulse.gateware.link.session import Session
 from backpulse.gateware.link.small_link import CLOCKS_MIN, SmallLink
 from backpulse.gateware.link.uart import Uart, divisor
 from backpulse.rtl.core.core import Core, host_windows
+from backpulse.rtl.core.trace import Trace
 from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.lib.ports import HostPort
 from backpulse.rtl.tile.emulated import EmulatedTile
@@ -39,6 +42,8 @@ class Machine(wiring.Component):
         SHA-256 that identifies the bitstream.
     store
         Component of the sample store.
+    tile
+        Makes the tile of a configuration: a component with `TileSignature`. A lean machine has its own.
     small
         The link keeps constants and settings, as `SmallLink` does.
 
@@ -62,10 +67,12 @@ class Machine(wiring.Component):
         *,
         build_digest: bytes = bytes(32),
         store: type[wiring.Component] = Store,
+        tile: Callable[[Config], wiring.Component] = EmulatedTile,
         small: bool = False,
     ) -> None:
         self._config = config
         self._store = store
+        self._tile = LeanTile if config.lean else tile
         self._small = small
         self._bank = Live(config) if small else Bank(config, build_digest=build_digest)
         super().__init__(
@@ -87,10 +94,13 @@ class Machine(wiring.Component):
         m = Module()
         c = self._config
         m.submodules.core = core = Core(c)
-        m.submodules.tile = tile = LeanTile(c) if c.lean else EmulatedTile(c)
+        m.submodules.tile = tile = self._tile(c)
         m.submodules.store = store = self._store(c)
         m.submodules.bank = bank = self._bank
         own = {Window.REGISTERS: WINDOW_SHIFT, Window.STORE: len(store.host.addr)}
+        if c.trace_words:
+            m.submodules.trace = trace = Trace(c)
+            own[Window.TRACE] = len(trace.host.addr)
         m.submodules.decoder = decoder = Decoder({**own, **host_windows(c)})
 
         connect(m, flipped(self.bus), decoder.bus)
@@ -101,7 +111,17 @@ class Machine(wiring.Component):
             connect(m, getattr(decoder, name), getattr(core, name))
         connect(m, bank.ledger, core.ledger)
         connect(m, core.store, store.loader)
-        connect(m, core.array, tile)
+        if c.trace_words:
+            connect(m, decoder.trace, trace.host)
+            connect(m, core.to_tile, trace.core)
+            connect(m, trace.to_tile, tile)
+            m.d.comb += [
+                trace.on.eq(bank.trace_on),
+                trace.read.eq(bank.trace_read),
+                bank.trace_written.eq(trace.written),
+            ]
+        else:
+            connect(m, core.to_tile, tile)
         connect(m, flipped(self.order), core.order)
         m.d.comb += [
             *(
@@ -125,7 +145,7 @@ class Machine(wiring.Component):
 
 
 class Top(wiring.Component):
-    """A board with emulated tiles, for any platform with a clock and two UART pins.
+    """A board, for any platform with a clock and two UART pins.
 
     The link of a lean machine is a `SmallLink`.
 
@@ -139,6 +159,8 @@ class Top(wiring.Component):
         SHA-256 that identifies the bitstream.
     store
         Component of the sample store.
+    tile
+        As of `Machine`.
 
     Members
     -------
@@ -168,6 +190,7 @@ class Top(wiring.Component):
         baud: float,
         build_digest: bytes = bytes(32),
         store: type[wiring.Component] = Store,
+        tile: Callable[[Config], wiring.Component] = EmulatedTile,
     ) -> None:
         clocks = divisor(clk_hz=clk_hz, baud=baud)
         if config.lean and clocks < CLOCKS_MIN:
@@ -183,7 +206,9 @@ class Top(wiring.Component):
             if config.lean
             else Session(order_depth=config.order_depth)
         )
-        self._machine = Machine(config, build_digest=build_digest, store=store, small=bool(config.lean))
+        self._machine = Machine(
+            config, build_digest=build_digest, store=store, tile=tile, small=bool(config.lean)
+        )
         super().__init__()
 
     def elaborate(self, platform) -> Module:

@@ -2,6 +2,7 @@
 //
 //     board --fd N [--exit-on-close]    N: a connected socket or the master of a pty
 //     board --listen N                  N: a listening socket; one client at a time, the next ones wait
+//     --array N                         N: an open file with the tables of the array model, where there is one
 //
 // It ends when its standard input ends, so it never outlives the program that started it. A peer that goes away is a
 // pulled cable: the machine runs on. When the machine has nothing to do and the lines are quiet, the clock stands still.
@@ -175,11 +176,23 @@ private:
 int main(int argc, char** argv) {
     int peer = -1, listener = -1;
     bool exit_on_close = false;
+#ifdef ARRAY
+    bool has_array = false;
+#endif
     for (int i = 1; i < argc; ++i) {
         if (!std::strcmp(argv[i], "--fd") && i + 1 < argc) peer = std::atoi(argv[++i]);
         else if (!std::strcmp(argv[i], "--listen") && i + 1 < argc) listener = std::atoi(argv[++i]);
+#ifdef ARRAY
+        else if (!std::strcmp(argv[i], "--array") && i + 1 < argc) has_array = load_array(std::atoi(argv[++i]));
+#endif
         else if (!std::strcmp(argv[i], "--exit-on-close")) exit_on_close = true;
     }
+#ifdef ARRAY
+    if (!has_array) {
+        std::fprintf(stderr, "the tables of the array do not fit this board\n");
+        return 2;
+    }
+#endif
     if ((peer < 0) == (listener < 0)) {
         std::fprintf(stderr, "usage: board --fd N [--exit-on-close] | --listen N\n");
         return 2;

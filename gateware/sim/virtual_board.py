@@ -15,11 +15,12 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import tty
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
@@ -45,12 +46,38 @@ _LOG = "build.log"
 _ERROR = re.compile("error", re.IGNORECASE)
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _ZERO_WORD = re.compile(r"^ +\S+\[\d+\] = \d+'[hd]0+;\n", re.MULTILINE)
+_INITIAL = re.compile(r"^  initial begin\n.*?^  end\n", re.MULTILINE | re.DOTALL)
 _PROGRAM = "board"
 _STOP_TIMEOUT_S = 5.0
 
 
+class Model(NamedTuple):
+    """What a tile has beside the gateware: C++ that its Verilog calls.
+
+    Parameters
+    ----------
+    header
+        Text before all C++.
+    cpp, verilog
+        Files, in order.
+    """
+
+    header: str
+    cpp: tuple[Path, ...]
+    verilog: tuple[Path, ...]
+
+    def text(self) -> str:
+        """Return all of it."""
+        return "\0".join([self.header, *(file.read_text() for file in (*self.cpp, *self.verilog))])
+
+
 def build(
-    config: Config, *, clocks_per_bit: int | None = None, progress: Callable[[str], None] | None = None
+    config: Config,
+    *,
+    tile: Callable[[Config], wiring.Component] | None = None,
+    model: Model | None = None,
+    clocks_per_bit: int | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Return the program of a virtual board with this configuration, building it on first use.
 
@@ -58,6 +85,11 @@ def build(
     ----------
     config
         Configuration of the machine.
+    tile
+        Class or function of a module, which makes the tile, as of `Top`, perhaps with some arguments given
+        (`functools.partial`); by default the emulated one.
+    model
+        What the tile has beside the gateware.
     clocks_per_bit
         Clock cycles of one UART bit; by default as few as the machine's link takes.
     progress
@@ -72,16 +104,26 @@ def build(
     """
     if clocks_per_bit is None:
         clocks_per_bit = CLOCKS_MIN if config.lean else CLOCKS_PER_BIT
-    build_digest = identity(__name__, *config.to_words(), clocks_per_bit)
+    build_digest = identity(
+        __name__, *config.to_words(), clocks_per_bit, *_identity(tile), model and model.text()
+    )
 
     def make() -> wiring.Component:
         from backpulse.gateware.chip.top import (
             Top,
         )  # slow to import, and not needed where the program is in the cache
 
-        return Top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest)
+        top = partial(Top, tile=tile) if tile else Top
+        return top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest)
 
-    return compile_board(make, build_digest, clocks_per_bit=clocks_per_bit, progress=progress)
+    return compile_board(make, build_digest, clocks_per_bit=clocks_per_bit, model=model, progress=progress)
+
+
+def _identity(tile: Callable[[Config], wiring.Component] | None) -> tuple[object, ...]:
+    """Return what tells a maker of tiles from all others."""
+    if isinstance(tile, partial):
+        return (*_identity(tile.func), tile.args, sorted(tile.keywords.items()))
+    return (identity(tile.__module__), tile.__qualname__) if tile else ()
 
 
 def identity(module: str, *parameters: object) -> bytes:
@@ -109,6 +151,7 @@ def compile_board(
     build_digest: bytes,
     *,
     clocks_per_bit: int = CLOCKS_PER_BIT,
+    model: Model | None = None,
     progress: Callable[[str], None] | None = None,
     synthesise: Callable[[Path], list[Path]] | None = None,
 ) -> Path:
@@ -137,18 +180,19 @@ def compile_board(
                 if synthesise is None:
                     # Verilator clears memories anyway (--x-initial 0), and a line for every word takes it
                     # long.
-                    text = _ZERO_WORD.sub("", text)
+                    text = _INITIAL.sub(lambda block: _ZERO_WORD.sub("", block[0]), text)
                 verilog = made / "board.v"
                 verilog.write_text(text)
                 sources = synthesise(verilog) if synthesise else [verilog]
+                sources += model.verilog if model else ()
                 tell("Compiling the virtual board (once, up to a minute)")
-                _compile(place, made, sources, clocks_per_bit)
+                _compile(place, made, sources, clocks_per_bit, model)
                 return cache.store(made, name, [_PROGRAM], programs=True) / _PROGRAM
     except OSError as error:
         raise CacheError.of(home, error) from error
 
 
-def _compile(place: Path, made: Path, sources: list[Path], clocks_per_bit: int) -> None:
+def _compile(place: Path, made: Path, sources: list[Path], clocks_per_bit: int, model: Model | None) -> None:
     """Compile the Verilog and the harness in `place` to the program in `made`, the log beside it."""
     log = made / _LOG
     with log.open("w") as out:
@@ -169,7 +213,10 @@ def _compile(place: Path, made: Path, sources: list[Path], clocks_per_bit: int) 
         ]
         run(command, place)
         harness = objects / "harness.cc"
-        harness.write_text(f'#define CLOCKS_PER_BIT {clocks_per_bit}\n#include "{_HARNESS}"\n')
+        first = f"#define CLOCKS_PER_BIT {clocks_per_bit}\n"
+        if model:
+            first += model.header + "#define ARRAY\n" + "".join(f'#include "{file}"\n' for file in model.cpp)
+        harness.write_text(f'{first}#include "{_HARNESS}"\n')
         options = ("-std=c++17", "-O2", *verilator.native()[0])
         verilator.link(run, objects, made / _PROGRAM, options, sources=[harness])
 
@@ -256,6 +303,8 @@ class VirtualBoard:
         127.0.0.1, one client at a time.
     port
         TCP port; 0 takes a free one.
+    array
+        The tables that a board with an array model loads.
 
     Members
     -------
@@ -273,7 +322,14 @@ class VirtualBoard:
         If the program does not start.
     """
 
-    def __init__(self, program: Path, *, line: Literal["pair", "pty", "tcp"] = "pair", port: int = 0) -> None:
+    def __init__(
+        self,
+        program: Path,
+        *,
+        line: Literal["pair", "pty", "tcp"] = "pair",
+        port: int = 0,
+        array: bytes | None = None,
+    ) -> None:
         self.socket: socket.socket | None = None
         self._slave = -1
         if line == "pair":
@@ -292,13 +348,7 @@ class VirtualBoard:
             close = server.close
             self.url = f"socket://127.0.0.1:{server.getsockname()[1]}"
         try:
-            self._process = subprocess.Popen(
-                [str(program), "--listen" if line == "tcp" else "--fd", str(descriptor)],
-                pass_fds=[descriptor],
-                stdin=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # a Ctrl-C is for the host, which then stops the board as it sees fit
-            )
+            self._process = _start(program, "--listen" if line == "tcp" else "--fd", descriptor, array)
         except OSError as error:
             raise CacheError(
                 f"The virtual board {program} does not start ({error.strerror}): call backpulse cache --clear"
@@ -344,3 +394,18 @@ class VirtualBoard:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _start(program: Path, option: str, descriptor: int, array: bytes | None) -> subprocess.Popen[bytes]:
+    """Start a board's program, with the tables of its array in a file that has no name."""
+    with tempfile.TemporaryFile() as tables:
+        tables.write(array or b"")
+        tables.seek(0)
+        of_array = ["--array", str(tables.fileno())] if array else []
+        return subprocess.Popen(
+            [str(program), option, str(descriptor), *of_array],
+            pass_fds=[descriptor, tables.fileno()],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is for the host, which then stops the board as it sees fit
+        )

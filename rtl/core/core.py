@@ -3,12 +3,12 @@
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
-from amaranth.hdl import DomainRenamer, Module, Mux, Signal
+from amaranth.hdl import Cat, DomainRenamer, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.registers import LOSS_FRAC, REG, WINDOW_SHIFT, Counter, Window
+from backpulse.firmware_py.registers import LOSS_FRAC, REG, Counter, Window
 from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import ALU_CYCLES, FETCH_REGION
 from backpulse.rtl.core.fetch import Fetch
@@ -18,12 +18,13 @@ from backpulse.rtl.core.prefetch import Prefetch
 from backpulse.rtl.core.ring import Ring
 from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.sequencer import Sequencer
+from backpulse.rtl.core.tally import Tally
 from backpulse.rtl.core.vectors import ReadPort, VectorMemory
 from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.lib.layouts import units_layout
 from backpulse.rtl.lib.ports import HostPort, StorePort
 from backpulse.rtl.tile.signature import TileSignature
-from backpulse.rtl.tile.windows import WINDOWS, TileWindows
+from backpulse.rtl.tile.windows import TileWindows, tile_windows
 from backpulse.rtl.units.lean_units import LeanUnits
 from backpulse.rtl.units.units import Units
 
@@ -39,7 +40,7 @@ def host_windows(config: Config) -> dict[Window, int]:
         Window.VECTOR_MEMORY: 17,
         Window.RESULTS: RING_BITS,
         **({Window.OUTPUTS: RING_BITS} if config.output_depth else {}),
-        **dict.fromkeys(WINDOWS, WINDOW_SHIFT),
+        **tile_windows(config),
     }
 
 
@@ -61,14 +62,14 @@ class Core(wiring.Component):
         Indices of granted samples, how many are granted and not begun, and how many more can be.
     state, fault, busy
         What the host sees; `busy` while a sample is loaded or processed, or the tile is aborting.
-    program, regions, vectors, vector_memory, results, outputs, cells, spread, random, tile
-        The host's windows. All but RESULTS and OUTPUTS only while no sample is being processed; OUTPUTS only
-        where the configuration has that ring.
+    program, regions, vectors, vector_memory, results, outputs, cells, spread, random, tile, array
+        The host's windows. All but RESULTS, OUTPUTS and ARRAY only while no sample is being processed;
+        OUTPUTS only where the configuration has that ring, ARRAY only if it is not lean.
     ledger
         The host's port of counters and scale registers, at any time.
     store
         To the sample store.
-    array
+    to_tile
         To the tile.
     """
 
@@ -93,7 +94,7 @@ class Core(wiring.Component):
                 **{window.name.lower(): In(HostPort(bits)) for window, bits in host_windows(config).items()},
                 "ledger": In(HostPort(LEDGER_BITS)),
                 "store": Out(StorePort(config)),
-                "array": In(TileSignature(config)),
+                "to_tile": In(TileSignature(config)),
             }
         )
 
@@ -110,7 +111,7 @@ class Core(wiring.Component):
         m.submodules.magnitudes = magnitudes = Magnitudes(c)
         m.submodules.units = units = LeanUnits(c) if c.lean else Units(c)
         m.submodules.samples = samples = Samples(c)
-        m.submodules.windows = windows = TileWindows()
+        m.submodules.windows = windows = TileWindows(c)
         timers = (Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES)
         fetched = 0 if c.prefetch else FETCH_REGION
         most = dict.fromkeys(Counter, 1) | {
@@ -120,12 +121,14 @@ class Core(wiring.Component):
             Counter.PULSES_UP: c.tile_cols * c.pulse_max,
             Counter.PULSES_DOWN: c.tile_cols * c.pulse_max,
             Counter.PULSES_CLIPPED: c.tile_cols,
+            Counter.PULSES_MISSED: 0 if c.lean else c.tile_rows * c.tile_cols * c.pulse_max,
         }
         # A fetch counts when it has ended: its cycles may be from before the round. NEXT takes four with the
-        # loading of a sample.
+        # loading of a sample; a PULSE takes as many, and more.
         bursts = {
             **dict.fromkeys(timers, ROUND + fetched),
             Counter.STEPS: ROUND // 4,
+            Counter.PULSES_MISSED: most[Counter.PULSES_MISSED] * (ROUND // 4 + 1),
             **{n: most[n] * (ROUND // ALU_CYCLES + 1) for n in (Counter.HITS, Counter.LOSS, Counter.RESULTS)},
         }
         m.submodules.ledger = ledger = Ledger(c, most, bursts)
@@ -147,11 +150,11 @@ class Core(wiring.Component):
             ("vector_memory", memory.host),
             ("results", ledger.results),
             ("ledger", ledger.host),
-            *((window.name.lower(), getattr(windows, window.name.lower())) for window in WINDOWS),
+            *((window.name.lower(), getattr(windows, window.name.lower())) for window in tile_windows(c)),
             ("order", samples.order),
         ):
             connect(m, flipped(getattr(self, name)), inner)
-        connect(m, windows.o_tile, flipped(self.array.host))
+        connect(m, windows.o_tile, flipped(self.to_tile.host))
         connect(m, windows.o_rounding, units.host)
         connect(m, samples.store, flipped(self.store))
 
@@ -160,9 +163,28 @@ class Core(wiring.Component):
         clear = sequencer.clear
         finished = sequencer.clear | sequencer.done
         connect(m, fetch.o, sequencer.ins)
-        connect(m, sequencer.cmd, flipped(self.array.cmd))
-        connect(m, flipped(self.array.completion), sequencer.completion)
-        m.d.sync += self.array.abort.eq(sequencer.tile_abort)
+        connect(m, sequencer.cmd, flipped(self.to_tile.cmd))
+        connect(m, flipped(self.to_tile.completion), sequencer.completion)
+        m.d.sync += self.to_tile.abort.eq(sequencer.tile_abort)
+        m.d.comb += self.to_tile.short.ready.eq(1)
+        if not c.lean:
+            # Emulated tiles of lean machines wait for nothing and miss nothing.
+            tile = self.to_tile
+            moving = (tile.cmd, tile.drive, tile.counts, tile.sense, tile.completion, tile.short)
+            m.submodules.tally = tally = Tally(c)
+            m.d.comb += [
+                sequencer.progress.eq(tile.progress | Cat(s.valid & s.ready for s in moving).any()),
+                sequencer.trip.eq(tile.trip),
+                sequencer.tile_busy.eq(tile.busy),
+                sequencer.miscounted.eq(tally.wrong),
+                tally.pulse.eq(sequencer.pulse_cycle),
+                tally.planned.eq(units.up + units.down),
+                tally.completion.valid.eq(tile.completion.valid),
+                tally.completion.payload.eq(tile.completion.payload),
+                tally.short.valid.eq(tile.short.valid),
+                tally.short.payload.eq(tile.short.payload),
+                ledger.add_pulses_missed.eq(tally.missed),
+            ]
         m.d.comb += [
             *(
                 getattr(sequencer, name).eq(getattr(self, name))
@@ -170,7 +192,6 @@ class Core(wiring.Component):
             ),
             self.state.eq(sequencer.state),
             self.fault.eq(sequencer.fault),
-            sequencer.tile_safe.eq(self.array.safe),
             sequencer.settled.eq(units.settled),
             sequencer.written.eq(units.written),
             sequencer.norm.eq(units.norm_en),
@@ -192,9 +213,9 @@ class Core(wiring.Component):
         connect(m, port_a.page, samples.page)
         connect(m, port_a.o, units.a)
         connect(m, port_b.o, units.b)
-        connect(m, units.drive, flipped(self.array.drive))
-        connect(m, flipped(self.array.sense), units.sense)
-        connect(m, units.counts, flipped(self.array.counts))
+        connect(m, units.drive, flipped(self.to_tile.drive))
+        connect(m, flipped(self.to_tile.sense), units.sense)
+        connect(m, units.counts, flipped(self.to_tile.counts))
         m.d.comb += [
             port_a.run.eq(sequencer.run),
             port_b.run.eq(sequencer.run & ins.uses_other),

@@ -17,11 +17,11 @@ from backpulse.firmware_py.isa import (
     FIELDS,
     REGION_WORDS,
     SCALE_LOG2_MAX,
-    USED_BITS,
     Op,
     Operand,
     Span,
     legal,
+    used_bits,
 )
 from backpulse.firmware_py.timing import FETCH_BITS, fetch_cycles
 from backpulse.rtl.core.decode import any_of, chosen, control, fetch_members, judged, used
@@ -119,11 +119,13 @@ class Fetch(wiring.Component):
         known = Signal()
         reserved = Signal()
         bad = Signal()
+        placed = any_of(bits, attrgetter("region"))
         m.d.comb += [
             across.eq(any_of(bits, lambda kind: kind.region and kind.first.span is Span.COLS)),
-            known.eq(Cat(pairs).any() & ~reserved & ~reaches(pc, c.program_words)),
+            known.eq(
+                Cat(pairs).any() & ~reserved & (placed | ~o.profile.any()) & ~reaches(pc, c.program_words)
+            ),
         ]
-        placed = any_of(bits, attrgetter("region"))
 
         # Where the next word is: first the program's, then the region's, then the vectors' in the order of
         # `SLOTS`.
@@ -216,6 +218,9 @@ class Fetch(wiring.Component):
         c = self._config
         addr_bits, count_bits = (c.longest - 1).bit_length(), c.longest.bit_length()
         row_bits, col_bits = c.tile_rows.bit_length(), c.tile_cols.bit_length()
+        flags = ["function", "accumulate", "auto_range", "backward", "stochastic"]
+        if FIELDS["profile"][0] < used_bits(c):
+            flags.append("profile")
         wrong = Signal()
         # Offsets of the first operand, and of the others.
         near = Signal(count_bits)
@@ -253,11 +258,8 @@ class Fetch(wiring.Component):
             with m.Case(REGION):
                 m.d.sync += [
                     field["c"][4:].eq(low[:2]),
-                    reserved.eq(Cat(low, high)[USED_BITS - 32 :].any()),
-                    *(
-                        o[name].eq(low[FIELDS[name][0] - 32 :])
-                        for name in ("function", "accumulate", "auto_range", "backward", "stochastic")
-                    ),
+                    reserved.eq(Cat(low, high)[used_bits(c) - 32 :].any()),
+                    *(o[name].eq(low[FIELDS[name][0] - 32 :]) for name in flags),
                 ]
             with m.Case(REGION + 1):
                 m.d.sync += [

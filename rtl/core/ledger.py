@@ -53,7 +53,7 @@ class Ledger(wiring.Component):
     config
         Depth of the ring; whether it is `lean`.
     most
-        Most that each counter is given in a cycle.
+        Most that each counter is given in a cycle; the last ones may have zero.
     bursts
         Most that some are given in `ROUND` cycles, if they are not given so much in each.
 
@@ -110,6 +110,8 @@ class Ledger(wiring.Component):
         r = memory.read_port()
         host, ring = self.host, self.results
 
+        # Counters that are never given anything come last; they have no turns, and stay zero.
+        turns = sum(most > 0 for most in self._most.values())
         # A turn reads two half words, the low one first, and may write them back. It is a counter's unless
         # another asks; the host reads a counter in that counter's own turn. Nothing moves while the machine
         # writes something itself, or gives something to what ERR counts, which is never taken then.
@@ -131,13 +133,13 @@ class Ledger(wiring.Component):
         m.d.comb += [
             wanted.eq(at),
             starts.eq(clearing & ~others & (at == Counter.RESULTS)),
-            asked.eq(host.request & ~answered & (host.addr[:-1] == at)),
+            asked.eq(host.request & ~answered & (host.addr == at)),
             moves.eq(~(self.add_results | self.loss_en | self.n_en | exponent_en)),
             r.addr.eq(Cat(~reading, Mux(reading, wanted, place) | Mux(Mux(reading, starts, anew), EMPTY, 0))),
             r.en.eq(moves),
         ]
-        with m.If(host.request & ~answered & host.addr[-1]):
-            m.d.comb += [others.eq(1), asked.eq(1), wanted.eq(SCALES | host.addr[:-1])]
+        with m.If(host.request & ~answered & (host.addr >= turns)):
+            m.d.comb += [others.eq(1), asked.eq(1), wanted.eq(host.addr)]
         with m.If(ring.request & ~answered):
             m.d.comb += [
                 others.eq(1),
@@ -148,7 +150,7 @@ class Ledger(wiring.Component):
         with m.If(moves & reading):
             m.d.sync += [place.eq(wanted), counting.eq(~others), answering.eq(asked), anew.eq(starts)]
         with m.If(moves & high_half & counting):
-            m.d.sync += at.eq(Mux(at == len(Counter) - 1, 0, at + 1))
+            m.d.sync += at.eq(Mux(at == turns - 1, 0, at + 1))
             with m.If(anew):
                 m.d.sync += clearing.eq(0)
 

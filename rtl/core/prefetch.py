@@ -15,14 +15,15 @@ from amaranth.lib.wiring import Out
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import (
     FIELDS,
+    OPERATIONS,
     REGION_WORDS,
     SCALE_LOG2_MAX,
-    USED_BITS,
     Op,
     Operation,
     Span,
     Unit,
     legal,
+    used_bits,
 )
 from backpulse.firmware_py.isa import Operand as OperandOf
 from backpulse.firmware_py.registers import Fault
@@ -103,7 +104,13 @@ class Prefetch(wiring.Component):
         pairs = [Cat(field["op"], field["function"]) == (op | function << 4) for op, function in legal(c)]
 
         word_is_legal = Signal()
-        m.d.comb += word_is_legal.eq(Cat(pairs).any() & ~word[USED_BITS:].any() & (pc < c.program_words))
+        placed = Cat(field["op"] == op for op, operation in OPERATIONS.items() if operation.region).any()
+        m.d.comb += word_is_legal.eq(
+            Cat(pairs).any()
+            & ~word[used_bits(c) :].any()
+            & (placed | ~field["profile"].any())
+            & (pc < c.program_words)
+        )
 
         # The fields that select everything else are registered in step 0: the memory itself is slow.
         step = Signal(range(6))
@@ -264,7 +271,10 @@ class Prefetch(wiring.Component):
             *(o[name].eq(bits[name]) for name, _ in control_layout()),
             *(
                 o[name].eq(field[name])
-                for name in ("op", "function", "accumulate", "auto_range", "backward", "stochastic")
+                for name in (
+                    *("op", "function", "accumulate", "auto_range", "backward", "stochastic"),
+                    "profile",
+                )
             ),
             o.pc.eq(pc),
             o.target.eq(capped(field["region"], c.program_words)),

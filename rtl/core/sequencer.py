@@ -3,13 +3,13 @@
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import Op, Unit, require
-from backpulse.firmware_py.registers import Fault
+from backpulse.firmware_py.registers import CAUSE_AT, Cause, Fault
 from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import ALU_CYCLES
 from backpulse.rtl.lib.layouts import decoded_layout
@@ -25,13 +25,14 @@ class Sequencer(wiring.Component):
     """Begins and ends instructions, gives the tile its commands, waits for samples, and stops.
 
     An instruction begins in the cycle after the one before has ended. A fault, of an instruction or by
-    `abort` or the watchdog, clears the whole machine and aborts the tile at once; START waits until the tile
-    is safe.
+    `abort`, the watchdog or the tile, clears the whole machine and aborts the tile's command at once; START
+    waits until that has completed and the tile is not busy. A tile that trips leads to a fault in any state.
 
     Parameters
     ----------
     config
-        Of the tile's commands.
+        Of the tile's commands. The tile of a lean machine is a part of it, and is taken at its word:
+        completions have no tags and no failures.
 
     Members
     -------
@@ -39,15 +40,17 @@ class Sequencer(wiring.Component):
         Commands of the host, high for one cycle. START is ignored unless idle or in a fault, HALT unless
         running.
     watchdog, bank
-        Cycles that an instruction may take; bank of the read-noise stream.
+        Cycles that an instruction may take without progress; bank of the read-noise stream.
     ins
         Decoded instructions.
     begin, run, done
         First cycle of an instruction, all of its cycles, its last one. NEXT and END have none of them.
     clear
         Everything in the pipelines is dropped.
-    cmd, completion, tile_abort, tile_safe
-        To and from the tile.
+    cmd, completion, tile_abort, tile_busy, trip, progress
+        To and from the tile; `progress`: words are moving, or the tile says so.
+    miscounted
+        When a PULSE ends: the tile has not counted its pulses as they were planned.
     settled
         The planner has finished.
     written
@@ -65,6 +68,7 @@ class Sequencer(wiring.Component):
     """
 
     def __init__(self, config: Config) -> None:
+        self._lean = config.lean
         super().__init__(
             {
                 "start": In(1),
@@ -80,7 +84,10 @@ class Sequencer(wiring.Component):
                 "cmd": Out(stream.Signature(command_layout(config))),
                 "completion": In(stream.Signature(completion_layout(config))),
                 "tile_abort": Out(1),
-                "tile_safe": In(1),
+                "tile_busy": In(1),
+                "trip": In(Cause),
+                "progress": In(1),
+                "miscounted": In(1),
                 "settled": In(1),
                 "written": In(1),
                 "norm": In(1),
@@ -113,21 +120,28 @@ class Sequencer(wiring.Component):
         ]
 
         # The tile's command goes out in the first cycle; its completion may come before or after the last
-        # word is written.
+        # word is written, and is awaited even if the machine has stopped meanwhile.
         tag = Signal(4)
         commanded = Signal()
+        outstanding = Signal()
         completed = Signal()
         written = Signal()
         refused = Signal()
+        failed = Signal()
         answered = Signal()
+        status = self.completion.p.status
         m.d.comb += [
             self.cmd.valid.eq(self.run & ~ins.arithmetic & ~commanded),
-            *(self.cmd.p[name].eq(ins[name]) for name in ("op", "tile", "row0", "rows", "col0", "cols")),
+            *(
+                self.cmd.p[name].eq(ins[name])
+                for name in ("op", "tile", "row0", "rows", "col0", "cols", "profile")
+            ),
             self.cmd.p.bank.eq(self.bank),
             self.cmd.p.tag.eq(tag),
             self.completion.ready.eq(1),
             answered.eq(self.completion.valid & (self.completion.p.tag == tag) & commanded),
-            refused.eq(answered & (self.completion.p.status != Status.OK)),
+            refused.eq(answered & (status == Status.REFUSED)),
+            failed.eq(answered & ((status == Status.FAILED) | (status == Status.ABORTED)) & ~self._lean),
         ]
         age = Signal(range(ALU_CYCLES))
         old = age == ALU_CYCLES - 1
@@ -155,28 +169,39 @@ class Sequencer(wiring.Component):
                 completed.eq(all_completed),
                 written.eq(all_written),
             ]
+        with m.If(self.cmd.valid & self.cmd.ready):
+            m.d.sync += outstanding.eq(1)
+        with m.If(self.completion.valid):
+            m.d.sync += outstanding.eq(0)
         with m.If(self.done | self.clear):
             m.d.sync += [begun.eq(0), age.eq(0), commanded.eq(0), completed.eq(0), written.eq(0)]
 
         elapsed = Signal(32)
         code = Signal(Fault)
+        cause = Signal(Cause)
         next_ = Signal()
-        late = self.run & (elapsed >= self.watchdog)
-        of_ins = Mux(self.ins.valid, ins.fault, Fault.NONE)
-        m.d.sync += [
-            elapsed.eq(Mux(self.run & ~self.done, elapsed + 1, 0)),
-            tag.eq(Mux(self.done, tag + 1, tag)),
-        ]
+        tripped = self.trip != Cause.NONE
+        m.d.sync += elapsed.eq(Mux(self.run & ~self.done & ~self.progress, elapsed + 1, 0))
+        if not self._lean:
+            m.d.sync += tag.eq(tag + self.done)
+        # The last that holds wins.
         m.d.comb += [
-            code.eq(
-                Mux(
-                    self.abort,
-                    Fault.ABORTED,
-                    Mux(late, Fault.WATCHDOG, Mux(refused, Fault.BAD_OPERAND, of_ins)),
-                )
-            ),
+            code.eq(Mux(self.ins.valid, ins.fault, Fault.NONE)),
+            cause.eq(Cause.NONE),
             next_.eq(here & ins.next),
         ]
+        with m.If(refused):
+            m.d.comb += code.eq(Fault.BAD_OPERAND)
+        with m.If(pulse1 & self.done & self.miscounted):
+            m.d.comb += [code.eq(Fault.TILE), cause.eq(Cause.MISCOUNT)]
+        with m.If(failed):
+            m.d.comb += [code.eq(Fault.TILE), cause.eq(self.completion.p.cause)]
+        with m.If(self.run & (elapsed >= self.watchdog)):
+            m.d.comb += [code.eq(Fault.WATCHDOG), cause.eq(Cause.NONE)]
+        with m.If(tripped):
+            m.d.comb += [code.eq(Fault.TILE), cause.eq(self.trip)]
+        with m.If(self.abort):
+            m.d.comb += [code.eq(Fault.ABORTED), cause.eq(Cause.NONE)]
         with m.FSM() as fsm:
             m.d.comb += running.eq(fsm.ongoing("RUN"))
             for stopped in ("IDLE", "FAULT"):
@@ -186,12 +211,12 @@ class Sequencer(wiring.Component):
                         m.d.sync += [self.fault.eq(0), active.eq(0), halting.eq(0)]
                         m.next = "STARTING"
                     # Last, so that an abort wins over a start in the same cycle; so below.
-                    with m.If(self.abort):
+                    with m.If(self.abort | (tripped if stopped == "IDLE" else 0)):
                         m.next = "FAULT"
             with m.State("STARTING"):
-                with m.If(self.tile_safe & ~self.completion.valid):
+                with m.If(~outstanding & ~self.tile_busy):
                     m.next = "RUN"
-                with m.If(self.abort):
+                with m.If(self.abort | tripped):
                     m.next = "FAULT"
             with m.State("RUN"):
                 with m.If(self.halt):
@@ -209,9 +234,10 @@ class Sequencer(wiring.Component):
                     m.next = "IDLE"
                 with m.If(code != Fault.NONE):
                     m.next = "FAULT"
-        with m.If((running & (code != Fault.NONE)) | self.abort):
-            m.d.sync += self.fault.eq(Value.cast(code) | ins.pc << 16)
-        m.d.comb += self.tile_abort.eq(~running & ~self.tile_safe)
+        # Of several reasons to be in a fault the first one is kept.
+        with m.If((running & (code != Fault.NONE)) | (tripped & ~fsm.ongoing("FAULT")) | self.abort):
+            m.d.sync += self.fault.eq(Cat(code, Const(0, CAUSE_AT - len(code)), cause) | ins.pc << 16)
+        m.d.comb += self.tile_abort.eq(~running & outstanding)
 
         waiting = Signal()
         m.d.comb += [

@@ -41,6 +41,7 @@ def decoded_layout(config: Config) -> data.StructLayout:
             "auto_range": 1,
             "backward": 1,
             "stochastic": 1,
+            "profile": FIELDS["profile"][1],
             "fault": 3,
             "pc": PC_BITS,
             "target": PC_BITS,

@@ -8,12 +8,14 @@ from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import Op, Unit, require
+from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.lib.trees import GROUP, sum_tree
 from backpulse.rtl.tile.converter import Converter, ReadNoise
 from backpulse.rtl.tile.host import TileHost
 from backpulse.rtl.tile.lane import STAGES, Lane
 from backpulse.rtl.tile.signature import Status, TileSignature
+from backpulse.rtl.tile.status import TileStatus
 
 __all__ = ["EmulatedTile"]
 
@@ -28,8 +30,9 @@ class EmulatedTile(wiring.Component):
     the first word, and no pauses from outside, the last sense word of a READ is offered in cycle T + rows +
     cols + 4, of a READT in T + rows + cols + 3 + `converter.row_stages`; the completion of either comes with
     it. A PULSE completes in T + rows + 5. If `sense` is not taken, reading pauses before words could get
-    lost; drives and counts are never refused while a command wants them. After `abort` the completion comes
-    within 8 cycles. A fresh tile's cells are zero and its random states one.
+    lost; drives and counts are never refused while a command wants them. After `abort`, which it heeds
+    between two rows, the completion comes within EMULATED.safe_cycles. Every pulse is applied; it never trips
+    nor fails. A fresh tile's cells are zero and its random states one.
 
     Parameters
     ----------
@@ -39,9 +42,16 @@ class EmulatedTile(wiring.Component):
     Members
     -------
     As `TileSignature`.
+
+    Raises
+    ------
+    ValueError
+        If the configuration has no device model.
     """
 
     def __init__(self, config: Config) -> None:
+        if config.device is DeviceKind.REAL:
+            raise ValueError("Configuration field device must be a model for an emulated tile, not REAL")
         self._config = config
         super().__init__(TileSignature(config))
 
@@ -55,7 +65,16 @@ class EmulatedTile(wiring.Component):
         lanes = [Lane(config) for _ in range(config.tile_cols)]
         for i, lane in enumerate(lanes):
             m.submodules[f"lane_{i}"] = lane
-        wiring.connect(m, wiring.flipped(self.host), host.bus)
+        m.submodules.status = status = TileStatus(EMULATED)
+        wiring.connect(m, wiring.flipped(self.host), status.bus)
+        wiring.connect(m, status.inner, host.bus)
+        m.d.comb += [
+            self.busy.eq(~host.free),
+            self.trip.eq(status.trip),
+            status.safe.eq(self.safe),
+            status.busy.eq(self.busy),
+            status.idle.eq(host.idle),
+        ]
         wiring.connect(m, converter.sense, wiring.flipped(self.sense))
         noise = ReadNoise() if config.read_noise else None
         host_row = self._connect_host(m, host, lanes, noise)
@@ -109,13 +128,15 @@ class EmulatedTile(wiring.Component):
         driving = Signal()
         pulsing = Signal()
         reads = Signal()
+        known = Signal()
         m.d.comb += [
-            reads.eq((cmd.op == Op.READ) | (cmd.op == Op.READT)),
+            known.eq(cmd.profile < EMULATED.profiles),
+            reads.eq(known & ((cmd.op == Op.READ) | (cmd.op == Op.READT))),
             self.drive.ready.eq(driving),
             self.counts.ready.eq(pulsing),
         ]
         with m.If(accept):
-            m.d.sync += [driving.eq(reads), pulsing.eq(cmd.op == Op.PULSE)]
+            m.d.sync += [driving.eq(reads), pulsing.eq(known & (cmd.op == Op.PULSE))]
         with m.If(self.abort | (take_drive & Mux(transposed, last_col, last_row))):
             m.d.sync += driving.eq(0)
         with m.If(self.abort | (take_counts & last_row)):
@@ -135,7 +156,7 @@ class EmulatedTile(wiring.Component):
         # A row or drive has gone through the lanes, to the sums, three cycles later.
         enters = next_row | take_drive | accept
         m.d.sync += [pulse[1:].eq(pulse[:-1]), moving.eq(Cat(enters, moving))]
-        gated_domain(m, platform, "host", awake=self.host.request | ~host.free)
+        gated_domain(m, platform, "host", awake=host.bus.request | ~host.free)
         gated_domain(m, platform, "cells", awake=enters | moving.any() | ~host.free)
         gated_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any() | ~host.free)
         gated_domain(m, platform, "convert", awake=ask_row | ask_column | converter.busy | self.abort)
@@ -196,6 +217,7 @@ class EmulatedTile(wiring.Component):
             settled=~pulse[: STAGES - 2].any(),
             last_row=last_row,
             last_col=last_col,
+            known=known,
             drive_row=drive_row,
             ask_row=ask_row,
             ask_column=ask_column,
@@ -252,6 +274,7 @@ class EmulatedTile(wiring.Component):
         settled,
         last_row,
         last_col,
+        known,
         drive_row,
         ask_row,
         ask_column,
@@ -269,7 +292,7 @@ class EmulatedTile(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += [self.safe.eq(1), host.idle.eq(1), self.cmd.ready.eq(host.free & ~self.abort)]
                 with m.If(self.cmd.valid & self.cmd.ready):
-                    with m.Switch(self.cmd.payload.op):
+                    with m.Switch(Mux(known, self.cmd.payload.op, 0)):
                         with m.Case(Op.READ):
                             m.next = "DRIVE ROWS"
                         with m.Case(Op.READT):

@@ -19,7 +19,7 @@ from backpulse.firmware_py.registers import (
 )
 from backpulse.rtl.lib.trees import GROUP
 from backpulse.rtl.tile.layouts import parameter_layout
-from backpulse.rtl.tile.signature import HostSignature
+from backpulse.rtl.tile.signature import HostSignature, window_code
 
 __all__ = ["TileHost"]
 
@@ -98,7 +98,7 @@ class TileHost(wiring.Component):
         stream, member = address >> STREAM_SHIFT, address[:STREAM_SHIFT]
 
         def window(which: Window) -> Value:
-            return chosen_window == which - Window.CELLS
+            return chosen_window == window_code(which)
 
         lane = Signal(range(lanes))
         # Larger offsets are refused.

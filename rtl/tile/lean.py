@@ -140,8 +140,9 @@ class LeanTile(wiring.Component):
     Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes
     the first word, and no pauses from outside, the last sense word of a READ is offered in cycle T + rows +
     cols + 3, of a READT too; the completion of either comes with it. A PULSE completes in T + rows + 2. After
-    `abort` the completion comes within 8 cycles. From the asking for a sense word on everything waits
-    together while one is not taken.
+    `abort` the completion comes within EMULATED.safe_cycles. From the asking for a sense word on everything
+    waits together while one is not taken. As the tile is a part of its machine, it has no ARRAY window, and
+    does not look at profiles, of which such a machine has none.
 
     Sense words are differences of the sum over all lanes: a READ blanks the lane that it has asked for, a
     READT adds row to row.

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.isa import FIELDS
+from backpulse.firmware_py.registers import Cause, Window
 
 __all__ = [
     "HostSignature",
@@ -18,15 +19,18 @@ __all__ = [
     "completion_layout",
     "counts_layout",
     "sense_layout",
+    "short_layout",
+    "window_code",
 ]
 
 
 class Status(enum.Enum, shape=2):
-    """How a command ended."""
+    """How a command ended: as asked, by an abort, not begun as the tile does not know it, or by a failure."""
 
     OK = 0
     ABORTED = 1
     REFUSED = 2
+    FAILED = 3
 
 
 def command_layout(config: Config) -> data.StructLayout:
@@ -39,7 +43,7 @@ def command_layout(config: Config) -> data.StructLayout:
             "rows": _bits(config.tile_rows),
             "col0": _bits(config.tile_cols - 1),
             "cols": _bits(config.tile_cols),
-            "profile": 4,
+            "profile": FIELDS["profile"][1],
             "bank": 1,
             "tag": 4,
         }
@@ -47,7 +51,10 @@ def command_layout(config: Config) -> data.StructLayout:
 
 
 def sense_layout(config: Config) -> data.StructLayout:
-    """Return the layout of a sense word: `over` if the converter clamped it, `last` if it is the last."""
+    """Return the layout of a sense word; `last` if it is the last.
+
+    `over` if a converter was at its rail in any phase or sample of it, or the word itself was clamped.
+    """
     return data.StructLayout({"value": signed(config.sense_bits), "over": 1, "last": 1})
 
 
@@ -57,31 +64,48 @@ def counts_layout(config: Config) -> data.ArrayLayout:
 
 
 def completion_layout(config: Config) -> data.StructLayout:
-    """Return the layout of a completion: pulses asked for and applied by the command with this tag."""
+    """Return the layout of a completion: pulses asked for and applied by the command with this tag.
+
+    `cause` says why it FAILED.
+    """
     most = config.tile_rows * config.tile_cols * config.pulse_max
-    return data.StructLayout({"tag": 4, "asked": _bits(most), "done": _bits(most), "status": Status})
+    return data.StructLayout(
+        {"tag": 4, "asked": _bits(most), "done": _bits(most), "status": Status, "cause": Cause}
+    )
+
+
+def short_layout(config: Config) -> data.StructLayout:
+    """Return the layout of a record of a row, of the tile, that got fewer pulses than asked for."""
+    most = config.tile_cols * config.pulse_max
+    return data.StructLayout({"row": _bits(config.tile_rows - 1), "asked": _bits(most), "done": _bits(most)})
+
+
+def window_code(window: Window) -> int:
+    """Return what `HostSignature` calls a window: its low three bits."""
+    return window & 7
 
 
 class HostSignature(wiring.Signature):
     """A slave port for the host, one word at a time.
 
     `request` is held with its operands until `ack`, which is high for one cycle; `r_data` and `error` are
-    valid in that cycle. A slave acknowledges every request, in any state: with `error` if the address is
-    wrong or a command is executing, and then nothing has changed.
+    valid in that cycle. A slave acknowledges every request, in any state and within a millisecond: with
+    `error` if the address is wrong, or a command is executing and the window is not ARRAY, and then nothing
+    has changed. What takes longer is started by a write and looked after by reads.
 
     Members
     -------
     addr
         Offset in the window, in words.
     window
-        The low two bits of `firmware_py.registers.Window`, for CELLS, SPREAD, RANDOM, TILE.
+        `window_code` of CELLS, SPREAD, RANDOM, TILE or ARRAY.
     """
 
     def __init__(self) -> None:
         super().__init__(
             {
                 "addr": Out(28),
-                "window": Out(2),
+                "window": Out(3),
                 "w_data": Out(32),
                 "write": Out(1),
                 "request": Out(1),
@@ -96,31 +120,46 @@ class TileSignature(wiring.Signature):
     """A tile, seen from the tile.
 
     A command is followed by its data, and ends with one completion; the next command is taken after that.
-    Nothing depends on time: any latency is allowed on every stream.
+    Nothing depends on time: any latency is allowed on every stream, as long as the tile shows `progress`.
+    Lines outside the region of a command, and all lines that the configuration does not have, are driven to
+    zero.
 
     - READ: `drive` brings one word a row of the region, in order; `sense` answers one word a column, in
       order.
     - READT: `drive` brings one word a column; `sense` answers one word a row.
     - PULSE: `counts` brings one row of counts a row of the region, in order; lanes outside the region are
-      zero.
+      zero. The completion says how many pulses that was (`asked`: the sum of all sizes) and how many were
+      applied whole (`done`). Each row that got fewer than asked is named on `short` before the completion:
+      their differences add up to that of the completion, and rows that are not named were done whole.
 
-    `abort` ends the executing command at a row boundary: a row that has begun is finished, sense words not
-    yet taken are dropped, no data is taken after its first cycle, and the completion says ABORTED with the
-    pulses asked for and applied until then. A command is not taken while `abort` is high. A tile that does
-    not know an operation completes it as REFUSED and takes no data.
+    `abort` ends the executing command at a pulse boundary: a pulse that has begun is finished, sense words
+    not yet taken are dropped, no data is taken after its first cycle, and the completion says ABORTED with
+    the pulses asked for and applied until then. It is given while a command is executing alone. A command is
+    not taken while `abort` is high. A tile that does not know an operation or a profile completes it as
+    REFUSED and takes no data. A command that cannot be done completes as FAILED at any time: its data is
+    taken no more, and sense words not yet taken are dropped.
 
     Members
     -------
     cmd, drive, counts
         Streams into the tile.
-    sense, completion
+    sense, completion, short
         Streams out of it. The completion of a read may come while its last sense words still wait.
     abort
         Level or strobe.
     safe
-        No driver is on: no command is executing. On an emulated tile `abort` leads to it within 8 cycles.
+        No driver is on. `abort` leads to it within as many cycles as ArrayWord.SAFE_CYCLES says.
+    busy
+        No command is taken for the time being, though none is executing: work of the tile's own or of the
+        host's.
+    trip
+        Why the tile has switched its drivers off by itself, until the host writes ArrayWord.TRIP; else zero.
+        No command is taken meanwhile, and one that was executing completes as FAILED or ABORTED.
+    progress
+        Strobe: what takes long goes on. Taking or giving a word of any stream says so too.
     host
-        Cells, spread words, random states, parameters. While a command is executing it answers `error`.
+        ARRAY, at any time (`backpulse.rtl.tile.status`); cells, spread words, random states and parameters,
+        which answer `error` while a command is executing.
     """
 
     def __init__(self, config: Config) -> None:
@@ -131,8 +170,12 @@ class TileSignature(wiring.Signature):
                 "counts": In(stream.Signature(counts_layout(config))),
                 "sense": Out(stream.Signature(sense_layout(config))),
                 "completion": Out(stream.Signature(completion_layout(config))),
+                "short": Out(stream.Signature(short_layout(config))),
                 "abort": In(1),
                 "safe": Out(1),
+                "busy": Out(1),
+                "trip": Out(Cause),
+                "progress": Out(1),
                 "host": In(HostSignature()),
             }
         )

@@ -7,29 +7,44 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from backpulse.firmware_py.registers import STREAM_SHIFT, WINDOW_SHIFT, Stream, Window
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.registers import ARRAY_WORDS, STREAM_SHIFT, WINDOW_SHIFT, Stream, Window
 from backpulse.rtl.lib.ports import HostPort
-from backpulse.rtl.tile.signature import HostSignature
+from backpulse.rtl.tile.signature import HostSignature, window_code
 
-__all__ = ["WINDOWS", "TileWindows"]
+__all__ = ["TileWindows", "tile_windows"]
 
-WINDOWS = (Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE)
-"""Windows of the tile; the rounding streams in RANDOM are the planner's."""
+
+def tile_windows(config: Config) -> dict[Window, int]:
+    """Return the windows of the tile, with the width of their offsets.
+
+    The rounding streams in RANDOM are the planner's. A lean machine has no ARRAY: its tile is a part of it.
+    """
+    windows: dict[Window, int] = dict.fromkeys(
+        (Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE), WINDOW_SHIFT
+    )
+    return windows if config.lean else {Window.ARRAY: (ARRAY_WORDS - 1).bit_length(), **windows}
 
 
 class TileWindows(wiring.Component):
-    """Merges four windows into the tile's port, and the planner's for rounding streams, without delay.
+    """Merges windows into the tile's port, and the planner's for rounding streams, without delay.
+
+    Parameters
+    ----------
+    config
+        Of the machine: which windows there are.
 
     Members
     -------
-    cells, spread, random, tile
+    cells, spread, random, tile, array
         The windows; at most one has a request at a time.
     o_tile, o_rounding
         Port of the tile; port of the planner, one address a lane.
     """
 
-    def __init__(self) -> None:
-        windows = {window.name.lower(): In(HostPort(WINDOW_SHIFT)) for window in WINDOWS}
+    def __init__(self, config: Config) -> None:
+        self._windows = tile_windows(config)
+        windows = {window.name.lower(): In(HostPort(bits)) for window, bits in self._windows.items()}
         super().__init__(
             {**windows, "o_tile": Out(HostSignature()), "o_rounding": Out(HostPort(STREAM_SHIFT))}
         )
@@ -38,8 +53,8 @@ class TileWindows(wiring.Component):
         m = Module()
         # Where all windows carry the same address and data, only the request is left to choose.
         for o in (self.o_tile, self.o_rounding):
-            self._forward(m, getattr(self, WINDOWS[-1].name.lower()), o)
-        for window in WINDOWS:
+            self._forward(m, self.tile, o)
+        for window in self._windows:
             i = getattr(self, window.name.lower())
             rounding = i.addr[STREAM_SHIFT:] == Stream.ROUNDING if window is Window.RANDOM else 0
             with m.If(i.request & rounding):
@@ -47,7 +62,7 @@ class TileWindows(wiring.Component):
                 m.d.comb += self.o_rounding.request.eq(1)
             with m.Elif(i.request):
                 self._forward(m, i, self.o_tile)
-                m.d.comb += [self.o_tile.request.eq(1), self.o_tile.window.eq(window & 3)]
+                m.d.comb += [self.o_tile.request.eq(1), self.o_tile.window.eq(window_code(window))]
             # One window at most has a request: an answer is for it.
             m.d.comb += [
                 i.ack.eq(i.request & (self.o_rounding.ack | self.o_tile.ack)),

@@ -71,8 +71,8 @@ class LeanPlanner(wiring.Component):
     settled
         No command is executing and no totals are to come.
     clear
-        Level or strobe: drop the executing command, with totals that are still to come. The rounding streams
-        stay where they are.
+        Level or strobe: drop the executing command, but for the totals of rows that were taken. The rounding
+        streams stay where they are.
     host
         The rounding states by lane (window RANDOM, stream ROUNDING). An error beyond the lanes and until
         `settled`. An access turns the states once around, a lane a cycle; a command waits for that.
@@ -251,9 +251,9 @@ class LeanPlanner(wiring.Component):
         # Totals.
         given = Signal()
         total = Signal.like(self.up)
-        m.d.sync += given.eq(give & ~self.clear)
+        m.d.sync += given.eq(give)
         for output, terms in ((self.up, ups), (total, counts), (self.clipped, clips)):
-            m.d.sync += output.eq(Mux(give & ~self.clear, sum(terms), 0))
+            m.d.sync += output.eq(Mux(give, sum(terms), 0))
         m.d.comb += [
             self.down.eq(total - self.up),
             self.settled.eq((rows_left == 0) & ~full1 & ~full2 & ~given),

@@ -88,8 +88,8 @@ class Planner(wiring.Component):
     settled
         No command is executing and no totals are to come.
     clear
-        Level or strobe: drop the executing command, with totals that are still to come. The rounding streams
-        stay where they are.
+        Level or strobe: drop the executing command, but for the totals of rows that were taken. The rounding
+        streams stay where they are.
     host
         The rounding states by lane (window RANDOM, stream ROUNDING). An error beyond the lanes and until
         `settled`.
@@ -244,7 +244,7 @@ class Planner(wiring.Component):
         # Totals: a register, then the adder tree.
         given = Signal(2 + tree_stages(lanes))
         m.d.comb += given[0].eq(give)
-        m.d.sync += given[1:].eq(Mux(self.clear, 0, given[:-1]))
+        m.d.sync += given[1:].eq(given[:-1])
         for output, terms in ((self.up, ups), (self.down, downs), (self.clipped, clips)):
             terms3 = [Signal(term.shape(), reset_less=True, name="term") for term in terms]
             with m.If(give):

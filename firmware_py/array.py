@@ -1,0 +1,176 @@
+"""What an array is, in the field's units: cells, wires, converters, defects. One schema, of which all models of an array are made.
+
+A file of it is TOML (docs/arrays.md). Rows are counted over all tiles, as in the CELLS window; columns are those of one tile.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from backpulse.firmware_py.device import PRESETS
+
+Ohm = Annotated[float, Field(ge=0.0, le=1e6)]
+Siemens = Annotated[float, Field(gt=0.0, le=1.0)]
+Sigma = Annotated[float, Field(ge=0.0, le=64.0)]
+Error = Annotated[float, Field(ge=0.0, le=0.5)]
+Row = Annotated[int, Field(ge=0, lt=512 * 1024)]
+Column = Annotated[int, Field(ge=0, lt=256)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Cells(_Table):
+    """Conductances in siemens."""
+
+    g_min: Siemens = 10e-6
+    """Of a cell at -1 device unit; with pairs, of the half that is down when the other is up."""
+    g_max: Siemens = 100e-6
+    """Of a cell at 1 device unit; of a half of a pair likewise."""
+
+
+class Wires(_Table):
+    """Resistances in ohms."""
+
+    row_ohm: Ohm = 0.0
+    """Of a row's wire from one cell to the next, and from its end to the first one."""
+    col_ohm: Ohm = 0.0
+    """Of a column's wire, likewise."""
+    driver_ohm: Ohm = 0.0
+    """Of what drives a line, beside its wire."""
+    sense_ohm: Ohm = 0.0
+    """Of what senses a line, beside its wire."""
+
+
+class Read(_Table):
+    """How a read is driven, sensed and converted. Errors are standard deviations over the lines; LSB are those of a sense word."""
+
+    reference: Literal["pairs", "line", "calibrated", "midpoint"] = "pairs"
+    """What is taken off for the conductance of zero: the other half of each pair of columns, one more row and column of cells at zero, a
+    number, or a number times one factor a sensed line that was measured with all cells at zero."""
+    phases: Literal[1, 2] = 1
+    """2: a read is half the difference of one with the drives and one with their negatives."""
+    averages: Annotated[int, Field(ge=1, le=256)] = 1
+    """Conversions of a phase."""
+    drive_bits: Annotated[int, Field(ge=2, le=24)] = 16
+    """Bits of the converters that drive."""
+    adc_bits: Annotated[int, Field(ge=0, le=24)] = 0
+    """Bits of the converters that sense, 0 for infinitely many."""
+    full_scale: Annotated[float, Field(gt=0.0, le=1e4)] = 24.0
+    """Of those, in cells of g_max at full drive."""
+    drive_error: Error = 0.0
+    """Relative error of a line's drive."""
+    gain_error: Error = 0.0
+    """Relative error of a line's gain."""
+    offset: Sigma = 0.0
+    """Offset of a line's converter, LSB: what two phases take off."""
+    residue: Sigma = 0.0
+    """Offset that is left whatever the phases, LSB."""
+    noise: Sigma = 0.0
+    """Noise of one conversion, LSB."""
+
+
+class Write(_Table):
+    """How cells are pulsed through the wires: one that sees the share v of the programming voltage takes sinh(k v) / sinh(k) of a pulse."""
+
+    scheme: Literal["half", "third"] = "half"
+    """Share of the programming voltage at cells that only share a line with the pulsed ones: V/2, or V/3 at these and at all others."""
+    steepness: Annotated[float, Field(ge=1.0, le=60.0)] = 20.0
+    """k."""
+
+
+class Dead(_Table):
+    """Lines that nothing drives or senses."""
+
+    rows: Annotated[list[Row], Field(strict=False)] = []
+    cols: Annotated[list[Column], Field(strict=False)] = []
+
+
+class _Cell(_Table):
+    row: Row
+    col: Column
+    side: Literal["plus", "minus"] = "plus"
+    """Which half, where cells are pairs."""
+
+
+class Stuck(_Table):
+    """A cell that reads the same whatever pulses it gets."""
+
+    row: Row
+    col: Column
+    value: Annotated[float, Field(ge=-2.0, le=2.0)] = 0.0
+    """Device units."""
+
+
+class Open(_Cell):
+    """A cell that conducts nothing, or a wire that is broken just before a cell, seen from the end that drives and senses."""
+
+    what: Literal["cell", "row", "col"] = "cell"
+
+
+class Short(_Cell):
+    """A cell that is a resistor."""
+
+    ohm: Annotated[float, Field(ge=10.0, le=1e6)] = 100.0
+
+
+class Array(_Table):
+    """An array behind the tile contract; without any value it is ideal but for its reference.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or a value is not allowed (pydantic's ValidationError).
+    """
+
+    kind: Literal["emulated", "real"] = "emulated"
+    """real: the host may neither read nor write cells, as with devices of which nobody knows the state."""
+    device: str = "ideal"
+    """The devices of a real array, which nobody is told of; those of an emulated one are the run's."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 1
+    """Of the lines' errors and of the noise."""
+    cells: Cells = Cells()
+    wires: Wires = Wires()
+    read: Read = Read()
+    write: Write | None = None
+    """Without it, pulses reach their cells whole, and no others."""
+    dead: Dead = Dead()
+    stuck: list[Stuck] = []
+    open: list[Open] = []
+    short: list[Short] = []
+
+    @model_validator(mode="after")
+    def _check(self) -> "Array":
+        if self.device not in PRESETS:
+            raise ValueError(f"device must be one of {', '.join(PRESETS)}, not {self.device!r:.40}")
+        if self.cells.g_min >= self.cells.g_max:
+            raise ValueError(f"cells.g_min must be below g_max, not {self.cells.g_min:g} with {self.cells.g_max:g}")
+        if self.read.reference != "pairs" and any(one.side == "minus" for one in (*self.open, *self.short)):
+            raise ValueError(f'side must be "plus" unless read.reference is "pairs", not "minus" with "{self.read.reference}"')
+        return self
+
+    @property
+    def needs_noise(self) -> bool:
+        """Whether the machine must have read-noise streams: noise and rounding that come from them are random as a checkpoint says."""
+        return self.read.noise > 0 or self.write is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether reads and pulses are exact, but at dead lines and stuck cells."""
+        beside = {"kind", "device", "seed", "dead", "stuck"}
+        return self.model_dump(exclude=beside) == Array().model_dump(exclude=beside)
+
+    def check(self, rows: int, cols: int) -> None:
+        """Raise ValueError if a line or cell is beyond an array of `rows` (of all tiles together) and `cols`."""
+        for name in ("stuck", "open", "short"):
+            for one in getattr(self, name):
+                if one.row >= rows or one.col >= cols:
+                    raise ValueError(
+                        f"{name} names row {one.row} and column {one.col}, but the board's cells have rows 0 to {rows - 1} "
+                        f"and columns 0 to {cols - 1}"
+                    )
+        for name, limit, lines in (("rows", rows, self.dead.rows), ("cols", cols, self.dead.cols)):
+            for line in lines:
+                if line >= limit:
+                    raise ValueError(f"dead.{name} names {line}, but the board has {name} 0 to {limit - 1}")

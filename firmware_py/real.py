@@ -1,0 +1,81 @@
+"""Golden machines whose array is as a real one is to the host: no cell, parameter or state of it can be read or written.
+
+Inside is an emulated device of the caller's choice. It stands for devices that nobody knows, so that what a host does with a real array
+can be tried, and compared with what the cells really are.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.device import STUCK, Device
+from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.registers import Capability, Stream, TileKind
+from backpulse.firmware_py.streams import draws, seed_states
+from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
+
+PROFILES = 4
+"""Profiles that such an array knows; they all mean the same."""
+EXACT = Capability.CELLS_READ | Capability.CELLS_WRITE | Capability.CELLS_EXACT
+"""What it does not claim."""
+STANDING = 0.25
+"""Cells as they stand at first are within this share of the bounds around zero."""
+
+
+def real_facts(facts: TileFacts = EMULATED) -> TileFacts:
+    """Return what a tile says of itself when its devices are real."""
+    claims = facts.capabilities & ~EXACT | Capability.TRIPS
+    return replace(facts, kind=TileKind.MODEL, capabilities=claims, profiles=PROFILES)
+
+
+def real_config(config: Config) -> Config:
+    """Return the configuration of a board with the same controller and real devices."""
+    return replace(config, device=DeviceKind.REAL, spread=0, read_noise=0)
+
+
+def real_machine(
+    config: Config,
+    device: Device,
+    seed: int,
+    *,
+    dead_rows: Iterable[int] = (),
+    dead_cols: Iterable[int] = (),
+    stuck: Iterable[tuple[int, int, float]] = (),
+    facts: TileFacts | None = None,
+    **more: Any,
+) -> GoldenMachine:
+    """Return a golden machine with real devices.
+
+    Parameters
+    ----------
+    config
+        Of the board; what it says of devices does not count.
+    device, seed
+        What is inside, and of what its cells and noise are drawn.
+    dead_rows, dead_cols
+        Lines whose cells conduct as zero does and never move: rows counted over all tiles, columns in each tile.
+    stuck
+        Row, column and value in device units of cells that never move.
+    **more
+        As of `GoldenMachine`.
+    """
+    inside = replace(config, device=DeviceKind.LINEAR_STEP, spread=1, read_noise=1)
+    machine = GoldenMachine(real_config(config), facts=facts or real_facts(), inside=inside, **more)
+    memory, shape = machine.memory, (config.rows, config.tile_cols)
+    memory.tile[:] = device.tile_words(inside)
+    memory.spread[:] = device.spread_words(inside, seed)
+    states = seed_states(inside, seed)
+    memory.write[:] = np.array(states[Stream.WRITE], np.uint32).view(np.int32)
+    memory.read[:] = states[Stream.READ]
+    uniform = draws(config.rows * config.tile_cols, seed, 0x5EA1, 0).reshape(shape) / 2.0**31 - 1.0
+    bound = STANDING * min(device.bound_up, -device.bound_down)
+    memory.cells[:] = np.rint(uniform * bound * (1 << config.cell_frac))
+    for lines, axis in ((list(dead_rows), 0), (list(dead_cols), 1)):
+        at = (lines, slice(None)) if axis == 0 else (slice(None), lines)
+        memory.cells[at], memory.spread[at] = 0, (STUCK & 15) << 4
+    for row, col, value in stuck:
+        memory.cells[row, col], memory.spread[row, col] = round(value * (1 << config.cell_frac)), (STUCK & 15) << 4
+    return machine

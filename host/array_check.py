@@ -1,0 +1,133 @@
+"""The conformance bench: the list of what any tile must do, and the run through it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Literal, NoReturn
+
+from backpulse.host.array_bench import Bench, Figure, NotTestedError
+from backpulse.host.array_checks_abort import aborts
+from backpulse.host.array_checks_pulse import budget, half_select, read_disturb, refusals, self_check, settled, signs
+from backpulse.host.array_checks_read import edges, linearity, over_range, read_map_order, transpose, two_phase, zero
+from backpulse.host.array_checks_windows import streams, windows
+from backpulse.host.errors import HostError, InputError, LineBlockedError, LineLostError, NoAnswerError, SessionLostError
+
+Status = Literal["passed", "failed", "not tested"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that any tile must do; several may have one number, of which hardware alone can show some."""
+
+    number: int
+    name: str
+    test: Callable[[Bench], Figure]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a check went."""
+
+    check: Check
+    status: Status
+    figure: Figure | None
+    why: str
+    """What the figure is of, or why there is none."""
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        figure = self.figure
+        measured = {"value": figure.value, "limit": figure.limit, "unit": figure.unit, **figure.details} if figure else {}
+        return {"number": self.check.number, "name": self.check.name, "status": self.status, "why": self.why, **measured}
+
+
+def _not_yet(reason: str) -> Callable[[Bench], Figure]:
+    def test(_: Bench) -> NoReturn:
+        raise NotTestedError(reason)
+
+    return test
+
+
+_HARDWARE = _not_yet("hardware alone can show it")
+
+CHECKS = (
+    Check(1, "identity, capabilities, every window answers", windows),
+    Check(2, "commands without a pause, each answered once", streams),
+    Check(3, "read map: every line in its place, both ways", read_map_order),
+    Check(4, "transposed map is the map", transpose),
+    Check(5, "linearity", linearity),
+    Check(6, "no drive reads zero", zero),
+    Check(6, "zero over an hour", _HARDWARE),
+    Check(7, "two phases cancel offsets", two_phase),
+    Check(8, "over-range is said, and leaves nothing", over_range),
+    Check(9, "edges of regions", edges),
+    Check(10, "pulses: sign and count, each cell", signs),
+    Check(11, "half-selected cells stay", half_select),
+    Check(12, "reads disturb no cell", read_disturb),
+    Check(13, "a read right behind a pulse", settled),
+    Check(13, "cells over idle time", _HARDWARE),
+    Check(14, "abort in the middle", aborts),
+    Check(15, "interlock, lost clock, reset: lines at zero", _HARDWARE),
+    Check(16, "pulse width, gap and settling", _not_yet("a scope or a loop-back on the lines shows it, and no word over the line")),
+    Check(17, "no code beyond a profile's limits", _not_yet("the codes on the lines are in no window of this version")),
+    Check(18, "budget of pulses, and the latch of a trip", budget),
+    Check(19, "unknown profiles are refused", refusals),
+    Check(19, "converters that do not answer, wrong check sums", _HARDWARE),
+    Check(20, "replay: the trace is the golden model's", _not_yet("replay checks a training's trace: see backpulse replay")),
+    Check(21, "calibration", _HARDWARE),
+    Check(22, "what comes back changes by the pulses", self_check),
+)
+"""Each check, in order. What a tile does not claim is not tested, and that is no pass."""
+NUMBERS = sorted({check.number for check in CHECKS})
+_LINE = (LineLostError, LineBlockedError, NoAnswerError, SessionLostError)
+"""Errors of the line, which are not the array's."""
+
+
+def chosen(only: str | None) -> list[Check]:
+    """Return the checks of numbers joined by commas, all if there is no such text.
+
+    Raises
+    ------
+    InputError
+        If one is no number of a check.
+    """
+    if only is None:
+        return list(CHECKS)
+    numbers = [part.strip() for part in only.split(",")]
+    for number in numbers:
+        if not number.isdecimal() or int(number) not in NUMBERS:
+            raise InputError(f"--only takes numbers of checks, {NUMBERS[0]} to {NUMBERS[-1]}, joined by commas, not {only!r}")
+    return [check for check in CHECKS if str(check.number) in numbers]
+
+
+def check_array(bench: Bench, checks: Sequence[Check], begin: Callable[[Check], None]) -> Iterator[Result]:
+    """Make the checks, within `bench.kept`, and yield each result; `begin` is told which comes next.
+
+    A check that the board ends with an error has failed, and the next one begins with the board at rest.
+
+    Raises
+    ------
+    HostError
+        If the line to the board breaks.
+    """
+    for check in checks:
+        begin(check)
+        begun = monotonic()
+        bench.reseed(check.number)
+
+        def result(status: Status, figure: Figure | None, why: str, check: Check = check, begun: float = begun) -> Result:
+            return Result(check=check, status=status, figure=figure, why=why, seconds=monotonic() - begun)
+
+        try:
+            figure = check.test(bench)
+        except NotTestedError as reason:
+            yield result("not tested", None, str(reason))
+        except _LINE:
+            raise
+        except HostError as error:
+            bench.rest()
+            bench.lay()
+            yield result("failed", None, str(error))
+        else:
+            yield result("passed" if figure.passed else "failed", figure, figure.said)

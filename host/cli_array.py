@@ -1,0 +1,62 @@
+"""The commands `backpulse array`: what lies behind a board's tile contract, and what is said of it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from backpulse.firmware_py.device import PRESETS
+from backpulse.host import options as o
+from backpulse.host.array_file import read_array
+from backpulse.host.cli_array_check import check
+from backpulse.host.cli_array_live import clear, self_checks
+from backpulse.host.output import STDOUT, Results, check_outputs, write_json
+from backpulse.host.terminal import plain
+from backpulse.host.urls import board_config
+from backpulse.host.view import stdout
+
+array = typer.Typer(no_args_is_help=True, help="Arrays behind the tile contract.")
+array.command()(check)
+array.command("self-check")(self_checks)
+array.command()(clear)
+
+
+@array.command()
+def model(
+    file: Annotated[Path, typer.Argument(help="The array, in TOML (docs/arrays.md).", metavar="FILE")],
+    tile: o.Tile = "128x32",
+    plot: o.Plot = None,
+    json: o.Json = None,
+) -> None:
+    """Say what an array file means: the error of its read map, and what its wires take from reads and writes."""
+    check_outputs({"--json": json, "--plot": plot}, {"FILE": file})
+    given = read_array(file)
+    config = board_config(None, PRESETS["ideal"], tile=tile, array=given)
+    from backpulse.host.array_model import SAFE, Meaning  # SciPy and compiled kernels take their time
+
+    meaning = Meaning.of(given, config)
+    figures = meaning.figures()
+    if json != STDOUT:
+        table = Table(title=plain(f"{file.name}, tile {tile}"), title_justify="left", box=None, padding=(0, 2), show_header=False)
+        rows = (
+            ("error of the read map, RMS and worst", f"{figures['map_error_rms']:.3g} and {figures['map_error_worst']:.3g} device units"),
+            ("current that wires take of a READ at most", f"{100 * figures['read_loss_worst']:.2f} %"),
+            ("of a READT", f"{100 * figures['readt_loss_worst']:.2f} %"),
+            ("programming voltage at the cell that gets least", f"{100 * figures['write_share_worst']:.2f} %"),
+            ("N² g R", f"{figures['n2gr']:.3g}, " + (f"above {SAFE}" if meaning.figure > SAFE else f"at most {SAFE}")),
+        )
+        for row in rows:
+            table.add_row(*row)
+        stdout.print(table)
+        if meaning.figure > SAFE:
+            stdout.print(f"N² g R should be at most {SAFE}: wires cost far cells much of their voltage", style="yellow", soft_wrap=True)
+    results = Results()
+    with results.each():
+        write_json(json, {"file": str(file), "tile": tile, **figures})
+    with results.each():
+        if plot:
+            from backpulse.host.array_plots import plot_array  # matplotlib takes its time
+
+            plot_array(plot, f"{file.name}, tile {tile}, N² g R = {meaning.figure:.2g}", meaning)
+    results.finish()
