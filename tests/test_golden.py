@@ -244,7 +244,8 @@ def test_the_pulse_log_accounts_for_every_pulse(tmp_path: Path) -> None:
     log.save(tmp_path / "log.npz")
     table = np.loadtxt(tmp_path / "log.csv", delimiter=",", skiprows=1, dtype=int)
     assert np.array_equal(table, pulses)
-    assert np.array_equal(np.load(tmp_path / "log.npz")["count"], pulses[:, 4])
+    with np.load(tmp_path / "log.npz") as saved:
+        assert np.array_equal(saved["count"], pulses[:, 4])
     with pytest.raises(ValueError, match=r"A pulse log is a file ending in .npz or .csv, not log.txt"):
         log.save(tmp_path / "log.txt")
 

@@ -380,12 +380,12 @@ def test_train_replay_and_infer(backpulse, tmp_path):
     told, trained = json.loads(out), json.loads((tmp_path / "train.json").read_text())
     assert told["trace_digest"] == trained["trace"]["digest"]
     assert told["training_samples"] == trained["steps"]
-    ledger = np.load(tmp_path / "l.npz")
-    assert ledger["up"].sum() == trained["pulses_up"]
-    assert ledger["down"].sum() == trained["pulses_down"]
-    one, other = np.load(tmp_path / "golden.npz"), np.load(tmp_path / "log.npz")
-    for name in one.files:
-        assert (one[name] == other[name]).all(), name
+    with np.load(tmp_path / "l.npz") as ledger:
+        assert ledger["up"].sum() == trained["pulses_up"]
+        assert ledger["down"].sum() == trained["pulses_down"]
+    with np.load(tmp_path / "golden.npz") as one, np.load(tmp_path / "log.npz") as other:
+        for name in one.files:
+            assert (one[name] == other[name]).all(), name
     assert backpulse("infer", "--checkpoint", "c.npz", "--trace", "infer.trace")[0] == 0
     code, _, err = backpulse("replay", "infer.trace")
     assert code == 0
