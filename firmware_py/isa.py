@@ -188,8 +188,10 @@ RESERVED: dict[str, tuple[int, int]] = {
 """Fields that are to come, zero until then: the sign of what is read or pulsed, an index register, pairs of passes.
 PULSE has room for functions of its own, and NEXT for a second target in `a` and `b`."""
 
-USED_BITS = 46
+USED_BITS = max(low + width for low, width in FIELDS.values())
 """Bits of an instruction word that have a meaning; all others are zero, or the word is illegal."""
+MOST_PROFILES = 1 << FIELDS["profile"][1]
+"""Profiles that an instruction can name; a tile may know fewer."""
 INSTRUCTION_BITS = 64
 """Bits of an instruction word; on the bus it is two 32-bit words, low half first."""
 

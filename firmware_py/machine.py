@@ -9,7 +9,7 @@ from backpulse.firmware_py.config import ABI_VERSION, CONFIG_WORDS, Config, Devi
 from backpulse.firmware_py.device import parameter_bits, twins
 from backpulse.firmware_py.framing import MAX_PAYLOAD, BusError
 from backpulse.firmware_py.golden import execute
-from backpulse.firmware_py.isa import FIELDS
+from backpulse.firmware_py.isa import MOST_PROFILES
 from backpulse.firmware_py.memory import ACTIVE, BANK, FAULT, HALT, OUTPUT, PC, STATE, STRIDE, Memory, new_memory, number_format, seen
 from backpulse.firmware_py.registers import (
     ARRAY_WORDS,
@@ -130,7 +130,7 @@ class GoldenMachine:
         if played is None and (inside is None) == (config.device is DeviceKind.REAL):
             raise ValueError("A golden machine with real devices, and no other, needs an emulated one inside, or a trace to play")
         inside = inside or config
-        self._format = number_format(inside, facts.profiles if played is None else 1 << FIELDS["profile"][1])
+        self._format = number_format(inside, facts.profiles if played is None else MOST_PROFILES)
         self._trip = Cause.NONE
         self._order = np.zeros(0, np.int64)
         self._entry = 0

@@ -19,7 +19,7 @@ from backpulse.firmware_py.config import HIGHEST, Config
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.image import scale_words
-from backpulse.firmware_py.isa import FIELDS
+from backpulse.firmware_py.isa import MOST_PROFILES
 from backpulse.firmware_py.network import HIDDEN, LOSSES, OUTPUTS, Network
 from backpulse.firmware_py.room import smaller_layers
 from backpulse.host.columns import join_names, parse_names
@@ -38,8 +38,6 @@ LEAST_PULSES = {"nearest": 0.5, "stochastic": 2.0**-16}
 """Fewer expected pulses than this always round to none."""
 PROFILES = ("read_profile", "pulse_profile", "evaluate_profile")
 """Settings that are numbers of an array's profiles, and options of the compiler by the same names."""
-MOST_PROFILES = 1 << FIELDS["profile"][1]
-"""Profiles that an instruction can name."""
 HIDDEN_UNITS = 32
 """Units of the hidden layer of a network that nobody described."""
 MOST_WEIGHTS = HIGHEST["tile_rows"] * HIGHEST["tile_cols"] * HIGHEST["tiles"]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from backpulse.firmware_py.framing import Status
+from backpulse.firmware_py.isa import MOST_PROFILES
 from backpulse.firmware_py.real import EXACT
 from backpulse.firmware_py.registers import CAUSE_AT, ArrayWord, Capability, Cause, Fault, TileKind, TileState, Window
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
@@ -81,9 +82,10 @@ def read_facts(link: Link) -> TileFacts:
             raise
         return EMULATED
     kind, claims, profiles, safe_cycles = words
-    if kind not in set(TileKind) or not 1 <= profiles <= 16:
+    if kind not in set(TileKind) or not 1 <= profiles <= MOST_PROFILES:
         raise HostError(
-            f"The board's array is of kind {kind} with {profiles} profiles, and this program knows kinds 1 to {max(TileKind)} with 1 to 16",
+            f"The board's array is of kind {kind} with {profiles} profiles, "
+            f"and this program knows kinds 1 to {max(TileKind)} with 1 to {MOST_PROFILES}",
             "use the program of the board's version",
         )
     known = Capability(claims & (max(Capability) << 1) - 1)

@@ -217,8 +217,9 @@ def test_a_trace_of_a_line_that_breaks_is_a_prefix(run, tmp_path):
 
 def test_a_difference_is_named_by_sample_instruction_and_both_values(run, tmp_path):
     def sense(units):
-        at = next(i for i, unit in enumerate(units) if unit & 3 == Kind.SENSE)
-        units[at] ^= 0x4000
+        # Words that the converter has: what the golden model makes of them differs, if not at once.
+        for at in range(first_pulse(units)):
+            units[at] ^= 0x0800 * (units[at] & 3 == Kind.SENSE)
 
     def pulses(units):
         units[first_pulse(units) + 1] += 1
@@ -233,7 +234,7 @@ def test_a_difference_is_named_by_sample_instruction_and_both_values(run, tmp_pa
         units[0] = units[0] & 15 | 0x7FF0
 
     cases = {
-        sense: r"the tile was asked for \d+ pulses, the golden model plans \d+|at rest after|sense word",
+        sense: r"sample 1 of run 1 \(training, record 0\), instruction \d PULSE W\d.*asked for \d+ pulses, the golden model plans \d+",
         pulses: r"sample \d+ of run 1 \(training, record \d+\), instruction \d PULSE W\d.*asked for \d+ pulses, the golden model plans \d+",
         lost: r"sample 1 of run 1 \(training, record 0\), instruction 0 READ W1, x > a1, sigmoid: sense word 2: `last` is 1 on the board",
         order: r"sample 1 of run 1 \(training, record 0\), instruction 0 READ W1.*: SHORT came, and the golden model waits for SENSE",
