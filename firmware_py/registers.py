@@ -79,7 +79,13 @@ TILE_WORDS = 64
 
 
 class ArrayWord(IntEnum):
-    """Offsets in the ARRAY window: what the tile is and how it stands. They may be read at any time (docs/machine.md, The tile)."""
+    """Offsets in the ARRAY window: what the tile is and how it stands. They may be read at any time (docs/machine.md, The tile).
+
+    From ARM on they are those of a tile that drives lines (`backpulse.firmware_py.analog`): LIMIT and READ_LIMIT, the most cycles that lines
+    may be away from rest for a pulse or a read; CODE_LIMIT and READ_CODE_LIMIT, the largest sizes of their codes; PULSES, those given since
+    ARM was written, low word first; WIDTH_MIN, the fewest cycles of a pulse; CALIBRATION, a number that the host writes with the tables and
+    that is zero after power-up.
+    """
 
     KIND = 0
     CAPABILITIES = 1
@@ -89,6 +95,20 @@ class ArrayWord(IntEnum):
     TRIP = 5
     WORK = 6
     BUDGET = 7
+    ARM = 8
+    LIMIT = 9
+    READ_LIMIT = 10
+    CODE_LIMIT = 11
+    READ_CODE_LIMIT = 12
+    PULSES = 13
+    PULSES_HIGH = 14
+    CLOCK_KHZ = 15
+    WIDTH_MIN = 16
+    FRONT_END = 17
+    LINES = 18
+    SDO_DELAY = 19
+    TEMPERATURE = 20
+    CALIBRATION = 21
 
 
 ARRAY_WORDS = 64
@@ -122,6 +142,10 @@ class Capability(IntFlag):
     """WORK starts long work of the tile's own, and reads as zero when that has ended."""
     BUDGET = 128
     """BUDGET holds the pulses that the tile still gives before it trips; all ones, as after power-up: as many as are asked for."""
+    ARM = 256
+    """Drivers are off, and commands fail with Cause.UNARMED, until ARM is written twice (`backpulse.firmware_py.analog`)."""
+    DIRECT = 512
+    """TILE has profiles, calibration and the codes and samples of direct operations, which WORK starts."""
 
 
 class TileState(IntFlag):
@@ -133,6 +157,10 @@ class TileState(IntFlag):
     """No command is taken: work of the tile's own, or of the host's."""
     TRIPPED = 4
     """The tile has switched its drivers off by itself, and takes no command until TRIP is written."""
+    ARMED = 8
+    """Drivers may be switched on."""
+    INTERLOCK = 16
+    """The interlock's circuit is closed."""
 
 
 class Cause(IntEnum):
@@ -148,6 +176,7 @@ class Cause(IntEnum):
     SUPPLY = 7
     CONVERTER = 8
     MISCOUNT = 9
+    UNARMED = 10
 
 
 CAUSE_AT = 8

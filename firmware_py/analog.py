@@ -1,0 +1,185 @@
+"""The analog tile's words: lines, profiles, calibration, direct operations; and the formulas between drives, codes, samples and sense words.
+
+The tile knows lines and profiles, and no chip. A line is a row, a column or a gate (a word line of 1T1R cells, the gate of three-terminal
+ones); all are driven by a code and sensed by a sample. Codes and samples have 16 bits, whatever the converters have: full scale is full
+scale of the front end. Times are clock cycles (ArrayWord.CLOCK_KHZ says of which clock).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+CODE_BITS = 16
+"""Bits of a code, signed: what a line is driven with. 0 is 0 V."""
+SAMPLE_BITS = 16
+"""Bits of a sample, signed: what a line senses, its current."""
+AVERAGES_LOG2_MAX = 7
+"""log2 of the most conversions that a phase adds up."""
+SCALE_FRAC = 8
+"""Fraction bits of ProfileWord.SCALE: codes of one drive LSB."""
+GAIN_BITS, GAIN_FRAC = 18, 17
+"""Bits and fraction bits of a line's gain, unsigned: sense LSB of one sample LSB."""
+FACTOR_BITS = 20
+"""Bits of a line's factor, signed, with GAIN_FRAC fraction bits: sense LSB, for the conductance of zero, of one LSB of the sum of drives."""
+OFFSET_BITS = 16
+"""Bits of a line's offset, signed: its sample without a current, which reads of one phase take off."""
+TRIM_BITS = 16
+"""Bits of a line's trim, signed: added to each of its codes, so that code 0 is 0 V."""
+
+
+class Reference(IntEnum):
+    """What a read takes off for the conductance of zero; each has its logical columns."""
+
+    CALIBRATED = 0
+    """The sum of the drives times a factor of each sensed line."""
+    PAIRS = 1
+    """A logical column is two physical ones, 2c and 2c + 1: their difference. A READT drives them with opposite codes."""
+
+
+class LineClass(IntEnum):
+    """What a line is in a phase. Of a READ or READT the region's rows, columns and gates are selected."""
+
+    SELECTED_ROW = 0
+    OTHER_ROW = 1
+    SELECTED_COL = 2
+    OTHER_COL = 3
+    SELECTED_GATE = 4
+    OTHER_GATE = 5
+
+
+class Phase(IntEnum):
+    """What the front end does: between commands, and in reads and pulses."""
+
+    IDLE = 0
+    READ = 1
+    READ_NEGATIVE = 2
+    UP = 3
+    DOWN = 4
+
+
+class ProfileWord(IntEnum):
+    """Words of a profile, at PROFILE_WORDS * number in the TILE window; codes follow from CODES on."""
+
+    FLAGS = 0
+    """ProfileFlag; bits 4 to 6: log2 of the conversions a phase."""
+    SCALE = 1
+    """Codes of a drive LSB in a read, unsigned, SCALE_FRAC fraction bits, 24 bits."""
+    SENSE_SHIFT = 2
+    """Bits by which a read's result is made larger, 0 to 7: for profiles that read with less voltage."""
+    SETTLE = 3
+    """Cycles from the edge of the drives to the first conversion."""
+    WIDTH = 4
+    """Cycles of a pulse."""
+    GAP = 5
+    """Least cycles between two pulses."""
+    DELAY = 6
+    """Cycles from the last pulse of a PULSE to its completion (write-read delay)."""
+
+
+class ProfileFlag(IntFlag):
+    """Bits of ProfileWord.FLAGS."""
+
+    VALID = 1
+    """A command may name this profile; another is refused."""
+    TWO_PHASE = 2
+    """A read is the difference of one with the drives and one with their negatives."""
+    UNIPOLAR = 4
+    """Of two phases, the first drives positive drives alone, the second the others with their sizes."""
+
+
+PROFILES = 16
+PROFILE_WORDS = 64
+CODES = 16
+"""A profile's codes lie at CODES + 8 * Phase + LineClass: bits 0 to 15 the code, bit CODE_OPEN: the line is not connected. Those of a read's
+driven lines are not used: they come from the drives."""
+CODE_OPEN = 16
+AVERAGES_AT = 4
+"""Position of log2 of the conversions in FLAGS."""
+
+CALIBRATION = 1024
+"""Offset of the calibration in the TILE window: LINE_WORDS words a line."""
+LINE_WORDS = 4
+
+
+class LineWord(IntEnum):
+    """Words of a line's calibration. A row senses in READT alone and a column in READ, so each line has one of each."""
+
+    TRIM = 0
+    OFFSET = 1
+    GAIN = 2
+    FACTOR = 3
+
+
+DIRECT_CODES = 2048
+"""Offset of the codes of a direct operation, one a line, as those of a profile; they can be written."""
+DIRECT_SAMPLES = 3072
+"""Offset of what the last direct measurement sampled, one word a line: sums over its conversions, 24 bits signed; bit 31: at a rail."""
+
+
+class Direct(IntEnum):
+    """What a write of ArrayWord.WORK starts: bits 0 to 3; bits 4 to 7: profile for times and averages; bits 8 to 31: pulses.
+
+    The lines get the codes of DIRECT_CODES, clamped as all codes. WORK reads as it was written until all is done, then zero.
+    """
+
+    MEASURE = 1
+    """Drive, settle, convert, back to rest."""
+    PULSE = 2
+    """So many pulses of the profile's width and gap."""
+
+
+ARM_FIRST = int.from_bytes(b"arm1", "little")
+ARM_SECOND = int.from_bytes(b"ARM2", "little")
+"""What is written to ArrayWord.ARM, one right after the other, to switch the drivers on; any other word switches them off."""
+
+
+class FrontEnd(IntEnum):
+    """Front ends, ArrayWord.FRONT_END."""
+
+    SLICES = 1
+    STUDENT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """How many lines a tile has, and what its logical columns are.
+
+    Lines are numbered rows, then physical columns, then gates.
+    """
+
+    rows: int
+    cols: int
+    """Physical columns."""
+    gates: int = 0
+    """0, or as many as rows: gate i belongs to row i."""
+    reference: Reference = Reference.CALIBRATED
+
+    def __post_init__(self) -> None:
+        if self.reference is Reference.PAIRS and self.cols % 2:
+            raise ValueError(f"Pairs need an even number of columns, not {self.cols}")
+        if self.gates not in (0, self.rows):
+            raise ValueError(f"There must be no gates or one a row, {self.rows}, not {self.gates}")
+
+    @property
+    def count(self) -> int:
+        """All lines."""
+        return self.rows + self.cols + self.gates
+
+    @property
+    def pieces(self) -> int:
+        """Physical columns of a logical one."""
+        return 2 if self.reference is Reference.PAIRS else 1
+
+    @property
+    def logical_cols(self) -> int:
+        """Columns of the tile contract: Config.tile_cols."""
+        return self.cols // self.pieces
+
+    def to_word(self) -> int:
+        """As ArrayWord.LINES: rows, columns, gates, reference, a byte each."""
+        return self.rows | self.cols << 8 | self.gates << 16 | self.reference << 24
+
+    @classmethod
+    def from_word(cls, word: int) -> "Lines":
+        """The inverse of `to_word`."""
+        rows, cols, gates, reference = word.to_bytes(4, "little")
+        return cls(rows=rows, cols=cols, gates=gates, reference=Reference(reference))

@@ -1,0 +1,1 @@
+"""The tile of a physical array: commands become codes, pulses and samples of lines."""
