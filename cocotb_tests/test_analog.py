@@ -7,7 +7,9 @@ import pytest
 from backpulse.firmware_py.analog import FrontEnd, Lines, Reference
 from backpulse.firmware_py.config import DEFAULT, DeviceKind
 from backpulse.rtl.tile.analog.tile import AnalogTile
-from cocotb_tests.runner import run_cocotb
+from cocotb_tests.broken_analog import FAULTS, broken
+from cocotb_tests.mutants import Mutants
+from cocotb_tests.runner import expect_failure, run_cocotb
 
 LINES = {
     "rows and columns": Lines(rows=5, cols=4),
@@ -28,3 +30,28 @@ def tile(lines):
 def test_golden(name, bench):
     made, told = tile(LINES[name])
     run_cocotb(made, bench, name="analogtile", **told, pauses=["never", "often"])
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_broken(name):
+    bench = "analog_bench" if FAULTS[name] in ("reads", "pulses") else "analog_safety_bench"
+    sound, told = tile(LINES["rows and columns"])
+    mutants = Mutants(sound, tuple(FAULTS))
+    with broken(mutants):
+        expect_failure(mutants, bench, testcase=FAULTS[name], mutant=mutants.number(name), **told, pauses=["never"])
+
+
+def test_broken_is_sound_without_a_fault():
+    sound, told = tile(LINES["rows and columns"])
+    mutants = Mutants(sound, tuple(FAULTS))
+    with broken(mutants):
+        run_cocotb(mutants, "analog_bench", **told, pauses=["never"])
+
+
+def test_refusals():
+    config = replace(DEFAULT, tile_rows=5, tile_cols=4, device=DeviceKind.REAL, spread=0, read_noise=0)
+    more = {"clk_khz": 100, "width_min": 4, "front_end": FrontEnd.SLICES}
+    with pytest.raises(ValueError, match="An analog tile needs a configuration of real devices with one tile"):
+        AnalogTile(replace(config, tiles=2), Lines(rows=5, cols=4), **more)
+    with pytest.raises(ValueError, match="Lines are 5 rows and 3 columns, and the configuration has 5 and 4"):
+        AnalogTile(config, Lines(rows=5, cols=3), **more)
