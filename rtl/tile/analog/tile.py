@@ -426,7 +426,8 @@ class AnalogTile(wiring.Component):
             with m.State("PULSING"):
                 with m.If(whole):
                     m.d.comb += self.progress.eq(1)
-                    with m.If(counted):
+                    # As many as were asked for at most: what would be more is a fault, and is found as one.
+                    with m.If(counted & (cells <= slots.asked - row_done)):
                         m.d.sync += row_done.eq(row_done + cells)
                 with m.If(timer.last):
                     m.d.sync += again.eq(again - (again != 0))
