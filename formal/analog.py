@@ -281,41 +281,52 @@ class _Sequence(Harness):
 class AnalogSets(_Sequence):
     """The gate never rises while a set of codes is made, and a set is of one phase, row and slot: one class a line, one polarity."""
 
-    mutant = "the codes of the next set are made whatever is under way"
-    mutant_depth = 40
+    mutant = "the phase changes while the codes of a read are made"
+    mutant_depth = 18
 
     def break_(self, m):
-        with m.If(self.in_state("PULSING")):
-            m.d.sync += self.signal("phase", number=1).eq(Phase.UP)
+        with m.If(self.in_state("PLACE")):
+            m.d.sync += self.signal("phase", number=1).eq(Phase.DOWN)
 
     def check(self, m: Module, dut):
-        feed, phase, row, slot = (self.signal(name) for name in ("feed", "phase", "row", "slot"))
+        feed, peeks, phase, row, slot = (self.signal(name) for name in ("feed", "peeks", "phase", "row", "slot"))
         making = feed | self.signal("running", "source")
         gate = self.signal("gate", "timer")
         m.d.comb += Assert(~(gate & ~past(m, gate) & past(m, making)))
         for value in (phase, row, slot):
             m.d.comb += Assert(~(past(m, making) & making) | (value == past(m, value)))
-        rest = self.in_state("IDLE", "PROFILE", "DRIVES", "ROW", "POLARITY", "PULSE", "SENSE", "SHORT", "QUIET", "COMPLETE")
-        flags, direct = profile_layout()(self.signal("words", "reader")).flags, self.signal("direct")
+        rest = self.in_state("IDLE", "PROFILE", "DRIVES", "PULSE", "SENSE", "SHORT", "COMPLETE")
+        flags, direct = profile_layout()(self.signal("words", "reader")).flags, self.signal("direct", number=1)
         two = flags.two_phase & ~self.signal("second") & ~direct
+        peeked = self.signal("peeked")
+        last = (self.signal("again") == 0) & ~self.signal("cut") & (self.signal("ahead") | peeked)
         self.lemmas(
             m,
-            ~rest | ~making,
+            ~rest | ~(making | peeks) | (self.in_state("SHORT") & peeked),
             self.in_state("PROFILE") | ~self.signal("running", "reader"),
             ~self.in_state("SETTLE", "CONVERT") | ~making | two,
-            ~self.in_state("PULSING") | ~making | ((self.signal("again") == 0) & ~self.signal("cut")),
+            ~self.in_state("PULSING") | ~(making | peeks) | last,
+            ~self.in_state("ROW") | ~(making | peeks) | peeked,
+            ~peeks | ~making,
+            ~self.in_state("PLACE", "SETTLE", "CONVERT", "DRAIN") | ~peeks,
+            ~self.in_state("SET", *READS) | ~peeked,
+            ~(self.signal("ahead") & peeked) | ~self.in_state("PULSING"),
         )
+
+
+READS = ("IDLE", "PROFILE", "DRIVES", "PLACE", "SETTLE", "CONVERT", "SENSE", "DRAIN", "PULSE")
+"""States in which no row is looked at ahead."""
 
 
 class AnalogDone(_Sequence):
     """A completion never says that more pulses were done than were asked for, nor does the record of a row."""
 
-    mutant = "the pulses of a slot are counted without a look at those that were asked for"
-    mutant_depth = 40
+    mutant = "a row begins with a pulse that is done"
+    mutant_depth = 30
 
     def break_(self, m):
-        with m.If(self.in_state("PULSING") & self.signal("whole")):
-            m.d.sync += self.signal("row_done").eq(self.signal("row_done") + LINES.cols)
+        with m.If(self.in_state("ROW")):
+            m.d.sync += self.signal("row_done").eq(LINES.cols * TINY.pulse_max)
 
     def check(self, m: Module, dut):
         m.d.comb += Assume(dut.cmd.p.rows <= LINES.rows)
@@ -323,15 +334,19 @@ class AnalogDone(_Sequence):
             Assert(~dut.completion.valid | (dut.completion.p.done <= dut.completion.p.asked)),
             Assert(~dut.short.valid | (dut.short.p.done <= dut.short.p.asked)),
         ]
-        asked, done, row_done, rows = (self.signal(name) for name in ("asked", "done", "row_done", "rows"))
+        asked, done, row_done, row_asked, rows, peeked = (
+            self.signal(name) for name in ("asked", "done", "row_done", "row_asked", "rows", "peeked")
+        )
         of_row, counting, lanes = (self.signal(name, "slots") for name in ("asked", "counting", "lanes"))
-        most = TINY.pulse_max
-        row_most = LINES.cols * most
-        in_row = self.in_state("POLARITY", "SET", "PULSE", "PULSING", "END OF ROW", "SHORT")
+        most = LINES.cols * TINY.pulse_max
+        pulsing = self.in_state("PULSE", "PULSING")
         self.lemmas(
             m,
-            ~in_row | (row_done <= of_row) | self.signal("direct"),
-            of_row <= Mux(counting, lanes * most, row_most),
+            ~self.in_state("PULSE", "PULSING", "END OF ROW", "SHORT") | (row_done <= row_asked),
+            ~self.in_state("SET") | Mux(counting, row_done == 0, row_done <= of_row),
+            ~pulsing | peeked | self.signal("direct", number=1) | ((row_asked == of_row) & ~counting),
+            of_row <= Mux(counting, lanes * TINY.pulse_max, most),
+            row_asked <= most,
             done <= asked,
-            asked + rows * row_most <= LINES.rows * row_most,
+            asked + rows * most <= LINES.rows * most,
         )
