@@ -10,6 +10,7 @@ from amaranth.lib.wiring import Out
 
 from backpulse.firmware_py.analog import ARM_FIRST, ARM_SECOND, FrontEnd, Lines, Phase
 from backpulse.firmware_py.config import DeviceKind
+from backpulse.firmware_py.isa import Op
 from backpulse.firmware_py.registers import ArrayWord, Cause, Window
 from backpulse.rtl.tile.analog import tile
 from backpulse.rtl.tile.analog.codes import CodeSource
@@ -17,7 +18,7 @@ from backpulse.rtl.tile.analog.guard import Guard
 from backpulse.rtl.tile.analog.interlock import Interlock
 from backpulse.rtl.tile.analog.profile import profile_layout
 from backpulse.rtl.tile.analog.tile import FACTS, AnalogTile
-from backpulse.rtl.tile.signature import window_code
+from backpulse.rtl.tile.signature import command_layout, window_code
 
 from .harness import Harness, past
 from .machine import TINY as TINY_MACHINE
@@ -277,6 +278,28 @@ class _Sequence(Harness):
     def inputs(self):
         return [*super().inputs(), *self.dut.free]
 
+    def sequence(self, m: Module):
+        """Assert what holds of states, sets of codes and rows that are looked at ahead; return whether a set is made."""
+        feed, peeks, peeked, ahead, again, cut = (self.signal(name) for name in ("feed", "peeks", "peeked", "ahead", "again", "cut"))
+        making = feed | self.signal("running", "source")
+        flags, direct = profile_layout()(self.signal("words", "reader")).flags, self.signal("direct", number=1)
+        at = making | peeks
+        last = (again == 0) & ~cut
+        self.lemmas(
+            m,
+            ~self.in_state("IDLE", "PROFILE", "DRIVES", "PULSE", "SENSE", "COMPLETE") | ~at,
+            self.in_state("PROFILE") | ~self.signal("running", "reader"),
+            ~self.in_state("SETTLE", "CONVERT") | ~making | (flags.two_phase & ~self.signal("second") & ~direct),
+            ~self.in_state("PULSING") | ~at | (last & (ahead | peeked)),
+            ~self.in_state("PULSING") | ~peeked | (last & ~ahead & ~direct),
+            ~self.in_state("ROW") | ~at | peeked,
+            ~self.in_state("END OF ROW") | ~at | peeked | self.signal("failing"),
+            ~peeks | ~making,
+            ~self.in_state("PLACE", "SETTLE", "CONVERT", "DRAIN") | ~peeks,
+            ~self.in_state("SET", "PROFILE", "DRIVES", "PLACE", "SETTLE", "CONVERT", "SENSE", "DRAIN", "PULSE") | ~peeked,
+        )
+        return making
+
 
 class AnalogSets(_Sequence):
     """The gate never rises while a set of codes is made, and a set is of one phase, row and slot: one class a line, one polarity."""
@@ -289,33 +312,11 @@ class AnalogSets(_Sequence):
             m.d.sync += self.signal("phase", number=1).eq(Phase.DOWN)
 
     def check(self, m: Module, dut):
-        feed, peeks, phase, row, slot = (self.signal(name) for name in ("feed", "peeks", "phase", "row", "slot"))
-        making = feed | self.signal("running", "source")
-        gate = self.signal("gate", "timer")
+        making, gate = self.sequence(m), self.signal("gate", "timer")
         m.d.comb += Assert(~(gate & ~past(m, gate) & past(m, making)))
-        for value in (phase, row, slot):
+        for name in ("phase", "row", "slot"):
+            value = self.signal(name, number=1)
             m.d.comb += Assert(~(past(m, making) & making) | (value == past(m, value)))
-        rest = self.in_state("IDLE", "PROFILE", "DRIVES", "PULSE", "SENSE", "SHORT", "COMPLETE")
-        flags, direct = profile_layout()(self.signal("words", "reader")).flags, self.signal("direct", number=1)
-        two = flags.two_phase & ~self.signal("second") & ~direct
-        peeked = self.signal("peeked")
-        last = (self.signal("again") == 0) & ~self.signal("cut") & (self.signal("ahead") | peeked)
-        self.lemmas(
-            m,
-            ~rest | ~(making | peeks) | (self.in_state("SHORT") & peeked),
-            self.in_state("PROFILE") | ~self.signal("running", "reader"),
-            ~self.in_state("SETTLE", "CONVERT") | ~making | two,
-            ~self.in_state("PULSING") | ~(making | peeks) | last,
-            ~self.in_state("ROW") | ~(making | peeks) | peeked,
-            ~peeks | ~making,
-            ~self.in_state("PLACE", "SETTLE", "CONVERT", "DRAIN") | ~peeks,
-            ~self.in_state("SET", *READS) | ~peeked,
-            ~(self.signal("ahead") & peeked) | ~self.in_state("PULSING"),
-        )
-
-
-READS = ("IDLE", "PROFILE", "DRIVES", "PLACE", "SETTLE", "CONVERT", "SENSE", "DRAIN", "PULSE")
-"""States in which no row is looked at ahead."""
 
 
 class AnalogDone(_Sequence):
@@ -329,7 +330,7 @@ class AnalogDone(_Sequence):
             m.d.sync += self.signal("row_done").eq(LINES.cols * TINY.pulse_max)
 
     def check(self, m: Module, dut):
-        m.d.comb += Assume(dut.cmd.p.rows <= LINES.rows)
+        m.d.comb += Assume((dut.cmd.p.rows <= LINES.rows) & (dut.cmd.p.rows != 0))
         m.d.comb += [
             Assert(~dut.completion.valid | (dut.completion.p.done <= dut.completion.p.asked)),
             Assert(~dut.short.valid | (dut.short.p.done <= dut.short.p.asked)),
@@ -340,13 +341,32 @@ class AnalogDone(_Sequence):
         of_row, counting, lanes = (self.signal(name, "slots") for name in ("asked", "counting", "lanes"))
         most = LINES.cols * TINY.pulse_max
         pulsing = self.in_state("PULSE", "PULSING")
+        self.sequence(m)
+        feed, peeks, direct = self.signal("feed"), self.signal("peeks"), self.signal("direct", number=1)
+        giving, kind, index, line = (self.signal(name, "source") for name in ("giving", "kind", "index", "line"))
+        op = command_layout(TINY)(self.signal("cmd")).op
+        pulses = (op != Op.READ) & (op != Op.READT) & ~direct
+        reads = ("DRIVES", "PLACE", "SETTLE", "CONVERT", "SENSE", "DRAIN")
+        in_rows = self.in_state("ROW", "SET", "PULSE", "PULSING", "END OF ROW")
+        of_pulses = self.in_state("ROW", "SET", "PULSE", "PULSING", "END OF ROW", "SHORT", "QUIET")
         self.lemmas(
             m,
-            ~self.in_state("PULSE", "PULSING", "END OF ROW", "SHORT") | (row_done <= row_asked),
-            ~self.in_state("SET") | Mux(counting, row_done == 0, row_done <= of_row),
-            ~pulsing | peeked | self.signal("direct", number=1) | ((row_asked == of_row) & ~counting),
+            ~giving | ((kind < 2) & (index < Mux(kind == 0, LINES.rows, LINES.cols)) & (line == Mux(kind == 0, 0, LINES.rows) + index)),
+            lanes == Mux(giving & (kind == 1) & pulses, index, 0),
+            ~counting | peeks | feed | giving,
+            ~(counting | peeks) | pulses,
+            ~of_pulses | pulses | direct,
+            ~self.in_state("ROW", "SHORT", "QUIET") | pulses,
+            ~self.in_state("PULSING") | ~direct | ~self.signal("ahead"),
+            ~self.in_state(*reads) | ~pulses,
+            ~self.in_state("PULSE", "PULSING", "END OF ROW", "SHORT") | direct | (row_done <= row_asked),
+            ~self.in_state("SET") | direct | Mux(counting, row_done == 0, row_done <= of_row),
+            ~pulsing | peeked | direct | ((row_asked == of_row) & ~counting),
             of_row <= Mux(counting, lanes * TINY.pulse_max, most),
             row_asked <= most,
             done <= asked,
-            asked + rows * most <= LINES.rows * most,
+            asked <= LINES.rows * most,
+            ~in_rows | direct | (rows != 0),
+            ~in_rows | direct | (asked + (rows + (peeked & ~self.in_state("ROW"))) * most <= LINES.rows * most),
+            ~self.in_state("PROFILE", *reads) | ((asked == 0) & (done == 0) & (rows <= LINES.rows) & (rows != 0)),
         )
