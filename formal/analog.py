@@ -67,6 +67,7 @@ class AnalogOff(_Interlock):
 class AnalogWidth(_Interlock):
     """No gate is high for longer than the limit of a pulse, or of a read, was when it rose."""
 
+    quick = False
     mutant = "a gate may be high for a cycle more"
 
     def break_(self, m):
@@ -91,6 +92,7 @@ class AnalogWidth(_Interlock):
 class AnalogBudget(_Interlock):
     """Pulses begun since BUDGET was written are as many as it says at most, each cell's counted, unless it is all ones."""
 
+    quick = False
     mutant = "a pulse for several cells counts as one"
 
     def break_(self, m):
@@ -148,6 +150,7 @@ class AnalogLatch(_Guard):
 class AnalogSteps(_Guard):
     """Drivers go on only behind a write of the second word to ARM, right behind one of the first."""
 
+    quick = False
     mutant = "the second word is enough"
     mutant_at = ("words",)
     mutant_depth = 8
@@ -173,6 +176,7 @@ class AnalogSteps(_Guard):
 class AnalogSettings(_Guard):
     """No limit changes while a command is executing."""
 
+    quick = False
     mutant = "settings can be written at any time"
     mutant_at = ("words",)
     mutant_depth = 6
@@ -195,6 +199,7 @@ class AnalogCodes(Harness):
     """No code is larger than its limit, whatever tables, drives and products are; a set has one code a line."""
 
     block = "rtl.tile.analog.codes.CodeSource"
+    quick = False
     mutant = "a trim is added behind the limit"
     mutant_depth = 12
 
@@ -219,6 +224,7 @@ class AnalogReset(Harness):
 
     block = "rtl.tile.analog.tile.AnalogTile"
     depth = 2
+    quick = False
     mutant = "the reset is not connected"
     mutant_depth = 12
 
@@ -304,6 +310,7 @@ class _Sequence(Harness):
 class AnalogSets(_Sequence):
     """The gate never rises while a set of codes is made, and a set is of one phase, row and slot: one class a line, one polarity."""
 
+    quick = False
     mutant = "the phase changes while the codes of a read are made"
     mutant_depth = 18
 
@@ -322,6 +329,7 @@ class AnalogSets(_Sequence):
 class AnalogDone(_Sequence):
     """A completion never says that more pulses were done than were asked for, nor does the record of a row."""
 
+    quick = False
     mutant = "a row begins with a pulse that is done"
     mutant_depth = 30
 
