@@ -330,12 +330,12 @@ class AnalogDone(_Sequence):
     """A completion never says that more pulses were done than were asked for, nor does the record of a row."""
 
     quick = False
-    mutant = "a row begins with a pulse that is done"
-    mutant_depth = 30
+    mutant = "a pulse counts as done before the first row is taken"
+    mutant_depth = 14
 
     def break_(self, m):
-        with m.If(self.in_state("ROW")):
-            m.d.sync += self.signal("row_done").eq(LINES.cols * TINY.pulse_max)
+        with m.If(self.in_state("PROFILE")):
+            m.d.sync += self.signal("done").eq(1)
 
     def check(self, m: Module, dut):
         m.d.comb += Assume((dut.cmd.p.rows <= LINES.rows) & (dut.cmd.p.rows != 0))
