@@ -130,7 +130,7 @@ class Run:
             if begin:
                 # The beginning is one exchange, which is not left half way: what the counters began with is known.
                 with self._board.heeding(Stop()):
-                    state, fault, at = self._look(begin, min(count, FIRST_AHEAD))
+                    state, fault, at = self._look(begin, count)
                 begin = []
             else:
                 state, fault, at = self._look([], count)
