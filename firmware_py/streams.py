@@ -75,4 +75,5 @@ def xorshift(state):
 @inlined
 def gauss(word):
     """Return the sum of a word's four bytes less its mean: near Gaussian, sigma 147.8. int64 or lanes."""
-    return (word & 255) + ((word >> 8) & 255) + ((word >> 16) & 255) + ((word >> 24) & 255) - GAUSS_MEAN
+    halves = (word & 0x00FF00FF) + ((word >> 8) & 0x00FF00FF)
+    return (halves & 0xFFFF) + (halves >> 16) - GAUSS_MEAN
