@@ -13,7 +13,7 @@ from backpulse.firmware_py.jit import by_type, part
 from backpulse.firmware_py.lanes import GROUP, carries, count, everywhere, load, pairs, peak, store, upto, where
 from backpulse.firmware_py.memory import BANK
 from backpulse.firmware_py.registers import Counter, TileParameter
-from backpulse.firmware_py.streams import gauss, xorshift
+from backpulse.firmware_py.streams import gauss, leap, xorshift
 from backpulse.firmware_py.tape import record_read
 
 _STEPS = int(Counter.STEPS)
@@ -43,8 +43,8 @@ def multiply_rows(cells, line, row0, rows, col0, cols, sums, lanes):
         for r in range(rows):
             acc = acc + load(cells, (row0 + r, lane)) * line[r]
         store(lanes, lane, acc)
-    for c in range(cols):
-        sums[c] = lanes[col0 + c]
+    for c in range(0, cols, GROUP):
+        store(sums, c, load(lanes, col0 + c))
 
 
 @part
@@ -52,8 +52,8 @@ def multiply_columns(cells, line, row0, rows, col0, cols, sums, lanes):
     """READT: acc_r = sum over columns of drive_c * cell[r][c], a group of rows at once; lanes outside the region are not driven."""
     for lane in range(0, lanes.shape[0], GROUP):
         store(lanes, lane, everywhere(0))
-    for i in range(cols):
-        lanes[col0 + i] = line[i]
+    for i in range(0, cols, GROUP):
+        store(lanes, col0 + i, load(line, i) & upto(cols - i))
     last = row0 + rows - 1
     for r in range(0, rows, GROUP):
         first, second = _four(cells, lanes, row0 + r, last, col0, cols), _four(cells, lanes, row0 + r + 4, last, col0, cols)
@@ -104,7 +104,7 @@ def plan_lanes(m, f, lane, rows, a, bits, stochastic):
 
     is zero unless the product and the random word, both shifted up to 32 bits, have a sum beyond these; or the product itself is at least
     `sure`. Whether a row has a pulse no processor can foretell, so that every one is written to the list, and the next one over it if it
-    had none. Where not even the largest product, with the largest r, is a pulse, there are only draws.
+    had none. Where not even the largest product, with the largest r, is a pulse, the streams leap over all rows.
     """
     rounding, write, size = load(m.rounding, lane), load(m.write, lane), abs(load(m.lanes, lane))
     largest, most = peak(size), 0
@@ -114,10 +114,9 @@ def plan_lanes(m, f, lane, rows, a, bits, stochastic):
     size = size << max(16 - bits, 0)
     hits = 0
     if largest * most < (1 << bits if stochastic else sure):
-        for _ in range(rows):
-            rounding = xorshift(rounding)
-            if f.write_stream:
-                write = xorshift(write)
+        rounding = leap(rounding, m.leaps[rows])
+        if f.write_stream:
+            write = leap(write, m.leaps[rows])
     else:
         for i in range(rows):
             rounding = xorshift(rounding)

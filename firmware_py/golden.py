@@ -229,7 +229,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     lose, q = pulse_shift(m.scales[scale, 1], scale_log2, _magnitude(m, f, cols_vector))
     line, planned = m.line, m.lanes
     _gather(m, f, cols_vector, col_offset, cols, line)
-    for lane in range(0, planned.shape[0], GROUP):
+    for lane in range(0, m.rounding.shape[0], GROUP):
         store(planned, lane, everywhere(0))
     if q <= 3:
         for c in range(cols):
@@ -242,7 +242,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     ups = downs = clips = everywhere(0)
     first, bits = 0, 8 * min(q, 3)
     while first < rows:
-        for lane in range(0, planned.shape[0], GROUP):
+        for lane in range(0, m.rounding.shape[0], GROUP):
             hits = plan_lanes(m, f, lane, rows_at_once, line[first:], bits, stochastic)
             up, down, clipped = any_pulse_lanes(m, m.played, f, lane, row0, first, hits, line[first:], bits, stochastic, shared)
             ups, downs, clips = ups + up, downs + down, clips + clipped

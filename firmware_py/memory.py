@@ -11,6 +11,7 @@ from backpulse.firmware_py.device import fixed_words
 from backpulse.firmware_py.isa import SCALE_REGISTERS, legal, used_bits
 from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
+from backpulse.firmware_py.streams import leaps
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.timing import costs
 
@@ -49,7 +50,8 @@ class Memory(NamedTuple):
     factors: np.ndarray  # int32
     sums: np.ndarray  # int32: analog sums, then sense words
     over: np.ndarray  # int32: which of these were over range
-    lanes: np.ndarray  # int32 (lanes) scratch: P_j of a PULSE, drives or sums of a read
+    lanes: np.ndarray  # int32 scratch: P_j of a PULSE, drives or sums of a read; with a vector more, for one that begins anywhere
+    leaps: np.ndarray  # int32 (tile_rows + 1, 32): see `streams.leaps`
     hits: np.ndarray  # int64 (tile_rows) scratch: rows that may have a pulse
     draws: np.ndarray  # int32 (tile_rows, GROUP) scratch: their rounding words in one vector of lanes
     noise: np.ndarray  # int32, same shape: their write-noise words
@@ -157,7 +159,8 @@ def new_memory(config: Config) -> Memory:
         factors=_zeros(np.int32, line),
         sums=_zeros(np.int32, line),
         over=_zeros(np.int32, line),
-        lanes=_zeros(np.int32, lanes),
+        lanes=_zeros(np.int32, lanes + GROUP),
+        leaps=leaps(config.tile_rows),
         hits=zeros(config.tile_rows),
         draws=_zeros(np.int32, config.tile_rows, GROUP),
         noise=_zeros(np.int32, config.tile_rows, GROUP),
