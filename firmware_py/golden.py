@@ -129,7 +129,7 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     columns_out = op == _READ
     n, offset, n_out, out_offset = (rows, row_offset, cols, col_offset) if columns_out else (cols, col_offset, rows, row_offset)
     s = min(max(f.vector_frac - _magnitude(m, f, source), f.range_min), f.range_max) if auto_range else 0
-    line, sums, words, factors = m.line, m.sums, m.words, m.factors
+    line, words, factors = m.line, m.words, m.factors
     _gather(m, f, source, offset, n, line)
     m.counters[_SATURATED] += _to_drives(line, n, s - f.drive_shift, f.drive_max)
     over, fault = _sense(m, m.played, f, op, row0, rows, col0, cols, n_out)
