@@ -166,7 +166,7 @@ def upto(typingctx, number):
 def look(typingctx, array, index):
     """Return the elements of an int32 array at the indices in a vector, none of them negative; or the one at a number, int64."""
     if index is not _LANES:
-        return types.int64(array, types.int64), lambda *a: _element(*a)
+        return types.int64(array, types.int64), _element
 
     def build(context, builder, sig, args):
         found = ir.Constant(_VECTOR, ir.Undefined)

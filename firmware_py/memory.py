@@ -31,7 +31,7 @@ class Memory(NamedTuple):
     program: np.ndarray  # int64 (program_words)
     regions: np.ndarray  # int64 (regions, 4)
     table: np.ndarray  # int64 (vectors)
-    masks: np.ndarray  # int64 (vectors): the OR behind a vector's magnitude
+    masks: np.ndarray  # int64 (vectors): numbers as long as the OR behind a vector's magnitude
     vectors: np.ndarray  # int32 (vector_words)
     pages: np.ndarray  # int8 (2, page_bytes)
     store: np.ndarray  # uint8 (4 store_words)
