@@ -19,8 +19,8 @@ from backpulse.gateware.sim.virtual_board import Simulator
 from backpulse.gateware.tools import uncollected
 
 CONFIGS = {  # all that a machine can have; odd sizes; a small one
-    "everything": replace(SMALL, store_words=256),
-    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=256),
+    "everything": replace(SMALL, store_words=256, trace_words=64),
+    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=256, trace_words=64),
     "lean": replace(LEAN, tile_rows=24, tiles=8, store_words=256),
 }
 MOST = {
