@@ -15,7 +15,7 @@ from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Fault, S
 from backpulse.firmware_py.timing import ALU_CYCLES
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.machine_image import golden, loading, visible
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Source, cycles, start
 
 PARAMETERS = parameters()

@@ -5,7 +5,7 @@ from cocotb.triggers import Timer
 
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.streams import gauss, xorshift
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import generator
 
 PARAMETERS = parameters()

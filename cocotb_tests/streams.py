@@ -18,7 +18,7 @@ from cocotb.clock import Clock
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import Event, FallingEdge, First, ReadOnly, Timer, ValueChange
 
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 
 PERIOD_NS = 10
 """Of the clock."""
