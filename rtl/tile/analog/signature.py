@@ -1,5 +1,8 @@
 """What the analog tile asks of a front end: lines are driven by codes while a gate is high, and sampled."""
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportArgumentType=false
+
 from amaranth.hdl import signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
