@@ -16,9 +16,11 @@ LAGS = 16
 MUTANTS = ("toggle", "latch", "clear", "enable", "swapped", "early switches")
 """Faults of the pins: `toggle` moves with the gate alone; codes are latched with each frame; clear, and the switches' supply, come a
 cycle late; rows and columns swap their answers; switches are set while lines are at their codes."""
-TIMES = Times(reset=0.2e-6, wake=1e-6, switch_wake=2e-6, switch=0.2e-6, latch=40e-9, busy=5e-6, alive=1e-6)
+TIMES = Times(reset=0.2e-6, wake=1e-6, switch_wake=2e-6, switch=0.2e-6, latch=40e-9, busy=5e-6)
 CLK_HZ = 100e6
 """That of the benches' clock."""
+SEEN = ("toggle", "clr_n", "enable", "cs_dac_n", "cs_adc_n", "cs_switch_n", "ldac_n")
+"""Pins that the bench sees."""
 
 
 class SlicesBoard(wiring.Component):
@@ -46,7 +48,7 @@ class SlicesBoard(wiring.Component):
             {
                 **{name: member for name, member in front.items() if name != "pins"},
                 **{name: member for name, member in chips.items() if name != "pins"},
-                **{name: Out(1) for name in ("toggle", "clr_n", "enable", "alive", "cs_dac_n", "cs_adc_n", "cs_switch_n", "ldac_n")},
+                **{name: Out(1) for name in SEEN},
                 "lag": In(range(LAGS)),
                 "mutant": In(range(len(MUTANTS) + 1)),
             }
@@ -64,7 +66,7 @@ class SlicesBoard(wiring.Component):
         for name, member in pins.signature.members.items():
             if member.flow == Out:
                 m.d.comb += getattr(its, name).eq(getattr(pins, name))
-                if name in self.signature.members:
+                if name in SEEN:
                     m.d.comb += getattr(self, name).eq(getattr(its, name))
             elif name not in ("sdo_a", "sdo_b"):
                 m.d.comb += getattr(pins, name).eq(getattr(its, name))

@@ -15,7 +15,7 @@ from cocotb_tests.slices_board import CLK_HZ
 
 MUTANTS = ("enable", "swapped", "late data")
 """Faults of the pins: the lines' switches open a cycle late; two answers are swapped; the DAC's data come a bit late."""
-TIMES = Times(wake=1e-6, switch=0.2e-6, alive=1e-6)
+TIMES = Times(wake=1e-6, switch=0.2e-6)
 
 
 class StudentBoard(wiring.Component):

@@ -7,9 +7,7 @@ from backpulse.gateware.front_end.slices import Slices
 from backpulse.gateware.front_end.spi import Shifter
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
-from cocotb_tests.slices_board import CLK_HZ, MUTANTS, TIMES, SlicesBoard
-
-ALIVE = TIMES.cycles("alive", CLK_HZ)
+from cocotb_tests.slices_board import MUTANTS, SlicesBoard
 
 
 def _run(run, *, slices: int = 1, divisor: int = 2, pauses=("never",), lags=(0, 1, 15), **arguments) -> None:
@@ -22,7 +20,6 @@ def _run(run, *, slices: int = 1, divisor: int = 2, pauses=("never",), lags=(0, 
         divisor=divisor,
         pauses=pauses,
         lags=lags,
-        alive=ALIVE,
         **arguments,
     )
 

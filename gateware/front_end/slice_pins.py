@@ -32,8 +32,6 @@ class Times:
     """Longest burst of conversions: with a longer one the converter has failed. [K]: it takes 8 us."""
     pulse: float = 20e-6
     """Shortest pulse that gets to its voltage and back. [K]"""
-    alive: float = 0.5e-3
-    """Half a period of `alive`."""
 
     def cycles(self, name: str, clk_hz: float) -> int:
         """Return one of them in clock cycles, rounded up, at least one."""
@@ -67,7 +65,7 @@ class SlicePins(wiring.Signature):
     alarm_n
         Low: a DAC had a frame with a wrong CRC, or is too hot.
     alive
-        Toggles while drivers are on, for a detector of missing pulses.
+        As of `FrontEndSignature`, for a detector of missing pulses.
     interlock
         High: the interlock's circuit is closed.
     """

@@ -120,14 +120,9 @@ class Slices(wiring.Component):
             pins.clr_n.eq(self.on),
             pins.enable.eq(self.on & inner.pins.enable),
             pins.toggle.eq(self.on & inner.pins.toggle),
+            pins.alive.eq(self.alive),
             self.closed.eq(pins.interlock),
         ]
-        period = self._times.cycles("alive", self._clk_hz)
-        alive = Signal(range(period))
-        with m.If(self.on):
-            m.d.sync += alive.eq(Mux(alive == period - 1, 0, alive + 1))
-            with m.If(alive == period - 1):
-                m.d.sync += pins.alive.eq(~pins.alive)
         return m
 
 

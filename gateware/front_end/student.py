@@ -78,14 +78,9 @@ class Student(wiring.Component):
             *(getattr(self, name).eq(getattr(inner, name)) for name in ("ready", "loaded", "failed")),
             *(getattr(inner, name).eq(getattr(self, name)) for name in ("convert", "sdo_delay", "gate")),
             pins.enable.eq(self.on & inner.pins.enable),
+            pins.alive.eq(self.alive),
             self.closed.eq(pins.interlock),
         ]
-        period = self._times.cycles("alive", self._clk_hz)
-        alive = Signal(range(period))
-        with m.If(self.on):
-            m.d.sync += alive.eq(Mux(alive == period - 1, 0, alive + 1))
-            with m.If(alive == period - 1):
-                m.d.sync += pins.alive.eq(~pins.alive)
         return m
 
 

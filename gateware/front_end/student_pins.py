@@ -21,8 +21,6 @@ class Times:
     """From the end of set-up to quiet lines. [K]"""
     switch: float = 1e-6
     """The switches close. [K]"""
-    alive: float = 0.5e-3
-    """Half a period of `alive`."""
 
     def cycles(self, name: str, clk_hz: float) -> int:
         """Return one of them in clock cycles, rounded up, at least one."""
@@ -44,7 +42,7 @@ class StudentPins(wiring.Signature):
     enable
         Closes the switches between amplifiers and lines; low opens all.
     alive
-        Toggles while drivers are on, for a detector of missing pulses.
+        As of `FrontEndSignature`, for a detector of missing pulses.
     interlock
         High: the interlock's circuit is closed.
     """
