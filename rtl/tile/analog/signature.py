@@ -27,8 +27,8 @@ class FrontEndSignature(wiring.Signature):
     So `gate` alone makes edges on lines, of pulses as of reads; it reaches them after the same number of
     cycles up and down. Codes take effect with its next rise at the earliest, and stay until others are
     loaded. Lines are connected and disconnected at 0 V, before `loaded`; a front end without such switches
-    holds those that would be open at 0 V. The next ones are offered while it is still high: a front end that has
-    room for them takes them, and loads them when it falls, and another lets them wait until then.
+    holds those that would be open at 0 V. The next codes are offered while it is still high: a front end
+    that has room for them takes them, and loads them when it falls, and another lets them wait until then.
 
     Members
     -------
