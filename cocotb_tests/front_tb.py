@@ -32,7 +32,7 @@ class FrontTB:
 
     def __init__(self, dut: Any, *, lines: int, names: tuple[str, ...] = (), dropped: int = 0, seed: int = 1, pause: str = "never") -> None:
         self.dut, self.lines, self.dropped, self.rng = dut, lines, dropped, generator(seed)
-        for name in ("on", "gate", "convert", "sdo_delay", "alive", "fault", "mutant", "sense", *names):
+        for name in ("on", "gate", "convert", "sdo_delay", "fault", "mutant", "sense", *names):
             getattr(dut, name).value = 0
         dut.interlock.value = 1
         self.source = Source(dut, "codes", code_layout(), pause=pattern(pause, seed + 1))

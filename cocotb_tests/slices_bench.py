@@ -11,6 +11,7 @@ from cocotb_tests.streams import PERIOD_NS, cycle, cycles
 PARAMETERS = parameters()
 SLICES = PARAMETERS.get("slices", 1)
 LINES = 16 * SLICES
+CODE = 1234
 SWITCH_WAKE_NS = 2000
 
 
@@ -158,3 +159,26 @@ async def tells_failures(dut):
         assert not tb.sink.words
     await tb.on()
     await tb.convert()
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def opens_what_holds_it(dut):
+    """An open key opens all lines and clears all voltages, whatever the FPGA does; `alive` tells of the clock while it is on."""
+    tb = TB(dut, seed=41)
+    await tb.start()
+    before = int(dut.alive.value)
+    await cycles(dut, 300)
+    assert int(dut.alive.value) == before
+    await tb.on()
+    await tb.load([CODE] * LINES, [False] * LINES)
+    dut.gate.value = 1
+    await cycles(dut, 500)
+    assert tb.drive() == tb.codes
+    assert all(tb.connected())
+    dut.interlock.value = 0
+    await ReadOnly()
+    assert not int(dut.closed.value)
+    assert not any([*tb.drive(), *tb.connected()])
+    await FallingEdge(dut.clk)
+    dut.gate.value = 0
+    await tb.off()

@@ -34,7 +34,7 @@ def test_four():
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_broken(name):
-    testcase = "tells_failures" if name == "toggle" else "drives_and_senses"
+    testcase = {"toggle": "tells_failures", "dead": "opens_what_holds_it"}.get(name, "drives_and_senses")
     _run(expect_failure, mutant=MUTANTS.index(name) + 1, testcase=testcase)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from backpulse.gateware.front_end.alive import ALIVE_S
+
 __all__ = ["SIDE", "SLICES", "TIMES", "SlicePins", "Times"]
 
 SIDE = 8
@@ -32,6 +34,8 @@ class Times:
     """Longest burst of conversions: with a longer one the converter has failed. [K]: it takes 8 us."""
     pulse: float = 20e-6
     """Shortest pulse that gets to its voltage and back. [K]"""
+    alive: float = ALIVE_S
+    """Half a period of `alive`."""
 
     def cycles(self, name: str, clk_hz: float) -> int:
         """Return one of them in clock cycles, rounded up, at least one."""
@@ -65,7 +69,7 @@ class SlicePins(wiring.Signature):
     alarm_n
         Low: a DAC had a frame with a wrong CRC, or is too hot.
     alive
-        As of `FrontEndSignature`, for a detector of missing pulses.
+        Toggles while drivers are on, for a detector of missing pulses.
     interlock
         High: the interlock's circuit is closed.
     """

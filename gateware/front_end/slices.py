@@ -18,6 +18,7 @@ from amaranth.lib.wiring import Out
 from backpulse.firmware_py.analog import CODE_BITS, SAMPLE_BITS
 from backpulse.firmware_py.registers import Cause
 from backpulse.gateware.front_end import adgs1414d, ads8686s, dac81416
+from backpulse.gateware.front_end.alive import add_alive
 from backpulse.gateware.front_end.slice_pins import SIDE, SLICES, TIMES, SlicePins, Times
 from backpulse.gateware.front_end.spi import Shifter
 from backpulse.rtl.tile.analog.signature import FrontEndSignature
@@ -120,9 +121,9 @@ class Slices(wiring.Component):
             pins.clr_n.eq(self.on),
             pins.enable.eq(self.on & inner.pins.enable),
             pins.toggle.eq(self.on & inner.pins.toggle),
-            pins.alive.eq(self.alive),
             self.closed.eq(pins.interlock),
         ]
+        add_alive(m, pins.alive, on=self.on, cycles=self._times.cycles("alive", self._clk_hz))
         return m
 
 

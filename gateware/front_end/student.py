@@ -11,6 +11,7 @@ from amaranth.lib.wiring import Out
 from backpulse.firmware_py.analog import CODE_BITS, SAMPLE_BITS
 from backpulse.firmware_py.registers import Cause
 from backpulse.gateware.front_end import ad5628
+from backpulse.gateware.front_end.alive import add_alive
 from backpulse.gateware.front_end.spi import Shifter
 from backpulse.gateware.front_end.student_pins import LINES, TIMES, StudentPins, Times
 from backpulse.rtl.tile.analog.signature import FrontEndSignature
@@ -78,9 +79,9 @@ class Student(wiring.Component):
             *(getattr(self, name).eq(getattr(inner, name)) for name in ("ready", "loaded", "failed")),
             *(getattr(inner, name).eq(getattr(self, name)) for name in ("convert", "sdo_delay", "gate")),
             pins.enable.eq(self.on & inner.pins.enable),
-            pins.alive.eq(self.alive),
             self.closed.eq(pins.interlock),
         ]
+        add_alive(m, pins.alive, on=self.on, cycles=self._times.cycles("alive", self._clk_hz))
         return m
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from backpulse.gateware.front_end.alive import ALIVE_S
+
 __all__ = ["LINES", "SIDE", "TIMES", "StudentPins", "Times"]
 
 SIDE = 4
@@ -21,6 +23,8 @@ class Times:
     """From the end of set-up to quiet lines. [K]"""
     switch: float = 1e-6
     """The switches close. [K]"""
+    alive: float = ALIVE_S
+    """Half a period of `alive`."""
 
     def cycles(self, name: str, clk_hz: float) -> int:
         """Return one of them in clock cycles, rounded up, at least one."""
@@ -42,7 +46,7 @@ class StudentPins(wiring.Signature):
     enable
         Closes the switches between amplifiers and lines; low opens all.
     alive
-        As of `FrontEndSignature`, for a detector of missing pulses.
+        Toggles while drivers are on, for a detector of missing pulses.
     interlock
         High: the interlock's circuit is closed.
     """
