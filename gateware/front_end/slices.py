@@ -23,7 +23,7 @@ from backpulse.gateware.front_end.slice_pins import SIDE, SLICES, TIMES, SlicePi
 from backpulse.gateware.front_end.spi import Shifter
 from backpulse.rtl.tile.analog.signature import FrontEndSignature
 
-__all__ = ["Slices"]
+__all__ = ["Chip", "SliceSequence", "Slices"]
 
 WORD_BITS = dac81416.WORD_BITS
 """Most bits of a frame, without its CRC."""
@@ -86,7 +86,7 @@ class Slices(wiring.Component):
         if slices not in SLICES:
             raise ValueError(f"Slices must be one of {', '.join(map(str, SLICES))}, not {slices}")
         self._times, self._clk_hz = times, clk_hz
-        self._inner = _Sequence(
+        self._inner = SliceSequence(
             slices=slices,
             clk_hz=clk_hz,
             divisor=divisor,
@@ -127,8 +127,11 @@ class Slices(wiring.Component):
         return m
 
 
-class _Sequence(wiring.Component):
-    """What `Slices` does while it is on; it is in reset while it is not."""
+class SliceSequence(wiring.Component):
+    """What `Slices` does while it is on; it is in reset while it is not, and stands still after a failure.
+
+    Parameters and members are those of `Slices`.
+    """
 
     def __init__(
         self, *, slices: int, clk_hz: float, divisor: int, dac_volts: float, adc_volts: float, times: Times
@@ -381,7 +384,6 @@ class _Sequence(wiring.Component):
                 m.d.comb += burst.reading.eq(1)
                 m.d.sync += index.eq(0)
                 with m.If(burst.done):
-                    m.next = "GIVE"
                     with m.If(~burst.numbered):
                         m.d.sync += self.failed.eq(Cause.CONVERTER)
                     with m.Elif(~burst.good):
@@ -389,6 +391,8 @@ class _Sequence(wiring.Component):
                     with m.Elif(probing):
                         m.d.sync += [probing.eq(0), pins.enable.eq(1)]
                         wait("switch_wake", "SWITCHES ON")
+                    with m.Else():
+                        m.next = "GIVE"
             with m.State("GIVE"):
                 m.d.comb += self.samples.valid.eq(~broken)
                 with m.If(self.samples.ready):
