@@ -58,7 +58,7 @@ def _row(board: Board, result: dict[str, Any] | None, run: dict[str, Any] | None
     return [
         board.name,
         board.part.name,
-        board.front_end if run is None else run["device"],
+        (board.front_end or "-") if run is None else run["device"],
         str(board.config.tile_cols),
         *used,
         f"{mhz:g} MHz",

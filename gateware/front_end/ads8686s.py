@@ -6,6 +6,7 @@ the last input of A and of B, and the CRC of all results in the order A0 B0 A1 B
 
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false
 
 from collections.abc import Iterator, Sequence
 from enum import IntEnum

@@ -1,7 +1,7 @@
 """What a detector of missing pulses looks for while drivers are on."""
 
 # Amaranth's types do not know what its operators give.
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
 
 from amaranth.hdl import Module, Mux, Signal, Value
 

@@ -3,6 +3,9 @@
 `python -m backpulse.gateware.front_end.page` does it; a test asks whether all is as the circuits say.
 """
 
+# Amaranth's types do not know the members of a component.
+# pyright: reportAttributeAccessIssue=false
+
 import sys
 from collections.abc import Iterator
 from pathlib import Path

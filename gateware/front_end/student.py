@@ -2,7 +2,7 @@
 
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
-# pyright: reportOperatorIssue=false
+# pyright: reportOperatorIssue=false, reportReturnType=false
 
 from amaranth.hdl import Array, Cat, Const, EnableInserter, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, wiring

@@ -1,5 +1,8 @@
 """What the analog tile asks of a front end: lines are driven by codes while a gate is high, and sampled."""
 
+# Amaranth's own name for a shape is no type of the layouts that it stands for.
+# pyright: reportArgumentType=false
+
 from amaranth.hdl import signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
