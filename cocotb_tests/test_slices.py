@@ -9,27 +9,25 @@ from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.slices_board import MUTANTS, SlicesBoard
 
+SLICES, DIVISOR = 2, 2
+BOARD = SlicesBoard(slices=SLICES, divisor=DIVISOR)
 
-def _run(run, *, slices: int = 1, divisor: int = 2, pauses=("never",), lags=(0, 1, 15), **arguments) -> None:
-    board = SlicesBoard(slices=slices, divisor=divisor)
+
+def _run(run, *, pauses=("never",), **arguments) -> None:
     run(
-        board,
+        BOARD,
         "slices_bench",
         verilog=SLICE_VERILOG,
-        slices=slices,
-        divisor=divisor,
+        slices=SLICES,
+        divisor=DIVISOR,
         pauses=pauses,
-        lags=lags,
+        lags=(0, 1, 15),
         **arguments,
     )
 
 
-def test_one():
+def test_golden():
     _run(run_cocotb, pauses=("never", "bursts"))
-
-
-def test_four():
-    _run(run_cocotb, slices=4, divisor=4, testcase="drives_and_senses")
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -117,8 +117,8 @@ def _in_luts(depth: int, width: int) -> bool:
     return 4 * -(-depth // 16) * -(-width // 4) < 96
 
 
-def dsps(family: str, config: Config) -> int | None:
-    """Return the multipliers of a machine; None before a physical array, where no build has told them.
+def dsps(family: str, config: Config) -> int:
+    """Return the multipliers of a machine.
 
     They are a lane's and the planner's, four for spread, four of the vector units, one of read noise. A lean
     machine has one for each lane, and one for each column of the planner, which does everything else too.
@@ -126,7 +126,7 @@ def dsps(family: str, config: Config) -> int | None:
     if config.lean:
         return 2 * config.tile_cols
     if config.device is DeviceKind.REAL:
-        return None
+        return 9  # for any number of lines: the vector units', the serial planner's, the analog tile's
     return config.tile_cols * (3 + 4 * config.spread) + 4 + config.read_noise
 
 

@@ -125,7 +125,8 @@ class Burst(wiring.Component):
             m.d.sync += count.eq(Mux(last, 0, count + 1))
         for i in range(lines):
             m.submodules[f"results_{i}"] = results = Memory(shape=WORD_BITS, depth=PAIRS, init=[])
-            write, read = results.write_port(), results.read_port(domain="comb")
+            write = results.write_port()
+            read = results.read_port(domain="comb")
             m.d.comb += [
                 write.addr.eq(count[:-1]),
                 write.data.eq(self.answers[i]),

@@ -186,7 +186,8 @@ class SliceSequence(wiring.Component):
         for s in range(n):
             codes = Memory(shape=CODE_BITS, depth=dac81416.CHANNELS, init=[])
             m.submodules[f"codes_{s}"] = codes
-            write, read = codes.write_port(), codes.read_port(domain="comb")
+            write = codes.write_port()
+            read = codes.read_port(domain="comb")
             m.d.comb += [
                 write.addr.eq(place),
                 write.data.eq(self.codes.payload.code),
