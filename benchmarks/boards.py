@@ -33,8 +33,9 @@ def main() -> int:
     """Train on all boards, and write what they came to."""
     found = {}
     with Progress() as progress:
-        task = progress.add_task("boards", total=len(BOARDS))
-        for board in BOARDS.values():
+        emulated = [board for board in BOARDS.values() if board.front_end is None]
+        task = progress.add_task("boards", total=len(emulated))
+        for board in emulated:
             found[board.name] = train("sim://", board)
             if found[board.name] != train("golden://", board):
                 print(f"The virtual board of {board.name} and its golden model differ", file=sys.stderr)

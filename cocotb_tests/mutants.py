@@ -14,11 +14,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 
-def through(m: Module, outer: wiring.Component, inner: wiring.Component) -> None:
-    """Connect all ports of a component to those of the same names of the one that it lies in."""
+def through(m: Module, outer: wiring.Component, inner: wiring.Component, *, but: tuple[str, ...] = ()) -> None:
+    """Connect all ports of a component, `but` some, to those of the same names of the one that it lies in."""
     ports = inner.signature.flatten
-    for (_, member, out), (_, _, own) in zip(ports(outer), ports(inner), strict=True):
-        m.d.comb += own.eq(out) if member.flow == In else out.eq(own)
+    for (path, member, out), (_, _, own) in zip(ports(outer), ports(inner), strict=True):
+        if path[0] not in but:
+            m.d.comb += own.eq(out) if member.flow == In else out.eq(own)
 
 
 class Mutants(wiring.Component):

@@ -6,16 +6,16 @@ from unittest import mock
 from amaranth.hdl import Fragment
 
 from backpulse.gateware.boards.boards import BOARDS, Board
-from backpulse.gateware.chip.top import Top
+from backpulse.gateware.chip.board_top import top_of
 
-from . import analog, lines, link, machine, processor, small_link, tile, trace
+from . import analog, front_end, lines, link, machine, processor, small_link, tile, trace
 from .harness import Proof
 
 __all__ = ["PROOFS", "table"]
 
 PROOFS: dict[str, type[Proof]] = {
     name: proof
-    for module in (link, small_link, processor, lines, machine, tile, trace, analog)
+    for module in (link, small_link, processor, lines, machine, tile, trace, analog, front_end)
     for name in module.__all__
     if inspect.isclass(proof := getattr(module, name)) and issubclass(proof, Proof)
 }
@@ -31,7 +31,7 @@ def carried(board: Board) -> set[str]:
         return get(component, platform)
 
     with mock.patch.object(Fragment, "get", kept):
-        kept(Top(board.config, clk_hz=board.clk_hz, baud=board.baud), None)
+        kept(top_of(board), None)
     return found
 
 

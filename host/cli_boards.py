@@ -7,7 +7,6 @@ import typer
 from rich.table import Table
 
 from backpulse.firmware_py.dead import Dead
-from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.host import options as o
 from backpulse.host.array_file import read_array
 from backpulse.host.array_map import around, stuck_remarks
@@ -115,6 +114,7 @@ def fit(
     """Say whether a network fits a board, its cycles per step, and what to change if not: exit code 1."""
     check_outputs({"--json": json}, {"--array": array})
     table, _ = _gateware()
+    from backpulse.gateware.bitstream.fit import facts
     from backpulse.gateware.bitstream.fit import fit as judge
 
     cells = read_array(array) if array else None
@@ -125,18 +125,19 @@ def fit(
         chosen = table.find_board(board)
         dead.check(chosen.config)
         verdict = judge(chosen, settings.network, settings.schedule, dead)
-    verdict["array"] = facts_dict(EMULATED)  # what every bitstream of the table has behind it
+    tile = facts(chosen)
+    verdict["array"] = facts_dict(tile)
     if cells and verdict["fits"]:
         verdict["warnings"] = stuck_remarks(settings.compile(chosen.config), cells)
         show_warnings(verdict["warnings"])
     write_json(json, verdict)
     if json != STDOUT and verdict["fits"]:
+        speed = "beside the array's own time" if chosen.front_end else f"{verdict['steps_per_second']:.0f} steps/s"
         print(
             f"{settings.layers} fits {chosen.title}: {verdict['cycles_per_step']} cycles a training step, "
-            f"{verdict['steps_per_second']:.0f} steps/s at {chosen.clk_hz / 1e6:g} MHz; "
-            f"{verdict['samples_on_board']} samples on board."
+            f"{speed} at {chosen.clk_hz / 1e6:g} MHz; {verdict['samples_on_board']} samples on board."
         )
-        stdout.print(facts_text(EMULATED) + (f"; {verdict['left']}" if verdict["left"] else ""), soft_wrap=True)
+        stdout.print(facts_text(tile) + (f"; {verdict['left']}" if verdict["left"] else ""), soft_wrap=True)
         stdout.print(_resources(verdict["estimate"], verdict["fractions"]))
     if not verdict["fits"]:
         raise HostError(f"{settings.layers} does not fit {chosen.title}: {verdict['reason']}")

@@ -12,19 +12,29 @@ from typing import Any
 
 import numpy as np
 
+from backpulse.firmware_py.analog import (
+    CODE_BITS,
+    FACTOR_BITS,
+    LINE_WORDS,
+    PROFILE_WORDS,
+    PROFILES,
+    SUM_BITS,
+)
 from backpulse.firmware_py.compiler import compile_network
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.dead import NONE, Dead
 from backpulse.firmware_py.isa import REGION_WORDS
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REGISTER_WORDS
+from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
 from backpulse.gateware.boards.boards import Board
 from backpulse.gateware.chip.store import bank_depths
 from backpulse.gateware.link.microcode import DATA_BYTES, PROGRAM_WORDS
 from backpulse.rtl.core.fetch import places
 from backpulse.rtl.core.ledger import ring_at
+from backpulse.rtl.tile.analog.tile import FACTS
 
-__all__ = ["REPORTS", "brams", "dsps", "estimate", "fit", "luts"]
+__all__ = ["REPORTS", "brams", "dsps", "estimate", "facts", "fit", "luts"]
 
 REPORTS = Path(__file__).parent / "fit_reports.json"
 """Stored reports: family, configuration words, whether held out, and what place and route counted."""
@@ -59,8 +69,19 @@ def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
         ]
     full = c.device is not DeviceKind.IDEAL
     lane = [(c.rows, c.cell_bits)] + [(c.rows, 8)] * c.spread + [(c.pulse_max + 1, 16)] * full
+    tile = lane * c.tile_cols
+    if c.device is DeviceKind.REAL:
+        lines = c.tile_rows + c.tile_cols
+        tile = [
+            (PROFILES * PROFILE_WORDS, 32),
+            (LINE_WORDS * lines, FACTOR_BITS),
+            (lines, CODE_BITS + 1),
+            (lines, SUM_BITS + 1),
+            (max(c.tile_rows, c.tile_cols), c.drive_bits),
+            (c.tile_cols, 32),
+        ]
     return [
-        *(lane * c.tile_cols),
+        *tile,
         *[(c.vector_words, c.acc_bits)] * 2,
         (512, c.vector_frac + 1),
         (c.program_words, 32),
@@ -104,11 +125,15 @@ def dsps(family: str, config: Config) -> int:
     """
     if config.lean:
         return 2 * config.tile_cols
+    if config.device is DeviceKind.REAL:
+        return 9  # for any number of lines: the vector units', the serial planner's, the analog tile's
     return config.tile_cols * (3 + 4 * config.spread) + 4 + config.read_noise
 
 
 def luts(family: str, config: Config) -> int | None:
-    """Return the LUTs that a machine takes, by the fitted model; None for a family without stored reports."""
+    """Return the LUTs that a machine takes, by the fitted model; None for what there are no reports of."""
+    if config.device is DeviceKind.REAL:
+        return None
     found = _coefficients(family, config.lean)
     return None if found is None else round(float(_features(config) @ found))
 
@@ -150,13 +175,19 @@ def estimate(board: Board) -> dict[str, int | None]:
     }
 
 
+def facts(board: Board) -> TileFacts:
+    """Return what a board's tile says of itself."""
+    return FACTS if board.front_end else EMULATED
+
+
 def fit(board: Board, network: Network, schedule: str, dead: Dead = NONE) -> dict[str, Any]:
     """Return whether a network fits a board around its dead lines, and how fast it trains there.
 
     Returns
     -------
     dict
-        `fits` with the `reason` if not, `cycles_per_step`, `steps_per_second` at the board's clock,
+        `fits` with the `reason` if not, `cycles_per_step`, `steps_per_second` at the board's clock (a
+        physical array takes its own time beside these),
         `samples_on_board`, what is `left` beside dead lines (a text), and the `estimate` of the board's
         machine with its `fractions` of the part.
 

@@ -39,26 +39,31 @@ def table(results: dict[str, dict[str, Any]], runs: dict[str, dict[str, Any]]) -
         "accuracy",
     ]
     rows = [head, ["---"] * len(head)]
-    rows += [_row(board, results.get(board.name), runs[board.name]) for board in BOARDS.values()]
+    rows += [_row(board, results.get(board.name), runs.get(board.name)) for board in BOARDS.values()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _row(board: Board, result: dict[str, Any] | None, run: dict[str, Any]) -> list[str]:
+def _row(board: Board, result: dict[str, Any] | None, run: dict[str, Any] | None) -> list[str]:
     used, reached, mhz = ["-"] * len(RESOURCES), "not built", board.clk_hz / 1e6
     if result is not None:
         used = [f"{result[name]} ({100 * result['fractions'][name]:.0f} %)" for name in RESOURCES]
         reached = f"{result['fmax_mhz']:.1f} MHz"
+    learned = ["-"] * 3  # in front of a physical array
+    if run is not None:
+        learned = [
+            f"{run['cycles_per_step']:g}",
+            f"{mhz * 1e6 / run['cycles_per_step']:,.0f}" if result else "-",
+            f"{100 * run['test_accuracy'][-1]:.1f} %",
+        ]
     return [
         board.name,
         board.part.name,
-        run["device"],
+        (board.front_end or "-") if run is None else run["device"],
         str(board.config.tile_cols),
         *used,
         f"{mhz:g} MHz",
         reached,
-        f"{run['cycles_per_step']:g}",
-        f"{mhz * 1e6 / run['cycles_per_step']:,.0f}" if result else "-",
-        f"{100 * run['test_accuracy'][-1]:.1f} %",
+        *learned,
     ]
 
 
