@@ -15,6 +15,8 @@ Sigma = Annotated[float, Field(ge=0.0, le=64.0)]
 Error = Annotated[float, Field(ge=0.0, le=0.5)]
 Row = Annotated[int, Field(ge=0, lt=512 * 1024)]
 Column = Annotated[int, Field(ge=0, lt=256)]
+SAFE_N2GR = 0.1
+"""N^2 g R above which wires take too much: the far cell loses about half of it of its voltage."""
 
 
 class _Table(BaseModel):
@@ -28,6 +30,16 @@ class Cells(_Table):
     """Of a cell at -1 device unit; with pairs, of the half that is down when the other is up."""
     g_max: Siemens = 100e-6
     """Of a cell at 1 device unit; of a half of a pair likewise."""
+
+    @property
+    def mid(self) -> float:
+        """Conductance of zero."""
+        return (self.g_max + self.g_min) / 2
+
+    @property
+    def per_unit(self) -> float:
+        """Siemens of one device unit in a cell, or in the half of a pair that goes up with it; the other half goes down as much."""
+        return (self.g_max - self.g_min) / 2
 
 
 class Wires(_Table):
@@ -94,6 +106,30 @@ class _Cell(_Table):
     """Which half, where cells are pairs."""
 
 
+class Limits(_Table):
+    """The most that the interlock lets through, written to the board by `backpulse array arm`; what is left out stays as the board has it."""
+
+    pulse_volts: Annotated[float, Field(gt=0.0, le=100.0)] | None = None
+    """Largest size of a line's voltage in a pulse."""
+    read_volts: Annotated[float, Field(gt=0.0, le=100.0)] | None = None
+    """The same in a read."""
+    pulse_s: Annotated[float, Field(gt=0.0, le=60.0)] | None = None
+    """Longest time that lines may be away from rest for a pulse."""
+    read_s: Annotated[float, Field(gt=0.0, le=60.0)] | None = None
+    """The same for a read."""
+    pulses: Annotated[int, Field(ge=1, lt=0xFFFFFFFF)] | None = None
+    """Pulses of all cells together until the drivers are switched off."""
+
+
+class Endurance(_Table):
+    """What a cell stands, and where it is kept what each has had."""
+
+    pulses: Annotated[int, Field(ge=1)]
+    """Budget of a cell."""
+    ledger: Annotated[str, Field(min_length=1, max_length=1000)]
+    """File (.npz) beside the array file that counts the pulses of each cell over all runs."""
+
+
 class Stuck(_Table):
     """A cell that reads the same whatever pulses it gets."""
 
@@ -124,6 +160,8 @@ class Array(_Table):
         If a name is unknown, or a value is not allowed (pydantic's ValidationError).
     """
 
+    name: Annotated[str, Field(max_length=200)] = ""
+    """What tells this array from others of its kind: a calibration belongs to one name."""
     kind: Literal["emulated", "real"] = "emulated"
     """real: the host may neither read nor write cells, as with devices of which nobody knows the state."""
     device: str = "ideal"
@@ -139,6 +177,10 @@ class Array(_Table):
     stuck: list[Stuck] = []
     open: list[Open] = []
     short: list[Short] = []
+    limits: Limits = Limits()
+    endurance: Endurance | None = None
+    calibration: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """File of `backpulse array calibrate`, beside the array file."""
 
     @model_validator(mode="after")
     def _check(self) -> "Array":
@@ -158,8 +200,17 @@ class Array(_Table):
     @property
     def is_plain(self) -> bool:
         """Whether reads and pulses are exact, but at dead lines and stuck cells."""
-        beside = {"kind", "device", "seed", "dead", "stuck"}
+        beside = {"name", "kind", "device", "seed", "dead", "stuck", "limits", "endurance", "calibration"}
         return self.model_dump(exclude=beside) == Array().model_dump(exclude=beside)
+
+    @property
+    def pieces(self) -> int:
+        """Physical columns of a logical one."""
+        return 2 if self.read.reference == "pairs" else 1
+
+    def n2gr(self, lines: int, g: float) -> float:
+        """Return N^2 g R of so many lines on the longer side and cells of `g` siemens, R the larger resistance of a piece of wire."""
+        return lines**2 * g * max(self.wires.row_ohm, self.wires.col_ohm)
 
     def check(self, rows: int, cols: int) -> None:
         """Raise ValueError if a line or cell is beyond an array of `rows` (of all tiles together) and `cols`."""

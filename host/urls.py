@@ -32,6 +32,8 @@ VIRTUAL_PATIENCE_S = 60.0
 """The same for the virtual board, which may have to wait for a processor."""
 BAUD = 1_000_000
 """Baud rate of a serial port, if none is given."""
+CALIBRATION_DAYS = 30.0
+"""How old a calibration may be, if nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,19 @@ class Address:
         The URL without what follows a question mark.
     array : Array or None
         The array of the file that it names, as in `golden://?array=FILE`: the model behind a golden or virtual board, the map of any other.
+    folder : Path
+        Where the files are that the array file names.
+    calibration : Path or None
+        The calibration to load into an analog tile; that of the array file if it names one.
+    calibration_days : float
+        How old it may be.
     """
 
     board: str
     array: Array | None = None
+    folder: Path = Path()
+    calibration: Path | None = None
+    calibration_days: float = CALIBRATION_DAYS
 
     @classmethod
     def of(cls, url: str) -> Self:
@@ -64,7 +75,13 @@ class Address:
         key, _, name = query.partition("=")
         if key != "array" or not name:
             raise InputError(f"Unknown board {url}: what follows the question mark is an array file, as in golden://?array=FILE")
-        return cls(board, read_array(Path(name)))
+        file = Path(name)
+        array = read_array(file)
+        return cls(board, array, file.parent, file.parent / array.calibration if array.calibration else None)
+
+    def calibrated(self, file: Path | None, days: float | None) -> Self:
+        """Return it with another calibration or another age that it may have, if they are given."""
+        return replace(self, calibration=file or self.calibration, calibration_days=self.calibration_days if days is None else days)
 
     @property
     def virtual(self) -> bool:
