@@ -14,8 +14,10 @@ SAMPLE_BITS = 16
 """Bits of a sample, signed: what a line senses, its current."""
 AVERAGES_LOG2_MAX = 7
 """log2 of the most conversions that a phase adds up."""
-SCALE_FRAC = 8
-"""Fraction bits of ProfileWord.SCALE: codes of one drive LSB."""
+SENSE_SHIFT_MAX = 7
+"""Most bits of ProfileWord.SENSE_SHIFT."""
+SCALE_BITS, SCALE_FRAC = 24, 8
+"""Bits and fraction bits of ProfileWord.SCALE: codes of one drive LSB."""
 GAIN_BITS, GAIN_FRAC = 18, 17
 """Bits and fraction bits of a line's gain, unsigned: sense LSB of one sample LSB."""
 FACTOR_BITS = 20
@@ -62,9 +64,9 @@ class ProfileWord(IntEnum):
     FLAGS = 0
     """ProfileFlag; bits 4 to 6: log2 of the conversions a phase."""
     SCALE = 1
-    """Codes of a drive LSB in a read, unsigned, SCALE_FRAC fraction bits, 24 bits."""
+    """Codes of a drive LSB in a read, unsigned, SCALE_FRAC fraction bits."""
     SENSE_SHIFT = 2
-    """Bits by which a read's result is made larger, 0 to 7: for profiles that read with less voltage."""
+    """Bits by which a read's result is made larger, up to SENSE_SHIFT_MAX: for profiles that read with less voltage."""
     SETTLE = 3
     """Cycles from the edge of the drives to the first conversion."""
     WIDTH = 4

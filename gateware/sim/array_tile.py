@@ -207,7 +207,7 @@ def build_with_array(config: Config, array: Array, *, progress: Callable[[str], 
     facts = wired.facts(array)
     model = Model(
         header=constants(config, facts.profiles),
-        cpp=(FOLDER / "array_model.h", FOLDER / "array_tile.cpp"),
+        cpp=(FOLDER / "line_relaxation.h", FOLDER / "array_model.h", FOLDER / "array_tile.cpp"),
         verilog=(FOLDER / "array_tile.v",),
     )
     return build(config, tile=partial(ArrayTile, facts=facts), model=model, progress=progress)
