@@ -117,6 +117,24 @@ def _map(path: Path, siemens: np.ndarray, config: Config, array: Array) -> Targe
     return Target(units, f"the map {path}")
 
 
+def most_of_map(path: Path, config: Config) -> float:
+    """Return the largest conductance of a measured map in siemens; as `read_target`, but that any conductance may be in it.
+
+    Raises
+    ------
+    InputError
+        If the file is no map of this board.
+    """
+    try:
+        siemens = _table(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {reason(error)}: give a map as `array map --out` writes it") from error
+    if siemens.shape != (config.rows, config.tile_cols) or not np.isfinite(siemens).all() or siemens.max() <= 0:
+        size = " x ".join(map(str, siemens.shape))
+        raise InputError(f"{path} is no map of all {config.rows} x {config.tile_cols} cells of this board, but of {size}: give one")
+    return float(siemens.max())
+
+
 def _checkpoint(path: Path, config: Config, dead: Dead) -> Target:
     saved = Checkpoint.load(path)
     if saved.cells is None:

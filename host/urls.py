@@ -16,6 +16,7 @@ from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.real import real_facts, real_machine
+from backpulse.firmware_py.registers import Capability
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
 from backpulse.firmware_py.wired import facts, wired
 from backpulse.host.addresses import FORMS, VIRTUAL, likely
@@ -181,7 +182,7 @@ def open_board(
     Raises
     ------
     InputError
-        If the URL is unknown or there is nothing behind it.
+        If the URL is unknown or there is nothing behind it, or an analog tile cannot take what the array file says.
     HostError
         If nothing answers, or no board of this version.
     """
@@ -206,7 +207,12 @@ def open_board(
         end()
 
     try:
-        return Board(link, close)
+        opened = Board(link, close)
+        if Capability.DIRECT in opened.capabilities or address.calibration or (array and array.front_end):
+            from backpulse.host.array_setup import prepare  # few boards need it
+
+            prepare(opened, address)
+        return opened
     except BaseException:
         close()
         raise
