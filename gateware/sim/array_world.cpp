@@ -11,16 +11,18 @@ bool awake = false;
 
 }  // namespace
 
-// The tables of the array, from a file that is open, and what it writes about itself to, or nothing (-1): a line for each time that lines
-// were away from rest, with its first clock cycle, its cycles, and the cells pulsed up and down in it, and in the end where all cells stand.
-bool load_array(int descriptor, int log) {
+// The tables of the array, from a file that is open.
+bool load_array(int descriptor) {
     std::string bytes;
     char part[1 << 16];
     for (ssize_t n; (n = read(descriptor, part, sizeof part)) > 0;) bytes.append(part, n);
     close(descriptor);
-    if (log >= 0) world.log = fdopen(log, "w");
     return world.load(bytes.data(), bytes.size()) && world.lines() == kLines;
 }
+
+// What the array sees goes into a file that is open: a line `drive` for each time that lines were away from rest, with its first clock
+// cycle, its cycles, and how many cells it pulsed up and down; in the end a line `cells`, where all of them stand.
+void log_array(int descriptor) { world.log = fdopen(descriptor, "w"); }
 
 bool array_awake() { return awake; }
 void end_array() { world.report(); }
