@@ -121,9 +121,8 @@ def profile_words(profile: Profile, array: Array, config: Config, clock_khz: int
     up, down = pulse_volts(profile, array)
     for phase, of_phase in zip(Phase, (profile.idle, profile.read, profile.read, up, down), strict=True):
         for line in LineClass:
-            value = getattr(of_phase, line.name.lower())
-            code = 1 << CODE_OPEN if value == "open" else code_of(value, front) & ((1 << CODE_BITS) - 1)
-            words[CODES + 8 * phase + line] = code
+            is_open = line.name.lower() in of_phase.open
+            words[CODES + 8 * phase + line] = code_of(of_phase.volts[line], front) & ((1 << CODE_BITS) - 1) | is_open << CODE_OPEN
     return words
 
 
@@ -136,7 +135,7 @@ def pulse_volts(profile: Profile, array: Array) -> tuple[LineVolts, LineVolts]:
         up = LineVolts(selected_row=volts / 2, selected_col=-volts / 2, other_row=-other, other_col=other)
     else:
         up = profile.up
-    return up, profile.down or LineVolts(**{name: value if value == "open" else -value for name, value in up})
+    return up, profile.down or LineVolts(**{name: value if name == "open" else -value for name, value in up})
 
 
 def nominal(array: Array, config: Config) -> dict[LineWord, int]:

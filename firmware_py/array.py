@@ -16,7 +16,7 @@ Siemens = Annotated[float, Field(gt=0.0, le=1.0)]
 Sigma = Annotated[float, Field(ge=0.0, le=64.0)]
 Error = Annotated[float, Field(ge=0.0, le=0.5)]
 Volt = Annotated[float, Field(gt=0.0, le=20.0)]
-LineVolt = Annotated[float, Field(ge=-20.0, le=20.0)] | Literal["open"]
+LineVolt = Annotated[float, Field(ge=-20.0, le=20.0)]
 Second = Annotated[float, Field(ge=0.0, le=80.0)]
 Row = Annotated[int, Field(ge=0, lt=512 * 1024)]
 Column = Annotated[int, Field(ge=0, lt=256)]
@@ -192,7 +192,7 @@ class FrontEnd(_Table):
 
 
 class LineVolts(_Table):
-    """Voltages of the lines in a phase, by class (`backpulse.firmware_py.analog.LineClass`); "open": not connected."""
+    """Voltages of the lines in a phase, by class (`backpulse.firmware_py.analog.LineClass`)."""
 
     selected_row: LineVolt = 0.0
     other_row: LineVolt = 0.0
@@ -200,6 +200,13 @@ class LineVolts(_Table):
     other_col: LineVolt = 0.0
     selected_gate: LineVolt = 0.0
     other_gate: LineVolt = 0.0
+    open: list[Literal["selected_row", "other_row", "selected_col", "other_col", "selected_gate", "other_gate"]] = []
+    """Classes whose lines are not connected."""
+
+    @property
+    def volts(self) -> list[float]:
+        """By class."""
+        return [value for name, value in self if name != "open"]
 
 
 class Profile(_Table):
@@ -306,6 +313,9 @@ class Array(_Table):
                     f"profile[{number}].read_volts must be that of front_end, {front.read_volts:g}, or a half, a quarter, ... "
                     f"1/{1 << SENSE_SHIFT_MAX} of it, not {profile.read_volts:g}"
                 )
+            for phase, volts in ((name, volts) for name, table in profile if isinstance(table, LineVolts) for volts in table.volts):
+                if abs(volts) > front.drive_volts:
+                    raise ValueError(f"profile[{number}].{phase} must be within what lines reach, {front.drive_volts:g} V, not {volts:g}")
         for name, most in (("read_volts", 1), ("pulse_volts", 2)):
             volts = max(getattr(one, name) or 0.0 for one in (front, *self.profile))
             if volts > most * front.drive_volts:
