@@ -4,6 +4,8 @@ import hashlib
 import json
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from backpulse.firmware_py.analog import CODE_BITS, CODES, LineClass, Phase, ProfileFlag, ProfileWord
@@ -12,6 +14,7 @@ from backpulse.firmware_py.registers import ArrayWord, Capability
 from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_setup import code_in, full_drive, in_units, limits, seconds_text
 from backpulse.host.errors import InputError
+from backpulse.host.stop import Stop
 from backpulse.host.terminal import plain
 
 CODE_LETTERS = 6
@@ -126,10 +129,33 @@ def carry_out(tile: AnalogTile, words: dict[ArrayWord, int]) -> None:
         If the drivers stay off.
     """
     tile.board.stop()
+    _write(tile, words)
+    tile.arm()
+
+
+def _write(tile: AnalogTile, words: dict[ArrayWord, int]) -> None:
     for word, value in words.items():
         if word is not ArrayWord.BUDGET or Capability.BUDGET in tile.board.capabilities:
             tile.set_word(word, value)
-    tile.arm()
+
+
+@contextmanager
+def own_limits(tile: AnalogTile, words: dict[ArrayWord, int], profile: int, profile_words: list[int]) -> Iterator[None]:
+    """Arm with other limits, and another profile in a profile's place, for the body alone; behind it the array is disarmed.
+
+    Limits and profile are then as they were, and so whatever ends the body.
+    """
+    stood, of_profile = tile.words, tile.profile(profile)
+    tile.board.disarm()
+    tile.write_profile(profile, profile_words)
+    try:
+        carry_out(tile, words)
+        yield
+    finally:
+        with tile.board.heeding(Stop()):
+            tile.board.disarm()
+            tile.write_profile(profile, of_profile)
+            _write(tile, {word: stood[word] for word in words})
 
 
 def confirmed(code: str, given: str | None) -> bool:

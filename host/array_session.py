@@ -118,7 +118,8 @@ def session(
     """
     if device not in PRESETS:
         raise InputError(f"Unknown device {device}: choose one of {', '.join(PRESETS)}")
-    address, model = Address.of(url).calibrated(calibration, age), PRESETS[device]
+    given = url if isinstance(url, Address) else Address.of(url)
+    address, model = given.calibrated(calibration, age), PRESETS[device]
     config = board_config(None, model, tile=tile, tiles=tiles, array=address.array)
     with stop_on_signals() as stop, open_told(address, config, baud) as board:
         budget = Budget.of(address.array, address.folder, board.config)

@@ -16,7 +16,7 @@ from backpulse.firmware_py.analog import (
     Phase,
     ProfileWord,
 )
-from backpulse.firmware_py.analog_profiles import code_of, cycles_of, lines, nominal, profile_words
+from backpulse.firmware_py.analog_profiles import CODE_MAX, code_of, cycles_of, lines, nominal, profile_words
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.array import FrontEnd as FrontEndTable
 from backpulse.firmware_py.formats import rshift
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from backpulse.host.board import Board
     from backpulse.host.urls import Address
 
+TRIM_VOLTS = 0.02
+"""Room for the trims of lines, where the array file has no limit of voltage."""
 ANEW = "arm the array anew: `backpulse array arm`"
 """What to do where the limits are not those of the array file."""
 
@@ -112,6 +114,8 @@ def limits(tile: AnalogTile, array: Array, profiles: list[list[int]]) -> dict[Ar
     assert front is not None
     need = needs(tile, array, profiles)
     need[ArrayWord.READ_LIMIT] += _conversions(tile, 1 << AVERAGES_LOG2_MAX)  # what a calibration takes
+    for word in (ArrayWord.CODE_LIMIT, ArrayWord.READ_CODE_LIMIT):
+        need[word] = min(need[word] + code_of(TRIM_VOLTS, front), CODE_MAX)
     with wrong_input("[limits]: "):
         volts = {ArrayWord.CODE_LIMIT: given.pulse_volts, ArrayWord.READ_CODE_LIMIT: given.read_volts}
         seconds = {ArrayWord.LIMIT: given.pulse_s, ArrayWord.READ_LIMIT: given.read_s}

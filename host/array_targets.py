@@ -1,4 +1,4 @@
-"""What an array is to be programmed to: a map of conductances, or the weights of a network that was trained elsewhere."""
+"""Files about cells: what they are to be programmed to (a map, or the weights of a network), what was measured, what is known of them."""
 
 import math
 import zipfile
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from backpulse.firmware_py.analog import Lines
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, Program, compile_network
 from backpulse.firmware_py.config import Config
@@ -133,6 +134,31 @@ def most_of_map(path: Path, config: Config) -> float:
         size = " x ".join(map(str, siemens.shape))
         raise InputError(f"{path} is no map of all {config.rows} x {config.tile_cols} cells of this board, but of {size}: give one")
     return float(siemens.max())
+
+
+def read_ohms(known: str, lines: Lines) -> np.ndarray:
+    """Return the resistances of all cells, float64 of shape (rows, physical columns): a number is that of each, else a CSV names them.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or the file has another size.
+    """
+    shape = lines.rows, lines.cols
+    try:
+        ohms = np.full(shape, float(known))
+    except ValueError:
+        path = Path(known)
+        try:
+            ohms = _table(path)
+        except OSError as error:
+            raise InputError(f"--known {known} is no number of ohms and no file ({reason(error)}): give one of them") from error
+    if ohms.shape != shape or not (ohms > 0).all():
+        size = " x ".join(map(str, ohms.shape))
+        raise InputError(
+            f"--known has {size} resistances, and must have {shape[0]} x {shape[1]}, all above 0 ohms (inf where there is none)"
+        )
+    return ohms
 
 
 def _checkpoint(path: Path, config: Config, dead: Dead) -> Target:

@@ -10,8 +10,11 @@ from backpulse.firmware_py.array import SAFE_N2GR
 from backpulse.firmware_py.device import PRESETS
 from backpulse.host import options as o
 from backpulse.host.array_file import read_array
+from backpulse.host.cli_array_arm import arm
 from backpulse.host.cli_array_check import check
 from backpulse.host.cli_array_curves import curves, endurance_command, retention_command
+from backpulse.host.cli_array_direct import calibrate_command, iv
+from backpulse.host.cli_array_form import form_command
 from backpulse.host.cli_array_live import clear, self_checks
 from backpulse.host.cli_array_map import read_map_command
 from backpulse.host.cli_array_program import program_command
@@ -28,6 +31,10 @@ array.command("map")(read_map_command)
 array.command("pulse")(curves)
 array.command("endurance")(endurance_command)
 array.command("program")(program_command)
+array.command()(arm)
+array.command("calibrate")(calibrate_command)
+array.command()(iv)
+array.command("form")(form_command)
 array.command("retention")(retention_command)
 
 

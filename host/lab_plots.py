@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from backpulse.firmware_py.config import Config
+from backpulse.host.array_sweeps import Point as SweepPoint
 from backpulse.host.cell_names import cell_name
 from backpulse.host.cell_values import UP, Point
 from backpulse.host.plots import ACCENT, ARRAY_COLORS, CYCLE, REFERENCE, SOFT, STYLE, mosaic_picture, save
@@ -123,3 +124,17 @@ def plot_programmed(path: Path, title: str, left: np.ndarray, residuals: Sequenc
         histogram.hist(left[~np.isnan(left)], 41, color=ACCENT)
         histogram.set_xlabel("sense LSB")
         histogram.set_ylabel("cells")
+
+
+def plot_iv(path: Path, title: str, points: Sequence[SweepPoint]) -> None:
+    """Draw the current of a cell over its voltage, there and back again, as it is and its size on a logarithmic scale."""
+    with picture(path, title, 2, wide=5) as (_, axes):
+        for way, color, label in ((False, ACCENT, "there"), (True, REFERENCE, "back")):
+            some = [point for point in points if point.back is way]
+            volts, micro = [point.volts for point in some], np.array([1e6 * point.amperes for point in some])
+            axes[0].plot(volts, micro, ".-", color=color, label=label, linewidth=1.4)
+            axes[1].semilogy(volts, np.maximum(np.abs(micro), 1e-6), ".-", color=color, linewidth=1.4)
+        for one, name in zip(axes, ("Current, µA", "Its size, µA"), strict=True):
+            one.set_title(name)
+            one.set_xlabel("V")
+        axes[0].legend()

@@ -14,9 +14,7 @@ from tests.ngspice import _CHAR, _EXIT, _RUNNING, _Vector, library
 
 EDGE_S = 50e-9
 """In this time sources go from one voltage to the next."""
-_SOURCE = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.c_double, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p
-)
+_SOURCE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.c_double, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p)
 _SYNC = ctypes.CFUNCTYPE(
     *(ctypes.c_int, ctypes.c_double, ctypes.POINTER(ctypes.c_double), ctypes.c_double),
     *(ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p),
