@@ -324,11 +324,6 @@ class Array(_Table):
                 )
 
     @property
-    def real(self) -> bool:
-        """Whether the host knows nothing of the devices."""
-        return self.kind == "real" or self.front_end is not None
-
-    @property
     def profiles(self) -> tuple[Profile, ...]:
         """Those of the file, or the one that [front_end] alone makes."""
         return tuple(self.profile) or (Profile(),)

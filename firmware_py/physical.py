@@ -6,7 +6,7 @@ physical cell is a device of its own, in cell LSB, also where two make a pair.
 """
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from backpulse.firmware_py.analog_profiles import front_end_of, lines
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.device import PRESETS, standing
-from backpulse.firmware_py.nodal import Nodal
 from backpulse.firmware_py.wired import DRIVER, MID, PER_WORD, TOLERANCE_OF_SCALE, WRITE, Wired, wired
+
+if TYPE_CHECKING:
+    from backpulse.firmware_py.nodal import Nodal
 
 ROW_COUNT, COL_COUNT, ADC_BITS, SEED = range(4)
 """Places in Physical.sizes: physical rows and columns, bits of the converters that sense, first state of the random numbers."""
@@ -121,7 +123,7 @@ def _wired(array: Array, config: Config) -> Wired:
     return wired(plain, replace(config, tiles=1, tile_rows=found.rows, tile_cols=found.logical_cols))
 
 
-def nodal(array: Array, g: np.ndarray, *, connected: np.ndarray | None = None, config: Config = DEFAULT) -> Nodal:
+def nodal(array: Array, g: np.ndarray, *, connected: np.ndarray | None = None, config: Config = DEFAULT) -> "Nodal":
     """Return the nodal analysis of an array with a front end, whose voltages and currents are in volts and as in `Physical`.
 
     Parameters
@@ -131,6 +133,8 @@ def nodal(array: Array, g: np.ndarray, *, connected: np.ndarray | None = None, c
     connected : ndarray, optional
         Which lines are, bool of shape (R + C).
     """
+    from backpulse.firmware_py.nodal import Nodal  # SciPy takes its time
+
     tables = _wired(array, config)
     if connected is not None:
         tables.row_line[0, ~connected[: len(g)], DRIVER] = 0.0

@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 
+from backpulse.firmware_py.analog_profiles import config_of as front_end_config
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.compiler import SCHEDULES, compile_network
 from backpulse.firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
@@ -15,6 +16,7 @@ from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.physical import physical
 from backpulse.firmware_py.real import real_facts, real_machine
 from backpulse.firmware_py.registers import Capability
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
@@ -110,7 +112,7 @@ def board_config(
     tiles : int, optional
         Tiles, if not as many as the network needs.
     array : Array, optional
-        The model of an array behind the tiles.
+        The model of an array behind the tiles; with a front end it says itself what its tile is.
     dead : Dead
         Lines that the network goes around.
 
@@ -126,7 +128,9 @@ def board_config(
         noise = device.read_noise > 0 or (array is not None and array.needs_noise)
         config = replace(DEFAULT, tile_rows=int(rows), tile_cols=int(cols), read_noise=int(noise))
         config = replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
-        if tiles is None:
+        if array is not None and array.front_end:
+            config, tiles = front_end_config(array, config), 1
+        elif tiles is None:
             tiles = tiles_needed(network, config, dead) if network else 1
         config = replace(config, tiles=tiles)
         if array is not None:
@@ -227,6 +231,8 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
         )
     if array is None:
         return GoldenMachine(config, payload=payload, log=log)
+    if array.front_end:
+        raise InputError("An array with a front end is simulated behind sim:// alone: give sim://?array=FILE, or leave [front_end] out")
     with wrong_input():
         if array.kind == "real":  # whatever the configuration says of emulated devices
             stuck = [(cell.row, cell.col, cell.value) for cell in array.stuck]
@@ -255,9 +261,15 @@ def _virtual(config: Config, array: Array | None, progress: Callable[[str], None
     with own_trouble():
         if array is None:
             board = VirtualBoard(build(config, progress=progress))
+        elif array.front_end:
+            from backpulse.gateware.sim.front_end_board import CLOCK_KHZ, build_with_front_end
+
+            with wrong_input():
+                found = physical(array, CLOCK_KHZ, config).to_bytes()
+            board = VirtualBoard(build_with_front_end(config, array, progress=progress), array=found)
         else:
             if array.kind == "real":
-                raise InputError('A real array is modelled behind golden:// alone: give golden://?array=FILE, or kind = "emulated"')
+                raise InputError('A real array is modelled behind golden:// alone: give golden://?array=FILE, kind = "emulated", or a front end')
             from backpulse.gateware.sim.array_tile import build_with_array, tables
 
             with wrong_input():
