@@ -4,49 +4,25 @@ import cocotb
 from cocotb.triggers import FallingEdge, First, ReadOnly, Timer, ValueChange
 
 from backpulse.firmware_py.registers import Cause
-from backpulse.rtl.tile.analog.signature import code_layout, sample_layout
+from cocotb_tests.front_tb import FrontTB
 from cocotb_tests.runner import parameters
-from cocotb_tests.streams import PERIOD_NS, Sink, Source, cycle, cycles, generator, pattern, sink_pause, start
+from cocotb_tests.streams import PERIOD_NS, cycle, cycles
 
 PARAMETERS = parameters()
 SLICES = PARAMETERS.get("slices", 1)
 LINES = 16 * SLICES
 SWITCH_WAKE_NS = 2000
-READY_LIMIT = 20_000
-CODE_MOST, CODE_LEAST = 32767, -32768
 
 
-def signed(value: int) -> int:
-    """Return 16 bits as a signed number."""
-    return value - 65536 if value & 0x8000 else value
-
-
-class TB:
-    """The tile's side, the array's side, and what must hold in every moment."""
+class TB(FrontTB):
+    """Slices, and what must hold in every moment."""
 
     def __init__(self, dut, *, seed: int = 1, pause: str = "never") -> None:
-        self.dut, self.rng = dut, generator(seed)
-        for name in ("on", "gate", "convert", "sdo_delay", "lag", "fault", "mutant", "sense"):
-            getattr(dut, name).value = 0
-        dut.interlock.value = 1
-        self.source = Source(dut, "codes", code_layout(), pause=pattern(pause, seed + 1))
-        self.sink = Sink(dut, "samples", sample_layout(), pause=sink_pause(pause, seed + 2))
+        super().__init__(dut, lines=LINES, names=("lag",), seed=seed, pause=pause)
         self.codes = [0] * LINES
-        self.open = [True] * LINES
-
-    def drive(self) -> list[int]:
-        """Return the DACs' voltages."""
-        bits = int(self.dut.drive.value)
-        return [signed(bits >> 16 * i & 0xFFFF) for i in range(LINES)]
-
-    def connected(self) -> list[bool]:
-        """Return which lines are connected."""
-        bits = int(self.dut.connected.value)
-        return [bool(bits >> i & 1) for i in range(LINES)]
 
     async def start(self) -> None:
-        """Start the clock, the reset and the watch."""
-        await start(self.dut)
+        await super().start()
         cocotb.start_soon(self._watch())
 
     async def _watch(self) -> None:
@@ -65,41 +41,21 @@ class TB:
 
     async def on(self) -> None:
         """Switch on, and wait until the front end is ready."""
-        self.dut.on.value = 1
-        enabled = None
-        for _ in range(READY_LIMIT):
-            await FallingEdge(self.dut.clk)
-            if enabled is None and int(self.dut.enable.value):
-                enabled = cycle()
-                assert not any(self.connected())
-            if not int(self.dut.cs_switch_n.value):
-                assert enabled is not None, "switches are spoken to without supply"
-                assert (cycle() - enabled) * PERIOD_NS >= SWITCH_WAKE_NS, "switches are spoken to too early"
-            assert not int(self.dut.failed.value), f"failed: {Cause(int(self.dut.failed.value)).name}"
-            if int(self.dut.ready.value):
-                break
-        assert int(self.dut.ready.value), "never ready"
+        dut = self.dut
+        dut.on.value = 1
+        await self.until("enable")
+        enabled = cycle()
+        assert not any(self.connected())
+        await self.until("cs_switch_n", 0)
+        assert (cycle() - enabled) * PERIOD_NS >= SWITCH_WAKE_NS, "switches are spoken to too early"
+        await self.until("ready")
+        assert not int(dut.failed.value)
         assert all(self.connected())
-        self.codes, self.open = [0] * LINES, [False] * LINES
 
     async def load(self, codes: list[int], open_: list[bool]) -> None:
-        """Load codes and wait until they are in place."""
-        words = [{"code": c, "open": int(o), "last": int(i == LINES - 1)} for i, (c, o) in enumerate(zip(codes, open_, strict=True))]
-        self.source.send(words)
-        await self.source.drain()
-        await FallingEdge(self.dut.clk)
-        assert not int(self.dut.loaded.value)
-        await self.until("loaded")
-        self.codes, self.open = codes, open_
+        await super().load(codes, open_)
+        self.codes = codes
         assert self.connected() == [not o for o in open_]
-
-    async def until(self, name: str, limit: int = 20_000) -> None:
-        """Wait for a signal."""
-        for _ in range(limit):
-            if int(getattr(self.dut, name).value):
-                return
-            await FallingEdge(self.dut.clk)
-        raise AssertionError(f"{name} does not come")
 
     async def pulse(self, length: int) -> None:
         """Raise the gate for some cycles and look at the lines."""
@@ -112,53 +68,18 @@ class TB:
         assert not any(self.drive())
         await FallingEdge(self.dut.clk)
 
-    async def strobe(self) -> None:
-        """Ask for a conversion."""
-        self.dut.convert.value = 1
-        await FallingEdge(self.dut.clk)
-        self.dut.convert.value = 0
-
-    async def convert(self) -> None:
-        """Convert random voltages, which are there in one cycle alone, and compare the samples."""
-        sense = [self.rng.choice((CODE_MOST, CODE_LEAST, 0, -1, self.rng.randint(CODE_LEAST, CODE_MOST))) for _ in range(LINES)]
-        await self.strobe()
-        await cycles(self.dut, 1)
-        self.dut.sense.value = sum((v & 0xFFFF) << 16 * i for i, v in enumerate(sense))
-        await cycles(self.dut, 1)
-        self.dut.sense.value = self.rng.getrandbits(16 * LINES)
-        await self.sink.wait(LINES)
-        values = [CODE_MOST if v == CODE_LEAST else -v for v in sense]
-        overs = [int(v in (CODE_MOST, CODE_LEAST)) for v in sense]
-        self.sink.expect([{"value": v, "over": o, "last": int(i == LINES - 1)} for i, (v, o) in enumerate(zip(values, overs, strict=True))])
+    def is_off(self) -> None:
+        super().is_off()
+        assert not any(int(pin.value) for pin in (self.dut.clr_n, self.dut.toggle))
+        assert not any(self.drive())
 
     async def failure(self, cause: Cause) -> None:
-        """Wait for a failure and switch off."""
-        await self.until("failed")
-        assert Cause(int(self.dut.failed.value)) == cause
+        await self.until("failed", cause)
         self.dut.gate.value = 1
         await cycles(self.dut, 3)
         assert not int(self.dut.toggle.value), "a line moves after a failure"
         self.dut.gate.value = 0
-        await self.off()
-        assert not int(self.dut.failed.value)
-
-    async def off(self) -> None:
-        """Switch off in the middle of a cycle: at once all is off."""
-        dut = self.dut
-        await FallingEdge(dut.clk)
-        self.dut.on.value = 0
-        await ReadOnly()
-        assert not any(int(pin.value) for pin in (dut.clr_n, dut.enable, dut.toggle))
-        assert not any([*self.drive(), *self.connected()])
-        self.source.drop()
-        self.sink.forget()
-        await cycles(dut, 2)
-        self.sink.words.clear()
-
-    def some(self) -> tuple[list[int], list[bool]]:
-        """Return random codes, and which lines are open."""
-        codes = [self.rng.choice((0, CODE_MOST, CODE_LEAST, self.rng.randint(CODE_LEAST, CODE_MOST))) for _ in range(LINES)]
-        return codes, [self.rng.random() < 0.3 for _ in range(LINES)]
+        await super().failure(cause)
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
@@ -201,7 +122,7 @@ async def bears_late_answers(dut):
         await tb.off()
     dut.lag.value, dut.sdo_delay.value = 4, 1
     dut.on.value = 1
-    await tb.until("failed")
+    await tb.until("failed", Cause.CONVERTER)
     assert not int(dut.enable.value)
     await tb.off()
 

@@ -43,6 +43,6 @@ def test_broken(name):
 def test_what_cannot_be():
     refused("Slices must be one of 1, 2, 4, not 3", Slices, slices=3, clk_hz=50e6)
     refused("Divisor of the serial clock must be even and at least 2, not 3", Slices, slices=1, clk_hz=50e6, divisor=3)
-    refused("Divisor of the serial clock must be even and at least 2, not 0", Shifter, lanes=1, inputs=1, chips=1, divisor=0)
+    refused("Divisor of the serial clock must be even and at least 2, not 0", Shifter, width=1, lanes=1, inputs=1, chips=1, divisor=0)
     refused("Range of a DAC81416 must be one of 2.5, 5, 10, 20 V, not 3 V", Slices, slices=1, clk_hz=50e6, dac_volts=3.0)
     refused("Range of an ADS8686S must be one of 2.5, 5, 10 V, not 20 V", Slices, slices=1, clk_hz=50e6, adc_volts=20.0)

@@ -10,13 +10,17 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.analog import CODE_BITS, SAMPLE_BITS
+from backpulse.gateware.front_end import student_pins
 from backpulse.gateware.front_end.slice_pins import SIDE, SlicePins
+from backpulse.gateware.front_end.student_pins import StudentPins
 
-__all__ = ["SLICE_VERILOG", "SliceChips"]
+__all__ = ["SLICE_VERILOG", "STUDENT_VERILOG", "SliceChips", "StudentChips"]
 
 _FOLDER = Path(__file__).parent
 SLICE_VERILOG = tuple(_FOLDER / f"{name}.v" for name in ("dac81416", "ads8686s", "adgs1414d"))
 """Files of what `SliceChips` is made of."""
+STUDENT_VERILOG = tuple(_FOLDER / f"{name}.v" for name in ("ad5628", "ad7476a"))
+"""Files of what `StudentChips` is made of."""
 
 
 class SliceChips(wiring.Component):
@@ -40,8 +44,10 @@ class SliceChips(wiring.Component):
         Voltages of the DACs' channels.
     connected
         Lines whose switches are closed.
+    sampling
+        Strobe: `sense` is taken in the next cycle.
     sense
-        Voltages at the ADCs' inputs; taken two cycles after `pins.convst` has risen.
+        Voltages at the ADCs' inputs.
     interlock
         The interlock's circuit is closed.
     fault
@@ -57,6 +63,7 @@ class SliceChips(wiring.Component):
                 "pins": In(SlicePins(slices)),
                 "drive": Out(data.ArrayLayout(CODE_BITS, lines)),
                 "connected": Out(lines),
+                "sampling": Out(1),
                 "sense": In(data.ArrayLayout(SAMPLE_BITS, lines)),
                 "interlock": In(1, init=1),
                 "fault": In(5),
@@ -70,6 +77,9 @@ class SliceChips(wiring.Component):
         stuck = Signal()
         with m.If(pins.busy[-1]):
             m.d.sync += stuck.eq(self.fault[0])
+        before = Signal()
+        m.d.sync += before.eq(pins.convst)
+        m.d.comb += self.sampling.eq(pins.convst & ~before)
         m.d.comb += [pins.alarm_n.eq(alarms.all()), pins.interlock.eq(self.interlock)]
         for s in range(n):
             last = s == n - 1
@@ -129,4 +139,60 @@ class SliceChips(wiring.Component):
                     o_sdo=between if which == 0 else Signal(name="end"),
                     o_closed=switch,
                 )
+        return m
+
+
+class StudentChips(wiring.Component):
+    """The chips of the student kit, as `SliceChips`. A line's rest is the middle of the DAC's range.
+
+    Members
+    -------
+    pins, drive, connected, sampling, sense, interlock
+        As of `SliceChips`.
+    fault
+        Bit 0: the last line's answer is open, which reads as ones.
+    """
+
+    def __init__(self) -> None:
+        lines = student_pins.LINES
+        super().__init__(
+            {
+                "pins": In(StudentPins()),
+                "drive": Out(data.ArrayLayout(CODE_BITS, lines)),
+                "connected": Out(lines),
+                "sampling": Out(1),
+                "sense": In(data.ArrayLayout(SAMPLE_BITS, lines)),
+                "interlock": In(1, init=1),
+                "fault": In(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        pins, lines = self.pins, student_pins.LINES
+        selected = Signal()
+        answers = Signal(lines)
+        m.d.sync += selected.eq(~pins.cs_adc_n)
+        m.d.comb += [
+            self.sampling.eq(~pins.cs_adc_n & ~selected),
+            self.connected.eq(pins.enable.replicate(lines)),
+            pins.interlock.eq(self.interlock),
+            pins.sdo.eq(answers | self.fault << lines - 1),
+        ]
+        m.submodules.dac = Instance(
+            "backpulse_ad5628",
+            i_cs_n=pins.cs_dac_n,
+            i_sclk=pins.sclk,
+            i_sdi=pins.sdi,
+            o_drive=self.drive.as_value(),
+        )
+        for line in range(lines):
+            m.submodules[f"adc_{line}"] = Instance(
+                "backpulse_ad7476a",
+                i_clk=ClockSignal(),
+                i_cs_n=pins.cs_adc_n,
+                i_sclk=pins.sclk_adc,
+                i_sense=self.sense[line],
+                o_sdo=answers[line],
+            )
         return m

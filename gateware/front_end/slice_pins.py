@@ -30,6 +30,8 @@ class Times:
     """LDAC is low. [K]"""
     busy: float = 50e-6
     """Longest burst of conversions: with a longer one the converter has failed. [K]: it takes 8 us."""
+    pulse: float = 20e-6
+    """Shortest pulse that gets to its voltage and back. [K]"""
     alive: float = 0.5e-3
     """Half a period of `alive`."""
 

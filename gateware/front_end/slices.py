@@ -19,10 +19,13 @@ from backpulse.firmware_py.analog import CODE_BITS, SAMPLE_BITS
 from backpulse.firmware_py.registers import Cause
 from backpulse.gateware.front_end import adgs1414d, ads8686s, dac81416
 from backpulse.gateware.front_end.slice_pins import SIDE, SLICES, TIMES, SlicePins, Times
-from backpulse.gateware.front_end.spi import WORD_BITS, Shifter
+from backpulse.gateware.front_end.spi import Shifter
 from backpulse.rtl.tile.analog.signature import FrontEndSignature
 
 __all__ = ["Slices"]
+
+WORD_BITS = dac81416.WORD_BITS
+"""Most bits of a frame, without its CRC."""
 
 
 class Chip(IntEnum):
@@ -92,6 +95,11 @@ class Slices(wiring.Component):
         )
         super().__init__({**FrontEndSignature().members, "pins": Out(SlicePins(slices))})
 
+    @property
+    def width_min(self) -> int:
+        """Fewest clock cycles of a pulse."""
+        return self._times.cycles("pulse", self._clk_hz)
+
     def elaborate(self, platform) -> Module:
         m = Module()
         inner = self._inner
@@ -144,7 +152,9 @@ class _Sequence(wiring.Component):
             name: times.cycles(name, clk_hz)
             for name in ("reset", "wake", "switch_wake", "switch", "latch", "busy")
         }
-        self._shifter = Shifter(lanes=slices, inputs=2 * slices, chips=len(Chip), divisor=divisor)
+        self._shifter = Shifter(
+            width=WORD_BITS, lanes=slices, inputs=2 * slices, chips=len(Chip), divisor=divisor
+        )
         members = FrontEndSignature().members
         names = ("ready", "codes", "loaded", "gate", "convert", "samples", "failed", "sdo_delay")
         super().__init__({**{name: members[name] for name in names}, "pins": Out(SlicePins(slices))})

@@ -11,18 +11,16 @@ from amaranth.lib.wiring import In, Out
 from backpulse.gateware.front_end.crc8 import BITS as CRC_BITS
 from backpulse.gateware.front_end.crc8 import step
 
-__all__ = ["DELAY_BITS", "IN_BITS", "WORD_BITS", "Shifter", "word_layout"]
+__all__ = ["DELAY_BITS", "IN_BITS", "Shifter", "word_layout"]
 
-WORD_BITS = 24
-"""Most bits of a word, without its CRC."""
 IN_BITS = 16
 """Bits of a word that comes in."""
 DELAY_BITS = 4
 """Bits of the delay of answers."""
 
 
-def word_layout(*, lanes: int, chips: int) -> data.StructLayout:
-    """Return the layout of a word for all lanes.
+def word_layout(*, width: int, lanes: int, chips: int) -> data.StructLayout:
+    """Return the layout of a word of at most `width` bits for all lanes.
 
     `data` holds it at its upper end; `bits` is its length; `check`: its CRC follows; `chip`: whose select is
     low; `rising`: chips take bits at the clock's rising edge, and it rests low, otherwise at the falling
@@ -30,8 +28,8 @@ def word_layout(*, lanes: int, chips: int) -> data.StructLayout:
     """
     return data.StructLayout(
         {
-            "data": data.ArrayLayout(WORD_BITS, lanes),
-            "bits": range(WORD_BITS + 1),
+            "data": data.ArrayLayout(width, lanes),
+            "bits": range(width + 1),
             "check": 1,
             "chip": range(chips),
             "rising": 1,
@@ -50,6 +48,8 @@ class Shifter(wiring.Component):
 
     Parameters
     ----------
+    width
+        Most bits of a word, without its CRC.
     lanes
         Data lines out.
     inputs
@@ -80,13 +80,13 @@ class Shifter(wiring.Component):
         If the divisor is odd or less than 2.
     """
 
-    def __init__(self, *, lanes: int, inputs: int, chips: int, divisor: int) -> None:
+    def __init__(self, *, width: int, lanes: int, inputs: int, chips: int, divisor: int) -> None:
         if divisor < 2 or divisor % 2:
             raise ValueError(f"Divisor of the serial clock must be even and at least 2, not {divisor}")
-        self._lanes, self._inputs, self._half = lanes, inputs, divisor // 2
+        self._width, self._lanes, self._inputs, self._half = width, lanes, inputs, divisor // 2
         super().__init__(
             {
-                "words": In(stream.Signature(word_layout(lanes=lanes, chips=chips))),
+                "words": In(stream.Signature(word_layout(width=width, lanes=lanes, chips=chips))),
                 "sdo_delay": In(DELAY_BITS),
                 "received": Out(1),
                 "bit": Out(1),
@@ -103,9 +103,9 @@ class Shifter(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         word = self.words.payload
-        shift = Signal(data.ArrayLayout(WORD_BITS, self._lanes))
+        shift = Signal(data.ArrayLayout(self._width, self._lanes))
         crc = Signal(data.ArrayLayout(CRC_BITS, self._lanes))
-        left = Signal(range(WORD_BITS + 1))
+        left = Signal(range(self._width + 1))
         checking = Signal()  # the CRC is on its way out
         check = Signal()
         last = Signal()
