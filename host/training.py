@@ -162,7 +162,7 @@ class Trainer:
     def _load(self, checkpoint: Checkpoint | None) -> None:
         board, settings = self.board, self.settings
         board.stop()
-        board.check_tripped()
+        board.check_ready()
         random = checkpoint.random if checkpoint else seed_states(board.config, settings.seed)
         if checkpoint and checkpoint.cells is None:
             self.remark("The checkpoint holds no cells: the run goes on with those of the array, as they stand")

@@ -55,6 +55,8 @@ class Address:
         The calibration to load into an analog tile; that of the array file if it names one.
     calibration_days : float
         How old it may be.
+    arming : bool
+        Whether it is opened to be armed anew: the limits that it is armed with do not count.
     """
 
     board: str
@@ -62,6 +64,7 @@ class Address:
     folder: Path = Path()
     calibration: Path | None = None
     calibration_days: float = CALIBRATION_DAYS
+    arming: bool = False
 
     @classmethod
     def of(cls, url: str) -> Self:
@@ -269,7 +272,9 @@ def _virtual(config: Config, array: Array | None, progress: Callable[[str], None
             board = VirtualBoard(build_with_front_end(config, array, progress=progress), array=found)
         else:
             if array.kind == "real":
-                raise InputError('A real array is modelled behind golden:// alone: give golden://?array=FILE, kind = "emulated", or a front end')
+                raise InputError(
+                    'A real array is modelled behind golden:// alone: give golden://?array=FILE, kind = "emulated", or a front end'
+                )
             from backpulse.gateware.sim.array_tile import build_with_array, tables
 
             with wrong_input():
