@@ -137,7 +137,7 @@ def test_the_map_is_the_array_both_ways(lab, tmp_path):
     assert float(rows[8 * 13 + 2]["backward_S"]) == pytest.approx(told["backward_s"][13][2], rel=1e-5)
     assert f"least, mean, most {1e6 * told['least_s']:.4g} µS" in out
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
-    (tmp_path / "real.toml").write_text(REAL + "[wires]\ncol_ohm = 5.0\n[read]\nphases = 2\n")
+    (tmp_path / "real.toml").write_text(REAL + "[wires]\ncol_ohm = 5.0\n[read]\ngain_error = 0.05\n")
     code, out, _ = lab("map", "--json", "map.json")
     assert json.loads((tmp_path / "map.json").read_text())["ways_differ_s"] > 0
     assert re.search(r"N² g R 0\.0\d+, at most 0\.1", out)
@@ -299,7 +299,7 @@ def test_trained_networks_are_targets(tmp_path):
 
 
 def test_taken_from_is_the_inverse_of_placed():
-    program = Settings(layers="20-9-3").compile(CONFIG)
+    program = Settings(layers="20-7-3").compile(CONFIG)
     cells = initial_cells(program, PRESETS["ideal"], 1)
     assert np.array_equal(placed(program, taken_from(program, cells), np.zeros_like(cells)), cells)
 
