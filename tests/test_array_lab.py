@@ -16,7 +16,7 @@ from backpulse.firmware_py.config import IDEAL
 from backpulse.firmware_py.dead import NONE
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.image import initial_cells, placed, taken_from, tile_image
-from backpulse.firmware_py.real import real_config
+from backpulse.firmware_py.real import real_config, real_machine
 from backpulse.firmware_py.registers import Counter
 from backpulse.host import cli_array_curves, urls
 from backpulse.host.array_cells import Areas
@@ -24,6 +24,7 @@ from backpulse.host.array_targets import read_target
 from backpulse.host.cell_names import cell_name, one_cell, parse_cells
 from backpulse.host.cell_values import NamedCells, endurance, response_curves, retention
 from backpulse.host.errors import InputError
+from backpulse.host.ports import GoldenPort
 from backpulse.host.settings import Settings
 from backpulse.host.stop import Stop
 from backpulse.host.training import Trainer
@@ -199,6 +200,27 @@ def test_training_counts_its_pulses_too(backpulse, tmp_path):
     (tmp_path / "real.toml").write_text(REAL + BUDGET.replace("200", str(int(done.max() * 1.1))))
     code, _, err = backpulse("array", "map", *BOARD)
     assert "Note: Cells have had 80 % or more of their budget" in " ".join(err.split())
+
+
+def test_on_a_board_the_pulses_of_a_run_are_those_of_its_trace(backpulse, tmp_path, monkeypatch):
+    config = replace(CONFIG, tile_rows=24, tiles=1, trace_words=1024)
+    (tmp_path / "real.toml").write_text(REAL + BUDGET.replace("200", "2000"))
+    arguments = ("train", "--dataset", "iris", "--layers", "4-6-3", "--lr", "1", "--device", "ecram", "--epochs", "1", "--json", "run.json")
+    for words in (1024, 0):
+        machine = real_machine(replace(config, trace_words=words), PRESETS["ecram"], 1)
+        monkeypatch.setattr(urls, "connect", lambda _, machine=machine: GoldenPort(machine))
+        code, _, err = backpulse(*arguments, "--board", "socket://lab:1?array=real.toml")
+        assert code == 0, err
+        given = int(machine.memory.counters[Counter.PULSES_UP] + machine.memory.counters[Counter.PULSES_DOWN])
+        if words:
+            with np.load(tmp_path / "ledger.npz") as ledger:
+                counted = ledger["done"].sum()
+            assert counted == given > 1000
+        else:
+            assert "has no ring of trace records: nothing tells the pulses of its cells" in " ".join(err.split())
+    with np.load(tmp_path / "ledger.npz") as ledger:
+        assert ledger["done"].sum() == counted
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.npz", "real.toml", "run.json"]
 
 
 def test_looks_over_time_are_written(lab, tmp_path):
