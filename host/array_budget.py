@@ -11,7 +11,7 @@ from backpulse.firmware_py.config import Config
 from backpulse.host.cell_names import cell_name
 from backpulse.host.errors import InputError
 from backpulse.host.ledger import read_counts, write_counts
-from backpulse.host.output import RunLog
+from backpulse.host.output import PulseReceiver
 from backpulse.host.storage import check_writable
 
 WARNED = 0.8
@@ -116,11 +116,11 @@ class Budget:
 class CountingLog:
     """A receiver of a golden machine's pulses that counts them for a budget, and hands them on to a log, if there is one."""
 
-    def __init__(self, budget: Budget, log: RunLog | None) -> None:
+    def __init__(self, budget: Budget, log: PulseReceiver | None) -> None:
         self._budget, self._log = budget, log
 
     def begin(self, step: int, machine_step: int) -> None:
-        """As of `RunLog`."""
+        """As of `PulseReceiver`."""
         if self._log:
             self._log.begin(step, machine_step)
 

@@ -1,8 +1,8 @@
-"""A session of a command with an array: opened and checked before a line is driven, with a bar of progress, and left safe when it is stopped."""
+"""A session of a command with an array: checked before a line is driven, with a bar of progress, and left safe when it is stopped."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -105,7 +105,7 @@ def session(
     url, device, tile, tiles, baud
         As the options of the commands.
     armed : bool
-        Whether lines will be driven: then an array that has tripped, or must be armed and is not, is refused.
+        Whether lines will be driven as the array is armed: then one that has tripped, or must be armed and is not, is refused.
     calibration, age
         As of `Address.calibrated`.
 
@@ -119,13 +119,12 @@ def session(
     if device not in PRESETS:
         raise InputError(f"Unknown device {device}: choose one of {', '.join(PRESETS)}")
     given = url if isinstance(url, Address) else Address.of(url)
-    address, model = given.calibrated(calibration, age), PRESETS[device]
+    address, model = replace(given.calibrated(calibration, age), arming=not armed), PRESETS[device]
     config = board_config(None, model, tile=tile, tiles=tiles, array=address.array)
     with stop_on_signals() as stop, open_told(address, config, baud) as board:
         budget = Budget.of(address.array, address.folder, board.config)
         if armed:
-            board.check_tripped()
-            board.check_armed()
+            board.check_ready()
         if not board.real:  # emulated devices are those of the option
             board.write(tile_image(model.tile_words(board.config)))
         opened = Session(board, address, model, budget, stop)
@@ -134,7 +133,7 @@ def session(
                 yield opened
         except StoppedError:
             opened.safe = make_safe(board)
-        except LinkError:
+        except (LinkError, InputError):  # there is no line to it, or nothing under way
             raise
         except HostError:
             with suppress(HostError):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from backpulse.host.board import Board
     from backpulse.host.urls import Address
 
+LIMITS = (ArrayWord.LIMIT, ArrayWord.READ_LIMIT, ArrayWord.CODE_LIMIT, ArrayWord.READ_CODE_LIMIT)
 TRIM_VOLTS = 0.02
 """Room for the trims of lines, where the array file has no limit of voltage."""
 ANEW = "arm the array anew: `backpulse array arm`"
@@ -68,7 +69,7 @@ def prepare(board: "Board", address: "Address") -> None:
     with wrong_input():
         profiles = [profile_words(profile, array, board.config, tile.clock_khz) for profile in array.profiles]
         perfect = {at: np.full(tile.lines.count, word) for at, word in nominal(array, board.config).items()}
-    check_profiles(tile, array, profiles)
+    check_profiles(tile, array, profiles, arming=address.arming)
     tables, number = perfect, 0
     if calibration:
         found = read_calibration(calibration)
@@ -127,7 +128,7 @@ def limits(tile: AnalogTile, array: Array, profiles: list[list[int]]) -> dict[Ar
 
 def needs(tile: AnalogTile, array: Array, profiles: list[list[int]]) -> dict[ArrayWord, int]:
     """Return the least limits under which profiles do what they say."""
-    found = dict.fromkeys((ArrayWord.LIMIT, ArrayWord.READ_LIMIT, ArrayWord.CODE_LIMIT, ArrayWord.READ_CODE_LIMIT), 0)
+    found = dict.fromkeys(LIMITS, 0)
     for words, profile in zip(profiles, array.profiles, strict=True):
         of_phase = {phase: max(abs(code_in(word)) for word in words[CODES + 8 * phase : CODES + 8 * phase + 8]) for phase in Phase}
         read = max(of_phase[Phase.READ], of_phase[Phase.READ_NEGATIVE], full_drive(words, tile.board.config.drive_max))
@@ -151,8 +152,8 @@ def full_drive(words: list[int], drive_max: int) -> int:
     return rshift(drive_max * words[ProfileWord.SCALE], SCALE_FRAC)
 
 
-def check_profiles(tile: AnalogTile, array: Array, profiles: list[list[int]]) -> None:
-    """Refuse profiles beyond the limits: those that the board is armed with, else those that it will be armed with.
+def check_profiles(tile: AnalogTile, array: Array, profiles: list[list[int]], *, arming: bool) -> None:
+    """Refuse profiles beyond the limits: those that the board is armed with, or those that it will be armed with (`arming`: anew).
 
     Raises
     ------
@@ -160,8 +161,8 @@ def check_profiles(tile: AnalogTile, array: Array, profiles: list[list[int]]) ->
         If one is; it names the first.
     """
     words = tile.words
-    armed = TileState.ARMED in TileState(words[ArrayWord.STATE] & (max(TileState) << 1) - 1)
-    allowed = {word: words[word] for word in needs(tile, array, [])} if armed else limits(tile, array, profiles)
+    armed = bool(words[ArrayWord.STATE] & TileState.ARMED) and not arming
+    allowed = {word: words[word] for word in LIMITS} if armed else limits(tile, array, profiles)
     front = array.front_end
     assert front is not None
     names = {

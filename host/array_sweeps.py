@@ -120,7 +120,8 @@ def check_volts(tile: AnalogTile, array: Array, volts: float, word: ArrayWord, a
     limit = tile.words[word]
     if code > limit:
         raise InputError(
-            f"A line would get {abs(volts):.4g} V, and the limit is {in_units(word, limit, front, tile.clock_khz)}: {advice}; no line was driven"
+            f"A line would get {abs(volts):.4g} V, and the limit is {in_units(word, limit, front, tile.clock_khz)}: {advice}; "
+            "no line was driven"
         )
 
 

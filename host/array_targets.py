@@ -76,7 +76,7 @@ def read_target(path: Path, config: Config, array: Array, dead: Dead) -> Target:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: np.asarray(file[name], np.float64) for name in file.files}
     except (ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} holds what is no array of numbers: give {FORMS}") from error

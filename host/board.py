@@ -209,6 +209,19 @@ class Board:
         if Capability.ARM in self.capabilities and TileState.ARMED not in self.tile_state()[0]:
             raise InputError("The array is not armed, and no line was driven: see what it will be driven with, `backpulse array arm`")
 
+    def check_ready(self) -> None:
+        """Raise an error, before any line is driven, unless the array takes commands that drive its lines.
+
+        Raises
+        ------
+        FaultError
+            If it has tripped.
+        InputError
+            If it is not armed.
+        """
+        self.check_tripped()
+        self.check_armed()
+
     def disarm(self) -> None:
         """Switch an array's drivers off until it is armed again."""
         self.link.write_words(Window.ARRAY.base + ArrayWord.ARM, [0])

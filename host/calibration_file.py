@@ -119,7 +119,7 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def array_digest(array: Array, lines: Lines, front_end: int) -> str:
-    """Return what tells arrays apart: SHA-256 of the tables of an array file that say what it is, and of the board's lines and front end."""
+    """Return what tells arrays apart: SHA-256 of what the array file says that it is, and of the board's lines and front end."""
     tables = array.model_dump(mode="json", include=set(OF_ARRAY))
     about = {**tables, "reference": array.read.reference, "lines": lines.to_word(), "front_end_kind": front_end}
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -46,6 +46,7 @@ def check(
     model = PRESETS[device]
     results: list[Result] = []
     with open_told(board, board_config(None, model, tile=tile, tiles=tiles), baud) as opened, stop_on_signals() as stop:
+        opened.check_armed()
         config = opened.config
         with CheckView(checks) as view, opened.heeding(stop):
             bench = Bench(opened, model, wires=wires, report=view.report)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backpulse.firmware_py.array import Array
+from backpulse.firmware_py.array import Array, FrontEnd
 from backpulse.firmware_py.registers import ArrayWord
 from backpulse.host import array_options as a
 from backpulse.host import options as o
@@ -30,7 +30,7 @@ def calibrate_command(
     known: Annotated[
         str | None,
         typer.Option(
-            help="What the cells are: ohms of all of them, or a CSV of ohms, a line a row (if not given: gains are those of perfect parts).",
+            help="Ohms of all cells, or a CSV of them, a line a row (if not given: gains are those of perfect parts).",
             metavar="OHMS|FILE",
             rich_help_panel=a.ARRAY,
         ),

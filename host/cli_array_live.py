@@ -60,7 +60,7 @@ def self_checks(
     network = settings.network if "layers" in given else None
     config = board_config(network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=Dead.parse(settings.dead))
     with open_told(address, config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
-        opened.check_tripped()
+        opened.check_ready()
         settings.check_profiles(opened.facts.profiles)
         program = settings.compile(opened.config) if "layers" in given else None
         if not opened.real:  # emulated devices are those of the settings

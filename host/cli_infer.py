@@ -61,7 +61,7 @@ def infer(
         if trace:
             opened.record(trace, saved.settings.to_dict())
         program = saved.settings.compile(opened.config)
-        opened.check_tripped()
+        opened.check_ready()
         saved.settings.check_profiles(opened.facts.profiles)
         opened.load(program, scales=saved.scales.tolist(), tile_words=None if saved.tile is None else saved.tile.tolist())
         if saved.cells is None or saved.spread is None:

@@ -89,7 +89,7 @@ def read_counts(path: Path, shape: tuple[int, int]) -> dict[str, np.ndarray]:
     if not path.exists():
         return {name: np.zeros(shape, np.int64) for name in COUNTS}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             counts = {name: np.asarray(file[name]) for name in COUNTS}
     except OSError as error:
         raise InputError(f"The ledger {path} cannot be read: {reason(error)}: name another in the array file") from error

@@ -54,6 +54,8 @@ class Address:
         The calibration to load into an analog tile; that of the array file if it names one.
     calibration_days : float
         How old it may be.
+    arming : bool
+        Whether it is opened to be armed anew: the limits that it is armed with do not count.
     """
 
     board: str
@@ -61,6 +63,7 @@ class Address:
     folder: Path = Path()
     calibration: Path | None = None
     calibration_days: float = CALIBRATION_DAYS
+    arming: bool = False
 
     @classmethod
     def of(cls, url: str) -> Self:

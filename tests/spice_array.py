@@ -6,9 +6,9 @@ import numpy as np
 
 from backpulse.firmware_py import physical as places
 from backpulse.firmware_py.config import DEFAULT
+from backpulse.firmware_py.device import STEP_FRAC
 from backpulse.firmware_py.physical import Physical
 from backpulse.firmware_py.registers import TileParameter
-from backpulse.firmware_py.device import STEP_FRAC
 
 GAIN_BANDWIDTH_HZ, OPEN_LOOP = 10e6, 1e5
 """Of the amplifiers."""
