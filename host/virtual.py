@@ -104,7 +104,8 @@ def start(
                 raise InputError(
                     'A real array is modelled behind golden:// alone: give golden://?array=FILE, kind = "emulated", or a front end'
                 )
-            from backpulse.gateware.sim.array_tile import build_with_array, tables as tables_of
+            from backpulse.gateware.sim.array_tile import build_with_array
+            from backpulse.gateware.sim.array_tile import tables as tables_of
 
             with wrong_input():
                 tables = tables_of(wired(array, config))

@@ -1,4 +1,4 @@
-"""The virtual board with analog tile, front end, chips and a physical array: what it reads, what it pulses, and what is left when hosts go."""
+"""The virtual board with analog tile, front end, chips and a physical array: what it reads, pulses, and leaves when hosts are gone."""
 
 from contextlib import contextmanager
 
@@ -11,7 +11,6 @@ from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.physical import nodal, physical
 from backpulse.gateware.sim.front_end_board import CLOCK_KHZ
 from backpulse.host.analog_tile import AnalogTile
-from backpulse.host.array_arm import carry_out, plan
 from backpulse.host.array_calibration import calibrate
 from backpulse.host.array_file import parse_array
 from backpulse.host.array_operations import read, rectangle
@@ -31,19 +30,13 @@ reference = "calibrated"
 """
 
 
-def armed(board, array):
-    tile = AnalogTile(board)
-    carry_out(tile, plan(tile, array).limits)
-    return tile
-
-
 @contextmanager
 def lab(text):
-    """Open an array's virtual board, and arm it."""
+    """Open an array's virtual board, which is armed."""
     array = parse_array(text, "array.toml")
     config = board_config(None, PRESETS["ideal"], array=array)
     with open_board(Address("sim://", array), config=config) as board:
-        yield board, armed(board, array), array
+        yield board, AnalogTile(board), array
 
 
 def perfect(array, config, tables, region, drives, factors, *, transposed):

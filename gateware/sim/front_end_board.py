@@ -1,4 +1,4 @@
-"""The virtual board with a physical array: analog tile, front end, models of its chips, and the array in C++ behind them."""
+"""The virtual board with a physical array: analog tile, front end, models of its chips, and C++ behind them."""
 
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
