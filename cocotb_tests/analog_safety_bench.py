@@ -243,7 +243,11 @@ async def limits(dut):
     tb = TB(dut)
     await tb.begin()
     profile = tb.model.profiles[0]
-    for op, word, limit in ((Op.PULSE, ArrayWord.LIMIT, profile.width - 1), (Op.READ, ArrayWord.READ_LIMIT, 9), (Op.READ, ArrayWord.READ_LIMIT, 0)):
+    for op, word, limit in (
+        (Op.PULSE, ArrayWord.LIMIT, profile.width - 1),
+        (Op.READ, ArrayWord.READ_LIMIT, 9),
+        (Op.READ, ArrayWord.READ_LIMIT, 0),
+    ):
         assert await tb.put(word, limit)
         command = tb.command(op, profile=0, whole=True)
         tb.front.drives.clear()
