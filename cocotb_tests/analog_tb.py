@@ -143,7 +143,7 @@ class TB:
         assert [drive.codes for drive in self.front.drives] == codes, f"codes of {command}"
         for drive in self.front.drives:
             assert len(drive.conversions) == 1 << profile.averages_log2
-            assert drive.conversions[0] - drive.begin >= profile.settle
+            assert drive.conversions[0] - drive.begin >= profile.settle, "a conversion before lines have settled"
         self.sense.expect(words)
         assert ended == ending(command)
         return words

@@ -5,7 +5,7 @@ import numpy as np
 from amaranth.hdl import signed
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.golden import pulse_shift
 from backpulse.firmware_py.isa import SCALE_LOG2_MAX
@@ -139,7 +139,7 @@ async def plans(dut, pause):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def latency(dut):
-    """A word a cycle: the first row follows the last column, and counts are offered four cycles after their row, or two."""
+    """A word a cycle: the first row follows the last column, and counts come four cycles behind their row, two, or one a lane and five."""
     tb = TB(dut)
     await tb.begin()
     for _ in range(6):
@@ -151,8 +151,12 @@ async def latency(dut):
         first = tb.columns.times[0]
         rows_first = first + case[0]["cols"] + 1
         assert tb.columns.times == list(range(first, first + case[0]["cols"]))
-        assert tb.rows.times == list(range(rows_first, rows_first + case[0]["rows"]))
-        assert tb.counts.times == [t + (2 if CONFIG.lean else 4) for t in tb.rows.times]
+        # One multiplier takes a cycle a lane.
+        real = CONFIG.device is DeviceKind.REAL
+        period = CONFIG.tile_cols + 5 if real else 1
+        rows_first += 2 * real
+        assert tb.rows.times == list(range(rows_first, rows_first + period * case[0]["rows"], period))
+        assert tb.counts.times == [t + (period if real else 2 if CONFIG.lean else 4) for t in tb.rows.times]
         tb.counts.words, tb.counts.times = [], []
 
 

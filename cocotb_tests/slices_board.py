@@ -13,12 +13,16 @@ from backpulse.gateware.front_end.slices import Slices
 from cocotb_tests.mutants import through
 
 LAGS = 16
-MUTANTS = ("toggle", "latch", "clear", "enable", "swapped", "early switches")
+MUTANTS = ("toggle", "latch", "clear", "enable", "swapped", "early switches", "dead")
 """Faults of the pins: `toggle` moves with the gate alone; codes are latched with each frame; clear, and the switches' supply, come a
-cycle late; rows and columns swap their answers; switches are set while lines are at their codes."""
+cycle late; rows and columns swap their answers; switches are set while lines are at their codes; `alive` stops after a while."""
 TIMES = Times(reset=0.2e-6, wake=1e-6, switch_wake=2e-6, switch=0.2e-6, latch=40e-9, busy=5e-6, alive=1e-6)
 CLK_HZ = 100e6
 """That of the benches' clock."""
+PATIENCE = 250
+"""Clock cycles for which the detector of missing pulses waits: more than a period of `alive`."""
+SEEN = ("toggle", "clr_n", "enable", "cs_dac_n", "cs_adc_n", "cs_switch_n", "ldac_n", "alive")
+"""Pins that the bench sees."""
 
 
 class SlicesBoard(wiring.Component):
@@ -40,13 +44,13 @@ class SlicesBoard(wiring.Component):
     def __init__(self, *, slices: int, divisor: int) -> None:
         self._half = divisor // 2
         self._front = Slices(slices=slices, clk_hz=CLK_HZ, divisor=divisor, times=TIMES)
-        self._chips = SliceChips(slices)
+        self._chips = SliceChips(slices, patience=PATIENCE)
         front, chips = self._front.signature.members, self._chips.signature.members
         super().__init__(
             {
                 **{name: member for name, member in front.items() if name != "pins"},
                 **{name: member for name, member in chips.items() if name != "pins"},
-                **{name: Out(1) for name in ("toggle", "clr_n", "enable", "alive", "cs_dac_n", "cs_adc_n", "cs_switch_n", "ldac_n")},
+                **{name: Out(1) for name in SEEN},
                 "lag": In(range(LAGS)),
                 "mutant": In(range(len(MUTANTS) + 1)),
             }
@@ -64,7 +68,7 @@ class SlicesBoard(wiring.Component):
         for name, member in pins.signature.members.items():
             if member.flow == Out:
                 m.d.comb += getattr(its, name).eq(getattr(pins, name))
-                if name in self.signature.members:
+                if name in SEEN:
                     m.d.comb += getattr(self, name).eq(getattr(its, name))
             elif name not in ("sdo_a", "sdo_b"):
                 m.d.comb += getattr(pins, name).eq(getattr(its, name))
@@ -78,6 +82,11 @@ class SlicesBoard(wiring.Component):
             m.d.comb += its.clr_n.eq(late["clr_n"])
         with m.If(wrong["enable"]):
             m.d.comb += its.enable.eq(late["enable"])
+        age = Signal(range(1 << 11))
+        with m.If(~age.all()):
+            m.d.sync += age.eq(age + 1)
+        with m.If(wrong["dead"] & (age > 1_000)):
+            m.d.comb += its.alive.eq(0)
         with m.If(wrong["early switches"] & ~pins.cs_switch_n):
             m.d.comb += its.toggle.eq(1)
         for name, other in (("sdo_a", "sdo_b"), ("sdo_b", "sdo_a")):

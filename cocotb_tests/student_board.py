@@ -11,7 +11,7 @@ from backpulse.gateware.front_end.models import StudentChips
 from backpulse.gateware.front_end.student import Student
 from backpulse.gateware.front_end.student_pins import Times
 from cocotb_tests.mutants import through
-from cocotb_tests.slices_board import CLK_HZ
+from cocotb_tests.slices_board import CLK_HZ, PATIENCE
 
 MUTANTS = ("enable", "swapped", "late data")
 """Faults of the pins: the lines' switches open a cycle late; two answers are swapped; the DAC's data come a bit late."""
@@ -28,7 +28,7 @@ class StudentBoard(wiring.Component):
     """
 
     def __init__(self) -> None:
-        self._front, self._chips = Student(clk_hz=CLK_HZ, times=TIMES), StudentChips()
+        self._front, self._chips = Student(clk_hz=CLK_HZ, times=TIMES), StudentChips(patience=PATIENCE)
         members = {**self._front.signature.members, **self._chips.signature.members}
         del members["pins"]
         super().__init__({**members, "enable": Out(1), "mutant": In(range(len(MUTANTS) + 1))})

@@ -11,11 +11,12 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, connect, flipped
 
-from backpulse.firmware_py.config import DEFAULT, LEAN
+from backpulse.firmware_py.config import DEFAULT, LEAN, DeviceKind
 from backpulse.rtl.units.lean_arithmetic import LeanArithmetic
 from backpulse.rtl.units.lean_planner import LeanPlanner
 from backpulse.rtl.units.multiplier import CLIENTS
 from backpulse.rtl.units.planner import Planner, plan_layout
+from backpulse.rtl.units.serial_planner import SerialPlanner
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
@@ -24,9 +25,10 @@ CONFIGS = {
     "5 lanes": replace(DEFAULT, tile_rows=16, tile_cols=5, tiles=3),
     "1 lane": replace(DEFAULT, tile_rows=3, tile_cols=1),
     "lean": replace(LEAN, tile_rows=16, cell_bits=11, cell_frac=10),
+    "real": replace(DEFAULT, tile_rows=8, tile_cols=5, device=DeviceKind.REAL, spread=0, read_noise=0),
     "9 lanes": replace(DEFAULT, tile_rows=5, tile_cols=9, vector_bits=14, vector_frac=10, pulse_max=6),
 }
-PAUSED = ("5 lanes", "lean", "9 lanes")
+PAUSED = ("5 lanes", "lean", "real", "9 lanes")
 
 
 class ScaledPlanner(wiring.Component):
@@ -78,6 +80,8 @@ class ScaledPlanner(wiring.Component):
 
 def planner(config):
     """Return the planner of a configuration."""
+    if config.device is DeviceKind.REAL:
+        return SerialPlanner(config)
     return ScaledPlanner(config) if config.lean else Planner(config)
 
 
@@ -123,6 +127,19 @@ def test_broken(what, variant):
 def test_broken_lean(what, variant):
     with mock.patch(f"backpulse.rtl.units.{what}", variant):
         expect_failure(planner(CONFIGS["lean"]), "planner_bench", testcase="plans", pauses=["never"], config=CONFIGS["lean"].to_words())
+
+
+@pytest.mark.parametrize(
+    ("what", "variant"),
+    [
+        ("rshift_by", lambda value, n: value >> n),
+        ("xorshift", lambda state: state),
+    ],
+)
+def test_broken_serial(what, variant):
+    config = CONFIGS["real"]
+    with mock.patch(f"backpulse.rtl.units.serial_planner.{what}", variant):
+        expect_failure(SerialPlanner(config), "planner_bench", testcase="plans", config=config.to_words(), pauses=["never"])
 
 
 class Hasty(wiring.Component):

@@ -7,9 +7,7 @@ from backpulse.gateware.front_end.slices import Slices
 from backpulse.gateware.front_end.spi import Shifter
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
-from cocotb_tests.slices_board import CLK_HZ, MUTANTS, TIMES, SlicesBoard
-
-ALIVE = TIMES.cycles("alive", CLK_HZ)
+from cocotb_tests.slices_board import MUTANTS, SlicesBoard
 
 
 def _run(run, *, slices: int = 1, divisor: int = 2, pauses=("never",), lags=(0, 1, 15), **arguments) -> None:
@@ -22,7 +20,6 @@ def _run(run, *, slices: int = 1, divisor: int = 2, pauses=("never",), lags=(0, 
         divisor=divisor,
         pauses=pauses,
         lags=lags,
-        alive=ALIVE,
         **arguments,
     )
 
@@ -37,7 +34,7 @@ def test_four():
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_broken(name):
-    testcase = "tells_failures" if name == "toggle" else "drives_and_senses"
+    testcase = {"toggle": "tells_failures", "dead": "opens_what_holds_it"}.get(name, "drives_and_senses")
     _run(expect_failure, mutant=MUTANTS.index(name) + 1, testcase=testcase)
 
 

@@ -8,14 +8,14 @@ from amaranth.hdl import Fragment
 from backpulse.gateware.boards.boards import BOARDS, Board
 from backpulse.gateware.chip.top import Top
 
-from . import lines, link, machine, processor, small_link, tile, trace
+from . import analog, lines, link, machine, processor, small_link, tile, trace
 from .harness import Proof
 
 __all__ = ["PROOFS", "table"]
 
 PROOFS: dict[str, type[Proof]] = {
     name: proof
-    for module in (link, small_link, processor, lines, machine, tile, trace)
+    for module in (link, small_link, processor, lines, machine, tile, trace, analog)
     for name in module.__all__
     if inspect.isclass(proof := getattr(module, name)) and issubclass(proof, Proof)
 }

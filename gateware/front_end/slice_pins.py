@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from backpulse.gateware.front_end.alive import ALIVE_S
+
 __all__ = ["SIDE", "SLICES", "TIMES", "SlicePins", "Times"]
 
 SIDE = 8
@@ -32,7 +34,7 @@ class Times:
     """Longest burst of conversions: with a longer one the converter has failed. [K]: it takes 8 us."""
     pulse: float = 20e-6
     """Shortest pulse that gets to its voltage and back. [K]"""
-    alive: float = 0.5e-3
+    alive: float = ALIVE_S
     """Half a period of `alive`."""
 
     def cycles(self, name: str, clk_hz: float) -> int:

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import Out
 from backpulse.firmware_py.analog import CODE_BITS, SAMPLE_BITS
 from backpulse.firmware_py.registers import Cause
 from backpulse.gateware.front_end import ad5628
+from backpulse.gateware.front_end.alive import add_alive
 from backpulse.gateware.front_end.spi import Shifter
 from backpulse.gateware.front_end.student_pins import LINES, TIMES, StudentPins, Times
 from backpulse.rtl.tile.analog.signature import FrontEndSignature
@@ -80,12 +81,7 @@ class Student(wiring.Component):
             pins.enable.eq(self.on & inner.pins.enable),
             self.closed.eq(pins.interlock),
         ]
-        period = self._times.cycles("alive", self._clk_hz)
-        alive = Signal(range(period))
-        with m.If(self.on):
-            m.d.sync += alive.eq(Mux(alive == period - 1, 0, alive + 1))
-            with m.If(alive == period - 1):
-                m.d.sync += pins.alive.eq(~pins.alive)
+        add_alive(m, pins.alive, on=self.on, cycles=self._times.cycles("alive", self._clk_hz))
         return m
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from backpulse.gateware.front_end.alive import ALIVE_S
+
 __all__ = ["LINES", "SIDE", "TIMES", "StudentPins", "Times"]
 
 SIDE = 4
@@ -21,7 +23,7 @@ class Times:
     """From the end of set-up to quiet lines. [K]"""
     switch: float = 1e-6
     """The switches close. [K]"""
-    alive: float = 0.5e-3
+    alive: float = ALIVE_S
     """Half a period of `alive`."""
 
     def cycles(self, name: str, clk_hz: float) -> int:

@@ -8,13 +8,14 @@ from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import connect, flipped
 
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import Op, Unit, require
 from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.units.activation import Derivative, Finish, derivative_layout
 from backpulse.rtl.units.arithmetic import CONTROLS, Alu
 from backpulse.rtl.units.planner import Planner
 from backpulse.rtl.units.reader import Driver, Receiver, auto_range
+from backpulse.rtl.units.serial_planner import SerialPlanner
 from backpulse.rtl.units.signature import UnitsSignature
 
 __all__ = ["Units"]
@@ -27,6 +28,8 @@ require(
 
 class Units(wiring.Component):
     """Driver, receiver, derivative, arithmetic, finish and planner, each with multipliers of its own.
+
+    For real devices, whose rows take long, the planner has one for all columns.
 
     Parameters
     ----------
@@ -50,7 +53,7 @@ class Units(wiring.Component):
         m.submodules.receiver = receiver = Receiver(c)
         m.submodules.alu = alu = Alu(c)
         m.submodules.finish = finish = Finish(c)
-        planner = Planner(c)
+        planner = (SerialPlanner if c.device is DeviceKind.REAL else Planner)(c)
         m.submodules.planner = DomainRenamer("plan")(planner)
         at_host = planner.host.request | planner.host.ack
         gated_domain(

@@ -25,9 +25,10 @@ class FrontEndSignature(wiring.Signature):
 
     All lines are at rest, 0 V, while `gate` is low, and at the codes that were loaded last while it is high.
     So `gate` alone makes edges on lines, of pulses as of reads; it reaches them after the same number of
-    cycles up and down. Codes, and which lines are connected, take effect with its next rise at the earliest,
-    and stay until others are loaded. The next ones are offered while it is still high: a front end that has
-    room for them takes them, and loads them when it falls, and another lets them wait until then.
+    cycles up and down. Codes take effect with its next rise at the earliest, and stay until others are
+    loaded. Lines are connected and disconnected at 0 V, before `loaded`; a front end without such switches
+    holds those that would be open at 0 V. The next codes are offered while it is still high: a front end
+    that has room for them takes them, and loads them when it falls, and another lets them wait until then.
 
     Members
     -------
@@ -40,7 +41,8 @@ class FrontEndSignature(wiring.Signature):
     codes
         One code a line, in the order of lines, all lines.
     loaded
-        The codes given last are in place: `gate` may rise. Low from the first code of a set on.
+        The codes given last are in place: `gate` may rise. Low from the first code of a set on, and where the
+        front end has to prepare the next rise, from the fall of `gate` on too.
     gate
         Lines are at their codes.
     convert

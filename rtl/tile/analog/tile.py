@@ -409,7 +409,7 @@ class AnalogTile(wiring.Component):
             with m.State("PULSE"):
                 with m.If(halted):
                     m.next = "END OF ROW"
-                with m.Elif(timer.free):
+                with m.Elif(timer.free & front.loaded):
                     # A pair's pulse is whole when the second of its cells has got its own.
                     m.d.sync += [ahead.eq(0), counted.eq(1 if lines.pieces == 1 else phase == Phase.DOWN)]
                     m.next = "PULSING"
