@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from backpulse.firmware_py import physical as places
-from backpulse.firmware_py.analog import CODE_OPEN, DIRECT_CODES, GAIN_FRAC, PROFILE_WORDS, LineWord, ProfileFlag, ProfileWord
+from backpulse.firmware_py.analog import CODE_OPEN, PROFILE_WORDS, LineWord, ProfileFlag, ProfileWord
 from backpulse.firmware_py.analog_profiles import front_end_of, nominal, profile_words
 from backpulse.firmware_py.physical import nodal
-from backpulse.firmware_py.registers import ArrayWord, Cause
-from backpulse.host import array_setup, urls
+from backpulse.firmware_py.registers import ArrayWord, Cause, Window
+from backpulse.host import urls
 from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_arm import carry_out, plan
 from backpulse.host.array_calibration import calibrate
 from backpulse.host.array_setup import prepare
 from backpulse.host.calibration_file import read_calibration
-from backpulse.host.errors import HostError, InputError
+from backpulse.host.errors import HostError
 from backpulse.host.urls import Address, open_board
 
 from .analog_machine import CLOCK_KHZ, analog_board, analog_machine, array_of, tables_of
@@ -412,19 +412,11 @@ def test_other_boards_have_no_direct_operations(backpulse, tmp_path):
     assert "takes no calibration: leave c.json out" in " ".join(err.split())
 
 
-def test_limits_hold_whatever_was_asked_of_the_tile():
-    """Codes beyond a limit are clamped by the tile; the host never comes so far (`CellBench`), and this machine shows that it would."""
-    array = array_of("calibrated")
-    with analog_board(array) as board_and_analog:
-        tile = opened(array, board_and_analog)
-        analog = board_and_analog[1]
-        tile.measure(np.full(16, 20_000))
-        assert np.abs(analog.measured[-1]).max() == analog.words[ArrayWord.READ_CODE_LIMIT]
-        assert analog.tile[DIRECT_CODES] == 20_000
-        assert array_setup.TRIM_VOLTS > 0
-        assert 1 << GAIN_FRAC > nominal(array, tile.board.config)[LineWord.GAIN]
-        with pytest.raises(InputError, match="no front end behind its analog tile"):
-            analog.array = array.model_copy()
-            analog.read = lambda offset, read=analog.read: 0 if offset == ArrayWord.FRONT_END else read(offset)
-            board_and_analog[0].link._port._endpoint._machine._readers[12] = analog.read
-            AnalogTile(board_and_analog[0])
+def test_a_board_without_a_front_end_is_refused(lab):
+    machine, read = lab.machine, lab.analog.read
+    machine._readers[Window.ARRAY] = lambda offset: 0 if offset == ArrayWord.FRONT_END else read(offset)
+    for arguments in (("arm",), ("map",), ("calibrate", "--out", "cal.json")):
+        code, out, err = lab(*arguments)
+        assert (code, out) == (2, "")
+        assert "The board has no front end behind its analog tile: build it with one; no line was driven" in err
+    assert not lab.driven

@@ -352,7 +352,7 @@ def test_what_is_no_target_is_refused_in_a_sentence(tmp_path):
     refused("t.npz", {"W1": np.full((3, 4), 1e3), "b1": np.zeros(4)}, r"t.npz: weight_scale must be one of")
     refused("t.pkl", b"nothing", r"t.pkl cannot be loaded")
     joblib.dump({}, tmp_path / "d.joblib")
-    with pytest.raises(InputError, match="d.joblib holds a dict, and no MLPClassifier or MLPRegressor that was fitted"):
+    with pytest.raises(InputError, match=r"d\.joblib holds a dict, and no MLPClassifier or MLPRegressor that was fitted"):
         target(tmp_path / "d.joblib")
 
 
