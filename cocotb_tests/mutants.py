@@ -8,9 +8,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 
-def through(m: Module, outer: wiring.Component, inner: wiring.Component) -> None:
-    """Connect all ports of a component to those of the same names of the one that it lies in."""
+def through(m: Module, outer: wiring.Component, inner: wiring.Component, *, but: tuple[str, ...] = ()) -> None:
+    """Connect all ports of a component, `but` some, to those of the same names of the one that it lies in."""
     for name, member in inner.signature.members.items():
+        if name in but:
+            continue
         if member.is_signature:
             wiring.connect(m, wiring.flipped(getattr(outer, name)), getattr(inner, name))
         elif member.flow == In:

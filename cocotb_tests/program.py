@@ -54,11 +54,12 @@ def build(
     *,
     platform: object = None,
     synthesise: Synthesise | None = None,
+    verilog: tuple[Path, ...] = (),
     features: frozenset[str] = frozenset(),
 ) -> Path:
     """Return the folder with the simulator of a component: the program, which has the top's name, and its Verilog.
 
-    Features are "waves" and "coverage".
+    Features are "waves" and "coverage"; `verilog` are files of what the component instantiates.
 
     Raises
     ------
@@ -69,12 +70,13 @@ def build(
     if asked and (known := cache.read(asked)) and (folder := _find(known.decode())):
         return folder
     text = _exported(component, top, platform)
-    name = f"{top}-{_digest(text, top, identity(synthesise.__module__).hex() if synthesise else '', *sorted(features))}"
+    others = (file.read_text() for file in verilog)
+    name = f"{top}-{_digest(text, top, identity(synthesise.__module__).hex() if synthesise else '', *others, *sorted(features))}"
 
     def make(made: Path, work: Path) -> list[str]:
-        verilog = made / DESIGN
-        verilog.write_text(text)
-        _compile(made, work, top, text, synthesise(verilog, top) if synthesise else [verilog], features)
+        design = made / DESIGN
+        design.write_text(text)
+        _compile(made, work, top, text, [*(synthesise(design, top) if synthesise else [design]), *verilog], features)
         return [top]
 
     folder = _kept(name, make)

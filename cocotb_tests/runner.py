@@ -52,6 +52,7 @@ def run_cocotb(
     name: str | None = None,
     testcase: str | list[str] | None = None,
     synthesise: Synthesise | None = None,
+    verilog: tuple[Path, ...] = (),
     platform: object = None,
     **params: Any,
 ) -> Path:
@@ -69,6 +70,8 @@ def run_cocotb(
         Run only these tests of the bench, with all their parameters.
     synthesise
         Turns the Verilog of a top into other files to simulate.
+    verilog
+        Files of what the component instantiates.
     platform
         What the component is told that it is for.
     params
@@ -85,7 +88,7 @@ def run_cocotb(
     features = frozenset(name for name, variable in _FEATURES.items() if int(os.environ.get(variable) or 0))
     waves = "waves" in features
     seed = int(os.environ.get("RANDOM_SEED") or 0)
-    folder = build(component, top, platform=platform, synthesise=synthesise, features=features)
+    folder = build(component, top, platform=platform, synthesise=synthesise, verilog=verilog, features=features)
     names = [testcase] if isinstance(testcase, str) else testcase
     variables = {
         _VARIABLE: json.dumps(params),

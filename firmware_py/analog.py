@@ -1,12 +1,15 @@
-"""The analog tile's words: lines, profiles, calibration, direct operations; and the formulas between drives, codes, samples and sense words.
+"""The analog tile's words: lines, profiles, calibration, direct operations; the formulas between drives, codes, samples, sense words.
 
 The tile knows lines and profiles, and no chip. A line is a row, a column or a gate (a word line of 1T1R cells, the gate of three-terminal
 ones); all are driven by a code and sensed by a sample. Codes and samples have 16 bits, whatever the converters have: full scale is full
 scale of the front end. Times are clock cycles (ArrayWord.CLOCK_KHZ says of which clock).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+
+from backpulse.firmware_py.formats import rshift, sat
 
 CODE_BITS = 16
 """Bits of a code, signed: what a line is driven with. 0 is 0 V."""
@@ -14,14 +17,16 @@ SAMPLE_BITS = 16
 """Bits of a sample, signed: what a line senses, its current."""
 AVERAGES_LOG2_MAX = 7
 """log2 of the most conversions that a phase adds up."""
-SENSE_SHIFT_MAX = 7
-"""Most bits of ProfileWord.SENSE_SHIFT."""
+SUM_BITS = SAMPLE_BITS + AVERAGES_LOG2_MAX + 1
+"""Bits of a line's sum, signed: the samples of two phases."""
 SCALE_BITS, SCALE_FRAC = 24, 8
-"""Bits and fraction bits of ProfileWord.SCALE: codes of one drive LSB."""
+"""Bits and fraction bits of ProfileWord.SCALE, unsigned: codes of one drive LSB."""
+SENSE_SHIFT_MAX = 7
+"""Largest ProfileWord.SENSE_SHIFT."""
 GAIN_BITS, GAIN_FRAC = 18, 17
 """Bits and fraction bits of a line's gain, unsigned: sense LSB of one sample LSB."""
 FACTOR_BITS = 20
-"""Bits of a line's factor, signed, with GAIN_FRAC fraction bits: sense LSB, for the conductance of zero, of one LSB of the sum of drives."""
+"""Bits of a line's factor, signed, GAIN_FRAC fraction bits: sense LSB, at the conductance of zero, of an LSB of the sum of drives."""
 OFFSET_BITS = 16
 """Bits of a line's offset, signed: its sample without a current, which reads of one phase take off."""
 TRIM_BITS = 16
@@ -64,9 +69,9 @@ class ProfileWord(IntEnum):
     FLAGS = 0
     """ProfileFlag; bits 4 to 6: log2 of the conversions a phase."""
     SCALE = 1
-    """Codes of a drive LSB in a read, unsigned, SCALE_FRAC fraction bits."""
+    """Codes of a drive LSB in a read, SCALE_BITS bits."""
     SENSE_SHIFT = 2
-    """Bits by which a read's result is made larger, up to SENSE_SHIFT_MAX: for profiles that read with less voltage."""
+    """Bits by which a read's result is made larger, 0 to SENSE_SHIFT_MAX: for profiles that read with less voltage."""
     SETTLE = 3
     """Cycles from the edge of the drives to the first conversion."""
     WIDTH = 4
@@ -90,9 +95,9 @@ class ProfileFlag(IntFlag):
 
 PROFILES = 16
 PROFILE_WORDS = 64
-CODES = 16
-"""A profile's codes lie at CODES + 8 * Phase + LineClass: bits 0 to 15 the code, bit CODE_OPEN: the line is not connected. Those of a read's
-driven lines are not used: they come from the drives."""
+CODES, PHASE_WORDS = 16, 8
+"""A profile's codes lie at CODES + PHASE_WORDS * Phase + LineClass: bits 0 to 15 the code, bit CODE_OPEN: the line is not connected.
+Those of a read's driven lines are not used: they come from the drives."""
 CODE_OPEN = 16
 AVERAGES_AT = 4
 """Position of log2 of the conversions in FLAGS."""
@@ -114,7 +119,9 @@ class LineWord(IntEnum):
 DIRECT_CODES = 2048
 """Offset of the codes of a direct operation, one a line, as those of a profile; they can be written."""
 DIRECT_SAMPLES = 3072
-"""Offset of what the last direct measurement sampled, one word a line: sums over its conversions, 24 bits signed; bit 31: at a rail."""
+"""Offset of what the last direct measurement or read sampled, one word a line: bits 0 to 30 its sum, signed; bit OVER_AT: one of its
+samples was at a rail."""
+OVER_AT = 31
 
 
 class Direct(IntEnum):
@@ -185,3 +192,101 @@ class Lines:
         """The inverse of `to_word`."""
         rows, cols, gates, reference = word.to_bytes(4, "little")
         return cls(rows=rows, cols=cols, gates=gates, reference=Reference(reference))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A line's code as the host writes it; `open`: the line is not connected."""
+
+    code: int = 0
+    open: bool = False
+
+    def to_word(self) -> int:
+        """As a word of a profile, or of DIRECT_CODES."""
+        return self.code & (1 << CODE_BITS) - 1 | self.open << CODE_OPEN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """How to read and to pulse, in codes and cycles."""
+
+    two_phase: bool = False
+    unipolar: bool = False
+    averages_log2: int = 0
+    scale: int = 0
+    sense_shift: int = 0
+    settle: int = 0
+    width: int = 0
+    gap: int = 0
+    delay: int = 0
+    settings: dict[tuple[Phase, LineClass], Setting] = field(default_factory=dict)
+    """Lines without one have code 0."""
+
+    def to_words(self) -> list[int]:
+        """All words of the profile's place in the TILE window."""
+        words = [0] * PROFILE_WORDS
+        flags = ProfileFlag.VALID | ProfileFlag.TWO_PHASE * self.two_phase | ProfileFlag.UNIPOLAR * self.unipolar
+        words[ProfileWord.FLAGS] = flags | self.averages_log2 << AVERAGES_AT
+        for word in ProfileWord:
+            if word is not ProfileWord.FLAGS:
+                words[word] = getattr(self, word.name.lower())
+        for (phase, line_class), setting in self.settings.items():
+            words[CODES + PHASE_WORDS * phase + line_class] = setting.to_word()
+        return words
+
+    def setting(self, phase: Phase, line_class: LineClass) -> Setting:
+        """Return that of a class of lines in a phase."""
+        return self.settings.get((phase, line_class), Setting())
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineCalibration:
+    """The words of a line's calibration."""
+
+    trim: int = 0
+    offset: int = 0
+    gain: int = 0
+    factor: int = 0
+
+    def to_words(self) -> list[int]:
+        """In the order of `LineWord`, as the TILE window has them."""
+        return [getattr(self, word.name.lower()) & 0xFFFFFFFF for word in LineWord]
+
+
+def limited(code: int, limit: int) -> int:
+    """Return what is driven of a code: all sizes above the limit of the ARRAY window become that."""
+    return sat(code, limit)
+
+
+def drive_code(drive: int, profile: Profile, trim: int, limit: int) -> int:
+    """Return the code of a driven line."""
+    return limited(rshift(drive * profile.scale, SCALE_FRAC) + trim, limit)
+
+
+def sense_word(
+    sums: Sequence[int],
+    gains: Sequence[int],
+    profile: Profile,
+    sense_max: int,
+    *,
+    offsets: Sequence[int] = (0, 0),
+    factor: int = 0,
+    drives: int = 0,
+) -> tuple[int, bool]:
+    """Return the sense word of a line's sum, or of those of a pair, and whether it was clamped.
+
+    The result is rounded once. Two phases of which each has driven all drives have sensed twice of what one senses.
+
+    Parameters
+    ----------
+    sums, gains, offsets
+        Of the line, or of the two of a pair.
+    factor, drives
+        The line's factor and the sum of all drives; not of pairs.
+    """
+    doubled = profile.averages_log2 + (profile.two_phase and not profile.unipolar)
+    levels = [total - (0 if profile.two_phase else offset << profile.averages_log2) for total, offset in zip(sums, offsets, strict=False)]
+    scaled = [level * gain for level, gain in zip(levels, gains, strict=True)]
+    difference = scaled[0] - sum(scaled[1:]) - (factor * drives << doubled)
+    value = rshift(difference, GAIN_FRAC + doubled - profile.sense_shift)
+    return sat(value, sense_max), abs(value) > sense_max

@@ -81,7 +81,7 @@ TILE_WORDS = 64
 class ArrayWord(IntEnum):
     """Offsets in the ARRAY window: what the tile is and how it stands. They may be read at any time (docs/machine.md, The tile).
 
-    From ARM on they are those of a tile that drives lines (`backpulse.firmware_py.analog`): LIMIT and READ_LIMIT, the most cycles that lines
+    From ARM on they are those of a tile that drives lines (`firmware_py.analog`): LIMIT and READ_LIMIT, the most cycles that lines
     may be away from rest for a pulse or a read; CODE_LIMIT and READ_CODE_LIMIT, the largest sizes of their codes; PULSES, those given since
     ARM was written, low word first; WIDTH_MIN, the fewest cycles of a pulse; CALIBRATION, a number that the host writes with the tables and
     that is zero after power-up.

@@ -40,7 +40,7 @@ ANEW = "arm the array anew: `backpulse array arm`"
 def prepare(board: "Board", address: "Address") -> None:
     """Load profiles and calibration into a board's analog tile.
 
-    Without a calibration it gets that of perfect parts. Other boards, and those whose array file has no front end, are left as they are.
+    Without a calibration it gets that of perfect parts. A virtual board is armed. Other boards, and those whose array file has no front end, are left as they are.
 
     Raises
     ------
@@ -83,6 +83,10 @@ def prepare(board: "Board", address: "Address") -> None:
     if not number or tile.words[ArrayWord.CALIBRATION] != number:
         tile.write_calibration(tables, number)
     board.facts = replace(board.facts, profiles=len(profiles))
+    if address.virtual and not address.arming:  # no device can come to harm
+        from backpulse.host.array_arm import carry_out, plan  # which imports this
+
+        carry_out(tile, plan(tile, array).limits)
 
 
 def check_lines(tile: AnalogTile, array: Array) -> None:

@@ -16,7 +16,6 @@ from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
-from backpulse.firmware_py.physical import physical
 from backpulse.firmware_py.real import real_facts, real_machine
 from backpulse.firmware_py.registers import Capability
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
@@ -24,10 +23,10 @@ from backpulse.firmware_py.wired import facts, wired
 from backpulse.host.addresses import FORMS, VIRTUAL, likely
 from backpulse.host.array_file import read_array
 from backpulse.host.board import Board
-from backpulse.host.errors import InputError, own_trouble, wrong_input
+from backpulse.host.errors import InputError, wrong_input
 from backpulse.host.link import Link, Port
 from backpulse.host.ports import GoldenPort, SerialPort, connect
-from backpulse.host.virtual import VirtualPort
+from backpulse.host.virtual import VirtualPort, start
 
 PATIENCE_S = 5.0
 """Silence that a line is forgiven."""
@@ -256,30 +255,8 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
 
 
 def _virtual(config: Config, array: Array | None, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
-    """Build (once) and start the virtual board."""
-    try:
-        from backpulse.gateware.sim.virtual_board import VirtualBoard, build
-    except ModuleNotFoundError as error:
-        raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
-    with own_trouble():
-        if array is None:
-            board = VirtualBoard(build(config, progress=progress))
-        elif array.front_end:
-            from backpulse.gateware.sim.front_end_board import CLOCK_KHZ, build_with_front_end
-
-            with wrong_input():
-                found = physical(array, CLOCK_KHZ, config).to_bytes()
-            board = VirtualBoard(build_with_front_end(config, array, progress=progress), array=found)
-        else:
-            if array.kind == "real":
-                raise InputError(
-                    'A real array is modelled behind golden:// alone: give golden://?array=FILE, kind = "emulated", or a front end'
-                )
-            from backpulse.gateware.sim.array_tile import build_with_array, tables
-
-            with wrong_input():
-                found = tables(wired(array, config))
-            board = VirtualBoard(build_with_array(config, array, progress=progress), array=found)
+    """Start the virtual board."""
+    board = start(config, array, progress=progress)
     return VirtualPort(board), lambda: str(board.close())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from backpulse.firmware_py.physical import Physical
-from backpulse.gateware.sim.array_world import FOLDER, constants
+from backpulse.gateware.sim.front_end_board import FOLDER, constants
 
 _BINDING = """
 extern "C" void* make(const char* bytes, long size) {

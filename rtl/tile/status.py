@@ -41,12 +41,18 @@ class TileStatus(wiring.Component):
         A write of WORK: strobe, with `bus.w_data`. What WORK reads: zero when the work has ended.
     allow, budget
         A write of BUDGET: strobe, with `bus.w_data`. What BUDGET reads: the pulses that are left.
+    armed, closed, limit
+        Of a tile that claims ARM: bits of STATE, and the most cycles of a pulse, for which an abort waits. It
+        answers the words from ARM on by itself: they are led on.
     """
 
     def __init__(self, facts: TileFacts) -> None:
         self._facts = facts
+        arms = Capability.ARM in facts.capabilities
+        self._words = int(ArrayWord.ARM) if arms else ARRAY_WORDS
         super().__init__(
             {
+                **({"armed": In(1), "closed": In(1), "limit": In(32)} if arms else {}),
                 "bus": In(HostSignature()),
                 "inner": Out(HostSignature()),
                 "safe": In(1),
@@ -72,8 +78,11 @@ class TileStatus(wiring.Component):
         writes = Signal()
         clears = Signal()
         connect(m, flipped(bus), flipped(inner))
+        of_array = bus.window == window_code(Window.ARRAY)
+        if self._words < ARRAY_WORDS:
+            of_array &= bus.addr < self._words
         m.d.comb += [
-            mine.eq(bus.window == window_code(Window.ARRAY)),
+            mine.eq(of_array),
             inner.request.eq(bus.request & ~mine),
             first.eq(bus.request & mine & ~ready),
         ]
@@ -90,12 +99,16 @@ class TileStatus(wiring.Component):
             self.allow.eq(writes & of_budget & budgets),
         ]
         standing = {TileState.SAFE: self.safe, TileState.BUSY: self.busy, TileState.TRIPPED: self.trip != 0}
+        if self._words < ARRAY_WORDS:
+            standing |= {TileState.ARMED: self.armed, TileState.INTERLOCK: self.closed}
         words = self._facts.words() | {
-            ArrayWord.STATE: Cat(standing[state] for state in TileState),
+            ArrayWord.STATE: Cat(standing[state] for state in TileState if state in standing),
             ArrayWord.TRIP: self.trip,
             ArrayWord.WORK: self.work,
             ArrayWord.BUDGET: self.budget,
         }
+        if self._words < ARRAY_WORDS:
+            words[ArrayWord.SAFE_CYCLES] = self.limit + self._facts.safe_cycles
         m.d.sync += [
             ready.eq(first),
             word.eq(0),

@@ -25,8 +25,9 @@ class FrontEndSignature(wiring.Signature):
 
     All lines are at rest, 0 V, while `gate` is low, and at the codes that were loaded last while it is high.
     So `gate` alone makes edges on lines, of pulses as of reads; it reaches them after the same number of
-    cycles up and down. Codes are loaded while it is low; they, and which lines are connected, take effect
-    with its next rise at the earliest, and stay until others are loaded.
+    cycles up and down. Codes, and which lines are connected, take effect with its next rise at the earliest,
+    and stay until others are loaded. The next ones are offered while it is still high: a front end that has
+    room for them takes them, and loads them when it falls, and another lets them wait until then.
 
     Members
     -------
@@ -49,7 +50,9 @@ class FrontEndSignature(wiring.Signature):
         One sample a line, in the order of lines, all lines.
     failed
         Level: why converters or supplies cannot be trusted (CRC, CONVERTER, SUPPLY), or zero. It stays until
-        `on` falls.
+        `on` has fallen, and does not depend on it in the same cycle.
+    alive
+        Changes every half millisecond while `on` is high, for a detector of missing pulses outside.
     closed
         The interlock's circuit is closed, synchronous to the clock.
     sdo_delay
@@ -67,6 +70,7 @@ class FrontEndSignature(wiring.Signature):
                 "loaded": Out(1),
                 "gate": In(1),
                 "convert": In(1),
+                "alive": In(1),
                 "samples": Out(stream.Signature(sample_layout())),
                 "failed": Out(Cause),
                 "closed": Out(1),
