@@ -20,6 +20,7 @@ from backpulse.firmware_py.analog import (
     DIRECT_CODES,
     DIRECT_SAMPLES,
     LINE_WORDS,
+    OVER_AT,
     PROFILE_WORDS,
     PROFILES,
     Direct,
@@ -128,6 +129,7 @@ class Analog:
         assert words[ProfileWord.FLAGS] & ProfileFlag.VALID
         direct = [self.tile[DIRECT_CODES + line] for line in range(self.lines.count)]
         codes = (np.array(direct) & 0xFFFF).astype(np.uint16).view(np.int16).astype(int)
+        codes = codes + np.array([self.tile[CALIBRATION + LINE_WORDS * line] for line in range(self.lines.count)], np.uint32).view(np.int32)
         limit = self.words[ArrayWord.READ_CODE_LIMIT if word & 15 == Direct.MEASURE else ArrayWord.CODE_LIMIT]
         codes = np.clip(codes, -limit, limit)
         connected = np.array([not one >> CODE_OPEN & 1 for one in direct]) | (not self.switches)
@@ -140,7 +142,7 @@ class Analog:
             self.told()
             return
         assert word & 15 == Direct.MEASURE
-        if codes.any():
+        if any(direct) and connected.any():
             self.measured.append(codes)
         currents = np.concatenate(
             nodal(self.array, self.g, connected=connected).currents(volts[: self.lines.rows], volts[self.lines.rows :])
@@ -149,7 +151,7 @@ class Analog:
         averages = 1 << (words[ProfileWord.FLAGS] >> AVERAGES_AT & AVERAGES_LOG2_MAX)
         for line, sample in enumerate(samples.tolist()):
             inside = min(max(sample, -32768), 32767)
-            self.tile[DIRECT_SAMPLES + line] = (averages * inside) & 0xFFFFFF | (abs(sample) >= 32767) << 31
+            self.tile[DIRECT_SAMPLES + line] = averages * inside & (1 << OVER_AT) - 1 | (abs(sample) >= 32767) << OVER_AT
         self.told()
 
 
