@@ -1,16 +1,24 @@
 """The virtual board with analog tile, front end, chips and a physical array: what it reads, pulses, and leaves when hosts are gone."""
 
+import signal
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from backpulse.firmware_py.analog import GAIN_FRAC, LineWord
-from backpulse.firmware_py.analog_profiles import front_end_of
+from backpulse.firmware_py.analog_profiles import cycles_of, front_end_of
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.physical import nodal, physical
-from backpulse.gateware.sim.front_end_board import CLOCK_KHZ
+from backpulse.firmware_py.registers import ArrayWord, Counter, State, TileState, Window
+from backpulse.gateware.sim.front_end_board import CLOCK_KHZ, build_with_front_end
+from backpulse.gateware.sim.virtual_board import VirtualBoard
 from backpulse.host.analog_tile import AnalogTile
+from backpulse.host.array_arm import carry_out, plan
 from backpulse.host.array_calibration import calibrate
 from backpulse.host.array_file import parse_array
 from backpulse.host.array_operations import read, rectangle
@@ -39,19 +47,19 @@ def lab(text):
         yield board, AnalogTile(board), array
 
 
-def perfect(array, config, tables, region, drives, factors, *, transposed):
+def perfect(array, config, tables, region, given, factors, *, transposed):
     """Return the sense words of perfect converters: currents by nodal analysis, rounded once."""
-    front, unit = front_end_of(array), 1.0
+    front = front_end_of(array)
     lines = sum(tables.cells.shape)
     first, count = (region.col0, region.cols) if transposed else (region.row0, region.rows)
-    volts = np.zeros((lines, len(drives)))
+    volts = np.zeros((lines, len(given)))
     rows = tables.cells.shape[0]
     at = first + (rows if transposed else 0)
-    volts[at : at + count] = drives.T / (1 << config.drive_frac) * front.read_volts
+    volts[at : at + count] = given.T / (1 << config.drive_frac) * front.read_volts
     of_rows, of_cols = nodal(array, tables.conductances()).currents(volts[:rows], volts[rows:])
     sensed = of_rows[region.row0 :][: region.rows] if transposed else of_cols[region.col0 :][: region.cols]
-    words = sensed.T / (unit * front.read_volts) * (1 << config.sense_frac)
-    words -= drives.sum(axis=1)[:, None] * factors / (1 << GAIN_FRAC)
+    words = sensed.T / front.read_volts * (1 << config.sense_frac)
+    words -= given.sum(axis=1)[:, None] * factors / (1 << GAIN_FRAC)
     return np.clip(np.rint(words), -config.sense_max, config.sense_max)
 
 
@@ -69,12 +77,96 @@ def test_sense_words_of_a_calibrated_array_are_those_of_perfect_converters(ohm):
             rows, cols = (8, 8) if k < 5 else rng.integers(1, 9, 2).tolist()
             region = rectangle(board.config, 0, int(rng.integers(9 - rows)), rows, int(rng.integers(9 - cols)), cols)
             for transposed in (False, True):
-                drives = rng.integers(-127, 128, (20, cols if transposed else rows))
-                words = read(board, region, drives, transposed=transposed)
+                given = rng.integers(-127, 128, (20, cols if transposed else rows))
+                words = read(board, region, given, transposed=transposed)
                 of = factors[region.row0 :][:rows] if transposed else factors[8 + region.col0 :][:cols]
-                right = perfect(array, board.config, tables, region, drives, of, transposed=transposed)
+                right = perfect(array, board.config, tables, region, given, of, transposed=transposed)
                 worst.append(np.abs(words - right).max())
                 cells = tables.cells[region.row0 :, region.col0 :][:rows, :cols] / (1 << board.config.cell_frac)
-                product = drives @ (cells.T if transposed else cells)
-                print(ohm, k, transposed, worst[-1], np.abs(words - product).max(), np.abs(right).max())
+                product = given @ (cells.T if transposed else cells)
+                if ohm == 0.5:
+                    assert np.abs(words - product).max() < 1
         assert max(worst) <= 1
+
+
+GRANTS, SLOTS = 40, 31
+"""Samples that a host grants, each of which pulses a row, and the pulses of each of its cells."""
+HOST = f"""
+import sys
+import numpy as np
+from backpulse.firmware_py.isa import Instruction, Op, Vector
+from backpulse.firmware_py.registers import REG
+from backpulse.host.array_chain import Chain
+from backpulse.host.array_operations import ROW_BYTE, pulse_scale, rectangle
+from backpulse.host.urls import open_board
+board = open_board(sys.argv[1])
+vectors = [Vector(base=0, length=1, sample=1), Vector(base=1, length=8, sample=1)]
+row = np.array([[ROW_BYTE, *[{SLOTS}] * 8]])
+chain = Chain(board, [[Instruction(op=Op.PULSE, a=0, b=1)]], vectors, row, [rectangle(board.config, rows=1)])
+board.link.write_words(REG["SCALE"].address, [pulse_scale(board.config).to_word()])
+chain.start(np.zeros({GRANTS}, int))
+print("granted", flush=True)
+sys.stdin.readline()
+board.link.close()
+print("closed", flush=True)
+sys.stdin.readline()
+"""
+
+
+def drives(log):
+    """Return the times that lines were away from rest: first cycle, cycles, cells pulsed up and down; int64 of shape (drives, 4)."""
+    lines = [line.split()[1:] for line in Path(log.name).read_text().splitlines() if line.startswith("drive")]
+    return np.array(lines, np.int64).reshape(-1, 4)
+
+
+def wait_for(log, count):
+    """Wait until lines have been away from rest so often."""
+    for _ in range(3000):
+        if len(found := drives(log)) >= count:
+            return found
+        time.sleep(0.02)
+    pytest.fail(f"there were {len(found)} pulses, not {count}")
+
+
+def test_hosts_that_go_away_leave_drivers_off_behind_their_credit(tmp_path):
+    """Killed, stopped, or its cable out: what was granted is pulsed, nothing behind it; counters are what the array saw."""
+    array = parse_array(TEXT.format(ohm=0.5), "array.toml")
+    config = board_config(None, PRESETS["ideal"], array=array)
+    program = build_with_front_end(config, array)
+    tables = physical(array, CLOCK_KHZ, config).to_bytes()
+    with open(tmp_path / "log", "w") as log, VirtualBoard(program, line="tcp", array=tables, log=log) as running:
+        with open_board(Address(running.url, array)) as board:
+            tile = AnalogTile(board)
+            carry_out(tile, plan(tile, array).limits)
+            counted, begun = board.raw_counters(), len(drives(log))
+        for ending in ("killed", "cable out", "stopped"):
+            command = [sys.executable, "-c", HOST, running.url]
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as host:
+                assert host.stdin is not None
+                assert host.stdout is not None
+                assert host.stdout.readline() == "granted\n"
+                wait_for(log, begun + 50)
+                if ending == "cable out":
+                    print(file=host.stdin, flush=True)
+                    assert host.stdout.readline() == "closed\n"
+                else:
+                    host.send_signal(signal.SIGKILL if ending == "killed" else signal.SIGSTOP)
+                assert len(drives(log)) < begun + GRANTS * SLOTS  # it was in the middle
+                seen = wait_for(log, begun + GRANTS * SLOTS)[begun:]
+                host.kill()
+            with open_board(Address(running.url)) as board:
+                assert board.status()[0] is State.PAUSED
+                assert board.tile_state() == (TileState.SAFE | TileState.ARMED | TileState.INTERLOCK, 0)
+                safe_cycles = board.facts.safe_cycles
+                for _ in range(50):  # the clock runs while a board answers
+                    counters = board.raw_counters()
+                pulses = board.link.read_words(Window.ARRAY.base + ArrayWord.PULSES, 1)[0]
+            seen = drives(log)[begun:]
+            assert len(seen) == GRANTS * SLOTS
+            done = {name: counters[name] - counted[name] for name in (Counter.PULSES_UP, Counter.PULSES_DOWN, Counter.PULSES_MISSED)}
+            assert list(done.values()) == [seen[:, 2].sum(), seen[:, 3].sum(), 0]
+            assert seen[:, 2].sum() == 8 * GRANTS * SLOTS
+            assert (seen[:, 1] == cycles_of(front_end_of(array).pulse_s, CLOCK_KHZ)).all()
+            assert seen[:, 1].max() <= safe_cycles
+            assert pulses == drives(log)[:, 2:].sum()
+            counted, begun = counters, begun + len(seen)

@@ -140,3 +140,30 @@ def test_an_interlock_that_opens_in_the_middle_of_a_pulse(bench):
     spice.go(lab.cycle + 20)
     assert spice.pulses == 3
     assert 2.3 < spice.steps[1, 1] / (spice.foretold[1, 1] / 2.5) < 2.7
+
+
+def test_a_reset_in_the_middle_of_a_pulse_is_at_once():
+    """Lines are at rest in the next clock cycle, and nothing is driven until the tile is armed again."""
+    edges: list[bool] = []
+    lab = Lab(ARRAY, CLOCK_KHZ, lambda cycle, codes: edges.append(any(codes)), lambda cycle: [0] * 8)
+    width = cycles_of(front_end_of(ARRAY).pulse_s, CLOCK_KHZ)
+    counts = [[0, 0, 0, 0], [0, 5, 0, 0]]
+
+    async def test(lab, ctx):
+        await lab.command(ctx, Op.PULSE)
+        await lab.give(ctx, lab.tile.counts, counts)
+        await ctx.tick().until(lab.front.gate)
+        await ctx.tick().repeat(width // 2)
+        assert ctx.get(lab.front.gate)
+        ctx.set(lab.reset, 1)
+        await ctx.tick()
+        assert not ctx.get(lab.front.gate)
+        assert not ctx.get(lab.front.on)
+        ctx.set(lab.reset, 0)
+        await ctx.tick().repeat(3 * width)
+        assert (edges.count(True), edges[-1]) == (1, False)
+        await lab.command(ctx, Op.PULSE)
+        assert (await lab.completion(ctx))[0] is Status.FAILED
+        assert (edges.count(True), edges[-1]) == (1, False)
+
+    lab.run(test)

@@ -1,9 +1,10 @@
-"""The virtual board with a physical array: analog tile, front end, models of its chips, and C++ behind them."""
+"""The virtual board with a physical array: analog tile, front end, models of its chips, C++ behind them."""
 
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from backpulse.firmware_py.analog import FrontEnd, Lines
 from backpulse.firmware_py.analog_profiles import front_end_of, lines
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
-from backpulse.gateware.front_end.models import SLICE_VERILOG, SliceChips
-from backpulse.gateware.front_end.slices import SIDE, Slices, Times
+from backpulse.gateware.front_end import slice_pins, student_pins
+from backpulse.gateware.front_end.models import SLICE_VERILOG, STUDENT_VERILOG, SliceChips, StudentChips
+from backpulse.gateware.front_end.slices import Slices
+from backpulse.gateware.front_end.student import Student
 from backpulse.gateware.sim.constants import camel, header, shared
 from backpulse.gateware.sim.virtual_board import Model, build
 from backpulse.rtl.tile.analog.signature import FrontEndSignature
@@ -27,7 +30,8 @@ from backpulse.rtl.tile.signature import TileSignature
 FOLDER = Path(__file__).parent
 CLOCK_KHZ = 25_000
 """What the tile takes its clock for: the serial clock of a slice is half of it."""
-WIDTH_MIN_S = 1e-6
+VERILOG = {FrontEnd.SLICES: SLICE_VERILOG, FrontEnd.STUDENT: STUDENT_VERILOG}
+"""Models of chips."""
 WAKE_S = 1e-4
 """From the converters' reset to their first frame: a simulated one waits for nothing."""
 
@@ -37,8 +41,10 @@ class VirtualFrontEnd(wiring.Component):
 
     Parameters
     ----------
+    kind
+        Which one it is.
     slices
-        How many.
+        How many, if of slices.
 
     Members
     -------
@@ -47,26 +53,31 @@ class VirtualFrontEnd(wiring.Component):
         The tile works for itself: the clock must run.
     """
 
-    def __init__(self, slices: int) -> None:
-        self._slices = slices
+    def __init__(self, kind: FrontEnd, slices: int) -> None:
+        if kind is FrontEnd.SLICES:
+            times = replace(slice_pins.TIMES, wake=WAKE_S)
+            self._front = Slices(slices=slices, clk_hz=CLOCK_KHZ * 1000, times=times)
+            self._chips = SliceChips(slices)
+        else:
+            times = replace(student_pins.TIMES, wake=WAKE_S)
+            self._front = Student(clk_hz=CLOCK_KHZ * 1000, times=times)
+            self._chips = StudentChips()
+        self.width_min = self._front.width_min
         super().__init__({**FrontEndSignature().members, "awake": In(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        count = 2 * SIDE * self._slices
-        m.submodules.front = front = Slices(
-            slices=self._slices, clk_hz=CLOCK_KHZ * 1000, times=Times(wake=WAKE_S)
-        )
-        m.submodules.chips = chips = SliceChips(self._slices)
+        m.submodules.front = front = self._front
+        m.submodules.chips = chips = self._chips
         _lead(m, FrontEndSignature(), wiring.flipped(self), front)
         wiring.connect(m, front.pins, chips.pins)
         m.submodules.world = Instance(
             "backpulse_array_world",
-            p_LINES=count,
+            p_LINES=len(chips.connected),
             i_clk=ClockSignal(),
             i_codes=chips.drive.as_value(),
             i_connected=chips.connected,
-            i_convert=chips.pins.convst,
+            i_convert=chips.sampling,
             i_awake=self.awake,
             o_samples=chips.sense.as_value(),
         )
@@ -74,7 +85,7 @@ class VirtualFrontEnd(wiring.Component):
 
 
 class VirtualTile(wiring.Component):
-    """An analog tile with a front end of slices, for the virtual board alone.
+    """An analog tile with a front end, for the virtual board alone.
 
     Parameters
     ----------
@@ -82,29 +93,25 @@ class VirtualTile(wiring.Component):
         As of `AnalogTile`.
     found
         The array's lines.
-    slices
-        The front end's.
+    kind, slices
+        As of `VirtualFrontEnd`.
 
     Members
     -------
     As `TileSignature`.
     """
 
-    def __init__(self, config: Config, *, found: Lines, slices: int) -> None:
-        self._slices = slices
+    def __init__(self, config: Config, *, found: Lines, kind: FrontEnd, slices: int) -> None:
+        self._front = VirtualFrontEnd(kind, slices)
         self._tile = AnalogTile(
-            config,
-            found,
-            clk_khz=CLOCK_KHZ,
-            width_min=round(WIDTH_MIN_S * CLOCK_KHZ * 1000),
-            front_end=FrontEnd.SLICES,
+            config, found, clk_khz=CLOCK_KHZ, width_min=self._front.width_min, front_end=kind
         )
         super().__init__(TileSignature(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.tile = tile = self._tile
-        m.submodules.front_end = front = VirtualFrontEnd(self._slices)
+        m.submodules.front_end = front = self._front
         _lead(m, self.signature, wiring.flipped(self), tile)
         _lead(m, FrontEndSignature(), tile.front, front)
         m.d.comb += front.awake.eq(tile.busy)
@@ -112,7 +119,7 @@ class VirtualTile(wiring.Component):
 
 
 def _lead(m: Module, signature: wiring.Signature, outer: object, inner: object) -> None:
-    """Lead the members of a signature from its user, or a component's own inside, to a component that has more."""
+    """Lead a signature from its user, or from a component's own inside, to a component that has more."""
     for name, member in signature.members.items():
         ours, its = getattr(outer, name), getattr(inner, name)
         if not member.is_port:
@@ -148,10 +155,11 @@ def build_with_front_end(
     As `virtual_board.build`.
     """
     front, found = front_end_of(array), lines(array)
+    kind = FrontEnd[front.kind.upper()]
     model = Model(
         header=constants(found.count),
         cpp=tuple(FOLDER / f"{name}" for name in ("line_relaxation.h", "array_world.h", "array_world.cpp")),
-        verilog=(FOLDER / "array_world.v", *SLICE_VERILOG),
+        verilog=(FOLDER / "array_world.v", *VERILOG[kind]),
     )
-    tile = partial(VirtualTile, found=found, slices=front.slices)
+    tile = partial(VirtualTile, found=found, kind=kind, slices=front.slices)
     return build(config, tile=tile, model=model, progress=progress)
