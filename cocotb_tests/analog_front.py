@@ -71,7 +71,7 @@ class FrontModel:
         self._next: list[int | None] = []
         self._codes: Codes = ()
         self._gate_fell = Event()
-        pins = ("on", "ready", "loaded", "gate", "convert", "failed", "closed", "temperature", "alive")
+        pins = ("on", "ready", "loaded", "gate", "convert", "failed", "closed", "temperature")
         self._pins = {name: getattr(dut, f"front__{name}") for name in pins}
         self._codes_pins = [getattr(dut, f"front__codes__{part}") for part in ("payload", "valid", "ready")]
         self._samples_pins = [getattr(dut, f"front__samples__{part}") for part in ("payload", "valid", "ready")]

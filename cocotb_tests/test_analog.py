@@ -23,7 +23,8 @@ def tile(lines):
     return made, {"config": config.to_words(), "lines": lines.to_word()}
 
 
+@pytest.mark.parametrize("bench", ["analog_bench", "analog_safety_bench"])
 @pytest.mark.parametrize("name", LINES)
-def test_golden(name):
+def test_golden(name, bench):
     made, told = tile(LINES[name])
-    run_cocotb(made, "analog_bench", name="analogtile", **told, pauses=["never", "often"])
+    run_cocotb(made, bench, name="analogtile", **told, pauses=["never", "often"])

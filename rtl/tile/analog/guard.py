@@ -25,7 +25,7 @@ class Guard(wiring.Component):
     ----------
     facts, constants
         Words of ARRAY that never change.
-    clk_khz, cells
+    cells
         As of `Interlock`.
 
     Members
@@ -40,7 +40,7 @@ class Guard(wiring.Component):
         The gate that is wanted, as of `Interlock`.
     closed, failed, temperature
         As of `FrontEndSignature`.
-    on, gate, alive, sdo_delay
+    on, gate, sdo_delay
         For the front end.
     armed
         Drivers were allowed to be on in the cycle before.
@@ -50,10 +50,8 @@ class Guard(wiring.Component):
         The largest sizes of codes, of pulses and of reads.
     """
 
-    def __init__(
-        self, facts: TileFacts, constants: dict[ArrayWord, int], *, clk_khz: int, cells: int
-    ) -> None:
-        self._facts, self._constants, self._clk_khz, self._cells = facts, constants, clk_khz, cells
+    def __init__(self, facts: TileFacts, constants: dict[ArrayWord, int], *, cells: int) -> None:
+        self._facts, self._constants, self._cells = facts, constants, cells
         super().__init__(
             {
                 "host": In(HostSignature()),
@@ -64,7 +62,7 @@ class Guard(wiring.Component):
                 "cells": In(range(cells + 1)),
                 "failed": In(Cause),
                 "temperature": In(16),
-                **dict.fromkeys(("on", "gate", "alive", "armed"), Out(1)),
+                **dict.fromkeys(("on", "gate", "armed"), Out(1)),
                 "sdo_delay": Out(4),
                 "trip": Out(Cause),
                 "budget": Out(BUDGET_BITS),
@@ -77,7 +75,7 @@ class Guard(wiring.Component):
         m = Module()
         m.submodules.status = status = TileStatus(self._facts)
         m.submodules.words = words = ArrayWords(self._constants)
-        m.submodules.interlock = interlock = Interlock(clk_khz=self._clk_khz, cells=self._cells)
+        m.submodules.interlock = interlock = Interlock(cells=self._cells)
         connect(m, flipped(self.host), status.bus)
         connect(m, status.inner, words.bus)
         connect(m, words.inner, flipped(self.inner))
@@ -110,7 +108,6 @@ class Guard(wiring.Component):
             self.start.eq(status.start),
             self.on.eq(interlock.on),
             self.gate.eq(interlock.o_gate),
-            self.alive.eq(interlock.alive),
             self.armed.eq(interlock.armed),
             self.sdo_delay.eq(words.sdo_delay),
             self.trip.eq(status.trip),

@@ -14,8 +14,6 @@ __all__ = ["BUDGET_BITS", "Interlock"]
 
 BUDGET_BITS = 32
 """Bits of the budget of pulses."""
-ALIVE_HZ = 1000
-"""Of `alive`, while drivers may be on."""
 
 
 class Interlock(wiring.Component):
@@ -27,8 +25,6 @@ class Interlock(wiring.Component):
 
     Parameters
     ----------
-    clk_khz
-        Clock, for `alive`.
     cells
         Most cells that a pulse is given to.
     bits
@@ -60,12 +56,9 @@ class Interlock(wiring.Component):
         Pulses that may still be given.
     pulses
         Pulses begun since it was armed; each cell's is one.
-    alive
-        Changes every half millisecond while drivers may be on, for a detector of missing pulses outside.
     """
 
-    def __init__(self, *, clk_khz: int, cells: int, bits: int = TIME_BITS) -> None:
-        self._half = max(1, clk_khz * 1000 // ALIVE_HZ // 2)
+    def __init__(self, *, cells: int, bits: int = TIME_BITS) -> None:
         self._bits = bits
         super().__init__(
             {
@@ -76,7 +69,7 @@ class Interlock(wiring.Component):
                 "limit": In(bits),
                 "read_limit": In(bits),
                 "allowed": In(BUDGET_BITS),
-                **dict.fromkeys(("on", "o_gate", "armed", "alive"), Out(1)),
+                **dict.fromkeys(("on", "o_gate", "armed"), Out(1)),
                 "cause": Out(Cause),
                 "budget": Out(BUDGET_BITS, init=-1),
                 "pulses": Out(64),
@@ -124,10 +117,4 @@ class Interlock(wiring.Component):
             m.d.sync += self.pulses.eq(0)
         with m.If(self.allow):
             m.d.sync += self.budget.eq(self.allowed)
-
-        ticks = Signal(range(self._half))
-        with m.If(self.on):
-            m.d.sync += ticks.eq(ticks + 1)
-            with m.If(ticks == self._half - 1):
-                m.d.sync += [ticks.eq(0), self.alive.eq(~self.alive)]
         return m

@@ -51,8 +51,6 @@ class FrontEndSignature(wiring.Signature):
     failed
         Level: why converters or supplies cannot be trusted (CRC, CONVERTER, SUPPLY), or zero. It stays until
         `on` has fallen, and does not depend on it in the same cycle.
-    alive
-        Changes every half millisecond while `on` is high, for a detector of missing pulses outside.
     closed
         The interlock's circuit is closed, synchronous to the clock.
     sdo_delay
@@ -70,7 +68,6 @@ class FrontEndSignature(wiring.Signature):
                 "loaded": Out(1),
                 "gate": In(1),
                 "convert": In(1),
-                "alive": In(1),
                 "samples": Out(stream.Signature(sample_layout())),
                 "failed": Out(Cause),
                 "closed": Out(1),

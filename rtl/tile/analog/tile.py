@@ -97,7 +97,7 @@ class AnalogTile(wiring.Component):
                 f"Lines are {lines.rows} rows and {lines.logical_cols} columns, "
                 f"and the configuration has {config.tile_rows} and {config.tile_cols}"
             )
-        self._config, self._lines, self._clk_khz, self._width_min = config, lines, clk_khz, width_min
+        self._config, self._lines, self._width_min = config, lines, width_min
         self._constants = {
             ArrayWord.CLOCK_KHZ: clk_khz,
             ArrayWord.WIDTH_MIN: width_min,
@@ -109,7 +109,7 @@ class AnalogTile(wiring.Component):
     def elaborate(self, platform) -> Module:
         m, c, lines, front = Module(), self._config, self._lines, self.front
         halted = Signal()
-        m.submodules.guard = guard = Guard(FACTS, self._constants, clk_khz=self._clk_khz, cells=lines.cols)
+        m.submodules.guard = guard = Guard(FACTS, self._constants, cells=lines.cols)
         m.submodules.tables = tables = Tables(lines.count)
         timer = PulseTimer()
         m.submodules.timer = ResetInserter(~guard.on)(timer)
@@ -179,7 +179,6 @@ class AnalogTile(wiring.Component):
             guard.work.eq(work),
             front.on.eq(guard.on),
             front.gate.eq(guard.gate),
-            front.alive.eq(guard.alive),
             front.sdo_delay.eq(guard.sdo_delay),
             self.trip.eq(guard.trip),
             self.safe.eq(~guard.gate),
