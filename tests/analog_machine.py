@@ -5,7 +5,6 @@ It answers what the words of `backpulse.firmware_py.analog` ask for, and keeps c
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 
@@ -33,7 +32,7 @@ from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import IDEAL
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.framing import LONG_PAYLOAD
-from backpulse.firmware_py.machine import BusError
+from backpulse.firmware_py.machine import BusError, GoldenMachine
 from backpulse.firmware_py.physical import nodal, physical
 from backpulse.firmware_py.real import real_machine
 from backpulse.firmware_py.registers import ArrayWord, Capability, Cause, TileKind, TileState, Window
@@ -71,7 +70,7 @@ class Analog:
         self.array, self.lines = array, lines(array)
         self.tables = physical(array, CLOCK_KHZ)
         self.g = self.tables.conductances()
-        self.words = dict.fromkeys(SETTINGS, 0) | {ArrayWord.BUDGET: 0xFFFFFFFF}
+        self.words: dict[int, int] = dict.fromkeys(SETTINGS, 0) | {ArrayWord.BUDGET: 0xFFFFFFFF}
         self.tile = dict.fromkeys(range(DIRECT_SAMPLES + 256), 0)
         self.half, self.armed, self.closed, self.trip = False, False, True, Cause.NONE
         self.measured: list[np.ndarray] = []
@@ -160,7 +159,7 @@ def tables_of(analog: Analog) -> np.ndarray:
     return np.array([analog.tile[CALIBRATION + at] for at in range(LINE_WORDS * analog.lines.count)]).reshape(-1, LINE_WORDS)
 
 
-def analog_machine(array: Array) -> tuple[object, Analog]:
+def analog_machine(array: Array) -> tuple[GoldenMachine, Analog]:
     """Return a golden machine with the words of an analog tile, and these."""
     config = config_of(array, IDEAL)
     machine = real_machine(config, PRESETS[array.device], array.seed, facts=FACTS, payload=LONG_PAYLOAD)
@@ -185,16 +184,3 @@ def array_of(reference: str = "calibrated", **more: object) -> Array:
     """Return an array of one slice with errors in its front end; tables by name change it."""
     front = {"kind": "slices", "offset_mv": 2.0, "gain_error": 0.01}
     return Array.model_validate({"name": "die 7", "read": {"reference": reference}, "front_end": front} | more)
-
-
-def perfect(array: Array) -> Array:
-    """Return the same array behind perfect amplifiers."""
-    return array.model_copy(update={"front_end": replace_front(array)})
-
-
-def replace_front(array: Array) -> object:
-    """Return an array's front end without errors."""
-    return front_end_of(array).model_copy(update={"offset_mv": 0.0, "gain_error": 0.0})
-
-
-__all__ = ["CLOCK_KHZ", "Analog", "analog_board", "analog_machine", "array_of", "perfect", "replace", "tables_of"]

@@ -16,6 +16,7 @@ from backpulse.host import urls
 from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_arm import carry_out, plan
 from backpulse.host.array_calibration import calibrate
+from backpulse.host.array_file import read_array
 from backpulse.host.array_setup import prepare
 from backpulse.host.calibration_file import read_calibration
 from backpulse.host.errors import HostError
@@ -47,7 +48,7 @@ class Lab:
     def __init__(self, backpulse, folder, monkeypatch):
         self._run, self._folder = backpulse, folder
         self.file(FILE)
-        array = urls.Address.of(f"socket://lab:1?array={folder / 'lab.toml'}").array
+        array = read_array(folder / "lab.toml")
         self.machine, self.analog = analog_machine(array)
         unit = array.pieces * array.cells.per_unit
         self.analog.g = np.full((8, 8), 1 / KNOWN / unit)
@@ -62,7 +63,7 @@ class Lab:
         return code, " ".join(out.split()), " ".join(err.split())
 
     def arm(self):
-        code = re.search("--confirm ([0-9a-f]{6})", self("arm")[2])[1]
+        code = code_in(self("arm")[2])
         assert self("arm", "--confirm", code)[0] == 0
         assert self.analog.armed
 
@@ -75,13 +76,18 @@ class Lab:
         return found
 
 
+def code_in(text):
+    """Return the code that a first step has shown."""
+    return re.findall("--confirm ([0-9a-f]{6})", text)[0]
+
+
 @pytest.fixture
 def lab(backpulse, tmp_path, monkeypatch):
     return Lab(backpulse, tmp_path, monkeypatch)
 
 
 def opened(array, analog_and_board):
-    board, analog = analog_and_board
+    board, _ = analog_and_board
     prepare(board, Address("/dev/none", array))
     tile = AnalogTile(board)
     carry_out(tile, plan(tile, array).limits)
@@ -165,7 +171,7 @@ def test_arming_takes_two_steps_and_says_what_will_be_driven(lab):
     assert not lab.analog.armed
     assert re.search(r"profile 0 +reads up to 0\.198\d V in 2 phases, settled 15 µs; pulses up: selected row \+1 V, selected col -1 V", out)
     assert re.search(r"N² g R +0\.0128, at most 0\.1", out)
-    named = re.search("--confirm ([0-9a-f]{6})", err)[1]
+    named = code_in(err)
     told = json.loads((lab._folder / "arm.json").read_text())
     assert (told["code"], told["armed"]) == (named, False)
     code, _, err = lab("arm", "--confirm", "000000")
@@ -196,7 +202,7 @@ def test_n2gr_is_told_from_a_map(lab):
 
 
 def test_an_open_interlock_cannot_be_armed(lab):
-    code = re.search("--confirm ([0-9a-f]{6})", lab("arm")[2])[1]
+    code = code_in(lab("arm")[2])
     lab.analog.closed = False
     exit_code, _, err = lab("arm", "--confirm", code)
     assert exit_code == 1
@@ -207,15 +213,15 @@ def test_an_open_interlock_cannot_be_armed(lab):
 
 def test_profiles_are_loaded_when_a_board_is_opened(lab):
     lab.file(FILE + '[[profile]]\naverages = 4\n[[profile]]\nread_volts = 0.1\nphases = 1\n[profile.idle]\nopen = ["selected_col"]\n')
-    address = Address.of(f"socket://lab:1?array={lab._folder / 'lab.toml'}")
-    with open_board(address) as board:
+    array = read_array(lab._folder / "lab.toml")
+    with open_board(Address("socket://lab:1", array)) as board:
         assert board.facts.profiles == 2
         config = board.config
     held = [[lab.analog.tile[PROFILE_WORDS * number + at] for at in range(PROFILE_WORDS)] for number in range(16)]
-    assert held[:2] == [profile_words(profile, address.array, config, CLOCK_KHZ) for profile in address.array.profiles]
+    assert held[:2] == [profile_words(profile, array, config, CLOCK_KHZ) for profile in array.profiles]
     assert held[1][16 + 2] >> CODE_OPEN == 1
     assert not any(words[ProfileWord.FLAGS] & ProfileFlag.VALID for words in held[2:])
-    assert (tables_of(lab.analog)[:, LineWord.GAIN] == nominal(address.array, config)[LineWord.GAIN]).all()
+    assert (tables_of(lab.analog)[:, LineWord.GAIN] == nominal(array, config)[LineWord.GAIN]).all()
     assert lab.analog.words[ArrayWord.CALIBRATION] == 0
 
 
@@ -326,7 +332,7 @@ def test_forming_takes_two_steps_and_limits_of_its_own(lab):
     assert (code, lab.analog.pulsed) == (0, [])
     assert "pulses: 1 V to 2.5 V at the cell" in out
     assert "100 µs wide, 7 pulses a cell at most" in out
-    named = re.search("--confirm ([0-9a-f]{6})", err)[1]
+    named = code_in(err)
     code, out, _ = lab(*arguments, "--confirm", named, "--json", "form.json")
     assert code == 0
     assert "2 of 2 cells formed; the array is disarmed" in out
@@ -343,7 +349,7 @@ def test_forming_takes_two_steps_and_limits_of_its_own(lab):
     assert (lab._folder / "form.csv").read_text().splitlines()[3] == "row,column,pulse,volts_V,resistance_ohm"
     # A cell that does not form is named, and the pulses stay within what was confirmed.
     lab.analog.g[:], thresholds[1, 2] = 0.05, 9.0
-    named = re.search("--confirm ([0-9a-f]{6})", lab(*arguments)[2])[1]
+    named = code_in(lab(*arguments)[2])
     code, _, err = lab(*arguments, "--confirm", named)
     assert code == 1
     assert "1 cell did not form: r1c2" in err
