@@ -13,9 +13,9 @@ from backpulse.gateware.front_end.slices import Slices
 from cocotb_tests.mutants import through
 
 LAGS = 16
-MUTANTS = ("toggle", "latch", "clear", "enable", "swapped", "early switches", "late convst")
+MUTANTS = ("toggle", "latch", "clear", "enable", "swapped", "early switches")
 """Faults of the pins: `toggle` moves with the gate alone; codes are latched with each frame; clear, and the switches' supply, come a
-cycle late; rows and columns swap their answers; switches are set while lines are at their codes; samples are of a later moment."""
+cycle late; rows and columns swap their answers; switches are set while lines are at their codes."""
 TIMES = Times(reset=0.2e-6, wake=1e-6, switch_wake=2e-6, switch=0.2e-6, latch=40e-9, busy=5e-6, alive=1e-6)
 CLK_HZ = 100e6
 """That of the benches' clock."""
@@ -68,7 +68,7 @@ class SlicesBoard(wiring.Component):
                     m.d.comb += getattr(self, name).eq(getattr(its, name))
             elif name not in ("sdo_a", "sdo_b"):
                 m.d.comb += getattr(pins, name).eq(getattr(its, name))
-        late = {name: Signal(name=f"late_{name}") for name in ("clr_n", "enable", "convst")}
+        late = {name: Signal(name=f"late_{name}") for name in ("clr_n", "enable")}
         m.d.sync += [signal.eq(getattr(pins, name)) for name, signal in late.items()]
         with m.If(wrong["toggle"]):
             m.d.comb += its.toggle.eq(self.gate)
@@ -78,8 +78,6 @@ class SlicesBoard(wiring.Component):
             m.d.comb += its.clr_n.eq(late["clr_n"])
         with m.If(wrong["enable"]):
             m.d.comb += its.enable.eq(late["enable"])
-        with m.If(wrong["late convst"]):
-            m.d.comb += its.convst.eq(late["convst"])
         with m.If(wrong["early switches"] & ~pins.cs_switch_n):
             m.d.comb += its.toggle.eq(1)
         for name, other in (("sdo_a", "sdo_b"), ("sdo_b", "sdo_a")):

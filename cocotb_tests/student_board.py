@@ -3,7 +3,7 @@
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,8 +13,8 @@ from backpulse.gateware.front_end.student_pins import Times
 from cocotb_tests.mutants import through
 from cocotb_tests.slices_board import CLK_HZ
 
-MUTANTS = ("enable", "swapped", "cut frames")
-"""Faults of the pins: the lines' switches open a cycle late; two answers are swapped; frames to the DAC lose their first bits."""
+MUTANTS = ("enable", "swapped", "late data")
+"""Faults of the pins: the lines' switches open a cycle late; two answers are swapped; the DAC's data come a bit late."""
 TIMES = Times(wake=1e-6, switch=0.2e-6, alive=1e-6)
 
 
@@ -48,8 +48,8 @@ class StudentBoard(wiring.Component):
         pins, its = front.pins, chips.pins
         wrong = {name: self.mutant == i for i, name in enumerate(MUTANTS, 1)}
         late = Signal()
-        early = Signal()
-        m.d.sync += [late.eq(pins.enable), early.eq(pins.cs_dac_n)]
+        sdi = Signal(2)
+        m.d.sync += [late.eq(pins.enable), sdi.eq(Cat(pins.sdi, sdi))]
         for name, member in pins.signature.members.items():
             if member.flow == Out:
                 m.d.comb += getattr(its, name).eq(getattr(pins, name))
@@ -60,6 +60,6 @@ class StudentBoard(wiring.Component):
             m.d.comb += its.enable.eq(late)
         with m.If(wrong["swapped"]):
             m.d.comb += pins.sdo[:2].eq(its.sdo[:2].rotate_left(1))
-        with m.If(wrong["cut frames"]):
-            m.d.comb += its.cs_dac_n.eq(pins.cs_dac_n | (pins.sclk & early))
+        with m.If(wrong["late data"]):
+            m.d.comb += its.sdi.eq(sdi[-1])
         return m

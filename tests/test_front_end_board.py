@@ -1,17 +1,20 @@
 """The virtual board with analog tile, front end, chips and a physical array: what it reads, pulses, and leaves when hosts are gone."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from backpulse.firmware_py.analog import GAIN_FRAC, LineWord
+from backpulse.firmware_py.analog import CODES, GAIN_FRAC, PHASE_WORDS, LineWord, Phase, ProfileFlag, ProfileWord
 from backpulse.firmware_py.analog_profiles import cycles_of, front_end_of
+from backpulse.firmware_py.config import DEFAULT
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.physical import nodal, physical
 from backpulse.firmware_py.registers import ArrayWord, Counter, State, TileState, Window
@@ -19,7 +22,9 @@ from backpulse.gateware.sim.front_end_board import CLOCK_KHZ, build_with_front_e
 from backpulse.gateware.sim.virtual_board import VirtualBoard
 from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_arm import carry_out, plan
+from backpulse.host.array_bench import Bench
 from backpulse.host.array_calibration import calibrate
+from backpulse.host.array_check import check_array, chosen
 from backpulse.host.array_file import parse_array
 from backpulse.host.array_operations import read, rectangle
 from backpulse.host.urls import Address, board_config, open_board
@@ -36,6 +41,26 @@ driver_ohm = {ohm}
 [read]
 reference = "calibrated"
 """
+
+
+SMALL = replace(
+    DEFAULT,
+    program_words=128,
+    regions=64,
+    vector_words=256,
+    page_bytes=64,
+    store_words=1024,
+    order_depth=128,
+    result_depth=64,
+    output_depth=0,
+    trace_words=1024,
+)
+"""What is compiled here, once."""
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr("backpulse.host.urls.DEFAULT", SMALL)
 
 
 @contextmanager
@@ -170,3 +195,44 @@ def test_hosts_that_go_away_leave_drivers_off_behind_their_credit(tmp_path):
             assert seen[:, 1].max() <= safe_cycles
             assert pulses == drives(log)[:, 2:].sum()
             counted, begun = counters, begun + len(seen)
+
+
+def failed(board, only):
+    """Return the numbers of the checks that the array has not passed."""
+    bench = Bench(board, PRESETS["ideal"], wires=1.0)
+    with bench.kept():
+        found = list(check_array(bench, chosen(only), lambda check: None))
+    assert all(result.status != "not tested" or result.check.number == 19 for result in found)
+    return {result.check.number for result in found if result.status == "failed"}
+
+
+def test_the_array_keeps_the_contract_and_wrong_words_are_found():
+    """A quick part of `make array`; what is broken here are words that the host writes, there the tile."""
+    with lab(TEXT.format(ohm=0.5)) as (board, tile, _):
+        assert failed(board, "4,7,10,14,18,19") == set()
+        words = tile.profile(0)
+        up, down = (CODES + PHASE_WORDS * phase for phase in (Phase.UP, Phase.DOWN))
+        swapped = [*words]
+        swapped[up : up + 4], swapped[down : down + 4] = words[down : down + 4], words[up : up + 4]
+        tile.write_profile(0, swapped)
+        assert failed(board, "10") == {10}
+        one_phase = [*words]
+        one_phase[ProfileWord.FLAGS] &= ~ProfileFlag.TWO_PHASE
+        tile.write_profile(0, one_phase)
+        assert failed(board, "7") == {7}
+        tile.write_profile(0, words)
+        tables = tile.calibration()
+        tables[LineWord.GAIN][3] //= 2
+        tile.write_calibration(tables, 0)
+        assert failed(board, "4") == {4}
+
+
+def test_a_network_is_trained_through_the_front_end_and_its_trace_replays(backpulse, tmp_path):
+    """Two epochs, and the digest of the replay is that of the run; the whole run of 4-8-3 is in `make array`."""
+    (tmp_path / "array.toml").write_text(TEXT.format(ohm=0.5) + "[write]\nsteepness = 20.0\n")
+    run = ("--dataset", "iris", "--layers", "4-3-3", "--epochs", 2, "--trace", "run.trace", "--json", "-")
+    code, out, err = backpulse("train", *run, "--board", "sim://?array=array.toml")
+    assert code == 0, err
+    assert json.loads(out)["test_accuracy"][-1] >= 0.6
+    code, _, err = backpulse("replay", "run.trace")
+    assert code == 0, err
