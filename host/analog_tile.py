@@ -17,6 +17,7 @@ from backpulse.firmware_py.analog import (
     DIRECT_CODES,
     DIRECT_SAMPLES,
     LINE_WORDS,
+    OVER_AT,
     PROFILE_WORDS,
     Direct,
     Lines,
@@ -38,8 +39,6 @@ CONVERSION_S = 100e-6
 """Time of a conversion of all lines and of its frames that limits allow for."""
 POLL_S = 0.002
 _SIGNED = {LineWord.TRIM, LineWord.OFFSET, LineWord.FACTOR}
-_SAMPLE_BITS = 24
-_OVER = 31
 _AVERAGES = AVERAGES_LOG2_MAX << AVERAGES_AT
 
 
@@ -157,7 +156,7 @@ class AnalogTile:
         Parameters
         ----------
         codes : ndarray
-            Integers of shape (lines).
+            Integers of shape (lines); the tile adds each line's trim.
         connected : ndarray, optional
             Which lines are: bool of shape (lines); by default all.
         profile : int
@@ -172,9 +171,9 @@ class AnalogTile:
         self._codes(codes, connected)
         self._work(Direct.MEASURE | profile << 4, 0.0)
         words = np.array(self.board.link.read_words(Window.TILE.base + DIRECT_SAMPLES, self.lines.count), np.int64)
-        sums = words & ((1 << _SAMPLE_BITS) - 1)
-        sums -= (sums >> (_SAMPLE_BITS - 1)) << _SAMPLE_BITS
-        return Samples(sums / averages, (words >> _OVER & 1).astype(bool))
+        sums = words & ((1 << OVER_AT) - 1)
+        sums -= sums >> OVER_AT - 1 << OVER_AT
+        return Samples(sums / averages, (words >> OVER_AT & 1).astype(bool))
 
     def pulse(self, codes: np.ndarray, count: int, *, profile: int = 0) -> None:
         """Give lines so many pulses of a profile's width and gap.

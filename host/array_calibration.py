@@ -87,19 +87,23 @@ def calibrate(tile: AnalogTile, array: Array, known: np.ndarray | None, *, profi
     ideal = array.front_end.feedback_ohm * array.front_end.drive_volts / array.front_end.sense_volts  # samples of a code and a siemens
     remarks: list[str] = []
     total = 2 * (lines.rows + lines.cols) + 5
+    used = lines.rows + lines.cols
+    tables = {at: np.full(lines.count, float(word)) for at, word in perfect.items()}
+    tile.write_calibration(tables, 0)
     with tile.averaging(profile):
         measured = _measure(tile, code, profile, lambda done: report(done, total) if report else None)
-        trims = np.zeros(lines.count)
         if measured.switched:
-            trims = -np.rint(_offsets(measured))
+            tables[LineWord.TRIM] = -np.rint(_offsets(measured))
         else:
             remarks.append("The front end cannot disconnect lines: their own offsets, and so trims, are taken to be zero")
-        offsets = tile.measure(trims.astype(int), profile=profile).values
+        _check_range(tables)
+        tile.write_calibration(tables, 0)
+        tables[LineWord.OFFSET] = tile.measure(np.zeros(lines.count, int), profile=profile).values
         if report:
             report(total, total)
-    used = lines.rows + lines.cols
     kappa = np.full(lines.count, ideal)
-    figures = {"offset_worst_samples": float(np.abs(offsets).max()), "trim_worst_codes": float(np.abs(trims).max())}
+    worst = {at: float(np.abs(tables[at]).max()) for at in (LineWord.OFFSET, LineWord.TRIM)}
+    figures = {"offset_worst_samples": worst[LineWord.OFFSET], "trim_worst_codes": worst[LineWord.TRIM]}
     method = "gains of perfect parts, factors of the file's wires"
     if known is not None:
         expected = _siemens(array, known)
@@ -108,13 +112,11 @@ def calibrate(tile: AnalogTile, array: Array, known: np.ndarray | None, *, profi
         kappa[:used] = np.where(sums > 0, cells.sum(axis=1) / np.where(sums > 0, sums, 1.0), ideal)
         figures |= _compare(tile, cells, kappa[:used, None] * expected, kappa[:used] / ideal)
         method = "gains and factors of known resistors"
-    gains = perfect[LineWord.GAIN] * ideal / kappa
-    factors = np.zeros(lines.count)
+    tables[LineWord.GAIN] = perfect[LineWord.GAIN] * ideal / kappa
     if lines.reference is Reference.CALIBRATED:
         others = np.array([lines.cols] * lines.rows + [lines.rows] * lines.cols)
         effective = _siemens(array, np.full((lines.rows, lines.cols), array.cells.mid))
-        factors[:used] = perfect[LineWord.FACTOR] * effective.sum(axis=1) / others / array.cells.mid
-    tables = {LineWord.TRIM: trims, LineWord.OFFSET: offsets, LineWord.GAIN: gains, LineWord.FACTOR: factors}
+        tables[LineWord.FACTOR][:used] = perfect[LineWord.FACTOR] * effective.sum(axis=1) / others / array.cells.mid
     _check_range(tables)
     calibration = Calibration(
         date=datetime.now(UTC).replace(microsecond=0),

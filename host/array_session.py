@@ -86,7 +86,7 @@ class Session:
 
 @contextmanager
 def session(
-    url: str,
+    url: str | Address,
     *,
     device: str = "ideal",
     tile: str = "128x32",

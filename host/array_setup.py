@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from backpulse.host.board import Board
     from backpulse.host.urls import Address
 
-LIMITS = (ArrayWord.LIMIT, ArrayWord.READ_LIMIT, ArrayWord.CODE_LIMIT, ArrayWord.READ_CODE_LIMIT)
+LIMITS: tuple[ArrayWord, ...] = (ArrayWord.LIMIT, ArrayWord.READ_LIMIT, ArrayWord.CODE_LIMIT, ArrayWord.READ_CODE_LIMIT)
 TRIM_VOLTS = 0.02
 """Room for the trims of lines, where the array file has no limit of voltage."""
 ANEW = "arm the array anew: `backpulse array arm`"
@@ -132,7 +132,7 @@ def limits(tile: AnalogTile, array: Array, profiles: list[list[int]]) -> dict[Ar
 
 def needs(tile: AnalogTile, array: Array, profiles: list[list[int]]) -> dict[ArrayWord, int]:
     """Return the least limits under which profiles do what they say."""
-    found = dict.fromkeys(LIMITS, 0)
+    found: dict[ArrayWord, int] = dict.fromkeys(LIMITS, 0)
     for words, profile in zip(profiles, array.profiles, strict=True):
         of_phase = {phase: max(abs(code_in(word)) for word in words[CODES + 8 * phase : CODES + 8 * phase + 8]) for phase in Phase}
         read = max(of_phase[Phase.READ], of_phase[Phase.READ_NEGATIVE], full_drive(words, tile.board.config.drive_max))

@@ -57,17 +57,16 @@ class CellBench:
         assert front is not None
         self._front: FrontEndTable = front
         table = tile.calibration()
-        self._trims, self._offset = table[LineWord.TRIM], int(table[LineWord.OFFSET][self._col])
+        self._offset = int(table[LineWord.OFFSET][self._col])
         # A sense LSB is a device unit at full drive over 2^sense_frac (`nominal`), and a gain is sense LSB of a sample.
         sense = array.pieces * array.cells.per_unit * front.read_volts / (1 << tile.board.config.sense_frac)
         self._of_sample = sense * int(table[LineWord.GAIN][self._col]) / (1 << GAIN_FRAC)
 
     def read(self, volts: float) -> Point:
         """Measure the current at a voltage."""
-        codes = self._trims.copy()
-        codes[self._cols] += code_of(volts / 2, self._front)
-        codes[self._row] += code_of(volts, self._front)
-        codes[self._col] = self._trims[self._col]
+        codes = np.zeros(self._tile.lines.count, np.int64)
+        codes[self._cols] = code_of(volts / 2, self._front)
+        codes[self._row], codes[self._col] = code_of(volts, self._front), 0
         found = self._tile.measure(codes, profile=self._profile)
         return Point(volts, (float(found.values[self._col]) - self._offset) * self._of_sample, False, bool(found.over[self._col]))
 
@@ -79,10 +78,9 @@ class CellBench:
 
     def pulse(self, volts: float, profile: int) -> None:
         """Give the cell one pulse: row and column at half of the voltage either way, all others at 0 V."""
-        codes = self._trims.copy()
+        codes = np.zeros(self._tile.lines.count, np.int64)
         half = code_of(volts / 2, self._front)
-        codes[self._row] += half
-        codes[self._col] -= half
+        codes[self._row], codes[self._col] = half, -half
         self._tile.pulse(codes, 1, profile=profile)
 
 

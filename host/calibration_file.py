@@ -22,7 +22,7 @@ OF_ARRAY = ("name", "cells", "wires", "front_end")
 
 
 def _signed(bits: int) -> Any:
-    return list[Annotated[int, Field(ge=-(1 << bits - 1), lt=1 << bits - 1)]]
+    return Field(ge=-(1 << bits - 1), lt=1 << bits - 1)
 
 
 class Calibration(BaseModel):
@@ -41,10 +41,10 @@ class Calibration(BaseModel):
     """The array's."""
     method: str
     """How gains and factors were found, in words."""
-    trim: _signed(TRIM_BITS)
-    offset: _signed(OFFSET_BITS)
+    trim: list[Annotated[int, _signed(TRIM_BITS)]]
+    offset: list[Annotated[int, _signed(OFFSET_BITS)]]
     gain: list[Annotated[int, Field(ge=0, lt=1 << GAIN_BITS)]]
-    factor: _signed(FACTOR_BITS)
+    factor: list[Annotated[int, _signed(FACTOR_BITS)]]
 
     @property
     def text(self) -> str:

@@ -148,7 +148,7 @@ def _forming(
     if words[ProfileWord.WIDTH] < analog.width_min:
         raise InputError(f"This front end makes no pulse below {time(analog.width_min)}: give a longer --width; no line was driven")
     profiles = [analog.profile(number) for number in range(len(array.profiles))]
-    trims = int(np.abs(analog.calibration()[LineWord.TRIM]).max())
+    trims = int(np.abs(analog.calibration()[LineWord.TRIM]).max())  # which the tile adds
     own = {ArrayWord.CODE_LIMIT: half + trims, ArrayWord.LIMIT: words[ProfileWord.WIDTH], ArrayWord.BUDGET: NO_LIMIT}
     said = [
         ("pulses", f"{volts[0]:.4g} V to {volts[-1]:.4g} V at the cell, half of it at its row and the other half at its column"),

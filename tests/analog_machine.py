@@ -5,7 +5,6 @@ It answers what the words of `backpulse.firmware_py.analog` ask for, and keeps c
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from backpulse.firmware_py.analog import (
     DIRECT_CODES,
     DIRECT_SAMPLES,
     LINE_WORDS,
+    OVER_AT,
     PROFILE_WORDS,
     PROFILES,
     Direct,
@@ -32,7 +32,7 @@ from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import IDEAL
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.framing import LONG_PAYLOAD
-from backpulse.firmware_py.machine import BusError
+from backpulse.firmware_py.machine import BusError, GoldenMachine
 from backpulse.firmware_py.physical import nodal, physical
 from backpulse.firmware_py.real import real_machine
 from backpulse.firmware_py.registers import ArrayWord, Capability, Cause, TileKind, TileState, Window
@@ -70,7 +70,7 @@ class Analog:
         self.array, self.lines = array, lines(array)
         self.tables = physical(array, CLOCK_KHZ)
         self.g = self.tables.conductances()
-        self.words = dict.fromkeys(SETTINGS, 0) | {ArrayWord.BUDGET: 0xFFFFFFFF}
+        self.words: dict[int, int] = dict.fromkeys(SETTINGS, 0) | {ArrayWord.BUDGET: 0xFFFFFFFF}
         self.tile = dict.fromkeys(range(DIRECT_SAMPLES + 256), 0)
         self.half, self.armed, self.closed, self.trip = False, False, True, Cause.NONE
         self.measured: list[np.ndarray] = []
@@ -128,6 +128,7 @@ class Analog:
         assert words[ProfileWord.FLAGS] & ProfileFlag.VALID
         direct = [self.tile[DIRECT_CODES + line] for line in range(self.lines.count)]
         codes = (np.array(direct) & 0xFFFF).astype(np.uint16).view(np.int16).astype(int)
+        codes = codes + np.array([self.tile[CALIBRATION + LINE_WORDS * line] for line in range(self.lines.count)], np.uint32).view(np.int32)
         limit = self.words[ArrayWord.READ_CODE_LIMIT if word & 15 == Direct.MEASURE else ArrayWord.CODE_LIMIT]
         codes = np.clip(codes, -limit, limit)
         connected = np.array([not one >> CODE_OPEN & 1 for one in direct]) | (not self.switches)
@@ -140,7 +141,7 @@ class Analog:
             self.told()
             return
         assert word & 15 == Direct.MEASURE
-        if codes.any():
+        if any(direct) and connected.any():
             self.measured.append(codes)
         currents = np.concatenate(
             nodal(self.array, self.g, connected=connected).currents(volts[: self.lines.rows], volts[self.lines.rows :])
@@ -149,7 +150,7 @@ class Analog:
         averages = 1 << (words[ProfileWord.FLAGS] >> AVERAGES_AT & AVERAGES_LOG2_MAX)
         for line, sample in enumerate(samples.tolist()):
             inside = min(max(sample, -32768), 32767)
-            self.tile[DIRECT_SAMPLES + line] = (averages * inside) & 0xFFFFFF | (abs(sample) >= 32767) << 31
+            self.tile[DIRECT_SAMPLES + line] = averages * inside & (1 << OVER_AT) - 1 | (abs(sample) >= 32767) << OVER_AT
         self.told()
 
 
@@ -158,7 +159,7 @@ def tables_of(analog: Analog) -> np.ndarray:
     return np.array([analog.tile[CALIBRATION + at] for at in range(LINE_WORDS * analog.lines.count)]).reshape(-1, LINE_WORDS)
 
 
-def analog_machine(array: Array) -> tuple[object, Analog]:
+def analog_machine(array: Array) -> tuple[GoldenMachine, Analog]:
     """Return a golden machine with the words of an analog tile, and these."""
     config = config_of(array, IDEAL)
     machine = real_machine(config, PRESETS[array.device], array.seed, facts=FACTS, payload=LONG_PAYLOAD)
@@ -183,16 +184,3 @@ def array_of(reference: str = "calibrated", **more: object) -> Array:
     """Return an array of one slice with errors in its front end; tables by name change it."""
     front = {"kind": "slices", "offset_mv": 2.0, "gain_error": 0.01}
     return Array.model_validate({"name": "die 7", "read": {"reference": reference}, "front_end": front} | more)
-
-
-def perfect(array: Array) -> Array:
-    """Return the same array behind perfect amplifiers."""
-    return array.model_copy(update={"front_end": replace_front(array)})
-
-
-def replace_front(array: Array) -> object:
-    """Return an array's front end without errors."""
-    return front_end_of(array).model_copy(update={"offset_mv": 0.0, "gain_error": 0.0})
-
-
-__all__ = ["CLOCK_KHZ", "Analog", "analog_board", "analog_machine", "array_of", "perfect", "replace", "tables_of"]

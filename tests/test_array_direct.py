@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 
 from backpulse.firmware_py import physical as places
-from backpulse.firmware_py.analog import CODE_OPEN, DIRECT_CODES, GAIN_FRAC, PROFILE_WORDS, LineWord, ProfileFlag, ProfileWord
+from backpulse.firmware_py.analog import CODE_OPEN, PROFILE_WORDS, LineWord, ProfileFlag, ProfileWord
 from backpulse.firmware_py.analog_profiles import front_end_of, nominal, profile_words
 from backpulse.firmware_py.physical import nodal
-from backpulse.firmware_py.registers import ArrayWord, Cause
-from backpulse.host import array_setup, urls
+from backpulse.firmware_py.registers import ArrayWord, Cause, Window
+from backpulse.host import urls
 from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_arm import carry_out, plan
 from backpulse.host.array_calibration import calibrate
+from backpulse.host.array_file import read_array
 from backpulse.host.array_setup import prepare
 from backpulse.host.calibration_file import read_calibration
-from backpulse.host.errors import HostError, InputError
+from backpulse.host.errors import HostError
+from backpulse.host.ports import GoldenPort
 from backpulse.host.urls import Address, open_board
 
 from .analog_machine import CLOCK_KHZ, analog_board, analog_machine, array_of, tables_of
@@ -35,7 +37,7 @@ kind = "slices"
 offset_mv = 2.0
 gain_error = 0.01
 """
-BOARD = "golden://?array=lab.toml"
+BOARD = "socket://lab:1?array=lab.toml"
 KNOWN = 22e3
 """Ohms of the resistor array."""
 
@@ -46,11 +48,11 @@ class Lab:
     def __init__(self, backpulse, folder, monkeypatch):
         self._run, self._folder = backpulse, folder
         self.file(FILE)
-        array = urls.Address.of(f"golden://?array={folder / 'lab.toml'}").array
+        array = read_array(folder / "lab.toml")
         self.machine, self.analog = analog_machine(array)
         unit = array.pieces * array.cells.per_unit
         self.analog.g = np.full((8, 8), 1 / KNOWN / unit)
-        monkeypatch.setattr(urls, "_golden", lambda *_: self.machine)
+        monkeypatch.setattr(urls, "connect", lambda _: GoldenPort(self.machine))
 
     def file(self, text):
         (self._folder / "lab.toml").write_text(text)
@@ -61,7 +63,7 @@ class Lab:
         return code, " ".join(out.split()), " ".join(err.split())
 
     def arm(self):
-        code = re.search("--confirm ([0-9a-f]{6})", self("arm")[2])[1]
+        code = code_in(self("arm")[2])
         assert self("arm", "--confirm", code)[0] == 0
         assert self.analog.armed
 
@@ -74,13 +76,18 @@ class Lab:
         return found
 
 
+def code_in(text):
+    """Return the code that a first step has shown."""
+    return re.findall("--confirm ([0-9a-f]{6})", text)[0]
+
+
 @pytest.fixture
 def lab(backpulse, tmp_path, monkeypatch):
     return Lab(backpulse, tmp_path, monkeypatch)
 
 
 def opened(array, analog_and_board):
-    board, analog = analog_and_board
+    board, _ = analog_and_board
     prepare(board, Address("/dev/none", array))
     tile = AnalogTile(board)
     carry_out(tile, plan(tile, array).limits)
@@ -113,10 +120,10 @@ def test_a_calibration_finds_offsets_gains_and_factors_that_nobody_told(referenc
             factor = perfect[LineWord.FACTOR] * of_cols * unit / array.cells.mid
             assert np.abs(np.array(found.factor[8:]) - factor).max() < 2
             assert 0.98 < found.factor[8] / perfect[LineWord.FACTOR] < 1
-        # With these trims no current flows where all lines are at 0 V.
-        codes = np.array(found.trim)
+        # With these trims, which the tile adds, hardly a current flows where all lines are at code 0.
+        tile.write_calibration(found.tables, found.number)
         analog.g *= 2
-        assert np.abs(tile.measure(codes).values - found.offset).max() < 4
+        assert np.abs(tile.measure(np.zeros(16)).values - found.offset).max() < 4
         assert board.link.read_words(ArrayWord.TEMPERATURE + 0xC0000000, 1) == [25]
         assert found.temperature == 25
 
@@ -164,7 +171,7 @@ def test_arming_takes_two_steps_and_says_what_will_be_driven(lab):
     assert not lab.analog.armed
     assert re.search(r"profile 0 +reads up to 0\.198\d V in 2 phases, settled 15 µs; pulses up: selected row \+1 V, selected col -1 V", out)
     assert re.search(r"N² g R +0\.0128, at most 0\.1", out)
-    named = re.search("--confirm ([0-9a-f]{6})", err)[1]
+    named = code_in(err)
     told = json.loads((lab._folder / "arm.json").read_text())
     assert (told["code"], told["armed"]) == (named, False)
     code, _, err = lab("arm", "--confirm", "000000")
@@ -195,7 +202,7 @@ def test_n2gr_is_told_from_a_map(lab):
 
 
 def test_an_open_interlock_cannot_be_armed(lab):
-    code = re.search("--confirm ([0-9a-f]{6})", lab("arm")[2])[1]
+    code = code_in(lab("arm")[2])
     lab.analog.closed = False
     exit_code, _, err = lab("arm", "--confirm", code)
     assert exit_code == 1
@@ -206,15 +213,15 @@ def test_an_open_interlock_cannot_be_armed(lab):
 
 def test_profiles_are_loaded_when_a_board_is_opened(lab):
     lab.file(FILE + '[[profile]]\naverages = 4\n[[profile]]\nread_volts = 0.1\nphases = 1\n[profile.idle]\nopen = ["selected_col"]\n')
-    address = Address.of(f"golden://?array={lab._folder / 'lab.toml'}")
-    with open_board(address) as board:
+    array = read_array(lab._folder / "lab.toml")
+    with open_board(Address("socket://lab:1", array)) as board:
         assert board.facts.profiles == 2
         config = board.config
     held = [[lab.analog.tile[PROFILE_WORDS * number + at] for at in range(PROFILE_WORDS)] for number in range(16)]
-    assert held[:2] == [profile_words(profile, address.array, config, CLOCK_KHZ) for profile in address.array.profiles]
+    assert held[:2] == [profile_words(profile, array, config, CLOCK_KHZ) for profile in array.profiles]
     assert held[1][16 + 2] >> CODE_OPEN == 1
     assert not any(words[ProfileWord.FLAGS] & ProfileFlag.VALID for words in held[2:])
-    assert (tables_of(lab.analog)[:, LineWord.GAIN] == nominal(address.array, config)[LineWord.GAIN]).all()
+    assert (tables_of(lab.analog)[:, LineWord.GAIN] == nominal(array, config)[LineWord.GAIN]).all()
     assert lab.analog.words[ArrayWord.CALIBRATION] == 0
 
 
@@ -235,7 +242,7 @@ def test_a_calibration_is_kept_loaded_and_refused_where_it_does_not_belong(lab):
     lab.analog.tile = dict.fromkeys(lab.analog.tile, 0)  # a board that has restarted
     lab.analog.words[ArrayWord.CALIBRATION] = 0
     lab.file(f'calibration = "cal.json"\n{FILE}')
-    with open_board(f"golden://?array={lab._folder / 'lab.toml'}"):
+    with open_board(f"socket://lab:1?array={lab._folder / 'lab.toml'}"):
         pass
     assert (tables_of(lab.analog) == tables).all()
     assert lab.analog.words[ArrayWord.CALIBRATION] == saved.number
@@ -325,7 +332,7 @@ def test_forming_takes_two_steps_and_limits_of_its_own(lab):
     assert (code, lab.analog.pulsed) == (0, [])
     assert "pulses: 1 V to 2.5 V at the cell" in out
     assert "100 µs wide, 7 pulses a cell at most" in out
-    named = re.search("--confirm ([0-9a-f]{6})", err)[1]
+    named = code_in(err)
     code, out, _ = lab(*arguments, "--confirm", named, "--json", "form.json")
     assert code == 0
     assert "2 of 2 cells formed; the array is disarmed" in out
@@ -342,7 +349,7 @@ def test_forming_takes_two_steps_and_limits_of_its_own(lab):
     assert (lab._folder / "form.csv").read_text().splitlines()[3] == "row,column,pulse,volts_V,resistance_ohm"
     # A cell that does not form is named, and the pulses stay within what was confirmed.
     lab.analog.g[:], thresholds[1, 2] = 0.05, 9.0
-    named = re.search("--confirm ([0-9a-f]{6})", lab(*arguments)[2])[1]
+    named = code_in(lab(*arguments)[2])
     code, _, err = lab(*arguments, "--confirm", named)
     assert code == 1
     assert "1 cell did not form: r1c2" in err
@@ -412,19 +419,11 @@ def test_other_boards_have_no_direct_operations(backpulse, tmp_path):
     assert "takes no calibration: leave c.json out" in " ".join(err.split())
 
 
-def test_limits_hold_whatever_was_asked_of_the_tile():
-    """Codes beyond a limit are clamped by the tile; the host never comes so far (`CellBench`), and this machine shows that it would."""
-    array = array_of("calibrated")
-    with analog_board(array) as board_and_analog:
-        tile = opened(array, board_and_analog)
-        analog = board_and_analog[1]
-        tile.measure(np.full(16, 20_000))
-        assert np.abs(analog.measured[-1]).max() == analog.words[ArrayWord.READ_CODE_LIMIT]
-        assert analog.tile[DIRECT_CODES] == 20_000
-        assert array_setup.TRIM_VOLTS > 0
-        assert 1 << GAIN_FRAC > nominal(array, tile.board.config)[LineWord.GAIN]
-        with pytest.raises(InputError, match="no front end behind its analog tile"):
-            analog.array = array.model_copy()
-            analog.read = lambda offset, read=analog.read: 0 if offset == ArrayWord.FRONT_END else read(offset)
-            board_and_analog[0].link._port._endpoint._machine._readers[12] = analog.read
-            AnalogTile(board_and_analog[0])
+def test_a_board_without_a_front_end_is_refused(lab):
+    machine, read = lab.machine, lab.analog.read
+    machine._readers[Window.ARRAY] = lambda offset: 0 if offset == ArrayWord.FRONT_END else read(offset)
+    for arguments in (("arm",), ("map",), ("calibrate", "--out", "cal.json")):
+        code, out, err = lab(*arguments)
+        assert (code, out) == (2, "")
+        assert "The board has no front end behind its analog tile: build it with one; no line was driven" in err
+    assert not lab.driven

@@ -24,6 +24,7 @@ from backpulse.host.array_targets import read_target
 from backpulse.host.cell_names import cell_name, one_cell, parse_cells
 from backpulse.host.cell_values import NamedCells, endurance, response_curves, retention
 from backpulse.host.errors import InputError
+from backpulse.host.ledger import COUNTS, write_counts
 from backpulse.host.ports import GoldenPort
 from backpulse.host.settings import Settings
 from backpulse.host.stop import Stop
@@ -183,7 +184,7 @@ def test_pulses_are_counted_against_the_budget_of_a_cell(lab, tmp_path):
     for damaged in (b"PK\3\4", b""):
         (tmp_path / "ledger.npz").write_bytes(damaged)
         assert "ledger.npz is no pulse ledger: name another file in the array file" in lab("map")[2]
-    np.savez(tmp_path / "ledger.npz", **{name: np.zeros((3, 3), int) for name in ("asked", "done", "up", "down", "unsure")})
+    write_counts(tmp_path / "ledger.npz", dict.fromkeys(COUNTS, np.zeros((3, 3), int)))
     assert "is of 3 x 3 cells, and this array has 24 x 8" in lab("map")[2]
 
 
@@ -292,6 +293,13 @@ def target(path):
     return read_target(path, real_config(CONFIG), Array(), NONE)
 
 
+def network_of(path):
+    """Return a target, and its program."""
+    found = target(path)
+    assert found.program
+    return found, found.program
+
+
 def test_trained_networks_are_targets(tmp_path):
     data = np.random.RandomState(1)
     x, y = data.uniform(-1, 1, (90, 4)), np.arange(90) % 3
@@ -300,11 +308,11 @@ def test_trained_networks_are_targets(tmp_path):
         mlp = MLPClassifier((6,), max_iter=20, random_state=1).fit(x, y)
     joblib.dump(mlp, tmp_path / "mlp.joblib")
     np.savez(tmp_path / "net.npz", W1=mlp.coefs_[0], b1=mlp.intercepts_[0], W2=mlp.coefs_[1], b2=mlp.intercepts_[1])
-    found = target(tmp_path / "mlp.joblib")
+    found, program = network_of(tmp_path / "mlp.joblib")
     assert np.array_equal(found.units, target(tmp_path / "net.npz").units, equal_nan=True)
-    assert (~np.isnan(found.units)).sum() == found.program.network.weights == 5 * 6 + 7 * 3
-    scale = found.program.network.weight_scale
-    first, second = taken_from(found.program, found.units)
+    assert (~np.isnan(found.units)).sum() == program.network.weights == 5 * 6 + 7 * 3
+    scale = program.network.weight_scale
+    first, second = taken_from(program, found.units)
     assert scale * first[:, :-1] == pytest.approx(mlp.coefs_[0].T)
     assert scale * second[:, -1] * 127 / 128 == pytest.approx(mlp.intercepts_[1])
     assert np.nanmax(np.abs(found.units)) <= 1
@@ -314,9 +322,9 @@ def test_trained_networks_are_targets(tmp_path):
         trainer = Trainer(board, settings, 1)
         trainer.run(tmp_path / "run.npz")
         weights = taken_from(trainer.program, trainer.cells / (1 << CONFIG.cell_frac))
-    again = target(tmp_path / "run.npz")
+    again, program = network_of(tmp_path / "run.npz")
     assert again.what.startswith("the network 4-6-3 of")
-    for one, other in zip(taken_from(again.program, again.units), weights, strict=True):
+    for one, other in zip(taken_from(program, again.units), weights, strict=True):
         assert np.array_equal(one, other)
 
 
@@ -352,7 +360,7 @@ def test_what_is_no_target_is_refused_in_a_sentence(tmp_path):
     refused("t.npz", {"W1": np.full((3, 4), 1e3), "b1": np.zeros(4)}, r"t.npz: weight_scale must be one of")
     refused("t.pkl", b"nothing", r"t.pkl cannot be loaded")
     joblib.dump({}, tmp_path / "d.joblib")
-    with pytest.raises(InputError, match="d.joblib holds a dict, and no MLPClassifier or MLPRegressor that was fitted"):
+    with pytest.raises(InputError, match=r"d\.joblib holds a dict, and no MLPClassifier or MLPRegressor that was fitted"):
         target(tmp_path / "d.joblib")
 
 
