@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,6 @@ import pytest
 
 from backpulse.firmware_py.analog import CODES, GAIN_FRAC, PHASE_WORDS, LineWord, Phase, ProfileFlag, ProfileWord
 from backpulse.firmware_py.analog_profiles import cycles_of, front_end_of
-from backpulse.firmware_py.config import DEFAULT
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.physical import nodal, physical
 from backpulse.firmware_py.registers import ArrayWord, Counter, State, TileState, Window
@@ -22,58 +19,16 @@ from backpulse.gateware.sim.front_end_board import CLOCK_KHZ, build_with_front_e
 from backpulse.gateware.sim.virtual_board import VirtualBoard
 from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_arm import carry_out, plan
-from backpulse.host.array_bench import Bench
 from backpulse.host.array_calibration import calibrate
-from backpulse.host.array_check import check_array, chosen
 from backpulse.host.array_file import parse_array
 from backpulse.host.array_operations import read, rectangle
 from backpulse.host.urls import Address, board_config, open_board
-
-TEXT = """
-[front_end]
-kind = "slices"
-offset_mv = {offset_mv}
-gain_error = {gain_error}
-[wires]
-row_ohm = {ohm}
-col_ohm = {ohm}
-driver_ohm = {ohm}
-[read]
-reference = "calibrated"
-"""
-
-
-SMALL = replace(
-    DEFAULT,
-    program_words=128,
-    regions=64,
-    vector_words=256,
-    page_bytes=64,
-    store_words=1024,
-    order_depth=128,
-    result_depth=64,
-    output_depth=0,
-    trace_words=1024,
-)
-"""What is compiled here, once."""
+from tests.front_ends import SMALL, failed, lab, text
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr("backpulse.host.urls.DEFAULT", SMALL)
-
-
-def text(ohm, *, offset_mv=2.0, gain_error=0.01):
-    return TEXT.format(ohm=ohm, offset_mv=offset_mv, gain_error=gain_error)
-
-
-@contextmanager
-def lab(found):
-    """Open an array's virtual board, which is armed."""
-    array = parse_array(found, "array.toml")
-    config = board_config(None, PRESETS["ideal"], array=array)
-    with open_board(Address("sim://", array), config=config) as board:
-        yield board, AnalogTile(board), array
 
 
 def perfect(array, config, tables, region, given, factors, *, transposed):
@@ -199,16 +154,6 @@ def test_hosts_that_go_away_leave_drivers_off_behind_their_credit(tmp_path):
             assert seen[:, 1].max() <= safe_cycles
             assert pulses == drives(log)[:, 2:].sum()
             counted, begun = counters, begun + len(seen)
-
-
-def failed(board, only):
-    """Return the numbers of the checks that the array has not passed."""
-    bench = Bench(board, PRESETS["ideal"], wires=1.0)
-    with bench.kept():
-        found = list(check_array(bench, chosen(only), lambda check: None))
-    print([(result.check.number, result.status, result.why) for result in found])
-    assert all(result.status != "not tested" or result.check.number == 19 for result in found)
-    return {result.check.number for result in found if result.status == "failed"}
 
 
 def test_the_array_keeps_the_contract_and_wrong_words_are_found():

@@ -143,6 +143,20 @@ def constants(count: int) -> str:
     return "#define WORLD\n" + header(names)
 
 
+def model_of(array: Array) -> Model:
+    """Return what a virtual board with an array's front end has beside the gateware."""
+    return Model(
+        header=constants(lines(array).count),
+        cpp=tuple(FOLDER / name for name in ("line_relaxation.h", "array_world.h", "array_world.cpp")),
+        verilog=(FOLDER / "array_world.v", *VERILOG[kind_of(array)]),
+    )
+
+
+def kind_of(array: Array) -> FrontEnd:
+    """Return an array's kind of front end."""
+    return FrontEnd[front_end_of(array).kind.upper()]
+
+
 def build_with_front_end(
     config: Config, array: Array, *, progress: Callable[[str], None] | None = None
 ) -> Path:
@@ -154,12 +168,5 @@ def build_with_front_end(
     ------
     As `virtual_board.build`.
     """
-    front, found = front_end_of(array), lines(array)
-    kind = FrontEnd[front.kind.upper()]
-    model = Model(
-        header=constants(found.count),
-        cpp=tuple(FOLDER / f"{name}" for name in ("line_relaxation.h", "array_world.h", "array_world.cpp")),
-        verilog=(FOLDER / "array_world.v", *VERILOG[kind]),
-    )
-    tile = partial(VirtualTile, found=found, kind=kind, slices=front.slices)
-    return build(config, tile=tile, model=model, progress=progress)
+    tile = partial(VirtualTile, found=lines(array), kind=kind_of(array), slices=front_end_of(array).slices)
+    return build(config, tile=tile, model=model_of(array), progress=progress)
