@@ -175,7 +175,7 @@ class FrontEnd(_Table):
     """Of a full drive."""
     pulse_volts: Volt = 2.0
     """At a pulsed cell: the programming voltage."""
-    pulse_s: Annotated[float, Field(gt=0.0, le=80.0)] = 20e-6
+    pulse_s: Annotated[float, Field(gt=0.0, le=80.0)] = 25e-6
     """Width of the pulse that moves a cell by one step of its device."""
     settle_s: Second = 15e-6
     """From the edge of the drives to the first conversion."""

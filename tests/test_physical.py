@@ -162,7 +162,7 @@ def test_a_file_with_a_front_end_alone_has_a_profile():
     assert words[ProfileWord.FLAGS] == ProfileFlag.VALID | ProfileFlag.TWO_PHASE
     assert words[ProfileWord.SCALE] == round(0.2 / 128 / (5 / 32768) * 256)
     times = [words[word] for word in (ProfileWord.SETTLE, ProfileWord.WIDTH, ProfileWord.GAP, ProfileWord.DELAY)]
-    assert times == [500, 500, 250, 250]
+    assert times == [500, 625, 250, 250]
     volt = 32768 // 5
     assert words[CODES + 8 * Phase.UP + LineClass.SELECTED_ROW] == volt + 1
     assert (
