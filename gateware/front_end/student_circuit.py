@@ -28,7 +28,7 @@ def student_circuit() -> Circuit:
     c.add(ARRAY, "array", "socket", "rows and columns of the array", {})
     add_interlock(c, {"enable": "connect"})
     pull(c, dict.fromkeys(("enable", "alive", "interlock"), "GND"))
-    pull(c, dict.fromkeys(("cs_dac_n", "cs_adc_n"), "3V3"))
+    pull(c, dict.fromkeys(("cs_dac_n", "cs_adc_n", *answers.values()), "3V3"))
     c.add(
         "M1",
         DAC,
