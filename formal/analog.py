@@ -1,15 +1,21 @@
 """Properties of the analog tile: what switches drivers off, and what can never be driven."""
 
+from contextlib import ExitStack
 from dataclasses import replace
+from unittest import mock
 
-from amaranth.hdl import Assert, Assume, ClockDomain, Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, ClockDomain, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
-from backpulse.firmware_py.analog import ARM_FIRST, ARM_SECOND, FrontEnd, Lines
+from backpulse.firmware_py.analog import ARM_FIRST, ARM_SECOND, FrontEnd, Lines, Phase
 from backpulse.firmware_py.config import DeviceKind
 from backpulse.firmware_py.registers import ArrayWord, Cause, Window
+from backpulse.rtl.tile.analog import tile
 from backpulse.rtl.tile.analog.codes import CodeSource
 from backpulse.rtl.tile.analog.guard import Guard
 from backpulse.rtl.tile.analog.interlock import Interlock
+from backpulse.rtl.tile.analog.profile import profile_layout
 from backpulse.rtl.tile.analog.tile import FACTS, AnalogTile
 from backpulse.rtl.tile.signature import window_code
 
@@ -19,6 +25,7 @@ from .machine import TINY as TINY_MACHINE
 __all__ = [
     "AnalogBudget",
     "AnalogCodes",
+    "AnalogDone",
     "AnalogLatch",
     "AnalogOff",
     "AnalogReset",
@@ -234,20 +241,52 @@ class AnalogReset(Harness):
             m.d.comb += [Assert(~dut.front.on), Assert(~dut.front.gate), Assert(~offered)]
 
 
-class AnalogSets(Harness):
-    """The gate never rises while a set of codes is made, and a set is of one phase, row and slot: one class a line, one polarity."""
+class _FreeTile(AnalogTile):
+    """A tile of which some parts do anything: what they give are inputs of the proof."""
+
+    parts = ("Tables", "Multiplier", "Scale", "Sums", "Guard")
+
+    def __init__(self) -> None:
+        super().__init__(TINY, LINES, clk_khz=1000, width_min=1, front_end=FrontEnd.SLICES)
+        self.free: list[Signal] = []
+
+    def elaborate(self, platform) -> Module:
+        with ExitStack() as stack:
+            for name in self.parts:
+                stack.enter_context(mock.patch.object(tile, name, self._free(getattr(tile, name))))
+            return super().elaborate(platform)
+
+    def _free(self, part: type[wiring.Component]) -> type[wiring.Component]:
+        """Return a component with the ports of another and nothing inside."""
+
+        def elaborate(made, platform):
+            self.free += [Value.cast(value) for _, member, value in made.signature.flatten(made) if member.flow is Out]
+            return Module()
+
+        return type(part.__name__, (part,), {"elaborate": elaborate})
+
+
+class _Sequence(Harness):
+    """The tile's state machine with slots, codes and timer; memories, arithmetic and what the host may say are anything."""
 
     block = "rtl.tile.analog.tile.AnalogTile"
-    depth = 2
-    mutant = "the gate rises while codes of the other polarity are on their way"
-    mutant_depth = 40
 
     def make(self):
-        return AnalogTile(TINY, LINES, clk_khz=1000, width_min=1, front_end=FrontEnd.SLICES)
+        return _FreeTile()
+
+    def inputs(self):
+        return [*super().inputs(), *self.dut.free]
+
+
+class AnalogSets(_Sequence):
+    """The gate never rises while a set of codes is made, and a set is of one phase, row and slot: one class a line, one polarity."""
+
+    mutant = "the codes of the next set are made whatever is under way"
+    mutant_depth = 40
 
     def break_(self, m):
-        with m.If(self.in_state("SET") & self.dut.front.loaded):
-            m.d.comb += self.signal("placed").eq(1)
+        with m.If(self.in_state("PULSING")):
+            m.d.sync += self.signal("phase", number=1).eq(Phase.UP)
 
     def check(self, m: Module, dut):
         feed, phase, row, slot = (self.signal(name) for name in ("feed", "phase", "row", "slot"))
@@ -256,5 +295,43 @@ class AnalogSets(Harness):
         m.d.comb += Assert(~(gate & ~past(m, gate) & past(m, making)))
         for value in (phase, row, slot):
             m.d.comb += Assert(~(past(m, making) & making) | (value == past(m, value)))
-        idle = self.in_state("IDLE", "PROFILE", "DRIVES", "ROW", "POLARITY", "PULSE", "SENSE", "SHORT", "QUIET", "COMPLETE")
-        self.lemmas(m, ~idle | ~making)
+        rest = self.in_state("IDLE", "PROFILE", "DRIVES", "ROW", "POLARITY", "PULSE", "SENSE", "SHORT", "QUIET", "COMPLETE")
+        flags, direct = profile_layout()(self.signal("words", "reader")).flags, self.signal("direct")
+        two = flags.two_phase & ~self.signal("second") & ~direct
+        self.lemmas(
+            m,
+            ~rest | ~making,
+            self.in_state("PROFILE") | ~self.signal("running", "reader"),
+            ~self.in_state("SETTLE", "CONVERT") | ~making | two,
+            ~self.in_state("PULSING") | ~making | ((self.signal("again") == 0) & ~self.signal("cut")),
+        )
+
+
+class AnalogDone(_Sequence):
+    """A completion never says that more pulses were done than were asked for, nor does the record of a row."""
+
+    mutant = "the pulses of a slot are counted without a look at those that were asked for"
+    mutant_depth = 40
+
+    def break_(self, m):
+        with m.If(self.in_state("PULSING") & self.signal("whole")):
+            m.d.sync += self.signal("row_done").eq(self.signal("row_done") + LINES.cols)
+
+    def check(self, m: Module, dut):
+        m.d.comb += Assume(dut.cmd.p.rows <= LINES.rows)
+        m.d.comb += [
+            Assert(~dut.completion.valid | (dut.completion.p.done <= dut.completion.p.asked)),
+            Assert(~dut.short.valid | (dut.short.p.done <= dut.short.p.asked)),
+        ]
+        asked, done, row_done, rows = (self.signal(name) for name in ("asked", "done", "row_done", "rows"))
+        of_row, counting, lanes = (self.signal(name, "slots") for name in ("asked", "counting", "lanes"))
+        most = TINY.pulse_max
+        row_most = LINES.cols * most
+        in_row = self.in_state("POLARITY", "SET", "PULSE", "PULSING", "END OF ROW", "SHORT")
+        self.lemmas(
+            m,
+            ~in_row | (row_done <= of_row) | self.signal("direct"),
+            of_row <= Mux(counting, lanes * most, row_most),
+            done <= asked,
+            asked + rows * row_most <= LINES.rows * row_most,
+        )
