@@ -91,7 +91,7 @@ fuzz: .venv/installed-dev
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_fuzz.py cocotb_tests/test_differential.py $(ARGS)
 
 array: .venv/installed-dev
-	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_array_tiles.py tests/test_front_end_board.py tests/test_front_end_faults.py $(ARGS)
+	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_array_tiles.py tests/test_front_end_board.py tests/test_front_end_faults.py tests/test_array_page.py $(ARGS)
 	$(BIN)/python -m benchmarks.front_end
 
 clean:

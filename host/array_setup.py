@@ -40,7 +40,8 @@ ANEW = "arm the array anew: `backpulse array arm`"
 def prepare(board: "Board", address: "Address") -> None:
     """Load profiles and calibration into a board's analog tile.
 
-    Without a calibration it gets that of perfect parts. A virtual board is armed. Other boards, and those whose array file has no front end, are left as they are.
+    Without a calibration it gets that of perfect parts. A virtual board is armed. Other boards, and those whose array file has no front
+    end, are left as they are.
 
     Raises
     ------

@@ -24,18 +24,6 @@ from backpulse.host.urls import board_config
 from backpulse.host.view import stdout
 
 array = typer.Typer(no_args_is_help=True, help="Arrays behind the tile contract.")
-array.command()(check)
-array.command("self-check")(self_checks)
-array.command()(clear)
-array.command("map")(read_map_command)
-array.command("pulse")(curves)
-array.command("endurance")(endurance_command)
-array.command("program")(program_command)
-array.command()(arm)
-array.command("calibrate")(calibrate_command)
-array.command()(iv)
-array.command("form")(form_command)
-array.command("retention")(retention_command)
 
 
 @array.command()
@@ -78,3 +66,18 @@ def model(
 
             plot_array(plot, f"{file.name}, tile {tile}, N² g R = {meaning.figure:.2g}", meaning)
     results.finish()
+
+
+# In the order in which they are needed.
+array.command()(arm)
+array.command("calibrate")(calibrate_command)
+array.command("map")(read_map_command)
+array.command("form")(form_command)
+array.command()(iv)
+array.command("pulse")(curves)
+array.command("endurance")(endurance_command)
+array.command("retention")(retention_command)
+array.command("program")(program_command)
+array.command()(check)
+array.command("self-check")(self_checks)
+array.command()(clear)

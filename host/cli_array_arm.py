@@ -62,7 +62,7 @@ def arm(
                 table.add_row(*row)
             stdout.print(table)
         if plans.n2gr > SAFE_N2GR:
-            text = f"N² g R is {plans.n2gr:.2g}: above {SAFE_N2GR} far cells get so little that no threshold tells them from half-selected ones"
+            text = f"N² g R is {plans.n2gr:.2g}: above {SAFE_N2GR} far cells get so little that no threshold tells them from others"
             console.print(f"Note: {text}", style="yellow", soft_wrap=True)
         armed = confirmed(plans.code, confirm)
         if armed:

@@ -13,6 +13,7 @@ import typer
 from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.tile_facts import EMULATED
+from backpulse.host import array_options as a
 from backpulse.host import options as o
 from backpulse.host.array_budget import Budget, CountingLog
 from backpulse.host.array_map import around, stuck_remarks
@@ -49,6 +50,8 @@ def train(
     tile: o.Tile = "128x32",
     tiles: o.Tiles = None,
     baud: o.Baud = BAUD,
+    calibration: a.Calibration = None,
+    calibration_age: a.CalibrationAge = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Save here after each epoch and on Ctrl-C.", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
@@ -76,7 +79,7 @@ def train(
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
-    address = Address.of(board)
+    address = Address.of(board).calibrated(calibration, calibration_age)
     given = around(given, address.array)
     save_to = checkpoint or resume
     saved = Checkpoint.load(resume) if resume else None

@@ -358,6 +358,9 @@ def test_forming_takes_two_steps_and_limits_of_its_own(lab):
 
 def test_what_would_be_driven_wrongly_is_refused_in_a_sentence(lab):
     sweep = ("iv", "--cell", "r0c0", "--stop", "0.1", "--compliance", "1e-4", "--out", "iv.csv")
+    train = lab._run("train", "--dataset", "iris", "--layers", "4-3-3", "--board", BOARD)
+    assert (train[0], train[1]) == (2, "")
+    assert "The array is not armed, and no line was driven" in " ".join(train[2].split())
     for arguments in (
         sweep,
         ("calibrate", "--out", "cal.json"),
@@ -414,9 +417,11 @@ def test_other_boards_have_no_direct_operations(backpulse, tmp_path):
         code, out, err = backpulse("array", *arguments, "--board", "golden://?array=real.toml", "--tile", "8x8")
         assert (code, out) == (2, "")
         assert re.search("direct operations on lines, which this board|needs no arming", " ".join(err.split()))
-    code, _, err = backpulse("array", "map", "--board", "golden://", "--tile", "8x8", "--calibration", "c.json")
-    assert code == 2
-    assert "takes no calibration: leave c.json out" in " ".join(err.split())
+    small = ("--board", "golden://", "--tile", "8x8", "--calibration", "c.json")
+    for arguments in (("array", "map"), ("array", "check"), ("array", "self-check"), ("train", "--dataset", "iris", "--layers", "4-3-3")):
+        code, _, err = backpulse(*arguments, *small)
+        assert code == 2
+        assert "takes no calibration: leave c.json out" in " ".join(err.split())
 
 
 def test_a_board_without_a_front_end_is_refused(lab):
