@@ -226,6 +226,8 @@ def open_board(
 
 def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np.ndarray], None] | None) -> GoldenMachine:
     """Return the golden machine, perhaps with an array behind it."""
+    if array is not None and array.front_end:
+        raise InputError("An array with a front end is simulated behind sim:// alone: give sim://?array=FILE, or leave [front_end] out")
     real = array is not None and array.kind == "real"
     if config.device is DeviceKind.REAL and not real:
         raise InputError(
@@ -233,8 +235,6 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
         )
     if array is None:
         return GoldenMachine(config, payload=payload, log=log)
-    if array.front_end:
-        raise InputError("An array with a front end is simulated behind sim:// alone: give sim://?array=FILE, or leave [front_end] out")
     with wrong_input():
         if array.kind == "real":  # whatever the configuration says of emulated devices
             stuck = [(cell.row, cell.col, cell.value) for cell in array.stuck]

@@ -247,3 +247,10 @@ def test_what_needs_a_front_end_or_cannot_be_one_says_so():
         nominal(array_of("pairs", feedback_ohm=100.0), DEFAULT)
     with pytest.raises(ValueError, match="at most 43 s at 100 MHz, not 50 s"):
         cycles_of(50.0, 100_000)
+
+
+def test_the_golden_model_refuses_a_front_end(backpulse, tmp_path):
+    (tmp_path / "array.toml").write_text("[front_end]\nkind = 'slices'\n")
+    code, out, err = backpulse("train", "--board", "golden://?array=array.toml", "--dataset", "iris", "--layers", "4-3-3")
+    assert (code, out) == (2, "")
+    assert "is simulated behind sim:// alone: give sim://?array=FILE, or leave [front_end] out" in " ".join(err.split())

@@ -52,7 +52,9 @@ def _pins(name: str, circuit: Circuit) -> str:
 def _parts(circuit: Circuit) -> str:
     """Return the table of parts."""
     lines = ["| quantity | part | package | role |", "| --- | --- | --- | --- |"]
-    lines += [f"| {len(refs)} | {value} | {package} | {role} |" for value, package, role, refs in circuit.kinds()]
+    lines += [
+        f"| {len(refs)} | {value} | {package} | {role} |" for value, package, role, refs in circuit.kinds()
+    ]
     return "\n".join(lines)
 
 
