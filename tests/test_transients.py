@@ -88,7 +88,7 @@ def bench(tmp_path):
 
 
 def test_pulses_and_reads_of_a_transient_are_those_of_nodal_analysis(bench):
-    """Named cells move, within 2 % of what nodal analysis says; others less than a thousandth of a step; words are right before and after."""
+    """Named cells move, within 2 % of what nodal analysis says; others less than a thousandth of a step; words are right."""
     lab, spice = bench
 
     async def test(lab, ctx):
