@@ -29,7 +29,7 @@ from backpulse.rtl.tile.signature import Status, command_layout, completion_layo
 from cocotb_tests.analog_front import FrontModel, Lines
 from cocotb_tests.analog_model import AnalogModel
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, sink_pause, start
 
 PARAMETERS = parameters()

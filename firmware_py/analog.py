@@ -54,9 +54,10 @@ class LineClass(IntEnum):
 
 
 class Phase(IntEnum):
-    """What the front end does: between commands, and in reads and pulses."""
+    """What lines are driven for."""
 
     IDLE = 0
+    """All lines are at rest: it has no codes."""
     READ = 1
     READ_NEGATIVE = 2
     UP = 3

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import Config
 from backpulse.gateware.child import children_end
-from backpulse.gateware.tools import within_environment
+from backpulse.gateware.tools import uncollected, within_environment
 
 __all__ = ["CONTROLLER", "EXAMPLES", "controller", "export", "export_project"]
 
@@ -36,7 +36,7 @@ def export(component: wiring.Component, name: str, *, platform: object = None) -
     platform
         Passed to every `elaborate`.
     """
-    with within_environment(), children_end():
+    with within_environment(), children_end(), uncollected():
         return verilog.convert(
             component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True
         )

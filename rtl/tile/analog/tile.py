@@ -473,6 +473,8 @@ class AnalogTile(wiring.Component):
                     m.next = "ROW"
                     with m.If(row_done != row_asked):
                         m.next = "SHORT"
+                    with m.Elif(halted):
+                        m.next = "QUIET"
                     with m.Elif(~peeked):
                         m.d.sync += next_row
                         with m.If(one_row):
