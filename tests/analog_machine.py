@@ -70,7 +70,7 @@ class Analog:
         self.array, self.lines = array, lines(array)
         self.tables = physical(array, CLOCK_KHZ)
         self.g = self.tables.conductances()
-        self.words: dict[int, int] = dict.fromkeys(SETTINGS, 0) | {ArrayWord.BUDGET: 0xFFFFFFFF}
+        self.words = {int(word): 0 for word in SETTINGS} | {int(ArrayWord.BUDGET): 0xFFFFFFFF}
         self.tile = dict.fromkeys(range(DIRECT_SAMPLES + 256), 0)
         self.half, self.armed, self.closed, self.trip = False, False, True, Cause.NONE
         self.measured: list[np.ndarray] = []
