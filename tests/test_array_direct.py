@@ -36,6 +36,7 @@ col_ohm = 2.0
 reference = "calibrated"
 [front_end]
 kind = "slices"
+pulse_s = 10e-6
 offset_mv = 2.0
 gain_error = 0.01
 """
