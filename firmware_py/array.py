@@ -257,8 +257,6 @@ class Array(_Table):
         If a name is unknown, or a value is not allowed (pydantic's ValidationError).
     """
 
-    name: Annotated[str, Field(max_length=200)] = ""
-    """What tells this array from others of its kind: a calibration belongs to one name."""
     kind: Literal["emulated", "real"] = "emulated"
     """real: the host may neither read nor write cells, as with devices of which nobody knows the state."""
     device: str = "ideal"
@@ -274,6 +272,8 @@ class Array(_Table):
     stuck: list[Stuck] = []
     open: list[Open] = []
     short: list[Short] = []
+    name: Annotated[str, Field(max_length=200)] = ""
+    """What tells this array from others of its kind: a calibration belongs to one name."""
     limits: Limits = Limits()
     endurance: Endurance | None = None
     calibration: Annotated[str, Field(min_length=1, max_length=1000)] | None = None

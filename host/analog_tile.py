@@ -147,6 +147,19 @@ class AnalogTile:
                 "The array could not be armed" + (", as the circuit of its interlock is open" if open_ else ""),
                 "close lid and switches" if open_ else "look at the front end's supplies and cables",
             )
+        self._until_ready()
+
+    def _until_ready(self) -> None:
+        """Wait until the front end has set itself up: before that, and unarmed, direct work ends at once and has done nothing."""
+        for _ in range(int(PATIENCE_S / POLL_S) + 1):
+            state = self.board.tile_state()[0]
+            if TileState.TRIPPED in state or TileState.ARMED not in state:
+                self.board.check_ready()
+            elif TileState.BUSY not in state:
+                return
+            self.board.link.wait(POLL_S)
+        self.board.disarm()
+        raise NoProgressError(f"The front end was not ready within {PATIENCE_S:.0f} s of being armed, and was disarmed")
 
     # Direct operations
 
@@ -189,7 +202,10 @@ class AnalogTile:
         most = max(1, int(CHUNK_S / max(seconds, 1e-9)))
         while count > 0:
             some = min(count, most, (1 << 24) - 1)
+            before = self.words[ArrayWord.PULSES]
             self._work(Direct.PULSE | profile << 4 | some << 8, some * seconds)
+            if (given := (self.words[ArrayWord.PULSES] - before) & 0xFFFFFFFF) != some:
+                raise HostError(f"The array gave {given:,} of {some:,} pulses that it was asked for", "look at its state: `backpulse info`")
             count -= some
 
     @contextmanager
@@ -220,6 +236,7 @@ class AnalogTile:
 
     def _work(self, word: int, seconds: float) -> None:
         """Start direct work, and wait until it is done."""
+        self._until_ready()
         link, at = self.board.link, Window.ARRAY.base + ArrayWord.WORK
         link.write_words(at, [word])
         for _ in range(int((seconds + PATIENCE_S) / POLL_S) + 1):

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.image import tile_image
-from backpulse.firmware_py.registers import Capability, TileState
+from backpulse.firmware_py.registers import Capability, State, TileState
 from backpulse.host.array_budget import Budget
 from backpulse.host.array_operations import Tell
 from backpulse.host.board import Board
@@ -19,6 +19,10 @@ from backpulse.host.errors import HostError, InputError, LinkError, SignalError
 from backpulse.host.stop import Stop, StoppedError, stop_on_signals
 from backpulse.host.urls import Address, board_config
 from backpulse.host.view import console, show_warnings
+
+PULSE_S = 5.0
+"""Longest time that a pulse is waited for before the drivers are switched off within it."""
+POLL_S = 0.01
 
 
 @dataclass
@@ -145,12 +149,25 @@ def session(
 
 
 def make_safe(board: Board) -> str:
-    """Bring a board to rest with its drivers off, at once if it can be disarmed; return what to tell of it."""
+    """Bring a board to rest with its drivers off, behind the pulse that is under way; return what to tell of it.
+
+    Raises
+    ------
+    HostError
+        If it does not say that its drivers are off.
+    """
+    arms = Capability.ARM in board.capabilities
     with board.heeding(Stop()):
-        if Capability.ARM in board.capabilities:
-            board.disarm()
+        if arms and board.status()[0] is State.TRAINING:
+            board.link.abort()  # at the edge of a pulse: a row of slow ones would take long to its end
         board.stop()
+        for _ in range(int(PULSE_S / POLL_S)):
+            if TileState.BUSY not in board.tile_state()[0]:
+                break
+            board.link.wait(POLL_S)
+        if arms:
+            board.disarm()
         state, _ = board.tile_state()
     if TileState.SAFE not in state:
         raise HostError("The board does not say that its drivers are off", "open the interlock, and look at the front end")
-    return "all drivers are off" + (", and the array is disarmed" if Capability.ARM in board.capabilities else "")
+    return "all drivers are off" + (", and the array is disarmed" if arms else "")

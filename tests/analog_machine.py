@@ -70,7 +70,7 @@ class Analog:
         self.array, self.lines = array, lines(array)
         self.tables = physical(array, CLOCK_KHZ)
         self.g = self.tables.conductances()
-        self.words: dict[int, int] = dict.fromkeys(SETTINGS, 0) | {ArrayWord.BUDGET: 0xFFFFFFFF}
+        self.words = {int(word): 0 for word in SETTINGS} | {int(ArrayWord.BUDGET): 0xFFFFFFFF}
         self.tile = dict.fromkeys(range(DIRECT_SAMPLES + 256), 0)
         self.half, self.armed, self.closed, self.trip = False, False, True, Cause.NONE
         self.measured: list[np.ndarray] = []
@@ -80,11 +80,14 @@ class Analog:
         self.move = lambda g, volts: g
         self.told = lambda: None
         self.width_min = 1
+        self.given = self.busy = 0
 
     def read(self, offset: int) -> int:
         if offset >= 64:
             raise BusError
         state = (TileState.ARMED if self.armed else TileState.SAFE) | (TileState.INTERLOCK if self.closed else TileState(0))
+        self.busy = max(0, self.busy - (offset == ArrayWord.STATE))
+        state |= TileState.BUSY if self.busy else TileState(0)
         state |= TileState.TRIPPED if self.trip else TileState(0)
         fixed = {
             **FACTS.words(),
@@ -96,6 +99,7 @@ class Analog:
             ArrayWord.FRONT_END: FrontEnd[front_end_of(self.array).kind.upper()],
             ArrayWord.LINES: self.lines.to_word(),
             ArrayWord.TEMPERATURE: 25,
+            ArrayWord.PULSES: self.given,
         }
         return int((self.words | fixed).get(offset, 0))
 
@@ -103,6 +107,7 @@ class Analog:
         half, self.half = self.half, False
         if offset == ArrayWord.ARM:
             self.half = word == ARM_FIRST
+            self.given, self.busy = 0, 5  # looks at it until the front end is ready
             self.armed = half and word == ARM_SECOND and self.closed and not self.trip
         elif offset in self.words:
             self.words[offset] = word
@@ -121,8 +126,8 @@ class Analog:
 
     def work(self, word: int) -> None:
         """Do direct work at once."""
-        if not self.armed:
-            raise BusError
+        if not self.armed or self.busy:
+            return  # done at once, and nothing done
         profile = word >> 4 & 15
         words = [self.tile[PROFILE_WORDS * profile + at] for at in range(8)]
         assert words[ProfileWord.FLAGS] & ProfileFlag.VALID
@@ -134,6 +139,7 @@ class Analog:
         connected = np.array([not one >> CODE_OPEN & 1 for one in direct]) | (not self.switches)
         volts = codes * self.tables.numbers[places.VOLTS_OF_CODE] + self.tables.offset
         if word & 15 == Direct.PULSE:
+            self.given += word >> 8
             for _ in range(word >> 8):
                 self.pulsed.append(codes)
                 self.profile_of.append(profile)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,7 +13,7 @@ from backpulse.firmware_py.analog import CODE_OPEN, PROFILE_WORDS, LineWord, Pro
 from backpulse.firmware_py.analog_profiles import front_end_of, nominal, profile_words
 from backpulse.firmware_py.physical import nodal
 from backpulse.firmware_py.registers import ArrayWord, Cause, Window
-from backpulse.host import urls
+from backpulse.host import array_session, urls
 from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_arm import carry_out, plan
 from backpulse.host.array_calibration import calibrate
@@ -21,6 +22,7 @@ from backpulse.host.array_setup import prepare
 from backpulse.host.calibration_file import read_calibration
 from backpulse.host.errors import HostError
 from backpulse.host.ports import GoldenPort
+from backpulse.host.stop import Stop
 from backpulse.host.urls import Address, open_board
 
 from .analog_machine import CLOCK_KHZ, analog_board, analog_machine, array_of, tables_of
@@ -34,6 +36,7 @@ col_ohm = 2.0
 reference = "calibrated"
 [front_end]
 kind = "slices"
+pulse_s = 10e-6
 offset_mv = 2.0
 gain_error = 0.01
 """
@@ -404,6 +407,30 @@ def test_what_would_be_driven_wrongly_is_refused_in_a_sentence(lab):
         code, out, _ = lab(*sweep, *wrong)
         assert (code, out) == (2, ""), wrong
     assert not lab.driven
+
+
+def test_a_stop_within_a_sweep_disarms_and_writes_what_there_is(lab, monkeypatch):
+    lab.file(FILE + "[limits]\nread_volts = 1.0\n")
+    lab.arm()
+    stops: list[Stop] = []
+
+    @contextmanager
+    def heard():
+        stops.append(Stop())
+        yield stops[0]
+
+    def told():
+        if len(lab.analog.measured) == 4:
+            stops[0].asked = True
+
+    monkeypatch.setattr(array_session, "stop_on_signals", heard)
+    lab.analog.told = told
+    code, _, err = lab("iv", "--cell", "r0c0", "--start", "0.1", "--stop", "0.5", "--compliance", "1e-4", "--out", "iv.csv")
+    assert code == 130
+    assert re.search(r"Error: Stopped: all drivers are off, and the array is disarmed; the [34] points measured are in iv.csv", err)
+    assert not lab.analog.armed
+    assert len((lab._folder / "iv.csv").read_text().splitlines()) in (7, 8)
+    assert len(lab.analog.measured) == 4
 
 
 def test_other_boards_have_no_direct_operations(backpulse, tmp_path):
