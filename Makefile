@@ -25,7 +25,7 @@ help:
 	@echo "make lines   freeze the line at 20 places, and try 15 latencies; speed at 0.2 s each way (some minutes)"
 	@echo "make signals interrupt train, sim, infer and build at 50 moments (a quarter of an hour)"
 	@echo "make fuzz    500 random bad command lines, 500 damaged data files, 9000 programs on RTL and golden model (ten minutes; RANDOM_SEED=1: others)"
-	@echo "make array   the conformance bench on virtual boards with one faulty tile each (some minutes)"
+	@echo "make array   the conformance bench on virtual boards with one faulty tile each, front ends' too, and training through one (an hour)"
 	@echo "make clean   remove builds and the environment"
 
 demo: .venv/installed-sim
@@ -93,7 +93,8 @@ fuzz: .venv/installed-dev
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_fuzz.py cocotb_tests/test_differential.py $(ARGS)
 
 array: .venv/installed-dev
-	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_array_tiles.py $(ARGS)
+	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_array_tiles.py tests/test_front_end_board.py tests/test_front_end_faults.py tests/test_array_page.py $(ARGS)
+	$(BIN)/python -m benchmarks.front_end
 
 clean:
 	rm -rf .venv build out *.egg-info

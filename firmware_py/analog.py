@@ -280,7 +280,8 @@ def sense_word(
 ) -> tuple[int, bool]:
     """Return the sense word of a line's sum, or of those of a pair, and whether it was clamped.
 
-    The result is rounded once. Two phases of which each has driven all drives have sensed twice of what one senses.
+    The result is rounded once. Two phases of which each has driven all drives have sensed twice of what one senses. The factor is that of
+    a profile without SENSE_SHIFT: with less voltage, zero has less current too.
 
     Parameters
     ----------
@@ -292,6 +293,6 @@ def sense_word(
     doubled = profile.averages_log2 + (profile.two_phase and not profile.unipolar)
     levels = [total - (0 if profile.two_phase else offset << profile.averages_log2) for total, offset in zip(sums, offsets, strict=False)]
     scaled = [level * gain for level, gain in zip(levels, gains, strict=True)]
-    difference = scaled[0] - sum(scaled[1:]) - (factor * drives << doubled)
-    value = rshift(difference, GAIN_FRAC + doubled - profile.sense_shift)
+    difference = (scaled[0] - sum(scaled[1:]) << profile.sense_shift) - (factor * drives << doubled)
+    value = rshift(difference, GAIN_FRAC + doubled)
     return sat(value, sense_max), abs(value) > sense_max

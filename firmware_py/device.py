@@ -47,6 +47,8 @@ SLOPE_MAX = 32767
 """Largest slope word."""
 STUCK = -8
 """Bound code of a cell that never moves."""
+STANDING = 0.25
+"""Real cells as they stand at first are within this share of the bounds around zero."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +179,13 @@ class Device:
         if self.stuck:
             bound = np.where(draws(count, seed, 0x57, 3) < self.stuck * 2**32, STUCK, bound)
         return (code | (bound & 15) << 4).astype(np.uint8).reshape(shape)
+
+
+def standing(device: Device, config: Config, seed: int) -> np.ndarray:
+    """Return the words of real cells as they stand at first, float64 of shape (rows of all tiles, columns)."""
+    uniform = draws(config.rows * config.tile_cols, seed, 0x5EA1, 0).reshape(config.rows, config.tile_cols) / 2.0**31 - 1.0
+    bound = STANDING * min(device.bound_up, -device.bound_down)
+    return np.rint(uniform * bound * (1 << config.cell_frac))
 
 
 def _code_units(device: Device, config: Config) -> tuple[int, int]:

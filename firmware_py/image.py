@@ -1,12 +1,13 @@
 """What a host writes into a machine before a run: program, tables, the tile's parameters, cells, random states and scales."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from backpulse.firmware_py.compiler import ETA_SCALE, PULSE_SCALE, Program
 from backpulse.firmware_py.device import Device, quantise_cells
 from backpulse.firmware_py.isa import SCALE_REGISTERS, Scale
+from backpulse.firmware_py.placement import Block
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Stream, TileParameter, Window
 from backpulse.firmware_py.streams import seed_states
 
@@ -87,16 +88,37 @@ def initial_cells(program: Program, device: Device, seed: int, elsewhere: np.nda
     Where no layer lies they are zero, or those of `elsewhere`.
     """
     config, network = program.config, program.network
-    cells = np.zeros((config.rows, config.tile_cols), np.int64) if elsewhere is None else np.array(elsewhere, np.int64)
-    for placement, weights in zip(program.placements, network.initial_weights(seed), strict=True):
-        words = quantise_cells(device, config, weights, network.weight_scale)
-        matrix = words if placement.transposed else words.T
+    words = [quantise_cells(device, config, weights, network.weight_scale) for weights in network.initial_weights(seed)]
+    return placed(
+        program, words, np.zeros((config.rows, config.tile_cols), np.int64) if elsewhere is None else np.array(elsewhere, np.int64)
+    )
+
+
+def placed(program: Program, weights: Sequence[np.ndarray], cells: np.ndarray) -> np.ndarray:
+    """Write the weights of each layer, of shape (units, inputs), into cells where the program has them, and return these cells."""
+    for block, matrix, place in _blocks(program, weights):
+        r = block.region
+        cells[place] = matrix[r.row_offset : r.row_offset + r.rows, r.col_offset : r.col_offset + r.cols]
+    return cells
+
+
+def taken_from(program: Program, cells: np.ndarray) -> list[np.ndarray]:
+    """Return the weights of each layer, float64 of shape (units, inputs), from cells where `placed` writes them."""
+    network = program.network
+    weights = [np.zeros((units, network.inputs(layer + 1))) for layer, units in enumerate(network.layers[1:])]
+    for block, matrix, place in _blocks(program, weights):
+        r = block.region
+        matrix[r.row_offset : r.row_offset + r.rows, r.col_offset : r.col_offset + r.cols] = cells[place]
+    return weights
+
+
+def _blocks(program: Program, weights: Sequence[np.ndarray]) -> Iterator[tuple[Block, np.ndarray, tuple[slice, slice]]]:
+    """Yield each block of the layers, its layer's weights as its rows and columns have them, and its place in all cells."""
+    for placement, matrix in zip(program.placements, weights, strict=True):
         for block in placement.blocks:
             r = block.region
-            row0 = r.tile * config.tile_rows + r.row0
-            part = matrix[r.row_offset : r.row_offset + r.rows, r.col_offset : r.col_offset + r.cols]
-            cells[row0 : row0 + r.rows, r.col0 : r.col0 + r.cols] = part
-    return cells
+            row0 = r.tile * program.config.tile_rows + r.row0
+            yield block, matrix if placement.transposed else matrix.T, (slice(row0, row0 + r.rows), slice(r.col0, r.col0 + r.cols))
 
 
 def image(program: Program, device: Device, cells: np.ndarray, *, lr: float, seed: int) -> Image:

@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 
 from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.device import STUCK, Device
+from backpulse.firmware_py.device import STUCK, Device, standing
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.registers import Capability, Stream, TileKind
-from backpulse.firmware_py.streams import draws, seed_states
+from backpulse.firmware_py.streams import seed_states
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
 
 PROFILES = 4
 """Profiles that such an array knows; they all mean the same."""
 EXACT = Capability.CELLS_READ | Capability.CELLS_WRITE | Capability.CELLS_EXACT
 """What it does not claim."""
-STANDING = 0.25
-"""Cells as they stand at first are within this share of the bounds around zero."""
 
 
 def real_facts(facts: TileFacts = EMULATED) -> TileFacts:
@@ -64,15 +62,13 @@ def real_machine(
     """
     inside = replace(config, device=DeviceKind.LINEAR_STEP, spread=1, read_noise=1)
     machine = GoldenMachine(real_config(config), facts=facts or real_facts(), inside=inside, **more)
-    memory, shape = machine.memory, (config.rows, config.tile_cols)
+    memory = machine.memory
     memory.tile[:] = device.tile_words(inside)
     memory.spread[:] = device.spread_words(inside, seed)
     states = seed_states(inside, seed)
     memory.write[:] = np.array(states[Stream.WRITE], np.uint32).view(np.int32)
     memory.read[:] = states[Stream.READ]
-    uniform = draws(config.rows * config.tile_cols, seed, 0x5EA1, 0).reshape(shape) / 2.0**31 - 1.0
-    bound = STANDING * min(device.bound_up, -device.bound_down)
-    memory.cells[:] = np.rint(uniform * bound * (1 << config.cell_frac))
+    memory.cells[:] = standing(device, config, seed)
     for lines, axis in ((list(dead_rows), 0), (list(dead_cols), 1)):
         at = (lines, slice(None)) if axis == 0 else (slice(None), lines)
         memory.cells[at], memory.spread[at] = 0, (STUCK & 15) << 4

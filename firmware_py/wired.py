@@ -93,10 +93,10 @@ def wired(array: "Array", config: Config) -> Wired:
     array.check(config.rows, config.tile_cols)
     read, cells, wires = array.read, array.cells, array.wires
     pairs, line = read.reference == "pairs", read.reference == "line"
-    tiles, pieces = config.tiles, 2 if pairs else 1
+    tiles, pieces = config.tiles, array.pieces
     rows, cols = config.tile_rows + line, pieces * config.tile_cols + line
-    unit = (cells.g_max - cells.g_min) / (1 if pairs else 2)
-    mid = (cells.g_max + cells.g_min) / 2 / unit
+    unit = pieces * cells.per_unit
+    mid = cells.mid / unit
     sense_one = float(1 << config.sense_frac)
     rail = read.full_scale * cells.g_max / unit * sense_one
 

@@ -22,9 +22,11 @@ from backpulse.firmware_py.registers import (
     State,
     TileKind,
     TileParameter,
+    TileState,
     Window,
 )
 from backpulse.firmware_py.streams import GAUSS_SIGMA, seed_states
+from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_chain import Chain
 from backpulse.host.array_operations import cell_sense, pulse, read, read_map, rectangle
 from backpulse.host.board import Board
@@ -98,6 +100,7 @@ class Bench:
         self.board, self.config, self.device, self.wires = board, board.config, device, wires
         self.report: Tell = report or (lambda done, total: None)
         self.claims, self.kind = board.facts.capabilities, board.facts.kind
+        self._armed = Capability.ARM in self.claims and TileState.ARMED in board.tile_state()[0]
         self.exact = self.kind is TileKind.EMULATED and Capability.CELLS_READ in self.claims
         self.noise = 0.0
         self.reseed(0)
@@ -174,7 +177,7 @@ class Bench:
             self.noise = float(read(board, whole, drives).std(axis=0).max())
 
     def rest(self) -> None:
-        """Bring the board to rest, whatever it does: no trip, no fault, no program that runs."""
+        """Bring the board to rest, whatever it does: no trip, no fault, no program that runs; what was armed is so again, as it was."""
         board, link = self.board, self.board.link
         link.started = True
         board.stop()
@@ -183,6 +186,8 @@ class Bench:
         if board.status()[0] is State.FAULT:
             Chain(board, [[]], [Vector(base=0, length=1)], np.zeros((1, 4), np.int8), [rectangle(self.config)]).start()
             board.stop()
+        if self._armed and TileState.ARMED not in board.tile_state()[0]:  # a trip of a check's has switched the drivers off
+            AnalogTile(board).arm()
 
     # Drives and cells
 

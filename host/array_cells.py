@@ -7,6 +7,7 @@ import numpy as np
 
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.isa import Region
+from backpulse.host.array_budget import Budget
 from backpulse.host.array_operations import Tell, cell_sense, pulse, read_map, rectangle
 from backpulse.host.board import Board
 from backpulse.host.tables import count
@@ -42,6 +43,8 @@ class Verified:
     """Mean step of a pulse as measured, in device units."""
     off: list[tuple[int, int]]
     """Row (of all tiles) and column of cells that did not follow."""
+    residuals: list[float]
+    """What was left (rms) at the beginning and after each round."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -70,10 +73,14 @@ class Areas:
     program : Program, optional
         Whose areas; by default they are all tiles, whole.
     read_profile, pulse_profile : int
+    budget : Budget, optional
+        Where pulses are counted.
     """
 
-    def __init__(self, board: Board, program: Program | None = None, *, read_profile: int = 0, pulse_profile: int = 0) -> None:
-        self.board, self._profiles = board, (read_profile, pulse_profile)
+    def __init__(
+        self, board: Board, program: Program | None = None, *, read_profile: int = 0, pulse_profile: int = 0, budget: Budget | None = None
+    ) -> None:
+        self.board, self._profiles, self._budget = board, (read_profile, pulse_profile), budget
         config = board.config
         if program is None:
             named = {f"tile {tile}": rectangle(config, tile) for tile in range(config.tiles)}
@@ -116,6 +123,9 @@ class Areas:
 
     def pulse(self, counts: np.ndarray) -> None:
         """Give cells their pulses: integers of shape (rows of all tiles, columns)."""
+        if self._budget:
+            self._budget.check(np.abs(counts))
+            self._budget.add(counts)
         for region in self.named.values():
             if (part := counts[self.place(region)]).any():
                 pulse(self.board, region, part, profile=self._profiles[1])
@@ -126,7 +136,7 @@ class Areas:
         Parameters
         ----------
         wanted : ndarray
-            Device units, of shape (rows of all tiles, columns).
+            Device units, of shape (rows of all tiles, columns); cells that are NaN are left as they are.
         step : float
             Device units that a pulse is expected to move a cell; what pulses do move them counts from the first round on.
         rounds : int
@@ -138,9 +148,10 @@ class Areas:
         -------
         The cells as measured at the end, in device units, and what it came to.
         """
-        used, expected = self.used, step
+        used, expected = self.used & ~np.isnan(wanted), step
         found, pulses, done, share = self.measure(), 0, 0, FIRST_SHARE
         moved = squares = 0.0
+        residuals = [self._residual(wanted, found, used)]
         while done < rounds:
             off = np.where(used, wanted - found, 0.0)
             wrong = np.abs(off) * self.unit > TOLERANCE
@@ -152,18 +163,24 @@ class Areas:
             moved, squares = moved + float(np.sum((found - before) * counts)), squares + float(np.sum(counts * counts))
             step = min(max(moved / squares, expected / NEXT_TO), expected * NEXT_TO)
             pulses, done, share = pulses + int(np.abs(counts).sum()), done + 1, LATER_SHARE
+            residuals.append(self._residual(wanted, found, used))
             if report:
                 report(done, rounds)
-            if np.linalg.norm(np.where(used, wanted - found, 0.0)) > BETTER * np.linalg.norm(off):
+            if residuals[-1] > BETTER * residuals[-2]:
                 break
         left = np.where(used, wanted - found, 0.0) * self.unit
         verified = Verified(
             rounds=done,
             cells=int(used.sum()),
             verify_pulses=pulses,
-            residual_rms=float(np.sqrt(np.mean(left[used] ** 2))),
+            residual_rms=residuals[-1],
             residual_worst=float(np.abs(left).max()),
             step=step,
             off=[(int(row), int(col)) for row, col in np.argwhere(np.abs(left) > FAR_OFF)],
+            residuals=residuals,
         )
         return found, verified
+
+    def _residual(self, wanted: np.ndarray, found: np.ndarray, used: np.ndarray) -> float:
+        """Return what is left (rms) of the cells that are used, in sense words."""
+        return float(np.sqrt(np.mean((wanted - found)[used] ** 2))) * self.unit

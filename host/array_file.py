@@ -78,6 +78,8 @@ def _allowed(first: Any) -> str:
     }
     if kind in bounds:
         return "a number " + bounds[kind].format(**more)
+    if kind == "too_long":
+        return f"at most {more['max_length']} tables"
     kinds = {"int": "a whole number", "float": "a number", "finite": "a finite number", "list": "a list", "model": "a table"}
     if kind == "literal_error":
         return "one of " + str(more["expected"]).replace(" or ", ", ").replace("'", "")

@@ -11,9 +11,6 @@ from backpulse.firmware_py.nodal import Nodal
 from backpulse.firmware_py.relaxation import fill
 from backpulse.firmware_py.wired import DRIVE, GAIN, MID, PAIRS, PIECES, READ, READT, SCHEME, Wired, wired
 
-SAFE = 0.1
-"""N^2 g R above which wires take too much: the far cell loses about half of it of its voltage."""
-
 
 @dataclass(frozen=True)
 class Meaning:
@@ -58,14 +55,13 @@ class Meaning:
         share = np.zeros(shape)
         lone_pulses(tables, np.zeros_like(cells), 0, share)
         used = tables.sizes[PIECES] * cols
-        ohm = max(array.wires.row_ohm, array.wires.col_ohm)
         return cls(
             weights=weights,
             error=error,
             read_loss=_loss(of_cols, full.sum(axis=0))[:used],
             readt_loss=_loss(of_rows, full.sum(axis=1))[:rows],
             write_share=share[:rows, :used],
-            figure=float(max(shape) ** 2 * array.cells.g_max * ohm),
+            figure=float(array.n2gr(max(shape), array.cells.g_max)),
         )
 
     def figures(self) -> dict[str, float]:

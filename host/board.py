@@ -36,7 +36,7 @@ from backpulse.firmware_py.registers import (
 )
 from backpulse.firmware_py.streams import seed_lane, seed_states
 from backpulse.host.commands import Request, check, command, grants, reads, word_array, words, writes
-from backpulse.host.errors import HostError, LinkError, NoProgressError, OwnError, RefusedError
+from backpulse.host.errors import HostError, InputError, LinkError, NoProgressError, OwnError, RefusedError
 from backpulse.host.link import Link
 from backpulse.host.readers import OutputReader, RingReader
 from backpulse.host.recorder import Recorder
@@ -203,6 +203,28 @@ class Board:
         state, trip = self.tile_state()
         if TileState.TRIPPED in state:
             raise tripped(trip)
+
+    def check_armed(self) -> None:
+        """Raise InputError if the array's drivers must be switched on by hand and are not."""
+        if Capability.ARM in self.capabilities and TileState.ARMED not in self.tile_state()[0]:
+            raise InputError("The array is not armed, and no line was driven: see what it will be driven with, `backpulse array arm`")
+
+    def check_ready(self) -> None:
+        """Raise an error, before any line is driven, unless the array takes commands that drive its lines.
+
+        Raises
+        ------
+        FaultError
+            If it has tripped.
+        InputError
+            If it is not armed.
+        """
+        self.check_tripped()
+        self.check_armed()
+
+    def disarm(self) -> None:
+        """Switch an array's drivers off until it is armed again."""
+        self.link.write_words(Window.ARRAY.base + ArrayWord.ARM, [0])
 
     def clear_trip(self) -> int:
         """Let an array that has tripped take commands again; return what the cause was (0: it had not tripped)."""

@@ -25,6 +25,7 @@ from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
 from backpulse.host import options as o
 from backpulse.host import terminal
+from backpulse.host.array_file import read_array
 from backpulse.host.cli_array import array
 from backpulse.host.cli_boards import boards, build, fit, flash
 from backpulse.host.cli_compare import compare
@@ -43,6 +44,7 @@ from backpulse.host.tile import facts_dict, facts_text
 from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.version import PACKAGE, version_text
 from backpulse.host.view import console, stdout
+from backpulse.host.virtual import start
 
 POLL_S = 0.1
 
@@ -201,16 +203,18 @@ def sim(
     device: o.DeviceName = "ideal",
     tile: o.Tile = "128x32",
     tiles: o.Tiles = None,
+    array_file: Annotated[
+        Path | None,
+        typer.Option("--array", help="Put the model of this array (TOML) behind its tiles.", metavar="FILE", rich_help_panel=o.BOARD),
+    ] = None,
     json: o.Json = None,
 ) -> None:
     """Run the virtual board for any program, until Ctrl-C; print the URL that it answers on."""
-    check_outputs({"--json": json})
-    virtual = _gateware()
-    with own_trouble():
-        built = virtual.build(_config(device, tile, tiles), progress=_tell)
+    check_outputs({"--json": json}, {"--array": array_file})
+    model = read_array(array_file) if array_file else None
     try:
-        with own_trouble():
-            running = virtual.VirtualBoard(built, line="pty" if socket is None else "tcp", port=socket or 0)
+        config = _config(device, tile, tiles, model)
+        running = start(config, model, line="pty" if socket is None else "tcp", port=socket or 0, progress=_tell)
     except OSError as error:
         used = error.errno == errno.EADDRINUSE
         cause = "it is in use by another program" if used else reason(error)
@@ -265,13 +269,12 @@ def _config(device: str, tile: str, tiles: int | None, array: Array | None = Non
     return board_config(None, PRESETS[device], tile=tile, tiles=tiles, array=array)
 
 
-def _gateware() -> Any:
-    """Import the gateware's builder, which the base installation lacks."""
+def _gateware() -> None:
+    """Refuse what the base installation cannot do."""
     try:
-        from backpulse.gateware.sim import virtual_board
+        import backpulse.gateware.export.export  # noqa: F401  # whether it is there
     except ModuleNotFoundError as error:
         raise InputError(f"This needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
-    return virtual_board
 
 
 def _tell(text: str) -> None:

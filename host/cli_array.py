@@ -6,20 +6,24 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from backpulse.firmware_py.array import SAFE_N2GR
 from backpulse.firmware_py.device import PRESETS
 from backpulse.host import options as o
 from backpulse.host.array_file import read_array
+from backpulse.host.cli_array_arm import arm
 from backpulse.host.cli_array_check import check
+from backpulse.host.cli_array_curves import curves, endurance_command, retention_command
+from backpulse.host.cli_array_direct import calibrate_command, iv
+from backpulse.host.cli_array_form import form_command
 from backpulse.host.cli_array_live import clear, self_checks
+from backpulse.host.cli_array_map import read_map_command
+from backpulse.host.cli_array_program import program_command
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.terminal import plain
 from backpulse.host.urls import board_config
 from backpulse.host.view import stdout
 
 array = typer.Typer(no_args_is_help=True, help="Arrays behind the tile contract.")
-array.command()(check)
-array.command("self-check")(self_checks)
-array.command()(clear)
 
 
 @array.command()
@@ -33,7 +37,7 @@ def model(
     check_outputs({"--json": json, "--plot": plot}, {"FILE": file})
     given = read_array(file)
     config = board_config(None, PRESETS["ideal"], tile=tile, array=given)
-    from backpulse.host.array_model import SAFE, Meaning  # SciPy and compiled kernels take their time
+    from backpulse.host.array_model import Meaning  # SciPy and compiled kernels take their time
 
     meaning = Meaning.of(given, config)
     figures = meaning.figures()
@@ -44,13 +48,15 @@ def model(
             ("current that wires take of a READ at most", f"{100 * figures['read_loss_worst']:.2f} %"),
             ("of a READT", f"{100 * figures['readt_loss_worst']:.2f} %"),
             ("programming voltage at the cell that gets least", f"{100 * figures['write_share_worst']:.2f} %"),
-            ("N² g R", f"{figures['n2gr']:.3g}, " + (f"above {SAFE}" if meaning.figure > SAFE else f"at most {SAFE}")),
+            ("N² g R", f"{figures['n2gr']:.3g}, " + (f"above {SAFE_N2GR}" if meaning.figure > SAFE_N2GR else f"at most {SAFE_N2GR}")),
         )
         for row in rows:
             table.add_row(*row)
         stdout.print(table)
-        if meaning.figure > SAFE:
-            stdout.print(f"N² g R should be at most {SAFE}: wires cost far cells much of their voltage", style="yellow", soft_wrap=True)
+        if meaning.figure > SAFE_N2GR:
+            stdout.print(
+                f"N² g R should be at most {SAFE_N2GR}: wires cost far cells much of their voltage", style="yellow", soft_wrap=True
+            )
     results = Results()
     with results.each():
         write_json(json, {"file": str(file), "tile": tile, **figures})
@@ -60,3 +66,18 @@ def model(
 
             plot_array(plot, f"{file.name}, tile {tile}, N² g R = {meaning.figure:.2g}", meaning)
     results.finish()
+
+
+# In the order in which they are needed.
+array.command()(arm)
+array.command("calibrate")(calibrate_command)
+array.command("map")(read_map_command)
+array.command("form")(form_command)
+array.command()(iv)
+array.command("pulse")(curves)
+array.command("endurance")(endurance_command)
+array.command("retention")(retention_command)
+array.command("program")(program_command)
+array.command()(check)
+array.command("self-check")(self_checks)
+array.command()(clear)

@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from backpulse.firmware_py.device import PRESETS
+from backpulse.host import array_options as a
 from backpulse.host import options as o
 from backpulse.host.cli_train import open_told
 from backpulse.host.errors import HostError, InputError, SignalError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.stop import StoppedError, stop_on_signals
 from backpulse.host.tile import facts_dict, facts_text
-from backpulse.host.urls import BAUD, board_config
+from backpulse.host.urls import BAUD, Address, board_config
 from backpulse.host.view import console, stdout
 
 
@@ -22,6 +23,8 @@ def check(
     tile: o.Tile = "128x32",
     tiles: o.Tiles = None,
     baud: o.Baud = BAUD,
+    calibration: a.Calibration = None,
+    calibration_age: a.CalibrationAge = None,
     only: Annotated[str | None, typer.Option(help="Make these checks alone: numbers joined by commas.", metavar="N,N")] = None,
     wires: Annotated[
         float, typer.Option(help="Sense words by which a cell's two directions may differ for its wires.", min=0.0, metavar="LSB")
@@ -45,7 +48,10 @@ def check(
         raise InputError(f"Unknown device {device}: choose one of {', '.join(PRESETS)}")
     model = PRESETS[device]
     results: list[Result] = []
-    with open_told(board, board_config(None, model, tile=tile, tiles=tiles), baud) as opened, stop_on_signals() as stop:
+    address = Address.of(board).calibrated(calibration, calibration_age)
+    config = board_config(None, model, tile=tile, tiles=tiles, array=address.array)
+    with open_told(address, config, baud) as opened, stop_on_signals() as stop:
+        opened.check_armed()
         config = opened.config
         with CheckView(checks) as view, opened.heeding(stop):
             bench = Bench(opened, model, wires=wires, report=view.report)

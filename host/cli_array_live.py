@@ -1,5 +1,6 @@
 """The commands `array clear` and `array self-check`, for a board whose array works or has tripped."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from rich.table import Table
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.image import tile_image
+from backpulse.host import array_options as a
 from backpulse.host import options as o
 from backpulse.host.array_cells import Areas
 from backpulse.host.cli_train import open_told
@@ -28,7 +30,7 @@ Board = Annotated[str, typer.Option("--board", help="URL of the board.", metavar
 def clear(board: Board, baud: o.Baud = BAUD, json: o.Json = None) -> None:
     """Clear a trip, once its cause is seen to: the array takes commands again."""
     check_outputs({"--json": json})
-    address = Address.of(board)
+    address = replace(Address.of(board), calibration=None, arming=True)  # of which clearing needs nothing
     with open_told(address, board_config(None, PRESETS["ideal"], array=address.array), baud) as opened:
         cause = opened.clear_trip()
         opened.check_tripped()  # what stays tripped has its cause still there
@@ -44,6 +46,8 @@ def self_checks(
     tile: o.Tile = "128x32",
     tiles: o.Tiles = None,
     baud: o.Baud = BAUD,
+    calibration: a.Calibration = None,
+    calibration_age: a.CalibrationAge = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Write dead lines and stuck cells as an array file (TOML).", metavar="FILE", rich_help_panel=o.FILES),
@@ -56,11 +60,11 @@ def self_checks(
     """
     check_outputs({"--json": json, "--out": out})
     settings = Settings.from_dict(given)
-    address = Address.of(board)
+    address = Address.of(board).calibrated(calibration, calibration_age)
     network = settings.network if "layers" in given else None
     config = board_config(network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=Dead.parse(settings.dead))
     with open_told(address, config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
-        opened.check_tripped()
+        opened.check_ready()
         settings.check_profiles(opened.facts.profiles)
         program = settings.compile(opened.config) if "layers" in given else None
         if not opened.real:  # emulated devices are those of the settings

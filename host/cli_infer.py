@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from backpulse.host import array_options as a
 from backpulse.host import options as o
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.cli_train import open_told
@@ -19,7 +20,7 @@ from backpulse.host.scores import scores, told
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
-from backpulse.host.urls import BAUD
+from backpulse.host.urls import BAUD, Address
 from backpulse.host.view import console, show_warnings, stdout
 
 
@@ -39,6 +40,8 @@ def infer(
     part: Annotated[str, typer.Option(help="Samples: all, train, test; auto is test for the run's own data, else all.")] = "auto",
     outputs: Annotated[bool, typer.Option("--outputs", help="Put the outputs of the network for each sample into the JSON.")] = False,
     baud: o.Baud = BAUD,
+    calibration: a.Calibration = None,
+    calibration_age: a.CalibrationAge = None,
     trace: o.Trace = None,
     json: o.Json = None,
 ) -> None:
@@ -56,12 +59,16 @@ def infer(
     warnings = [*data.warnings, *beyond_training(data, saved.scaler)]
     show_warnings(warnings)
     x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
-    with open_told(board, saved.config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
+    with (
+        open_told(Address.of(board).calibrated(calibration, calibration_age), saved.config, baud) as opened,
+        stop_on_signals() as stop,
+        opened.heeding(stop),
+    ):
         saved.check_config(opened.config_digest)
         if trace:
             opened.record(trace, saved.settings.to_dict())
         program = saved.settings.compile(opened.config)
-        opened.check_tripped()
+        opened.check_ready()
         saved.settings.check_profiles(opened.facts.profiles)
         opened.load(program, scales=saved.scales.tolist(), tile_words=None if saved.tile is None else saved.tile.tolist())
         if saved.cells is None or saved.spread is None:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +13,17 @@ import typer
 from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.tile_facts import EMULATED
+from backpulse.host import array_options as a
 from backpulse.host import options as o
+from backpulse.host.array_budget import Budget, CountingLog
 from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.cli_replay import replay_told
 from backpulse.host.datasets import Dataset
 from backpulse.host.errors import HostError, InputError, SignalError
-from backpulse.host.output import Results, RunLog, check_outputs, write_json
+from backpulse.host.ledger import ledger_arrays
+from backpulse.host.output import PulseReceiver, Results, RunLog, check_outputs, write_json
 from backpulse.host.rates import best_epoch, has_ended
 from backpulse.host.recorder import forecast
 from backpulse.host.scores import told
@@ -46,6 +50,8 @@ def train(
     tile: o.Tile = "128x32",
     tiles: o.Tiles = None,
     baud: o.Baud = BAUD,
+    calibration: a.Calibration = None,
+    calibration_age: a.CalibrationAge = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Save here after each epoch and on Ctrl-C.", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
@@ -73,7 +79,7 @@ def train(
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
-    address = Address.of(board)
+    address = Address.of(board).calibrated(calibration, calibration_age)
     given = around(given, address.array)
     save_to = checkpoint or resume
     saved = Checkpoint.load(resume) if resume else None
@@ -111,10 +117,24 @@ def train(
         log = RunLog(pulse_log) if pulse_log else None
         if log:
             stack.callback(_save, log, results)  # whatever ends the run
-        golden = address.board == "golden://"
-        opened = stack.enter_context(open_told(address, config, baud, log if golden else None))
+        golden, endures = address.board == "golden://", address.array.endurance if address.array else None
+        budget = Budget.of(address.array, address.folder, config) if golden else None
+        counting = CountingLog(budget, log) if budget else log
+        beside = pulse_log or (address.folder / endures.ledger if endures else None)
+        hidden = _hidden(stack, beside) if beside and not golden and not trace else None
+        after = stack.enter_context(ExitStack())  # what is done when the board is closed, whatever ends the run
+        opened = stack.enter_context(open_told(address, config, baud, counting if golden else None))
+        budget = budget or Budget.of(address.array, address.folder, opened.config)
+        if budget:
+            show_warnings(budget.remarks())
+            after.callback(lambda: show_warnings(budget.save()))
         steps = saved.position.totals["STEPS"] if saved else 0
-        recorded = trace or (_hidden(stack, pulse_log) if pulse_log and not golden and opened.config.trace_words else None)
+        recorded = trace or (hidden if opened.config.trace_words else None)
+        count = _counted(budget, recorded) if budget and recorded and not golden else None
+        if count:
+            after.callback(count)
+        elif budget and not golden:
+            show_warnings(["The board has no ring of trace records: nothing tells the pulses of its cells, and the ledger stays as it is"])
         if recorded:
             recorder = opened.record(recorded, settings.to_dict(), steps=steps)
             console.print(forecast(settings.compile(opened.config), address.board, baud), style="dim", soft_wrap=True)
@@ -126,7 +146,7 @@ def train(
         if opened.facts != EMULATED:
             title += f", {facts_text(opened.facts)}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
-        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=log, start=start)
+        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=counting, start=start)
         for said in stuck_remarks(trainer.program, address.array):
             trainer.remark(said)
         begun = trainer.checkpoint() if log and not golden and not recorded else None
@@ -142,6 +162,10 @@ def train(
             with results.each():
                 opened.end_recording()
             result["trace"] = {"digest": recorder.digest, "units": recorder.count, **({"file": str(trace)} if trace else {})}
+        if count:
+            count()
+        if budget:
+            result |= budget.figures()
         if log and begun:
             _replay(begun, trainer, log, result)
         elif log and recorded and not golden:
@@ -183,7 +207,7 @@ def _config(settings: Settings, address: Address, tile: str, tiles: int | None) 
     return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=dead)
 
 
-def open_told(url: str | Address, config: Config, baud: int, log: RunLog | None = None) -> Board:
+def open_told(url: str | Address, config: Config, baud: int, log: PulseReceiver | None = None) -> Board:
     """Open a board, saying on the terminal what takes its time."""
     return open_board(url, config=config, baud=baud, log=log, progress=lambda text: console.print(text, style="dim"))
 
@@ -208,6 +232,17 @@ def _hidden(stack: ExitStack, beside: Path) -> Path:
     """Return the name of a trace that nobody asked for, in a folder that goes away with the command."""
     folder = stack.enter_context(tempfile.TemporaryDirectory(dir=beside.absolute().parent, prefix=".backpulse-"))
     return Path(folder) / "trace"
+
+
+def _counted(budget: Budget, recorded: Path) -> Callable[[], None]:
+    """Return what counts a trace's pulses for a budget, the first time that it is called."""
+    traces = [recorded]
+
+    def count() -> None:
+        if traces and traces.pop().exists():
+            budget.add_counts(ledger_arrays(replay_told(read_trace(recorded)).ledger))
+
+    return count
 
 
 def _log_of_trace(recorded: Path, log: RunLog) -> None:

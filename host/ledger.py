@@ -1,17 +1,22 @@
 """The pulse ledger: what happened to each cell, as a table, arrays, or a picture."""
 
 import io
+import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.tape import ASKED_DOWN, ASKED_UP, DONE_DOWN, DONE_UP, UNSURE
 from backpulse.host.errors import InputError
 from backpulse.host.storage import written_whole
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 """Kinds of file that a ledger is saved as."""
+COUNTS = ("asked", "done", "up", "down", "unsure")
+"""Columns of a ledger."""
 
 
 def ledger_arrays(ledger: np.ndarray) -> dict[str, np.ndarray]:
@@ -46,7 +51,7 @@ def save_ledger(path: Path, ledger: np.ndarray, config: Config) -> None:
     arrays = ledger_arrays(ledger)
     with written_whole(path, "pulse ledger") as file:
         if path.suffix == ".npz":
-            np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType] - numpy's stub has another keyword in mind
+            _save(file, arrays)
             return
         import pandas as pd  # takes its time
 
@@ -59,3 +64,41 @@ def save_ledger(path: Path, ledger: np.ndarray, config: Config) -> None:
             packed = io.BytesIO()
             table.to_parquet(packed, index=False)
             file.write(packed.getvalue())
+
+
+def _save(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
+    np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType] - numpy's stub has another keyword in mind
+
+
+def write_counts(path: Path, counts: dict[str, np.ndarray]) -> None:
+    """Write the columns of a ledger as .npz."""
+    with written_whole(path, "pulse ledger") as file:
+        _save(file, counts)
+
+
+def read_counts(path: Path, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Return the columns of a ledger saved as .npz, int64 of a shape; zeros if there is no such file yet.
+
+    Raises
+    ------
+    InputError
+        If the file is no ledger, or one of an array of another size.
+    """
+    if path.suffix != ".npz":
+        raise InputError(f"The ledger of an array is an .npz file, not {path.name}: change its name in the array file")
+    if not path.exists():
+        return {name: np.zeros(shape, np.int64) for name in COUNTS}
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            counts = {name: np.asarray(file[name]) for name in COUNTS}
+    except OSError as error:
+        raise InputError(f"The ledger {path} cannot be read: {reason(error)}: name another in the array file") from error
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is no pulse ledger: name another file in the array file") from error
+    for plane in counts.values():
+        if plane.shape != shape or plane.dtype.kind not in "iu" or plane.min(initial=0) < 0:
+            raise InputError(
+                f"The ledger {path} is of {' x '.join(map(str, plane.shape))} cells, and this array has {shape[0]} x {shape[1]}: "
+                "name another in the array file"
+            )
+    return {name: plane.astype(np.int64) for name, plane in counts.items()}

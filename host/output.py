@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -88,6 +88,18 @@ def write_json(target: str | None, result: dict[str, Any]) -> None:
         return
     with written_whole(Path(target), "file") as file:
         file.write(text.encode())
+
+
+class PulseReceiver(Protocol):
+    """What a golden machine's pulses of a run go to."""
+
+    def begin(self, step: int, machine_step: int) -> None:
+        """Say which step of the run is to come, and what the machine calls it."""
+        ...
+
+    def __call__(self, pulses: np.ndarray, /) -> None:
+        """Take pulses, as `RunLog` does."""
+        ...
 
 
 class RunLog:

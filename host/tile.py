@@ -41,6 +41,7 @@ CAUSES = {
         "it says that it was asked for other pulses than the controller sent",
         "run `backpulse array check`: the front end is not to be trusted until it passes",
     ),
+    Cause.UNARMED: ("its drivers are off until somebody has said what they may do", "arm it with `backpulse array arm`"),
 }
 """Causes of a tile's failure: what has happened, and what to do."""
 

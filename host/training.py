@@ -19,7 +19,7 @@ from backpulse.host.board import Board, Tell
 from backpulse.host.checkpoint import Checkpoint, Position, check_names, program_digest
 from backpulse.host.departure import remark
 from backpulse.host.errors import HostError, InputError, StorageError, wrong_input
-from backpulse.host.output import RunLog
+from backpulse.host.output import PulseReceiver
 from backpulse.host.rates import best_epoch, has_ended
 from backpulse.host.run import Progress, Report
 from backpulse.host.scores import scores
@@ -70,7 +70,7 @@ class Trainer:
         Called with each `Event`.
     stop : Stop, optional
         Looked at while running.
-    log : RunLog, optional
+    log : PulseReceiver, optional
         What the board's pulses go to, to be told the steps.
     start : str, optional
         How the array gets its initial weights, one of `STARTS`: by default they are written where cells can be, else verified.
@@ -100,7 +100,7 @@ class Trainer:
         data: Prepared | None = None,
         watch: Watcher | None = None,
         stop: Stop | None = None,
-        log: RunLog | None = None,
+        log: PulseReceiver | None = None,
         start: str | None = None,
     ) -> None:
         try:
@@ -162,7 +162,7 @@ class Trainer:
     def _load(self, checkpoint: Checkpoint | None) -> None:
         board, settings = self.board, self.settings
         board.stop()
-        board.check_tripped()
+        board.check_ready()
         random = checkpoint.random if checkpoint else seed_states(board.config, settings.seed)
         if checkpoint and checkpoint.cells is None:
             self.remark("The checkpoint holds no cells: the run goes on with those of the array, as they stand")

@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 
+from backpulse.firmware_py.analog_profiles import config_of as front_end_config
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.compiler import SCHEDULES, compile_network
 from backpulse.firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
@@ -16,15 +17,16 @@ from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.real import real_facts, real_machine
+from backpulse.firmware_py.registers import Capability
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
 from backpulse.firmware_py.wired import facts, wired
 from backpulse.host.addresses import FORMS, VIRTUAL, likely
 from backpulse.host.array_file import read_array
 from backpulse.host.board import Board
-from backpulse.host.errors import InputError, own_trouble, wrong_input
+from backpulse.host.errors import InputError, wrong_input
 from backpulse.host.link import Link, Port
 from backpulse.host.ports import GoldenPort, SerialPort, connect
-from backpulse.host.virtual import VirtualPort
+from backpulse.host.virtual import VirtualPort, start
 
 PATIENCE_S = 5.0
 """Silence that a line is forgiven."""
@@ -32,6 +34,8 @@ VIRTUAL_PATIENCE_S = 60.0
 """The same for the virtual board, which may have to wait for a processor."""
 BAUD = 1_000_000
 """Baud rate of a serial port, if none is given."""
+CALIBRATION_DAYS = 30.0
+"""How old a calibration may be, if nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,22 @@ class Address:
         The URL without what follows a question mark.
     array : Array or None
         The array of the file that it names, as in `golden://?array=FILE`: the model behind a golden or virtual board, the map of any other.
+    folder : Path
+        Where the files are that the array file names.
+    calibration : Path or None
+        The calibration to load into an analog tile; that of the array file if it names one.
+    calibration_days : float
+        How old it may be.
+    arming : bool
+        Whether it is opened to be armed anew: the limits that it is armed with do not count.
     """
 
     board: str
     array: Array | None = None
+    folder: Path = Path()
+    calibration: Path | None = None
+    calibration_days: float = CALIBRATION_DAYS
+    arming: bool = False
 
     @classmethod
     def of(cls, url: str) -> Self:
@@ -64,7 +80,13 @@ class Address:
         key, _, name = query.partition("=")
         if key != "array" or not name:
             raise InputError(f"Unknown board {url}: what follows the question mark is an array file, as in golden://?array=FILE")
-        return cls(board, read_array(Path(name)))
+        file = Path(name)
+        array = read_array(file)
+        return cls(board, array, file.parent, file.parent / array.calibration if array.calibration else None)
+
+    def calibrated(self, file: Path | None, days: float | None) -> Self:
+        """Return it with another calibration or another age that it may have, if they are given."""
+        return replace(self, calibration=file or self.calibration, calibration_days=self.calibration_days if days is None else days)
 
     @property
     def virtual(self) -> bool:
@@ -92,7 +114,7 @@ def board_config(
     tiles : int, optional
         Tiles, if not as many as the network needs.
     array : Array, optional
-        The model of an array behind the tiles.
+        The model of an array behind the tiles; with a front end it says itself what its tile is.
     dead : Dead
         Lines that the network goes around.
 
@@ -108,7 +130,9 @@ def board_config(
         noise = device.read_noise > 0 or (array is not None and array.needs_noise)
         config = replace(DEFAULT, tile_rows=int(rows), tile_cols=int(cols), read_noise=int(noise))
         config = replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
-        if tiles is None:
+        if array is not None and array.front_end:
+            config, tiles = front_end_config(array, config), 1
+        elif tiles is None:
             tiles = tiles_needed(network, config, dead) if network else 1
         config = replace(config, tiles=tiles)
         if array is not None:
@@ -164,7 +188,7 @@ def open_board(
     Raises
     ------
     InputError
-        If the URL is unknown or there is nothing behind it.
+        If the URL is unknown or there is nothing behind it, or an analog tile cannot take what the array file says.
     HostError
         If nothing answers, or no board of this version.
     """
@@ -189,7 +213,12 @@ def open_board(
         end()
 
     try:
-        return Board(link, close)
+        opened = Board(link, close)
+        if Capability.DIRECT in opened.capabilities or address.calibration or (array and array.front_end):
+            from backpulse.host.array_setup import prepare  # few boards need it
+
+            prepare(opened, address)
+        return opened
     except BaseException:
         close()
         raise
@@ -197,6 +226,8 @@ def open_board(
 
 def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np.ndarray], None] | None) -> GoldenMachine:
     """Return the golden machine, perhaps with an array behind it."""
+    if array is not None and array.front_end:
+        raise InputError("An array with a front end is simulated behind sim:// alone: give sim://?array=FILE, or leave [front_end] out")
     real = array is not None and array.kind == "real"
     if config.device is DeviceKind.REAL and not real:
         raise InputError(
@@ -224,22 +255,8 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
 
 
 def _virtual(config: Config, array: Array | None, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
-    """Build (once) and start the virtual board."""
-    try:
-        from backpulse.gateware.sim.virtual_board import VirtualBoard, build
-    except ModuleNotFoundError as error:
-        raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
-    with own_trouble():
-        if array is None:
-            board = VirtualBoard(build(config, progress=progress))
-        else:
-            if array.kind == "real":
-                raise InputError('A real array is modelled behind golden:// alone: give golden://?array=FILE, or kind = "emulated"')
-            from backpulse.gateware.sim.array_tile import build_with_array, tables
-
-            with wrong_input():
-                found = tables(wired(array, config))
-            board = VirtualBoard(build_with_array(config, array, progress=progress), array=found)
+    """Start the virtual board."""
+    board = start(config, array, progress=progress)
     return VirtualPort(board), lambda: str(board.close())
 
 

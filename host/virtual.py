@@ -1,11 +1,14 @@
-"""The line to a virtual board that this program started."""
+"""A virtual board that this program starts, and the line to it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from backpulse.host.errors import OwnError
+from backpulse.firmware_py.array import Array
+from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.wired import wired
+from backpulse.host.errors import InputError, OwnError, own_trouble, wrong_input
 from backpulse.host.ports import SocketPort
 
 if TYPE_CHECKING:
@@ -51,3 +54,60 @@ class VirtualPort(SocketPort):
                 f"The virtual board on this computer is gone: {end or 'it closed its line'}",
                 "run the command again, with --resume if there is a checkpoint",
             ) from error
+
+
+def start(
+    config: Config,
+    array: Array | None = None,
+    *,
+    line: Literal["pair", "pty", "tcp"] = "pair",
+    port: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> "VirtualBoard":
+    """Build (once) and start a virtual board.
+
+    Parameters
+    ----------
+    config : Config
+    array : Array, optional
+        The model of an array behind its tiles; with a front end, all that is between them too.
+    line, port
+        As of `VirtualBoard`.
+    progress : callable, optional
+        Called with what is going on while it is built.
+
+    Raises
+    ------
+    InputError
+        If the simulator is not installed, or there is no model of the array.
+    OwnError
+        If tools or the cache fail.
+    OSError
+        If the TCP port is taken.
+    """
+    try:
+        from backpulse.gateware.sim.virtual_board import VirtualBoard, build
+    except ModuleNotFoundError as error:
+        raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
+    with own_trouble():
+        if array is None:
+            program, tables = build(config, progress=progress), None
+        elif array.front_end:
+            from backpulse.firmware_py.physical import physical
+            from backpulse.gateware.sim.front_end_board import CLOCK_KHZ, build_with_front_end
+
+            with wrong_input():
+                tables = physical(array, CLOCK_KHZ, config).to_bytes()
+            program = build_with_front_end(config, array, progress=progress)
+        else:
+            if array.kind == "real":
+                raise InputError(
+                    'A real array is modelled behind golden:// alone: give golden://?array=FILE, kind = "emulated", or a front end'
+                )
+            from backpulse.gateware.sim.array_tile import build_with_array
+            from backpulse.gateware.sim.array_tile import tables as tables_of
+
+            with wrong_input():
+                tables = tables_of(wired(array, config))
+            program = build_with_array(config, array, progress=progress)
+        return VirtualBoard(program, line=line, port=port, array=tables)

@@ -39,7 +39,7 @@ class Times:
 
     def cycles(self, name: str, clk_hz: float) -> int:
         """Return one of them in clock cycles, rounded up, at least one."""
-        return max(1, math.ceil(getattr(self, name) * clk_hz))
+        return max(1, math.ceil(round(getattr(self, name) * clk_hz, 6)))
 
 
 TIMES = Times()

@@ -3,26 +3,12 @@
 
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
 #include <cstring>
 #include <limits>
-#include <vector>
+
+#include "line_relaxation.h"
 
 namespace array_model {
-
-using Doubles = std::vector<double>;
-
-inline uint32_t xorshift(uint32_t state) {
-    state ^= state << kXorshiftA;
-    state ^= state >> kXorshiftB;
-    return state ^ (state << kXorshiftC);
-}
-
-inline int gauss(uint32_t word) {
-    return int(word & 255) + int(word >> 8 & 255) + int(word >> 16 & 255) + int(word >> 24) - kGaussMean;
-}
 
 // Half away from zero.
 inline int64_t rshift(int64_t value, int bits) {
@@ -126,8 +112,8 @@ public:
         std::fill(col_current.begin(), col_current.end(), 0.0);
         double earlier = 0.0;
         for (int sweep = 0; sweep < kSweeps; ++sweep) {
-            this->sweep(cols_, rows_, gt_, u_, row_m_, row_far_, row_line(tile, 0) + row_end, row_drive_, v_);
-            this->sweep(rows_, cols_, g_, v_, col_m_, col_far_, col_line(tile, 0) + col_end, col_drive_, u_);
+            array_model::sweep(cols_, rows_, gt_, u_, row_m_, row_far_, row_line(tile, 0) + row_end, kLineFields, row_drive_, v_);
+            array_model::sweep(rows_, cols_, g_, v_, col_m_, col_far_, col_line(tile, 0) + col_end, kLineFields, col_drive_, u_);
             double change = 0.0;
             for (int i = 0; i < rows_; ++i) {
                 const double current = row_line(tile, i)[row_end] * (v_[i] - row_drive_[i]);
@@ -218,32 +204,6 @@ private:
         const double* fixed = &fixed_[place(tile)];
         for (size_t k = 0; k < g_.size(); ++k)
             if (fixed[k] >= 0.0) g_[k] = fixed[k];
-    }
-
-    static void eliminate(int nodes, int lines, const Doubles& g, const double* wire, Doubles& m, Doubles& far) {
-        for (int i = 0; i < lines; ++i) m[(nodes - 1) * lines + i] = g[(nodes - 1) * lines + i] + kLeak;
-        for (int k = nodes - 1; k > 0; --k) {
-            for (int i = 0; i < lines; ++i) {
-                const double y = m[k * lines + i], piece = wire[k * lines + i], inverse = 1.0 / (piece + y);
-                m[k * lines + i] = inverse;
-                far[k * lines + i] = piece * inverse;
-                m[(k - 1) * lines + i] = g[(k - 1) * lines + i] + kLeak + piece * y * inverse;
-            }
-        }
-    }
-
-    static void sweep(int nodes, int lines, const Doubles& g, const Doubles& others, const Doubles& m, const Doubles& far,
-                      const double* end, const Doubles& drive, Doubles& out) {
-        for (int i = 0; i < lines; ++i) out[(nodes - 1) * lines + i] = g[(nodes - 1) * lines + i] * others[i * nodes + nodes - 1];
-        for (int k = nodes - 2; k >= 0; --k) {
-            for (int i = 0; i < lines; ++i)
-                out[k * lines + i] = g[k * lines + i] * others[i * nodes + k] + far[(k + 1) * lines + i] * out[(k + 1) * lines + i];
-        }
-        for (int i = 0; i < lines; ++i) out[i] = (out[i] + end[i * kLineFields] * drive[i]) / (end[i * kLineFields] + m[i]);
-        for (int k = 1; k < nodes; ++k) {
-            for (int i = 0; i < lines; ++i)
-                out[k * lines + i] = out[k * lines + i] * m[k * lines + i] + far[k * lines + i] * out[(k - 1) * lines + i];
-        }
     }
 
     double convert(double current, const double* line, uint32_t& state, bool& over) const {

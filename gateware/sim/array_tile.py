@@ -11,7 +11,7 @@ import numpy as np
 from amaranth.hdl import ClockSignal, Instance, Module, Signal, Value, ValueLike
 from amaranth.lib import wiring
 
-from backpulse.firmware_py import device, relaxation, wired
+from backpulse.firmware_py import device, wired
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import Op
@@ -20,12 +20,11 @@ from backpulse.firmware_py.registers import (
     STREAM_SHIFT,
     TILE_WORDS,
     Stream,
-    TileParameter,
     Window,
 )
-from backpulse.firmware_py.streams import GAUSS_MEAN, GAUSS_SIGMA, XORSHIFT
 from backpulse.firmware_py.tile_facts import TileFacts
 from backpulse.firmware_py.wired import Wired
+from backpulse.gateware.sim.constants import camel, header, shared
 from backpulse.gateware.sim.virtual_board import Model, build
 from backpulse.rtl.tile.signature import Status, TileSignature, command_layout, window_code
 from backpulse.rtl.tile.status import TileStatus
@@ -125,7 +124,7 @@ def _wide(m: Module, value: ValueLike, bits: int) -> Signal:
 
 def constants(config: Config, profiles: int) -> str:
     """Return the C++ header of what the model takes from the project: formats, constants, places, codes."""
-    names = {
+    names = shared() | {
         "kRows": config.rows,
         "kTileRows": config.tile_rows,
         "kTileCols": config.tile_cols,
@@ -137,12 +136,6 @@ def constants(config: Config, profiles: int) -> str:
         "kCountBits": config.count_bits,
         "kSenseMax": config.sense_max,
         "kSenseShift": config.sense_shift,
-        "kSweeps": relaxation.SWEEPS,
-        "kFactorFrac": device.FACTOR_FRAC,
-        "kUpdateFrac": device.UPDATE_FRAC,
-        "kSlopeShift": device.SLOPE_SHIFT,
-        "kStuck": device.STUCK,
-        "kTileWords": TILE_WORDS,
         "kCellRowShift": CELL_ROW_SHIFT,
         "kStreamShift": STREAM_SHIFT,
         "kStreamRead": int(Stream.READ),
@@ -159,10 +152,7 @@ def constants(config: Config, profiles: int) -> str:
         "kRefused": Status.REFUSED.value,
         "kProfiles": profiles,
         "kNoParameter": NO_PARAMETER,
-        "kGaussMean": GAUSS_MEAN,
-        **{f"kXorshift{letter}": bits for letter, bits in zip("ABC", XORSHIFT, strict=True)},
-        **{_camel(parameter.name): int(parameter) for parameter in TileParameter},
-        **{_camel(name): getattr(wired, name) for name in wired.PLACES},
+        **{camel(name): getattr(wired, name) for name in wired.PLACES},
         "kReadT": wired.READT,
         "kSizes": wired.SIZES,
         "kNumbers": wired.NUMBERS,
@@ -177,16 +167,7 @@ def constants(config: Config, profiles: int) -> str:
         "kTwin": twins,
         "kFixedWords": [fixed.get(offset, 0) for offset in range(TILE_WORDS)],
     }
-    lines = ["#include <cstdint>", f"constexpr double kLeak = {wired.LEAK!r}, kGaussSigma = {GAUSS_SIGMA!r};"]
-    lines += [f"constexpr int {name} = {value};" for name, value in names.items()]
-    lines += [
-        f"constexpr int {name}[] = {{{', '.join(map(str, values))}}};" for name, values in tables.items()
-    ]
-    return "\n".join([*lines, ""])
-
-
-def _camel(name: str) -> str:
-    return "k" + "".join(part.capitalize() for part in name.split("_"))
+    return header(names, tables)
 
 
 def tables(array: Wired) -> bytes:
@@ -207,7 +188,7 @@ def build_with_array(config: Config, array: Array, *, progress: Callable[[str], 
     facts = wired.facts(array)
     model = Model(
         header=constants(config, facts.profiles),
-        cpp=(FOLDER / "array_model.h", FOLDER / "array_tile.cpp"),
+        cpp=(FOLDER / "line_relaxation.h", FOLDER / "array_model.h", FOLDER / "array_tile.cpp"),
         verilog=(FOLDER / "array_tile.v",),
     )
     return build(config, tile=partial(ArrayTile, facts=facts), model=model, progress=progress)

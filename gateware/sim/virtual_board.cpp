@@ -3,6 +3,7 @@
 //     board --fd N [--exit-on-close]    N: a connected socket or the master of a pty
 //     board --listen N                  N: a listening socket; one client at a time, the next ones wait
 //     --array N                         N: an open file with the tables of the array model, where there is one
+//     --log N                           N: an open file for what a physical array sees (array_world.cpp)
 //
 // It ends when its standard input ends, so it never outlives the program that started it. A peer that goes away is a
 // pulled cable: the machine runs on. When the machine has nothing to do and the lines are quiet, the clock stands still.
@@ -103,7 +104,7 @@ public:
             for (unsigned i = 0; i < kChunkCycles; ++i) {
                 clock(sender_.tick());
                 receiver_.tick(top_.tx);
-                quiet_ = top_.busy || !top_.tx || sender_.active() ? 0 : quiet_ + 1;
+                quiet_ = top_.busy || !top_.tx || sender_.active() || awake() ? 0 : quiet_ + 1;
             }
         }
         top_.final();
@@ -112,6 +113,14 @@ public:
     uint64_t cycles() const { return cycles_; }
 
 private:
+    static bool awake() {
+#ifdef WORLD
+        return array_awake();
+#else
+        return false;
+#endif
+    }
+
     void clock(bool rx) {
         top_.rx = rx;
         top_.clk = 0;
@@ -185,6 +194,9 @@ int main(int argc, char** argv) {
 #ifdef ARRAY
         else if (!std::strcmp(argv[i], "--array") && i + 1 < argc) has_array = load_array(std::atoi(argv[++i]));
 #endif
+#ifdef WORLD
+        else if (!std::strcmp(argv[i], "--log") && i + 1 < argc) log_array(std::atoi(argv[++i]));
+#endif
         else if (!std::strcmp(argv[i], "--exit-on-close")) exit_on_close = true;
     }
 #ifdef ARRAY
@@ -201,6 +213,9 @@ int main(int argc, char** argv) {
     auto begin = std::chrono::steady_clock::now();
     Board board(peer, listener, exit_on_close);
     board.run();
+#ifdef WORLD
+    end_array();
+#endif
     std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     std::fprintf(stderr, "%llu cycles in %.3f s\n", static_cast<unsigned long long>(board.cycles()), seconds.count());
     return 0;

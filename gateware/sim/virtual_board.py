@@ -20,7 +20,7 @@ import tty
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
@@ -305,6 +305,8 @@ class VirtualBoard:
         TCP port; 0 takes a free one.
     array
         The tables that a board with an array model loads.
+    log
+        An open file for what a physical array sees (array_world.cpp).
 
     Members
     -------
@@ -329,6 +331,7 @@ class VirtualBoard:
         line: Literal["pair", "pty", "tcp"] = "pair",
         port: int = 0,
         array: bytes | None = None,
+        log: IO[str] | None = None,
     ) -> None:
         self.socket: socket.socket | None = None
         self._slave = -1
@@ -348,7 +351,7 @@ class VirtualBoard:
             close = server.close
             self.url = f"socket://127.0.0.1:{server.getsockname()[1]}"
         try:
-            self._process = _start(program, "--listen" if line == "tcp" else "--fd", descriptor, array)
+            self._process = _start(program, "--listen" if line == "tcp" else "--fd", descriptor, array, log)
         except OSError as error:
             raise CacheError(
                 f"The virtual board {program} does not start ({error.strerror}): call backpulse cache --clear"
@@ -396,15 +399,18 @@ class VirtualBoard:
         self.close()
 
 
-def _start(program: Path, option: str, descriptor: int, array: bytes | None) -> subprocess.Popen[bytes]:
+def _start(
+    program: Path, option: str, descriptor: int, array: bytes | None, log: IO[str] | None
+) -> subprocess.Popen[bytes]:
     """Start a board's program, with the tables of its array in a file that has no name."""
     with tempfile.TemporaryFile() as tables:
         tables.write(array or b"")
         tables.seek(0)
         of_array = ["--array", str(tables.fileno())] if array else []
+        of_log = ["--log", str(log.fileno())] if log else []
         return subprocess.Popen(
-            [str(program), option, str(descriptor), *of_array],
-            pass_fds=[descriptor, tables.fileno()],
+            [str(program), option, str(descriptor), *of_array, *of_log],
+            pass_fds=[descriptor, tables.fileno(), *([log.fileno()] if log else [])],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,  # a Ctrl-C is for the host, which then stops the board as it sees fit

@@ -95,12 +95,15 @@ class Scale(wiring.Component):
         left = Signal(range(max(lines.rows, lines.cols) + 1))
         second = Signal()
         level = Signal(signed(SUM_BITS + 1))
-        of_sums, of_drives = SUM_BITS + GAIN_BITS, drives_bits(config) + FACTOR_BITS + AVERAGES_LOG2_MAX
+        # The sum of samples is made as much larger as the drives' share may be made smaller.
+        of_sums = SUM_BITS + GAIN_BITS + SENSE_SHIFT_MAX
+        of_drives = drives_bits(config) + FACTOR_BITS + AVERAGES_LOG2_MAX + 1 + SENSE_SHIFT_MAX
         total = Signal(signed(max(of_sums, of_drives) + 1))
         over = Signal()
         size = Signal(len(total) - 1)
         shifted = Signal(range(AVERAGES_LOG2_MAX + 2))
-        lost = Signal(range(GAIN_FRAC + AVERAGES_LOG2_MAX + 2))
+        of_factor = Signal(range(AVERAGES_LOG2_MAX + SENSE_SHIFT_MAX + 2))
+        lost = Signal(range(GAIN_FRAC + AVERAGES_LOG2_MAX + SENSE_SHIFT_MAX + 2))
         low, half, beyond = rshift_parts(m, size, lost, config.sense_bits - 1)
         low1 = Signal(len(low) + 1)
         of_pair = ~self.transposed if pairs else Const(0)
@@ -115,7 +118,10 @@ class Scale(wiring.Component):
             self.o.p.over.eq(over),
             self.o.p.value.eq(Mux(total < 0, -low1, low1)),
         ]
-        m.d.sync += lost.eq(GAIN_FRAC + shifted - self.sense_shift)
+        m.d.sync += [
+            of_factor.eq(shifted + SENSE_SHIFT_MAX - self.sense_shift),
+            lost.eq(GAIN_FRAC + of_factor),
+        ]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
@@ -145,10 +151,11 @@ class Scale(wiring.Component):
                 m.d.comb += self.left.eq(0 if pairs else self.drives)
                 m.next = "ADD"
             with m.State("ADD"):
-                m.d.sync += total.eq(Mux(second, total - self.product, total + self.product))
+                product = self.product << SENSE_SHIFT_MAX
+                m.d.sync += total.eq(Mux(second, total - product, total + product))
                 m.next = "SUBTRACT"
             with m.State("SUBTRACT"):
-                m.d.sync += total.eq(total - (self.product << shifted))
+                m.d.sync += total.eq(total - (self.product << of_factor))
                 m.next = "SIZE"
                 with m.If(of_pair & ~second):
                     m.d.sync += [second.eq(1), line.eq(line + 1)]

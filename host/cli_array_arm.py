@@ -1,0 +1,86 @@
+"""The command `array arm`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from backpulse.firmware_py.array import SAFE_N2GR
+from backpulse.firmware_py.registers import TileState
+from backpulse.host import array_options as a
+from backpulse.host import options as o
+from backpulse.host.analog_tile import AnalogTile
+from backpulse.host.array_arm import carry_out, check_arm, confirmed, plan
+from backpulse.host.array_session import make_safe, session
+from backpulse.host.array_targets import most_of_map
+from backpulse.host.errors import InputError
+from backpulse.host.output import STDOUT, check_outputs, write_json
+from backpulse.host.urls import BAUD, Address
+from backpulse.host.view import console, stdout
+
+
+def arm(
+    board: a.Board,
+    off: Annotated[bool, typer.Option("--off", help="Switch all drivers off until it is armed again.", rich_help_panel=a.ARRAY)] = False,
+    confirm: a.Confirm = None,
+    map_file: Annotated[
+        Path | None,
+        typer.Option("--map", help="Take N² g R from a measured map (CSV of `array map`).", metavar="FILE", rich_help_panel=o.FILES),
+    ] = None,
+    tile: o.Tile = "128x32",
+    tiles: o.Tiles = None,
+    baud: o.Baud = BAUD,
+    calibration: a.Calibration = None,
+    calibration_age: a.CalibrationAge = None,
+    json: o.Json = None,
+) -> None:
+    """Switch an array's drivers on, in two steps: the first says what lines may be driven with and a code, the second confirms the code.
+
+    On a terminal the code can be typed at once; else the command is given again with --confirm.
+    """
+    check_outputs({"--json": json}, {"--map": map_file})
+    if off and confirm:
+        raise InputError("--off needs no code: leave --confirm out")
+    url = board.partition("?")[0] if off and not Address.of(board).virtual else board  # switching off asks for nothing else
+    with session(url, tile=tile, tiles=tiles, baud=baud, calibration=calibration, age=calibration_age, armed=False) as s:
+        check_arm(s.board.capabilities)
+        if off:
+            said = make_safe(s.board)
+            write_json(json, {"board": board, "armed": False})
+            if json != STDOUT:
+                stdout.print(f"Off: {said}")
+            return
+        s.board.check_tripped()
+        analog = AnalogTile(s.board)
+        plans = plan(analog, s.array, most_of_map(map_file, s.board.config) if map_file else None)
+        if json != STDOUT:
+            table = Table(title="What lines may be driven with", title_justify="left", box=None, padding=(0, 2), show_header=False)
+            table.add_column(no_wrap=True)
+            table.add_column(overflow="fold")
+            for row in plans.said:
+                table.add_row(*row)
+            stdout.print(table)
+        if plans.n2gr > SAFE_N2GR:
+            text = f"N² g R is {plans.n2gr:.2g}: above {SAFE_N2GR} far cells get so little that no threshold tells them from others"
+            console.print(f"Note: {text}", style="yellow", soft_wrap=True)
+        armed = confirmed(plans.code, confirm)
+        if armed:
+            carry_out(analog, plans.limits)
+        state = s.board.tile_state()[0]
+    s.finish("it is not armed")
+    write_json(
+        json,
+        {
+            "board": board,
+            "armed": TileState.ARMED in state,
+            "code": plans.code,
+            "drives": dict(plans.said),
+            "limits": {word.name.lower(): value for word, value in plans.limits.items()},
+            "n2gr": plans.n2gr,
+        },
+    )
+    if armed:
+        console.print("Armed: drivers are on until `backpulse array arm --off`, a trip or a reset", style="bold green", soft_wrap=True)
+    else:
+        console.print(f"Not armed by this call. If this is what lines may be driven with: --confirm {plans.code}", soft_wrap=True)
