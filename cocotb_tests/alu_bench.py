@@ -7,7 +7,7 @@ from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.registers import LOSS_FRAC
 from backpulse.rtl.lib.ports import element_layout
 from backpulse.rtl.units.activation import derivative_layout, word_layout
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, start, unpack
 
 PARAMETERS = parameters()

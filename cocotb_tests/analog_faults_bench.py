@@ -4,10 +4,9 @@ import cocotb
 from cocotb.triggers import SimTimeoutError
 
 from cocotb_tests import analog_bench, analog_safety_bench
-from cocotb_tests.broken_analog import FAULTS
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 
-MUTANTS = parameters()["mutants"]
+MUTANTS, FAULTS = parameters()["mutants"], parameters()["faults"]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms", expect_error=(AssertionError, SimTimeoutError))

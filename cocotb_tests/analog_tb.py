@@ -29,7 +29,7 @@ from backpulse.rtl.tile.signature import Status, command_layout, completion_layo
 from cocotb_tests.analog_front import FrontModel, Lines
 from cocotb_tests.analog_model import AnalogModel
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, sink_pause, start
 
 PARAMETERS = parameters()
@@ -92,7 +92,7 @@ class TB:
         """Read a word of the ARRAY window."""
         return await self.host.read(word, window=window_code(Window.ARRAY))
 
-    async def put(self, word: ArrayWord, value: int) -> bool:
+    async def put(self, word: int, value: int) -> bool:
         """Write a word of the ARRAY window; return whether that was possible."""
         _, error = await self.host.access(word, value, window=window_code(Window.ARRAY))
         return not error
@@ -170,7 +170,7 @@ class TB:
         for one, other in itertools.pairwise(drives):
             assert other.begin - one.end >= profile.gap, f"gap of {command}"
 
-    async def direct(self, what: analog.Direct, profile: int, pulses: int, codes: list[Setting]) -> None:
+    async def direct(self, what: int, profile: int, pulses: int, codes: list[Setting]) -> None:
         """Do a direct operation and wait for its end."""
         self.front.drives.clear()
         await self.table(DIRECT_CODES, [code.to_word() for code in codes])

@@ -4,7 +4,7 @@ import json
 import os
 
 import cocotb
-from cocotb.triggers import FallingEdge
+from cocotb.triggers import FallingEdge, First, Timer, ValueChange
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, Program, compile_network
 from backpulse.firmware_py.config import Config
@@ -15,8 +15,8 @@ from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, Fault, S
 from backpulse.firmware_py.timing import ALU_CYCLES
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.machine_image import golden, loading, visible
-from cocotb_tests.runner import parameters
-from cocotb_tests.streams import Source, cycles, start
+from cocotb_tests.parameters import parameters
+from cocotb_tests.streams import PERIOD_NS, Source, cycle, cycles, start
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])
@@ -64,13 +64,15 @@ class TB:
         getattr(self.dut, name).value = 0
 
     async def until(self, *states: State, limit: int = 20000) -> State:
-        """Wait for a state."""
-        for _ in range(limit):
+        """Wait for a state, and be back at a falling edge."""
+        await FallingEdge(self.dut.clk)
+        first = cycle()
+        while (state := State(int(self.dut.state.value))) not in states:
+            left = limit - 1 - (cycle() - first)
+            assert left > 0, f"State is {state.name} after {limit} cycles"
+            await First(ValueChange(self.dut.state), Timer(left * PERIOD_NS - PERIOD_NS // 4, "ns"))
             await FallingEdge(self.dut.clk)
-            state = State(int(self.dut.state.value))
-            if state in states:
-                return state
-        raise AssertionError(f"State is {state.name} after {limit} cycles")
+        return state
 
     async def begin(self) -> None:
         """START, and wait until it asks for samples."""

@@ -14,8 +14,8 @@ from backpulse.firmware_py.isa import SCALE_REGISTERS
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.registers import REG, WINDOW_SHIFT, Counter, State, Window
 from cocotb_tests.machine_image import held
+from cocotb_tests.parameters import parameters
 from cocotb_tests.random_programs import Case, cases
-from cocotb_tests.runner import parameters
 from cocotb_tests.streams import Source, cycles, nonzero, start
 
 PARAMETERS = parameters()

@@ -8,7 +8,7 @@ from cobs import cobs
 from backpulse.firmware_py.framing import MAX_FRAME, Deframer, Frame
 from backpulse.gateware.link.cobs import DECODED, FRAME
 from backpulse.gateware.link.frames import RECEIVED
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, sink_pause, start
 
 LENGTHS = [1, 2, 3, 4, 59, 60, 127, 128, 243, 244]

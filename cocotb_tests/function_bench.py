@@ -10,7 +10,7 @@ from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.isa import Function
 from backpulse.rtl.lib.ports import element_layout
 from backpulse.rtl.units.activation import derivative_layout, word_layout
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, Source, cycles, generator, pattern, sink_pause, start
 
 PARAMETERS = parameters()

@@ -9,7 +9,7 @@ from backpulse.firmware_py.registers import Counter
 from backpulse.firmware_py.timing import ALU_CYCLES
 from backpulse.rtl.core.ledger import ROUND
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import cycles, generator, start
 
 PARAMETERS = parameters()

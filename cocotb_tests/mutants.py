@@ -3,6 +3,12 @@
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportAttributeAccessIssue=false
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pkgutil import resolve_name
+from typing import Any
+from unittest import mock
+
 from amaranth.hdl import Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
@@ -10,21 +16,15 @@ from amaranth.lib.wiring import In
 
 def through(m: Module, outer: wiring.Component, inner: wiring.Component, *, but: tuple[str, ...] = ()) -> None:
     """Connect all ports of a component, `but` some, to those of the same names of the one that it lies in."""
-    for name, member in inner.signature.members.items():
-        if name in but:
-            continue
-        if member.is_signature:
-            wiring.connect(m, wiring.flipped(getattr(outer, name)), getattr(inner, name))
-        elif member.flow == In:
-            m.d.comb += getattr(inner, name).eq(getattr(outer, name))
-        else:
-            m.d.comb += getattr(outer, name).eq(getattr(inner, name))
+    ports = wiring.Signature({name: member for name, member in inner.signature.members.items() if name not in but}).flatten
+    for (_, member, out), (_, _, own) in zip(ports(outer), ports(inner), strict=True):
+        m.d.comb += own.eq(out) if member.flow == In else out.eq(own)
 
 
 class Mutants(wiring.Component):
     """A component with one more port, `mutant`: the number of the fault that it has, or 0 for none.
 
-    Faults are patched in while it is elaborated, made with `fault`. The bench sets the port as the parameter `mutant` has it
+    Faults are patched in while it is elaborated, made with `fault` or `patched`. The bench sets the port as the parameter `mutant` has it
     (`streams.start`).
 
     Parameters
@@ -46,6 +46,27 @@ class Mutants(wiring.Component):
     def fault(self, name: str, wrong: Value | int, right: Value | int) -> Value:
         """Return the wrong value if the design has this fault, and the right one if not."""
         return Mux(self.mutant == self.number(name), wrong, right)
+
+    def either(self, name: str, wrong: Callable[..., Any], right: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that does as one of two does: `wrong` if the design has this fault. Both return a value, or a tuple of some."""
+
+        def function(*arguments: Any, **more: Any) -> Any:
+            bad, good = wrong(*arguments, **more), right(*arguments, **more)
+            if isinstance(good, tuple):
+                return tuple(self.fault(name, *pair) for pair in zip(bad, good, strict=True))
+            return self.fault(name, bad, good)
+
+        return function
+
+    @contextmanager
+    def patched(self, package: str, wrong: Mapping[str, Any]) -> Iterator[None]:
+        """Put faults into functions and numbers of a package's modules: what `wrong` has for the fault that has its name."""
+        with ExitStack() as stack:
+            for name, bad in wrong.items():
+                good = resolve_name(f"{package}.{name}")
+                new = self.either(name, bad, good) if callable(good) else self.fault(name, bad, good)
+                stack.enter_context(mock.patch(f"{package}.{name}", new))
+            yield
 
     def elaborate(self, platform: object) -> Module:
         """Return the component with the port, which its faults look at."""

@@ -5,8 +5,8 @@ from cocotb.triggers import Timer
 
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.streams import gauss, xorshift
-from cocotb_tests.runner import parameters
-from cocotb_tests.streams import generator
+from cocotb_tests.parameters import parameters
+from cocotb_tests.streams import choose_mutant, generator
 
 PARAMETERS = parameters()
 WIDTH, SHIFTS, LIMIT, KEPT = (PARAMETERS[name] for name in ("width", "shifts", "limit", "kept"))
@@ -20,6 +20,7 @@ def signed_value(signal) -> int:
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def arithmetic(dut):
     """Shifts, products, saturation and clamping of all values."""
+    choose_mutant(dut)
     rng = generator(5)
     half = 1 << (WIDTH - 1)
     for value in range(-half, half):
@@ -44,9 +45,10 @@ async def arithmetic(dut):
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def streams(dut):
     """xorshift and gauss of words, the extreme ones among them."""
+    choose_mutant(dut)
     rng = generator(6)
     for word in [0, 1, 0xFFFFFFFF, 1 << 31, *(rng.getrandbits(32) for _ in range(500))]:
         dut.word.value = word
         await Timer(1, "ns")
         assert int(dut.next_word.value) == xorshift(word), f"xorshift(0x{word:08x})"
-        assert signed_value(dut.number) == gauss(word), f"gauss(0x{word:08x})"
+        assert signed_value(dut.gaussian) == gauss(word), f"gauss(0x{word:08x})"

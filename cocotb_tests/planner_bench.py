@@ -13,7 +13,7 @@ from backpulse.firmware_py.streams import xorshift
 from backpulse.rtl.tile.signature import counts_layout
 from backpulse.rtl.units.planner import plan_layout
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, Source, cycles, generator, nonzero, pattern, sink_pause, start
 
 PARAMETERS = parameters()

@@ -4,7 +4,7 @@ import cocotb
 from cocotb.triggers import FallingEdge
 
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import cycles, generator, pattern, start
 
 PARAMETERS = parameters()

@@ -1,9 +1,8 @@
 """Runs a cocotb bench on an Amaranth component: elaborate, export, build with Verilator, simulate, judge.
 
-Tests (`test_*.py`, run by pytest) call `run_cocotb`; benches (`*_bench.py`) run inside the simulator and ask `parameters`
-for what the test gave them. In the environment, `WAVES=1` leaves a `dump.vcd` in a folder of `build/waves`, `BRANCHES=1` counts
-for `cocotb_tests.coverage`, and `RANDOM_SEED=1`, or any
-other number, makes other random stimuli than those of every day (0).
+Tests (`test_*.py`, run by pytest) call `run_cocotb`; benches (`*_bench.py`) run inside the simulator and ask `parameters` of the module
+of that name for what the test gave them. In the environment, `WAVES=1` leaves a `dump.vcd` in a folder of `build/waves`, `BRANCHES=1`
+counts for `cocotb_tests.coverage`, and `RANDOM_SEED=1`, or any other number, makes other random stimuli than those of every day (0).
 """
 
 import contextlib
@@ -19,10 +18,10 @@ from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
 from . import coverage
+from .parameters import VARIABLE
 from .program import DESIGN, Synthesise, build
 
 WAVES = Path(__file__).parent.parent / "build" / "waves"
-_VARIABLE = "BACKPULSE_BENCH"
 _FEATURES = {"coverage": "BRANCHES", "waves": "WAVES"}
 _DETECTED = {"AssertionError", "SimTimeoutError"}
 _ASSERTING = ("*_bench.py", "streams.py", "host_port.py")
@@ -38,11 +37,6 @@ class BenchError(AssertionError):
         super().__init__(message)
         self.kinds = kinds
         self.tests = tests
-
-
-def parameters() -> dict[str, Any]:
-    """Return, inside the simulator, the parameters that the test gave to `run_cocotb`."""
-    return json.loads(os.environ[_VARIABLE])
 
 
 def run_cocotb(
@@ -91,7 +85,7 @@ def run_cocotb(
     folder = build(component, top, platform=platform, synthesise=synthesise, verilog=verilog, features=features)
     names = [testcase] if isinstance(testcase, str) else testcase
     variables = {
-        _VARIABLE: json.dumps(params),
+        VARIABLE: json.dumps(params),
         "PYTHONWARNINGS": "error",
         "COCOTB_REWRITE_ASSERTION_FILES": " ".join(_ASSERTING),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # cocotb rewrites with pytest, whose plugins are for its own tests

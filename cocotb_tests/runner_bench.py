@@ -7,7 +7,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 
 
 @cocotb.test(timeout_time=10, timeout_unit="us")

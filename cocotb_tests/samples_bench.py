@@ -5,7 +5,7 @@ from cocotb.triggers import FallingEdge
 
 from backpulse.firmware_py.config import Config
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Source, cycles, generator, pattern, start
 
 PARAMETERS = parameters()

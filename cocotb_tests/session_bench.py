@@ -9,7 +9,7 @@ from cocotb.triggers import FallingEdge, First, ReadOnly, Timer, ValueChange
 from backpulse.firmware_py.endpoint import Endpoint
 from backpulse.firmware_py.framing import BusError, Deframer, Frame, Opcode, Status
 from backpulse.firmware_py.registers import State
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import PERIOD_NS, Sink, Source, cycles, generator, nonzero, pattern, sink_pause, start
 from tests.toy import ToyMachine
 

@@ -6,7 +6,7 @@ from cocotb.triggers import FallingEdge
 from backpulse.firmware_py.registers import ARRAY_WORDS, ArrayWord, Cause, TileState, Window
 from backpulse.rtl.tile.signature import window_code
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import start
 
 PARAMETERS = parameters()

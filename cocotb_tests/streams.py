@@ -18,7 +18,7 @@ from cocotb.clock import Clock
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import Event, FallingEdge, First, ReadOnly, Timer, ValueChange
 
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 
 PERIOD_NS = 10
 """Of the clock."""
@@ -90,11 +90,16 @@ def unpack(layout: Layout, bits: int) -> Any:
     return layout(value) if isinstance(layout, enum.EnumType) else value
 
 
+def choose_mutant(dut: Any) -> None:
+    """Give the design the fault that the test wants, if any."""
+    if mutant := parameters().get("mutant"):
+        dut.mutant.value = mutant
+
+
 async def start(dut: Any) -> None:
     """Start the clock and reset the design; returns at a falling edge, out of reset. Inputs should have been set before."""
     dut.rst.value = 1
-    if mutant := parameters().get("mutant"):
-        dut.mutant.value = mutant
+    choose_mutant(dut)
     cocotb.start_soon(Clock(dut.clk, PERIOD_NS, "ns").start())
     for _ in range(3):
         await FallingEdge(dut.clk)
@@ -213,6 +218,7 @@ class Sink:
         self._ready.value = 0
         self.words: list[Any] = []
         self.times: list[int] = []
+        self._came = Event()
         self._waiting: int | None = None
         self._excused = -1
         cocotb.start_soon(self._run())
@@ -229,11 +235,11 @@ class Sink:
 
     async def wait(self, count: int, *, limit: int = 4000) -> None:
         """Wait until `count` words are there, at most `limit` cycles for each."""
-        came, left = len(self.words), limit
         while len(self.words) < count:
-            assert left, f"{self._name}: no word for {limit} cycles"
+            self._came.clear()
+            await First(self._came.wait(), Timer(limit * PERIOD_NS, "ns"))
+            assert self._came.is_set(), f"{self._name}: no word for {limit} cycles"
             await FallingEdge(self._dut.clk)
-            left, came = (left - 1 if came == len(self.words) else limit), len(self.words)
 
     def expect(self, values: list[Any]) -> None:
         """Compare all words taken with what should have come, and start anew."""
@@ -264,6 +270,7 @@ class Sink:
             if valid and ready:
                 self.words.append(unpack(self._layout, bits))
                 self.times.append(cycle())
+                self._came.set()
 
 
 def sink_pause(name: str, seed: int) -> Pattern | str:

@@ -39,7 +39,7 @@ def test_golden(lines, bench, pauses):
         run_cocotb(made, bench, name="pairs", **told, pauses=pauses)
         return
     mutants = Mutants(made, tuple(FAULTS))
-    told["mutants"] = {fault: mutants.number(fault) for fault in FAULTS}
+    told |= {"mutants": {fault: mutants.number(fault) for fault in FAULTS}, "faults": FAULTS}
     with broken(mutants):
         run_cocotb(mutants, bench, **told, pauses=pauses)
 

@@ -23,6 +23,7 @@ SIZES = {
     "order_depth": 16,
     "result_depth": 16,
     "output_depth": 32,
+    "trace_words": 512,
     "program_words": 64,
     "regions": 16,
     "vectors": 32,
@@ -30,7 +31,9 @@ SIZES = {
 }
 SMALL = replace(DEFAULT, tile_rows=8, tile_cols=5, tiles=6, page_bytes=32, **SIZES)
 IDEAL_CELLS = replace(IDEAL, tile_rows=12, tile_cols=4, tiles=2, page_bytes=32, **SIZES)
-SMALLEST = replace(LEAN, tile_rows=16, tiles=4, page_bytes=32, cell_bits=11, cell_frac=10, **(SIZES | {"output_depth": 0}))
+SMALLEST = replace(
+    LEAN, tile_rows=16, tiles=4, page_bytes=32, cell_bits=11, cell_frac=10, **(SIZES | {"output_depth": 0, "trace_words": 0})
+)
 PARTS = ("host", "cells", "pulse", "convert")
 SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "deferred")
 RUNS = [

@@ -27,10 +27,11 @@ SIZES = {
     "order_depth": 16,
     "result_depth": 16,
 }
+FULL = {**SIZES, "trace_words": 64}
 ONE_STEP = {"spread": 0, "read_noise": 0, "steps": 1, "bounds": 0, "prefetch": 0, "cell_bits": 12, "cell_frac": 11}
 MACHINES = {
-    "full": replace(DEFAULT, **SIZES, output_depth=32),
-    "one step": replace(DEFAULT, **SIZES, **ONE_STEP, output_depth=0),
+    "full": replace(DEFAULT, **FULL, output_depth=32),
+    "one step": replace(DEFAULT, **FULL, **ONE_STEP, output_depth=0),
     "lean": replace(LEAN, **SIZES, cell_bits=11, cell_frac=10),
 }
 SOME, MANY = 120, 3000

@@ -10,10 +10,22 @@ from amaranth.lib.wiring import In, Out
 
 from backpulse.rtl.lib.numbers import clamp, rshift, rshift_by, rshift_parts, sat, times
 from backpulse.rtl.lib.xorshift import gauss, xorshift
+from cocotb_tests.mutants import Mutants
 from cocotb_tests.runner import expect_failure, run_cocotb
 
 WIDTH, SHIFTS, LIMIT, KEPT = 11, (0, 1, 2, 5, 10, 11, 12), 127, 5
 WORD = signed(WIDTH)
+HELPERS = {f.__name__: f for f in (rshift, rshift_by, rshift_parts, times, sat, clamp, xorshift, gauss)}
+WRONG = {
+    "rshift": lambda value, n: (value + (1 << n >> 1)) >> n,
+    "rshift_by": lambda value, n: value >> n,
+    "rshift_parts": lambda m, value, n, width: rshift_parts(m, value >> 1, n, width),
+    "times": lambda value, few: times(value, few[:3]),
+    "sat": lambda value, limit: sat(value, limit >> 1),
+    "clamp": lambda value, low, high: clamp(value, low, low),
+    "xorshift": lambda word: xorshift(word ^ 1),
+    "gauss": lambda word: gauss(word) + 1,
+}
 
 
 class Arithmetic(wiring.Component):
@@ -35,11 +47,10 @@ class Arithmetic(wiring.Component):
     clamped: Out(WORD)
     word: In(32)
     next_word: Out(32)
-    number: Out(signed(10))
+    gaussian: Out(signed(10))
 
-    def __init__(self, **functions):
-        helpers = (rshift, rshift_by, rshift_parts, times, sat, clamp, xorshift, gauss)
-        self._f = {f.__name__: f for f in helpers} | functions
+    def __init__(self, functions):
+        self._f = functions
         super().__init__()
 
     def elaborate(self, platform):
@@ -60,13 +71,17 @@ class Arithmetic(wiring.Component):
             self.clipped.eq(clipped),
             self.clamped.eq(f["clamp"](self.value, self.low, self.high)),
             self.next_word.eq(f["xorshift"](self.word)),
-            self.number.eq(f["gauss"](self.word)),
+            self.gaussian.eq(f["gauss"](self.word)),
         ]
         return m
 
 
+def _run(run, component, **arguments):
+    run(component, "numbers_bench", width=WIDTH, shifts=SHIFTS, limit=LIMIT, kept=KEPT, **arguments)
+
+
 def test_numbers():
-    run_cocotb(Arithmetic(), "numbers_bench", width=WIDTH, shifts=SHIFTS, limit=LIMIT, kept=KEPT)
+    _run(run_cocotb, Arithmetic(HELPERS))
 
 
 def test_widths():
@@ -83,18 +98,12 @@ def test_a_limit_that_is_no_power_of_two_less_one_is_refused():
         sat(Signal(WORD), 100)
 
 
-@pytest.mark.parametrize(
-    ("name", "variant"),
-    [
-        ("rshift", lambda value, n: (value + (1 << n >> 1)) >> n),
-        ("rshift_by", lambda value, n: value >> n),
-        ("rshift_parts", lambda m, value, n, width: rshift_parts(m, value >> 1, n, width)),
-        ("times", lambda value, few: times(value, few[:3])),
-        ("sat", lambda value, limit: sat(value, limit >> 1)),
-        ("clamp", lambda value, low, high: clamp(value, low, low)),
-        ("xorshift", lambda word: xorshift(word ^ 1)),
-        ("gauss", lambda word: gauss(word) + 1),
-    ],
-)
-def test_broken(name, variant):
-    expect_failure(Arithmetic(**{name: variant}), "numbers_bench", width=WIDTH, shifts=SHIFTS, limit=LIMIT, kept=KEPT)
+FUNCTIONS = dict(HELPERS)
+MUTANTS = Mutants(Arithmetic(FUNCTIONS), tuple(WRONG))
+for _name, _wrong in WRONG.items():
+    FUNCTIONS[_name] = MUTANTS.either(_name, _wrong, HELPERS[_name])
+
+
+@pytest.mark.parametrize("name", ["none", *WRONG])
+def test_broken(name):
+    _run(run_cocotb if name == "none" else expect_failure, MUTANTS, mutant=MUTANTS.number(name))

@@ -17,6 +17,7 @@ from backpulse.rtl.units.lean_planner import LeanPlanner
 from backpulse.rtl.units.multiplier import CLIENTS
 from backpulse.rtl.units.planner import Planner, plan_layout
 from backpulse.rtl.units.serial_planner import SerialPlanner
+from cocotb_tests.mutants import Mutants
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
@@ -101,45 +102,48 @@ def test_golden(name):
     run(name, pauses=PATTERNS if name in PAUSED else ["never"])
 
 
-@pytest.mark.parametrize(
-    ("what", "variant"),
-    [
-        ("rshift_by", lambda value, n: value >> n),
-        ("xorshift", lambda state: state),
-        ("PLANNED_MAX", 16383),
-        ("sum_tree", lambda m, terms, valid: (terms[0], valid)),
-    ],
-)
-def test_broken(what, variant):
-    config = CONFIGS["4 lanes"]
-    with mock.patch(f"backpulse.rtl.units.planner.{what}", variant):
-        expect_failure(Planner(config), "planner_bench", testcase="plans", config=config.to_words(), pauses=["never"])
+WRONG = {
+    "planner.rshift_by": lambda value, n: value >> n,
+    "planner.xorshift": lambda state: state,
+    "planner.sum_tree": lambda m, terms, valid: (terms[0], valid),
+}
+WRONG_IN_LEAN = {
+    "lean_planner.xorshift": lambda state: state,
+    "lean_arithmetic.rshift_parts": lambda m, value, n, width: ((value >> n)[:width], Const(0, 1), (value >> n)[width:].any()),
+}
+WRONG_IN_SERIAL = {
+    "serial_planner.rshift_by": lambda value, n: value >> n,
+    "serial_planner.xorshift": lambda state: state,
+}
+MUTANTS = Mutants(planner(CONFIGS["4 lanes"]), tuple(WRONG))
+SERIAL_MUTANTS = Mutants(planner(CONFIGS["real"]), tuple(WRONG_IN_SERIAL))
+LEAN_MUTANTS = Mutants(planner(CONFIGS["lean"]), tuple(WRONG_IN_LEAN))
 
 
 @pytest.mark.parametrize(
-    ("what", "variant"),
+    ("mutants", "config", "wrong", "name"),
     [
-        ("lean_planner.xorshift", lambda state: state),
-        ("lean_planner.RANDOM_BITS", 15),
-        ("lean_arithmetic.rshift_parts", lambda m, value, n, width: ((value >> n)[:width], Const(0, 1), (value >> n)[width:].any())),
+        *((MUTANTS, "4 lanes", WRONG, name) for name in ("none", *WRONG)),
+        *((LEAN_MUTANTS, "lean", WRONG_IN_LEAN, name) for name in ("none", *WRONG_IN_LEAN)),
+        *((SERIAL_MUTANTS, "real", WRONG_IN_SERIAL, name) for name in WRONG_IN_SERIAL),
+    ],
+    ids=[
+        *(f"full-{name}" for name in ("none", *WRONG)),
+        *(f"lean-{name}" for name in ("none", *WRONG_IN_LEAN)),
+        *(f"serial-{name}" for name in WRONG_IN_SERIAL),
     ],
 )
-def test_broken_lean(what, variant):
-    with mock.patch(f"backpulse.rtl.units.{what}", variant):
-        expect_failure(planner(CONFIGS["lean"]), "planner_bench", testcase="plans", pauses=["never"], config=CONFIGS["lean"].to_words())
+def test_broken(mutants, config, wrong, name):
+    run = run_cocotb if name == "none" else expect_failure
+    arguments = {"config": CONFIGS[config].to_words(), "mutant": mutants.number(name), "pauses": ["never"]}
+    with mutants.patched("backpulse.rtl.units", wrong):
+        run(mutants, "planner_bench", testcase="plans", **arguments)
 
 
-@pytest.mark.parametrize(
-    ("what", "variant"),
-    [
-        ("rshift_by", lambda value, n: value >> n),
-        ("xorshift", lambda state: state),
-    ],
-)
-def test_broken_serial(what, variant):
-    config = CONFIGS["real"]
-    with mock.patch(f"backpulse.rtl.units.serial_planner.{what}", variant):
-        expect_failure(SerialPlanner(config), "planner_bench", testcase="plans", config=config.to_words(), pauses=["never"])
+@pytest.mark.parametrize(("what", "wrong", "config"), [("planner.PLANNED_MAX", 16383, "4 lanes"), ("lean_planner.RANDOM_BITS", 15, "lean")])
+def test_broken_constant(what, wrong, config):
+    with mock.patch(f"backpulse.rtl.units.{what}", wrong):
+        expect_failure(planner(CONFIGS[config]), "planner_bench", testcase="plans", pauses=["never"], config=CONFIGS[config].to_words())
 
 
 class Hasty(wiring.Component):

@@ -9,6 +9,7 @@ from amaranth.lib.fifo import SyncFIFO
 from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN
 from backpulse.rtl.tile.emulated import EmulatedTile
 from backpulse.rtl.tile.lean import LeanTile
+from cocotb_tests.mutants import Mutants
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
@@ -57,34 +58,40 @@ def _short_fifo(*, width, depth):
     return SyncFIFO(width=width, depth=depth // 2)
 
 
-@pytest.mark.parametrize(
-    ("what", "variant"),
-    [
-        ("backpulse.rtl.tile.lane.rshift", _truncate),
-        ("backpulse.rtl.tile.lane.clamp", _no_clamp),
-        ("backpulse.rtl.tile.lane.xorshift", _no_random),
-        ("backpulse.rtl.tile.lane.STUCK", 99),
-        ("backpulse.rtl.tile.converter.rshift", _truncate),
-        ("backpulse.rtl.tile.converter.xorshift", _no_random),
-    ],
-)
-def test_broken_arithmetic(what, variant):
-    config = CONFIGS["full"]
-    with mock.patch(what, variant):
-        expect_failure(EmulatedTile(config), "tile_bench", testcase="commands", config=config.to_words(), pauses=["never"])
+WRONG = {
+    "lane.rshift": _truncate,
+    "lane.clamp": _no_clamp,
+    "lane.xorshift": _no_random,
+    "lane.STUCK": 99,
+    "converter.rshift": _truncate,
+    "converter.xorshift": _no_random,
+}
+WRONG_IN_LEAN = {
+    "lean.rounded": _truncate,
+    "lean.clip": lambda value, bits: (value[:bits].as_signed(), value[-1]),
+}
+MUTANTS = Mutants(tile(CONFIGS["full"]), tuple(WRONG))
+LEAN_MUTANTS = Mutants(tile(CONFIGS["lean"]), tuple(WRONG_IN_LEAN))
 
 
 @pytest.mark.parametrize(
-    ("what", "variant"),
+    ("mutants", "config", "wrong", "name"),
     [
-        ("rounded", _truncate),
-        ("clip", lambda value, bits: (value[:bits].as_signed(), value[-1])),
-        ("STEP_FRAC", 5),
+        *((MUTANTS, "full", WRONG, name) for name in ("none", *WRONG)),
+        *((LEAN_MUTANTS, "lean", WRONG_IN_LEAN, name) for name in ("none", *WRONG_IN_LEAN)),
     ],
+    ids=[*(f"full-{name}" for name in ("none", *WRONG)), *(f"lean-{name}" for name in ("none", *WRONG_IN_LEAN))],
 )
-def test_broken_lean(what, variant):
+def test_broken_arithmetic(mutants, config, wrong, name):
+    run = run_cocotb if name == "none" else expect_failure
+    arguments = {"config": CONFIGS[config].to_words(), "mutant": mutants.number(name), "pauses": ["never"]}
+    with mutants.patched("backpulse.rtl.tile", wrong):
+        run(mutants, "tile_bench", testcase="commands", **arguments)
+
+
+def test_broken_step():
     config = CONFIGS["lean"]
-    with mock.patch(f"backpulse.rtl.tile.lean.{what}", variant):
+    with mock.patch("backpulse.rtl.tile.lean.STEP_FRAC", 5):
         expect_failure(LeanTile(config), "tile_bench", testcase="commands", config=config.to_words(), pauses=["never"])
 
 

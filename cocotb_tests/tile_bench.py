@@ -27,7 +27,7 @@ from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.rtl.tile.converter import row_stages
 from backpulse.rtl.tile.signature import Status, command_layout, completion_layout, counts_layout, sense_layout, window_code
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, Source, cycle, cycles, generator, pattern, sink_pause, start
 
 PARAMETERS = parameters()

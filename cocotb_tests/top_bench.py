@@ -12,7 +12,7 @@ from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, Window
 from cocotb_tests.machine_image import Writes, loading, visible
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import cycles, start
 from cocotb_tests.uart_bench import Line
 

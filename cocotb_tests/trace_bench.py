@@ -8,7 +8,7 @@ from backpulse.firmware_py.isa import Op
 from backpulse.firmware_py.trace import Kind, Record, parse, ring_units
 from backpulse.rtl.tile.signature import Status, command_layout, completion_layout, counts_layout, sense_layout, short_layout
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, Source, cycle, cycles, generator, pattern, start
 
 PARAMETERS = parameters()

@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import FallingEdge, Timer
 
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, Source, cycles, generator, often, start
 
 CLOCK_NS = 10

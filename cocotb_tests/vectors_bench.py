@@ -4,10 +4,10 @@ import cocotb
 from cocotb.triggers import FallingEdge
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.formats import bit_length
+from backpulse.firmware_py.lanes import bit_length
 from backpulse.rtl.lib.ports import Operand, element_layout
 from cocotb_tests.host_port import HostPortDriver
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, cycle, cycles, generator, pack, sink_pause, start
 
 PARAMETERS = parameters()

@@ -9,9 +9,10 @@ from functools import cache
 import numpy as np
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.formats import rshift, sat
+from backpulse.firmware_py.formats import rshift, sat, shift
 from backpulse.firmware_py.isa import Function
 from backpulse.firmware_py.jit import inlined
+from backpulse.firmware_py.lanes import look, where
 
 TABLE_WORDS = 512
 """Words of the tanh table."""
@@ -36,35 +37,36 @@ def tanh_table(config: Config) -> tuple[int, ...]:
 
 
 def table_array(config: Config) -> np.ndarray:
-    """Return the table as an int64 array for the golden model."""
-    return np.array(tanh_table(config), dtype=np.int64)
+    """Return the table as an int32 array for the golden model."""
+    return np.array(tanh_table(config), dtype=np.int32)
 
 
 @inlined
 def activate(function, y, table, pre_frac, vector_frac, unit, vector_max):
-    """Return (word, clipped) of an activation of a pre-activation `y` (docs/machine.md, Instructions). int64."""
+    """Return (word, 1 if it was clipped) of an activation of a pre-activation `y` (docs/machine.md, Instructions). int64 or lanes."""
+    none = 0 * y
     if function == _LINEAR:
-        wide = y << (vector_frac - pre_frac) if vector_frac >= pre_frac else rshift(y, pre_frac - vector_frac)
+        wide = shift(y, vector_frac - pre_frac)
         word = sat(wide, vector_max)
-        return word, int(word != wide)
+        return word, where(word == wide, none, none + 1)
     if function == _RELU:
-        wide = y << (vector_frac - pre_frac) if vector_frac >= pre_frac else rshift(y, pre_frac - vector_frac)
-        return min(max(wide, 0), unit), 0
+        return min(max(shift(y, vector_frac - pre_frac), 0), unit), none
     step = pre_frac - 7 + (function == _SIGMOID)
-    t = table[min((abs(y) + ((1 << step) >> 1)) >> step, 511)]
-    signed = t if y >= 0 else -t
+    t = look(table, min((abs(y) + ((1 << step) >> 1)) >> step, TABLE_WORDS - 1))
+    signed = where(y >= 0, t, -t)
     if function == _SIGMOID:
-        return min(((1 << vector_frac) + signed + 1) >> 1, unit), 0
-    return sat(signed, unit), 0
+        return min(((1 << vector_frac) + signed + 1) >> 1, unit), none
+    return sat(signed, unit), none
 
 
 @inlined
 def fprime(function, a, frac, unit):
-    """Return the derivative at output `a` for a HADAMARD function, Q.frac; a clipped ReLU is flat at both ends. int64."""
+    """Return the derivative at output `a` for a HADAMARD function, Q.frac; a clipped ReLU is flat at both ends. int64 or lanes."""
+    one = 1 << frac
     if function == _H_SIGMOID:
-        return rshift(a * ((1 << frac) - a), frac)
+        return rshift(a * (one - a), frac)
     if function == _H_TANH:
         return rshift((1 << (2 * frac)) - a * a, frac)
     if function == _H_RELU:
-        return (1 << frac) if 0 < a < unit else 0
-    return 1 << frac
+        return where(a > 0, where(a >= unit, 0 * a, 0 * a + one), 0 * a)
+    return 0 * a + one

@@ -54,9 +54,10 @@ class LineClass(IntEnum):
 
 
 class Phase(IntEnum):
-    """What the front end does: between commands, and in reads and pulses."""
+    """What lines are driven for."""
 
     IDLE = 0
+    """All lines are at rest: it has no codes."""
     READ = 1
     READ_NEGATIVE = 2
     UP = 3
@@ -64,22 +65,26 @@ class Phase(IntEnum):
 
 
 class ProfileWord(IntEnum):
-    """Words of a profile, at PROFILE_WORDS * number in the TILE window; codes follow from CODES on."""
+    """Words of a profile, at PROFILE_WORDS * number in the TILE window; codes follow from CODES on. Meanings: PROFILE_MEANINGS."""
 
     FLAGS = 0
-    """ProfileFlag; bits 4 to 6: log2 of the conversions a phase."""
     SCALE = 1
-    """Codes of a drive LSB in a read, SCALE_BITS bits."""
     SENSE_SHIFT = 2
-    """Bits by which a read's result is made larger, 0 to SENSE_SHIFT_MAX: for profiles that read with less voltage."""
     SETTLE = 3
-    """Cycles from the edge of the drives to the first conversion."""
     WIDTH = 4
-    """Cycles of a pulse."""
     GAP = 5
-    """Least cycles between two pulses."""
     DELAY = 6
-    """Cycles from the last pulse of a PULSE to its completion (write-read delay)."""
+
+
+PROFILE_MEANINGS = {
+    ProfileWord.FLAGS: "see below",
+    ProfileWord.SCALE: f"codes of a drive LSB in a read, {SCALE_BITS} bits, {SCALE_FRAC} of them fraction bits",
+    ProfileWord.SENSE_SHIFT: f"bits by which a read's result is made larger, 0 to {SENSE_SHIFT_MAX}, where less voltage reads",
+    ProfileWord.SETTLE: "cycles from the edge of the drives to the first conversion",
+    ProfileWord.WIDTH: "cycles of a pulse",
+    ProfileWord.GAP: "fewest cycles between two pulses",
+    ProfileWord.DELAY: "cycles from the last pulse of a PULSE to its completion (write-read delay)",
+}
 
 
 class ProfileFlag(IntFlag):

@@ -8,9 +8,9 @@ import math
 import numpy as np
 
 from backpulse.firmware_py import crossbar
-from backpulse.firmware_py.device import take
+from backpulse.firmware_py.device import own_words, take
 from backpulse.firmware_py.jit import inlined, jit, part
-from backpulse.firmware_py.lanes import GROUP, everywhere, load, store, total, where
+from backpulse.firmware_py.lanes import GROUP, everywhere, store
 from backpulse.firmware_py.memory import BANK
 from backpulse.firmware_py.registers import TileParameter
 from backpulse.firmware_py.relaxation import drive, fill, solve, words
@@ -44,34 +44,32 @@ def read(m, f, columns_out, row0, rows, col0, cols):
     extra = 0.0
     if f.read_noise:
         m.sums[:count] = 0
-        crossbar.add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, count)
+        crossbar.add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, count, f.sense_shift)
         extra = 1.0 / (1 << f.sense_shift)
     bank, state = m.control[BANK], m.read
     return words(w, tile, way, first_driven, driven, total_drive, first, count, extra, state, bank, f.sense_max, m.sums, m.recorded)
 
 
 @part
-def pulse_lanes(m, played, f, lane, row0, first, hits, a, shared):
+def pulse_lanes(m, played, f, lane, row0, first, hits, a, bits, stochastic, shared):
     """Give lanes their pulses, or only keep them for `settle` if they go through wires; return as `crossbar.pulse_lanes`."""
     w = m.array
     w.fresh[0] = -1
     if not w.sizes[WIRED_WRITE]:
-        return crossbar.pulse_lanes(m, played, f, lane, row0, first, hits, a, shared)
-    up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
-    planned = load(m.lanes, lane)
+        return crossbar.pulse_lanes(m, played, f, lane, row0, first, hits, a, bits, stochastic, shared)
+    asked, net, clipped = everywhere(0), everywhere(0), everywhere(0)
     for hit in range(hits):
-        i, wanted = m.hits[hit], load(m.wanted, (hit, 0))
-        size = min(wanted, f.pulse_max)
-        count = where(planned * a[i] > 0, size, -size)
-        up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
-        store(m.group, 0, count)
+        i = m.hits[hit]
+        size, pulses, more = crossbar.counts(m, f, lane, hit, a[i], bits, stochastic)
+        asked, net, clipped = asked + size, net + pulses, clipped - more
+        store(m.group, 0, pulses)
         row = (row0 + first + i) % f.tile_rows
         for k in range(min(GROUP, f.tile_cols - lane)):
             w.asked[row, lane + k] = m.group[k]
             w.words[row, lane + k] = m.noise[hit, k]
         if m.log.shape[0]:
             crossbar.log_pulses(m, (row0 + first + i) // f.tile_rows, row, lane)
-    return total(up), total(down), total(clipped)
+    return (asked + net) >> 1, (asked - net) >> 1, clipped
 
 
 @part
@@ -225,5 +223,5 @@ def _move(m, f, tile, shared):
                     noise = gauss(word) * np.float64(m.tile[_ROOT + 1]) * math.sqrt(abs(pulses))
                 row = tile * f.tile_rows + i
                 codes = np.int64(m.spread[row, c]) if f.spread else 0
-                m.cells[row, c] = take(np.int64(m.cells[row, c]), pulses, codes, noise, state / 4294967296.0, shared)
+                m.cells[row, c] = take(np.int64(m.cells[row, c]), pulses, own_words(codes, shared), noise, state / 4294967296.0, shared)
     m.read[0] = state

@@ -7,14 +7,14 @@ from typing import Any
 
 from numba.core import types
 
-from backpulse.firmware_py.device import update, write_noise
+from backpulse.firmware_py.device import own_words, update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.jit import by_type, part
-from backpulse.firmware_py.lanes import GROUP, everywhere, load, pairs, peak, some, store, total, where
+from backpulse.firmware_py.lanes import GROUP, carries, count, everywhere, load, pairs, peak, store, upto, where
 from backpulse.firmware_py.memory import BANK
 from backpulse.firmware_py.registers import Counter, TileParameter
-from backpulse.firmware_py.streams import gauss, xorshift
-from backpulse.firmware_py.tape import record_sense
+from backpulse.firmware_py.streams import gauss, leap, xorshift
+from backpulse.firmware_py.tape import record_read
 
 _STEPS = int(Counter.STEPS)
 _READ_SIGMA = int(TileParameter.READ_SIGMA)
@@ -27,10 +27,12 @@ def read(m, f, columns_out, row0, rows, col0, cols):
     if columns_out:
         multiply_rows(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes)
     else:
-        multiply_columns(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes, m.group)
+        multiply_columns(m.cells, m.line, row0, rows, col0, cols, m.sums, m.lanes)
     if f.read_noise:
-        add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, n)
-    return convert(m.sums, n, f.sense_shift, f.sense_max, m.recorded)
+        add_read_noise(m.read, m.control[BANK], m.tile[_READ_SIGMA], m.sums, n, f.sense_shift)
+    clamped = convert(m.sums, m.over, n, f.sense_shift, f.sense_max)
+    record_read(m.recorded, m.sums, m.over, n)
+    return clamped
 
 
 @part
@@ -41,115 +43,131 @@ def multiply_rows(cells, line, row0, rows, col0, cols, sums, lanes):
         for r in range(rows):
             acc = acc + load(cells, (row0 + r, lane)) * line[r]
         store(lanes, lane, acc)
-    for c in range(cols):
-        sums[c] = lanes[col0 + c]
+    for c in range(0, cols, GROUP):
+        store(sums, c, load(lanes, col0 + c))
 
 
 @part
-def multiply_columns(cells, line, row0, rows, col0, cols, sums, lanes, group):
-    """READT: acc_r = sum over columns of drive_c * cell[r][c], four rows at once; lanes outside the region are not driven."""
-    lanes[:] = 0
-    for i in range(cols):
-        lanes[col0 + i] = line[i]
+def multiply_columns(cells, line, row0, rows, col0, cols, sums, lanes):
+    """READT: acc_r = sum over columns of drive_c * cell[r][c], a group of rows at once; lanes outside the region are not driven."""
+    for lane in range(0, lanes.shape[0], GROUP):
+        store(lanes, lane, everywhere(0))
+    for i in range(0, cols, GROUP):
+        store(lanes, col0 + i, load(line, i) & upto(cols - i))
     last = row0 + rows - 1
-    for r in range(0, rows, 4):
-        r0, r1, r2, r3 = row0 + r, min(row0 + r + 1, last), min(row0 + r + 2, last), min(row0 + r + 3, last)
-        a = b = c = d = everywhere(0)
-        for lane in range(col0 & -GROUP, col0 + cols, GROUP):
-            drives = load(lanes, lane)
-            a, b = a + drives * load(cells, (r0, lane)), b + drives * load(cells, (r1, lane))
-            c, d = c + drives * load(cells, (r2, lane)), d + drives * load(cells, (r3, lane))
-        quarters = pairs(pairs(a, b), pairs(c, d))
-        halves = pairs(quarters, quarters)
-        store(group, 0, pairs(halves, halves))
-        for i in range(4):
-            sums[r + i] = group[i]
+    for r in range(0, rows, GROUP):
+        first, second = _four(cells, lanes, row0 + r, last, col0, cols), _four(cells, lanes, row0 + r + 4, last, col0, cols)
+        third, fourth = _four(cells, lanes, row0 + r + 8, last, col0, cols), _four(cells, lanes, row0 + r + 12, last, col0, cols)
+        store(sums, r, pairs(pairs(first, second), pairs(third, fourth)))
 
 
 @part
-def add_read_noise(states, bank, sigma, sums, n):
-    """Add read noise to the analog sums: the bank's stream advances once a sense word."""
-    state = states[bank]
+def _four(cells, lanes, row, last, col0, cols):
+    """Return four partial sums for each of four rows, of which those behind the last are the last."""
+    r0, r1, r2, r3 = min(row, last), min(row + 1, last), min(row + 2, last), min(row + 3, last)
+    a = b = c = d = everywhere(0)
+    for lane in range(col0 & -GROUP, col0 + cols, GROUP):
+        drives = load(lanes, lane)
+        a, b = a + drives * load(cells, (r0, lane)), b + drives * load(cells, (r1, lane))
+        c, d = c + drives * load(cells, (r2, lane)), d + drives * load(cells, (r3, lane))
+    return pairs(pairs(a, b), pairs(c, d))
+
+
+@part
+def add_read_noise(states, bank, sigma, sums, n, bits):
+    """Add read noise to the analog sums: the bank's stream advances once a sense word. What 32 bits do not hold is clamped later anyway."""
+    state, most = states[bank], (1 << 31) - (1 << bits)
     for i in range(n):
         state = xorshift(state)
-        sums[i] += gauss(state) * sigma
+        sums[i] = sat(sums[i] + gauss(state) * sigma, most)
     states[bank] = state
 
 
 @part
-def convert(sums, n, bits, sense_max, recorded):
-    """Turn analog sums into sense words in place, and record them where that is wanted; return how many were over range."""
-    over = 0
-    for i in range(n):
-        sense = rshift(sums[i], bits)
-        clamped = int(abs(sense) > sense_max)
-        over += clamped
-        sums[i] = sat(sense, sense_max)
-        record_sense(recorded, sums[i], clamped, int(i == n - 1))
-    return over
+def convert(sums, over, n, bits, sense_max):
+    """Turn analog sums into sense words in place; return how many were over range, and mark these in `over`."""
+    clamped = 0
+    for i in range(0, n, GROUP):
+        sense = rshift(load(sums, i), bits)
+        beyond = (abs(sense) > sense_max) & upto(n - i)
+        clamped += count(beyond)
+        store(over, i, beyond)
+        store(sums, i, sat(sense, sense_max))
+    return clamped
 
 
 @part
 def plan_lanes(m, f, lane, rows, a, bits, stochastic):
-    """Draw and plan some rows of a PULSE in the lanes that begin at `lane`; return how many of the rows have pulses, listed in m.hits.
+    """Draw for some rows of a PULSE in the lanes that begin at `lane`; return how many of them may have pulses, listed in m.hits.
 
         n = ((|a_i P_j| >> 8 q) + r) >> 16
 
-    A row whose largest product, with the largest r, is no pulse only draws. Whether another has one no processor can foretell, so that
-    every one is written to the list, and the next one over it if it had none.
+    is zero unless the product and the random word, both shifted up to 32 bits, have a sum beyond these; or the product itself is at least
+    `sure`. Whether a row has a pulse no processor can foretell, so that every one is written to the list, and the next one over it if it
+    had none. Where not even the largest product, with the largest r, is a pulse, the streams leap over all rows.
     """
-    rounding, write, planned = load(m.rounding, lane), load(m.write, lane), load(m.lanes, lane)
-    largest, least = peak(abs(planned)), (1 if stochastic else 1 << 15) << bits
+    rounding, write, size = load(m.rounding, lane), load(m.write, lane), abs(load(m.lanes, lane))
+    largest, most = peak(size), 0
+    for i in range(0, rows, GROUP):
+        most = max(most, peak(abs(load(a, i))))
+    sure = (1 << 16 if stochastic else 1 << 15) << bits if bits <= 16 else 0
+    size = size << max(16 - bits, 0)
     hits = 0
-    for i in range(rows):
-        rounding = xorshift(rounding)
+    if largest * most < (1 << bits if stochastic else sure):
+        rounding = leap(rounding, m.leaps[rows])
         if f.write_stream:
-            write = xorshift(write)
-        if abs(a[i]) * largest >= least:
-            r = (rounding >> 16) & 0xFFFF if stochastic else everywhere(0x8000)
-            wanted = ((abs(planned * a[i]) >> bits) + r) >> 16
+            write = leap(write, m.leaps[rows])
+    else:
+        for i in range(rows):
+            rounding = xorshift(rounding)
             m.hits[hits] = i
-            store(m.wanted, (hits, 0), wanted)
+            store(m.draws, (hits, 0), rounding)
             if f.write_stream:
+                write = xorshift(write)
                 store(m.noise, (hits, 0), write)
-            hits += some(wanted)
+            height = abs(a[i])
+            hits += (count(carries(rounding, size * height)) > 0) & stochastic | (largest * height >= sure)
     store(m.rounding, lane, rounding)
     store(m.write, lane, write)
     return hits
 
 
 @part
-def pulse_lanes(m, played, f, lane, row0, first, hits, a, shared):
-    """Give the lanes that begin at `lane` the pulses that are planned; return how many up, down, and cells with more than pulse_max.
-
-    The rows listed in m.hits count from row `first` of the region, which begins at `row0`. Where a trace is played no cell is moved, and
-    the counts are kept instead.
+def counts(m, f, lane, hit, a, bits, stochastic):
+    """Return the sizes of a planned row's counts, the counts, and a mask of those that were more than pulse_max.
 
     A count is n, or pulse_max if that is less, with the sign of a_i P_j.
     """
-    up, down, clipped = everywhere(0), everywhere(0), everywhere(0)
-    planned = load(m.lanes, lane)
-    for hit in range(hits):
-        i, wanted = m.hits[hit], load(m.wanted, (hit, 0))
-        row, size = row0 + first + i, min(wanted, f.pulse_max)
-        count = where(planned * a[i] > 0, size, -size)
-        _move(m, played, f, lane, row, first + i, hit, count, shared)
-        up, down, clipped = up + max(count, 0), down - min(count, 0), clipped - (wanted > size)
-        if m.log.shape[0] and played is None:
-            store(m.group, 0, count)
-            log_pulses(m, row // f.tile_rows, row % f.tile_rows, lane)
-    return total(up), total(down), total(clipped)
+    product = load(m.lanes, lane) * a
+    r = load(m.draws, (hit, 0)) >> 16 & 0xFFFF if stochastic else everywhere(0x8000)
+    wanted = ((abs(product) >> bits) + r) >> 16
+    size = min(wanted, f.pulse_max)
+    return size, where(product >= 0, size, -size), wanted > size
 
 
 @part
-def _move(m, played, f, lane, row, place, hit, count, shared):
-    """Update cells by their counts, or keep these of a trace."""
-    if played is not None:
-        store(played.counts, (place, lane), count)
-    else:
-        noise = write_noise(m.tile, count, load(m.noise, (hit, 0))) if f.write_stream else everywhere(0)
-        codes = load(m.spread, (row, lane)) if f.spread else everywhere(0)
-        store(m.cells, (row, lane), update(load(m.cells, (row, lane)), count, codes, noise, shared))
+def pulse_lanes(m, played, f, lane, row0, first, hits, a, bits, stochastic, shared):
+    """Give the lanes that begin at `lane` the pulses that are planned; return, lane by lane, those up, down, and counts over pulse_max.
+
+    The rows listed in m.hits count from row `first` of the region, which begins at `row0`. Where a trace is played no cell is moved, and
+    the counts are kept instead.
+    """
+    asked, net, clipped = everywhere(0), everywhere(0), everywhere(0)
+    for hit in range(hits):
+        i = m.hits[hit]
+        row = row0 + first + i
+        size, pulses, more = counts(m, f, lane, hit, a[i], bits, stochastic)
+        asked, net, clipped = asked + size, net + pulses, clipped - more
+        if played is not None:
+            store(played.counts, (first + i, lane), pulses)
+        else:
+            noise = write_noise(m.tile, size, load(m.noise, (hit, 0))) if f.write_stream else everywhere(0)
+            own = own_words(load(m.spread, (row, lane)), shared) if f.spread else own_words(everywhere(0), shared)
+            store(m.cells, (row, lane), update(load(m.cells, (row, lane)), pulses, own, noise, shared))
+        if m.log.shape[0] and played is None:
+            store(m.group, 0, pulses)
+            log_pulses(m, row // f.tile_rows, row % f.tile_rows, lane)
+    return (asked + net) >> 1, (asked - net) >> 1, clipped
 
 
 @part

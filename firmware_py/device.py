@@ -11,7 +11,7 @@ import numpy as np
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.formats import rshift
 from backpulse.firmware_py.jit import inlined
-from backpulse.firmware_py.lanes import peak, where
+from backpulse.firmware_py.lanes import count, peak, where
 from backpulse.firmware_py.registers import TILE_WORDS, TileParameter
 from backpulse.firmware_py.streams import GAUSS_SIGMA, draws, gauss
 
@@ -267,58 +267,68 @@ def shared_words(tile, cell_bits):
 
 
 @inlined
-def write_noise(tile, count, word):
-    """Return the noise of `count` pulses in one go, before the rounding; `word` is the lane's write-noise word. int64 or lanes."""
-    size, root = abs(count), 0 * count
-    most = peak(size)
-    for n in range(1, 3 if most < 3 else most + 1):  # nearly always two rounds: sooner done than each lane's look into the table
-        root = where(size == n, tile[_ROOT + n], root)
+def write_noise(tile, size, word):
+    """Return the noise of `size` pulses in one go, before the rounding; `word` is the lane's write-noise word. int64 or lanes."""
+    root = where(size == 1, tile[_ROOT + 1], where(size == 2, tile[_ROOT + 2], 0 * size))
+    if count(size > 2):  # rare: looking for each number is then sooner done than each lane's look into the table
+        for n in range(3, peak(size) + 1):
+            root = where(size == n, tile[_ROOT + n], root)
     return gauss(word) * root
 
 
 @inlined
-def update(g, count, spread, noise, shared):
-    """Return a cell after `count` pulses (signed) in one go; `shared` is from `shared_words` (docs/machine.md, The tile). int64 or lanes.
+def own_words(spread, shared):
+    """Return what a cell's spread word says, 0 where there is none: its step factor, upper and lower bound, whether it is stuck.
 
-    The largest product, 31 pulses of the largest step, takes 30 bits. Without spread words, `spread` is 0.
-
-        step  = max(0, base - ((slope * G) >> 16))
-        f     = 128 + step_code * step_unit
-        G     = clamp(G + rshift(+- n * f * step + noise, 13), lo, hi)
+    f = 128 + step_code * step_unit. int64 or lanes.
     """
-    wanted = g + rshift(count * _weight(g, count > 0, spread, shared) + noise, UPDATE_FRAC)
-    return _bounded(g, wanted, count == 0, spread, shared)
+    (bound_up, bound_down), (step_unit, bound_unit) = shared[2], shared[3]
+    step, bound = (spread & 15) ^ 8, (spread >> 4) ^ 8  # codes and 8
+    more = bound * bound_unit
+    factor = (1 << FACTOR_FRAC) - 8 * step_unit + step * step_unit
+    return factor, bound_up - 8 * bound_unit + more, bound_down + 8 * bound_unit - more, bound == STUCK + 8
 
 
 @inlined
-def take(g, pulses, spread, noise, chance, shared):
+def update(g, pulses, own, noise, shared):
+    """Return a cell after pulses (signed) in one go; `own` is from `own_words`, `shared` from `shared_words`. int64 or lanes.
+
+    The largest product, 31 pulses of the largest step, takes 30 bits (docs/machine.md, The tile):
+
+        step  = max(0, base - ((slope * G) >> 16))
+        G     = clamp(G + rshift(+- n * f * step + noise, 13), lo, hi)
+    """
+    wanted = g + rshift(pulses * _weight(g, pulses > 0, own, shared) + noise, UPDATE_FRAC)
+    return _bounded(g, wanted, pulses == 0, own, shared)
+
+
+@inlined
+def take(g, pulses, own, noise, chance, shared):
     """Return a cell after a part of pulses, float64 as their noise: `update`, but rounded up with the probability of what is cut off.
 
     `chance` is uniform from 0 to 1: a disturbance far below one cell LSB moves the cell as far in the long run as it should.
     """
-    wanted = g + np.int64(np.floor((pulses * _weight(g, pulses > 0.0, spread, shared) + noise) / (1 << UPDATE_FRAC) + chance))
-    return _bounded(g, wanted, pulses == 0.0, spread, shared)
+    wanted = g + np.int64(np.floor((pulses * _weight(g, pulses > 0.0, own, shared) + noise) / (1 << UPDATE_FRAC) + chance))
+    return _bounded(g, wanted, pulses == 0.0, own, shared)
 
 
 @inlined
-def _weight(g, up, spread, shared):
+def _weight(g, up, own, shared):
     """Return what one pulse up or down moves a cell by, in 2^-13 cell LSB."""
-    bases, slopes, _, (step_unit, _), _ = shared
-    step_code = ((spread & 15) ^ 8) - 8
+    bases, slopes = shared[:2]
     base, slope = where(up, bases[0], bases[1]), where(up, slopes[0], slopes[1])
-    return ((1 << FACTOR_FRAC) + step_code * step_unit) * max(base - (slope * g >> SLOPE_SHIFT), 0)
+    return own[0] * max(base - (slope * g >> SLOPE_SHIFT), 0)
 
 
 @inlined
-def _bounded(g, wanted, still, spread, shared):
+def _bounded(g, wanted, still, own, shared):
     """Return what a cell that wants to move to a place moves to: its bounds end it, and a stuck cell never moves."""
-    _, _, (bound_up, bound_down), (_, bound_unit), sign = shared
-    bound_code = ((spread >> 4) ^ 8) - 8
-    high, low = bound_up + bound_code * bound_unit, bound_down - bound_code * bound_unit
+    _, high, low, stuck = own
+    sign = shared[4]
     moved = where(wanted > high, high, max(wanted, low))
     # Bounds may be beyond a cell word, which keeps its low bits.
     moved = ((moved & (2 * sign - 1)) ^ sign) - sign
-    return where(still | (bound_code == STUCK), g, moved)
+    return where(still | stuck, g, moved)
 
 
 _ECRAM = Device(

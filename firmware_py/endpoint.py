@@ -1,5 +1,6 @@
 """The board's end of the link: the golden function from received bytes to sent bytes (docs/protocol.md)."""
 
+from collections.abc import Iterator
 from struct import pack
 from typing import Protocol
 
@@ -86,7 +87,12 @@ class Endpoint:
 
     def feed(self, data: bytes) -> bytes:
         """Return the bytes that the board answers to these bytes."""
-        return b"".join(self._answer(frame).encode() for frame in self._deframer.feed(data))
+        return b"".join(self.answers(data))
+
+    def answers(self, data: bytes) -> Iterator[bytes]:
+        """Do the commands that these bytes complete, one at a time, and give the bytes that the board answers to each."""
+        for frame in self._deframer.feed(data):
+            yield self._answer(frame).encode()
 
     def _answer(self, frame: Frame) -> Frame:
         status, payload = self._accept(frame)

@@ -10,10 +10,10 @@ import numpy as np
 from backpulse.firmware_py.activation import activate, fprime
 from backpulse.firmware_py.crossbar import any_pulse_lanes, any_read, any_settle, plan_lanes
 from backpulse.firmware_py.device import shared_words
-from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
+from backpulse.firmware_py.formats import rshift, sat, shift
 from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, Function, Op, When, require
 from backpulse.firmware_py.jit import inlined, jit, part
-from backpulse.firmware_py.lanes import GROUP
+from backpulse.firmware_py.lanes import GROUP, bit_length, count, everywhere, load, peak, store, total, upto, where
 from backpulse.firmware_py.memory import ACTIVE, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
 from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State
 from backpulse.firmware_py.tape import (
@@ -70,11 +70,10 @@ def _gather(m, f, vector, offset, n, line):
 
 @part
 def _take(line, words, base, n, bits):
-    """Copy words, shifted left, from a memory that begins anew at its end."""
-    if base + n <= words.shape[0]:
-        run = words[base:]
-        for i in range(n):
-            line[i] = np.int64(run[i]) << bits
+    """Copy words, shifted left, from a memory that begins anew at its end; what is in the line behind them is undefined."""
+    if base + n + GROUP <= words.shape[0]:
+        for i in range(0, n, GROUP):
+            store(line, i, load(words, base + i) << bits)
     else:
         for i in range(n):
             line[i] = np.int64(words[(base + i) & (words.shape[0] - 1)]) << bits
@@ -93,18 +92,19 @@ def _scatter(m, f, vector, offset, n, line, final):
 
 @part
 def _put(words, line, base, n):
-    """Copy a line to a memory that begins anew at its end; return the OR of the magnitudes."""
-    mask = 0
-    if base + n <= words.shape[0]:
-        run = words[base:]
-        for i in range(n):
-            run[i] = line[i]
-            mask |= abs(line[i])
-    else:
+    """Copy a line to a memory that begins anew at its end; return a number as long as the OR of the magnitudes."""
+    if base + n + GROUP > words.shape[0]:
+        mask = 0
         for i in range(n):
             words[(base + i) & (words.shape[0] - 1)] = line[i]
             mask |= abs(line[i])
-    return mask
+        return mask
+    largest = everywhere(0)
+    for i in range(0, n, GROUP):
+        word = where(upto(n - i), load(line, i), load(words, base + i))
+        store(words, base + i, word)
+        largest = max(largest, abs(word) & upto(n - i))
+    return peak(largest)
 
 
 @part
@@ -129,7 +129,7 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     columns_out = op == _READ
     n, offset, n_out, out_offset = (rows, row_offset, cols, col_offset) if columns_out else (cols, col_offset, rows, row_offset)
     s = min(max(f.vector_frac - _magnitude(m, f, source), f.range_min), f.range_max) if auto_range else 0
-    line, sums, words, factors = m.line, m.sums, m.words, m.factors
+    line, words, factors = m.line, m.words, m.factors
     _gather(m, f, source, offset, n, line)
     m.counters[_SATURATED] += _to_drives(line, n, s - f.drive_shift, f.drive_max)
     over, fault = _sense(m, m.played, f, op, row0, rows, col0, cols, n_out)
@@ -139,17 +139,33 @@ def _read(m, f, op, region, source, to, aux, function, accumulate, auto_range, b
     k = (f.backward_shift if backward else f.forward_shift) + scale_log2 - s
     if accumulate:
         _gather(m, f, to, out_offset, n_out, words)
-    for i in range(n_out):
-        words[i] = shift(sums[i], k) + (words[i] if accumulate else 0)
-    if function != _PARTIAL:
-        m.counters[_SATURATED] += _saturate(words, n_out, f.vector_max)
-        if function >= _HADAMARD:
-            _gather(m, f, aux, out_offset, n_out, factors)
-            m.counters[_SATURATED] += _times_fprime(words, factors, n_out, function, f)
-        elif function != _NONE:
-            m.counters[_SATURATED] += _activate(words, n_out, function, m.activations, f)
+    if function >= _HADAMARD:
+        _gather(m, f, aux, out_offset, n_out, factors)
+    m.counters[_SATURATED] += _finish(m, f, n_out, k, accumulate, function)
     _scatter(m, f, to, out_offset, n_out, words, function != _PARTIAL)
     return 0
+
+
+@part
+def _finish(m, f, n, k, accumulate, function):
+    """Turn sense words into the words that a read stores in m.words, onto which it accumulates; return how many were clamped."""
+    clamped = 0
+    for i in range(0, n, GROUP):
+        word = shift(load(m.sums, i), k)
+        if accumulate:
+            word = word + load(m.words, i)
+        if function != _PARTIAL:
+            clamped += count((abs(word) > f.vector_max) & upto(n - i))
+            word = sat(word, f.vector_max)
+            if function >= _HADAMARD:
+                word = _times_fprime(word, load(m.factors, i), function, f)
+                clamped += count((abs(word) > f.vector_max) & upto(n - i))
+                word = sat(word, f.vector_max)
+            elif function != _NONE:
+                word, more = activate(function, word, m.activations, f.pre_frac, f.vector_frac, f.unit, f.vector_max)
+                clamped += count(more & upto(n - i))
+        store(m.words, i, word)
+    return clamped
 
 
 @part
@@ -166,40 +182,28 @@ def _sense(m, played, f, op, row0, rows, col0, cols, n):
 def _to_drives(line, n, bits, drive_max):
     """Turn vector words into drives in place; return how many were clamped by more than the missing 1.0."""
     clamped = 0
-    for i in range(n):
-        wide = shift(line[i], bits)
-        clamped += abs(wide) > drive_max + 1
-        line[i] = sat(wide, drive_max)
+    for i in range(0, n, GROUP):
+        wide = shift(load(line, i), bits)
+        clamped += count((abs(wide) > drive_max + 1) & upto(n - i))
+        store(line, i, sat(wide, drive_max))
     return clamped
 
 
 @part
-def _saturate(words, n, limit):
-    """Clamp words in place; return how many changed."""
-    changed = 0
-    for i in range(n):
-        word = sat(words[i], limit)
-        changed += word != words[i]
-        words[i] = word
-    return changed
+def _times_fprime(word, output, function, f):
+    """Return errors times the derivative at their outputs."""
+    return rshift(word * fprime(function, output, f.vector_frac, f.unit), f.vector_frac)
 
 
 @part
-def _activate(words, n, function, table, f):
-    """Apply an activation in place; return how many were clamped by LINEAR."""
+def _derived(words, outputs, n, function, f):
+    """Multiply errors by the derivative at their outputs if the function says so, in place; return how many were clamped."""
     clamped = 0
-    for i in range(n):
-        words[i], one = activate(function, words[i], table, f.pre_frac, f.vector_frac, f.unit, f.vector_max)
-        clamped += one
+    for i in range(0, n if function != _NONE else 0, GROUP):
+        word = _times_fprime(load(words, i), load(outputs, i), function, f)
+        clamped += count((abs(word) > f.vector_max) & upto(n - i))
+        store(words, i, sat(word, f.vector_max))
     return clamped
-
-
-@part
-def _times_fprime(words, outputs, n, function, f):
-    """Multiply errors by the derivative at their outputs, in place; return how many were clamped."""
-    for i in range(n):
-        words[i] = rshift(words[i] * fprime(function, outputs[i], f.vector_frac, f.unit), f.vector_frac)
-    return _saturate(words, n, f.vector_max)
 
 
 @inlined
@@ -225,36 +229,39 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
     lose, q = pulse_shift(m.scales[scale, 1], scale_log2, _magnitude(m, f, cols_vector))
     line, planned = m.line, m.lanes
     _gather(m, f, cols_vector, col_offset, cols, line)
-    planned[:] = 0
+    for lane in range(0, m.rounding.shape[0], GROUP):
+        store(planned, lane, everywhere(0))
     if q <= 3:
         for c in range(cols):
-            planned[col0 + c] = sat(rshift(line[c] * m.scales[scale, 0], lose), 32767)
+            planned[col0 + c] = sat(rshift(np.int64(line[c]) * m.scales[scale, 0], lose), 32767)
     _gather(m, f, rows_vector, row_offset, rows, line)
     shared = shared_words(m.tile, f.cell_bits)
     # The log wants them row by row; else the lanes are outside, for their streams then stay in the processor's registers.
     rows_at_once = 1 if m.log.shape[0] else rows
     begin_pulse(m.played, rows)
-    asked = 0
-    for r in range(0, rows, rows_at_once):
-        for lane in range(0, planned.shape[0], GROUP):
-            hits = plan_lanes(m, f, lane, rows_at_once, line[r:], 8 * q, stochastic)
-            up, down, clipped = any_pulse_lanes(m, m.played, f, lane, row0, r, hits, line[r:], shared)
-            asked += up + down
-            m.counters[_UP] += up
-            m.counters[_DOWN] += down
-            m.counters[_CLIPPED] += clipped
+    ups = downs = clips = everywhere(0)
+    first, bits = 0, 8 * min(q, 3)
+    while first < rows:
+        for lane in range(0, m.rounding.shape[0], GROUP):
+            hits = plan_lanes(m, f, lane, rows_at_once, line[first:], bits, stochastic)
+            up, down, clipped = any_pulse_lanes(m, m.played, f, lane, row0, first, hits, line[first:], bits, stochastic, shared)
+            ups, downs, clips = ups + up, downs + down, clips + clipped
+        first += rows_at_once
+    m.counters[_UP] += total(ups)
+    m.counters[_DOWN] += total(downs)
+    m.counters[_CLIPPED] += total(clips)
     any_settle(m, f, row0, rows, shared)
-    record_completion(m.recorded, _PULSE, _OK, asked, rows)
+    record_completion(m.recorded, _PULSE, _OK, total(ups) + total(downs), rows)
     return play_pulse(m.played, m, row0, rows, f.tile_rows)
 
 
 @part
 def _largest(line, n):
     """Return the index of the largest word, the first of equals."""
-    best = 0
+    best, largest = 0, line[0]
     for i in range(1, n):
-        if line[i] > line[best]:
-            best = i
+        if line[i] > largest:
+            best, largest = i, line[i]
     return best
 
 
@@ -265,36 +272,32 @@ def _err(m, f, target, output, to, function):
     targets, outputs, errors, counters = m.line, m.factors, m.words, m.counters
     _gather(m, f, target, 0, n, targets)
     _gather(m, f, output, 0, n, outputs)
-    for i in range(n):
-        errors[i] = targets[i] - outputs[i]
-    counters[_SATURATED] += _saturate(errors, n, f.vector_max)
+    for i in range(0, n, GROUP):
+        error = load(targets, i) - load(outputs, i)
+        counters[_SATURATED] += count((abs(error) > f.vector_max) & upto(n - i))
+        store(errors, i, sat(error, f.vector_max))
     counters[_LOSS] += _norm(errors, n, f)
     best = _largest(outputs, n)
     counters[_HITS] += best == _largest(targets, n)
     m.results[counters[_RESULTS] % m.results.shape[0]] = best
     counters[_RESULTS] = (counters[_RESULTS] + 1) & _MASK32
     if m.outputs.shape[0]:
-        _keep_outputs(m, outputs, n)
-    if function != _NONE:
-        counters[_SATURATED] += _times_fprime(errors, outputs, n, function, f)
+        place = m.control[OUTPUT]
+        for i in range(n):
+            m.outputs[place] = outputs[i]
+            place = (place + 1) & (m.outputs.shape[0] - 1)
+        m.control[OUTPUT] = place
+    counters[_SATURATED] += _derived(errors, outputs, n, function, f)
     _scatter(m, f, to, 0, n, errors, True)
-
-
-@part
-def _keep_outputs(m, outputs, n):
-    """Write the outputs of a sample to their ring."""
-    for i in range(n):
-        m.outputs[m.control[OUTPUT]] = outputs[i]
-        m.control[OUTPUT] = (m.control[OUTPUT] + 1) & (m.outputs.shape[0] - 1)
 
 
 @part
 def _norm(line, n, f):
     """Return the squared norm of a line, Q.12."""
-    total = 0
+    squares = 0
     for i in range(n):
-        total += line[i] * line[i]
-    return rshift(total, 2 * f.vector_frac - _LOSS_FRAC)
+        squares += np.int64(line[i]) * np.int64(line[i])
+    return rshift(squares, 2 * f.vector_frac - _LOSS_FRAC)
 
 
 @part
@@ -316,10 +319,10 @@ def _axpy(m, f, source, to, scale, function):
     _gather(m, f, to, 0, n, words)
     mantissa, bits = m.scales[scale, 0], min(max(16 - m.scales[scale, 1], 0), 47)
     for i in range(n):
-        words[i] -= rshift(mantissa * outputs[i], bits)
-    m.counters[_SATURATED] += _saturate(words, n, f.vector_max)
-    if function != _NONE:
-        m.counters[_SATURATED] += _times_fprime(words, outputs, n, function, f)
+        word = words[i] - rshift(mantissa * outputs[i], bits)
+        m.counters[_SATURATED] += abs(word) > f.vector_max
+        words[i] = sat(word, f.vector_max)
+    m.counters[_SATURATED] += _derived(words, outputs, n, function, f)
     _scatter(m, f, to, 0, n, words, True)
 
 
@@ -359,18 +362,24 @@ def _operands_bad(m, f, op, region, a, b, c, function):
 @part
 def _load_sample(m, f, index):
     """Copy one sample of the store into the free page, zeros behind it, and swap pages."""
-    m.control[PAGE] = 1 - m.control[PAGE]
-    page, store = m.pages[m.control[PAGE]], m.store
+    at = m.control[PAGE] = 1 - m.control[PAGE]
+    page, samples = m.pages[at], m.store
     size = 4 * (m.control[STRIDE] & f.stride_mask)
-    place = index * size % store.shape[0]
-    for i in range(size):
-        page[i & (page.shape[0] - 1)] = np.int8(store[place])
-        place = place + 1 if place + 1 < store.shape[0] else 0
-    page[size:] = 0
+    place, end = index * size % samples.shape[0], size + GROUP - 1 & -GROUP
+    if place + end <= samples.shape[0] and end <= page.shape[0]:
+        for i in range(0, end, GROUP):
+            store(page, i, load(samples, place + i) & upto(size - i))
+    else:
+        for i in range(size):
+            page[i & (page.shape[0] - 1)] = np.int8(samples[(place + i) % samples.shape[0]])
+        end = size
+    for i in range(end, min(m.filled[at], page.shape[0])):
+        page[i] = 0
+    m.filled[at] = end
 
 
 @jit
-def execute(m, f, order, count):
+def execute(m, f, order, granted):
     """Run the machine until it needs a sample it has not, ends or faults.
 
     Parameters
@@ -378,7 +387,7 @@ def execute(m, f, order, count):
     m, f
         Memory and Format.
     order
-        int64 array: sample indices; the first `count` are granted.
+        int64 array: sample indices; the first `granted` are granted.
 
     Returns
     -------
@@ -386,6 +395,8 @@ def execute(m, f, order, count):
     """
     begun = 0
     counters = m.counters
+    for i in range(m.checked.shape[0]):
+        m.checked[i] = False
     while m.control[STATE] == _TRAINING or m.control[STATE] == _PAUSED:
         pc = m.control[PC]
         if pc >= m.program.shape[0]:
@@ -406,7 +417,7 @@ def execute(m, f, order, count):
                 m.control[HALT] = 0
                 m.control[STATE] = _IDLE
                 break
-            if begun == count or no_room(m.recorded) or played_out(m.played):
+            if begun == granted or no_room(m.recorded) or played_out(m.played):
                 m.control[STATE] = _PAUSED
                 break
             _load_sample(m, f, order[begun])
@@ -419,9 +430,11 @@ def execute(m, f, order, count):
         if op == _END:
             m.control[STATE] = _IDLE
             break
-        if _operands_bad(m, f, op, region, a, b, c, function):
-            _fault(m, _BAD_OPERAND)
-            break
+        if not m.checked[pc]:
+            if _operands_bad(m, f, op, region, a, b, c, function):
+                _fault(m, _BAD_OPERAND)
+                break
+            m.checked[pc] = True
         if profile >= f.profiles:
             cycles = refused_cycles(m.costs, op)
             counters[_CYCLES] += cycles

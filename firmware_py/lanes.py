@@ -60,6 +60,16 @@ def peak(value):
     return value
 
 
+def count(value):
+    """Return how many of a vector's lanes are not zero, int64; of a comparison of numbers, 1 if it holds."""
+    return int(value != 0)
+
+
+def bit_length(value):
+    """Return the number of bits of a non-negative integer (0 for 0)."""
+    return int(value).bit_length()
+
+
 def _operation(function: Callable[..., Any], count: int, build: Callable[..., Any], result: types.Type = _LANES) -> None:
     """Teach numba a function of `count` vectors, any of which but one may be integers."""
 
@@ -97,6 +107,16 @@ def _reduction(name, builder, lanes):
     return builder.sext(builder.call(reduce, [lanes]), ir.IntType(64))
 
 
+def _counted(builder, lanes):
+    bits = builder.bitcast(builder.icmp_signed("!=", lanes, _VECTOR(None)), ir.IntType(GROUP))
+    return builder.zext(builder.ctpop(bits), ir.IntType(64))
+
+
+def carries(first, second):
+    """Return where the sum of two vectors, taken as unsigned numbers, is beyond 32 bits."""
+    raise NotImplementedError("for compiled callers alone")
+
+
 for _function, _build in (
     (operator.add, ir.IRBuilder.add),
     (operator.sub, ir.IRBuilder.sub),
@@ -109,14 +129,18 @@ for _function, _build in (
     (operator.eq, _compare("==")),
     (operator.gt, _compare(">")),
     (operator.ge, _compare(">=")),
+    (carries, lambda builder, a, b: builder.sext(builder.icmp_unsigned("<", builder.add(a, b), a), _VECTOR)),
     (min, _larger("<")),
     (max, _larger(">")),
 ):
     _operation(_function, 2, _build)
 _operation(where, 3, lambda builder, mask, yes, no: builder.select(builder.icmp_signed("!=", mask, _VECTOR(None)), yes, no))
 _operation(peak, 1, lambda builder, lanes: _reduction("smax", builder, lanes), types.int64)
+_operation(count, 1, _counted, types.int64)
 _of_numbers(where, [types.boolean, types.int64, types.int64], ir.IRBuilder.select)
 _of_numbers(peak, [types.int64], lambda builder, number: number)
+_of_numbers(bit_length, [types.int64], lambda builder, number: builder.sub(ir.IntType(64)(64), builder.ctlz(number, ir.IntType(1)(0))))
+_of_numbers(count, [types.boolean], lambda builder, condition: builder.zext(condition, ir.IntType(64)))
 _operation(operator.neg, 1, ir.IRBuilder.neg)
 _operation(abs, 1, lambda builder, a: _larger(">")(builder, a, builder.neg(a)))
 
@@ -125,6 +149,39 @@ _operation(abs, 1, lambda builder, a: _larger(">")(builder, a, builder.neg(a)))
 def everywhere(typingctx, value):
     """Return the vector that has a number in every lane."""
     return _LANES(_LANES), lambda context, builder, sig, args: args[0]
+
+
+@intrinsic
+def upto(typingctx, number):
+    """Return the mask of the first lanes, so many of them: -1 there and 0 behind them."""
+
+    def build(context, builder, sig, args):
+        places = ir.Constant(_VECTOR, list(range(GROUP)))
+        return builder.sext(builder.icmp_signed("<", places, args[0]), _VECTOR)
+
+    return _LANES(_LANES), build
+
+
+@intrinsic
+def look(typingctx, array, index):
+    """Return the elements of an int32 array at the indices in a vector, none of them negative; or the one at a number, int64."""
+    if index is not _LANES:
+        return types.int64(array, types.int64), _element
+
+    def build(context, builder, sig, args):
+        found = ir.Constant(_VECTOR, ir.Undefined)
+        for lane in range(GROUP):
+            place = builder.zext(builder.extract_element(args[1], ir.IntType(32)(lane)), ir.IntType(64))
+            at = cgutils.get_item_pointer(context, builder, array, make_array(array)(context, builder, args[0]), [place])
+            found = builder.insert_element(found, builder.load(at), ir.IntType(32)(lane))
+        return found
+
+    return _LANES(array, index), build
+
+
+def _element(context, builder, sig, args):
+    at = cgutils.get_item_pointer(context, builder, sig.args[0], make_array(sig.args[0])(context, builder, args[0]), [args[1]])
+    return builder.sext(builder.load(at), ir.IntType(64))
 
 
 def _pointer(context, builder, array, index, values):
@@ -176,14 +233,3 @@ def pairs(typingctx, first, second):
 def total(typingctx, lanes):
     """Return the sum of a vector's lanes, int64."""
     return types.int64(_LANES), lambda context, builder, sig, args: _reduction("add", builder, *args)
-
-
-@intrinsic
-def some(typingctx, lanes):
-    """Say whether any lane is not zero."""
-
-    def build(context, builder, sig, args):
-        bits = builder.bitcast(builder.icmp_signed("!=", args[0], _VECTOR(None)), ir.IntType(GROUP))
-        return builder.icmp_signed("!=", bits, ir.IntType(GROUP)(0))
-
-    return types.boolean(_LANES), build

@@ -182,7 +182,7 @@ class GoldenMachine:
 
     def halt(self) -> None:
         """Stop at the next sample boundary: here, that is now."""
-        if self.memory.control[STATE] in (State.TRAINING, State.PAUSED):
+        if int(self.memory.control[STATE]) in (State.TRAINING, State.PAUSED):
             self.memory.control[HALT] = 1
             self._execute(0)
 
@@ -210,7 +210,7 @@ class GoldenMachine:
 
     def run(self, samples: int) -> int:
         """Work through at most `samples` of the order; returns how many were begun."""
-        if self._log is None:
+        if self._log is None and len(self._order):
             return self._execute(min(samples, len(self._order)))
         begun = 0
         while begun < samples and self.state == State.TRAINING and len(self._order):
@@ -321,7 +321,15 @@ class GoldenMachine:
 
     def _get(self, name: str, index: int) -> int:
         control = self.memory.control
-        match name:
+        match name:  # what each look at the board reads comes first
+            case "COUNTER":
+                return int(self.memory.counters[index])
+            case "STATE":
+                return int(self.state)
+            case "FAULT":
+                return int(control[FAULT])
+            case "CREDIT":
+                return len(self._order)
             case "MAGIC":
                 return MAGIC
             case "ABI":
@@ -332,12 +340,6 @@ class GoldenMachine:
                 return self.payload
             case "SESSION":
                 return self.session >> 32 * index
-            case "STATE":
-                return int(self.state)
-            case "FAULT":
-                return int(control[FAULT])
-            case "CREDIT":
-                return len(self._order)
             case "ENTRY":
                 return self._entry
             case "BANK":
@@ -355,8 +357,6 @@ class GoldenMachine:
             case "SCALE":
                 mantissa, exponent = self.memory.scales[index]
                 return int(mantissa) | (int(exponent) & 255) << 16
-            case "COUNTER":
-                return int(self.memory.counters[index])
             case "TRACE_ON" if self._trace:
                 return int(self._trace.on)
             case "TRACE_WRITTEN" if self._trace:

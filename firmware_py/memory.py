@@ -1,5 +1,6 @@
 """What the golden machine holds: its memories as arrays, and its number formats as integers."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,12 @@ from backpulse.firmware_py.device import fixed_words
 from backpulse.firmware_py.isa import SCALE_REGISTERS, legal, used_bits
 from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
+from backpulse.firmware_py.streams import leaps
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.timing import costs
+
+CACHE_LINE = 64
+"""Bytes."""
 
 
 class Memory(NamedTuple):
@@ -26,25 +31,29 @@ class Memory(NamedTuple):
     program: np.ndarray  # int64 (program_words)
     regions: np.ndarray  # int64 (regions, 4)
     table: np.ndarray  # int64 (vectors)
-    masks: np.ndarray  # int64 (vectors): the OR behind a vector's magnitude
-    vectors: np.ndarray  # int64 (vector_words)
+    masks: np.ndarray  # int64 (vectors): numbers as long as the OR behind a vector's magnitude
+    vectors: np.ndarray  # int32 (vector_words)
     pages: np.ndarray  # int8 (2, page_bytes)
     store: np.ndarray  # uint8 (4 store_words)
     results: np.ndarray  # uint16 (result_depth)
     outputs: np.ndarray  # int16 (output_depth)
     scales: np.ndarray  # int64 (SCALE_REGISTERS, 2): mantissa, exponent
     counters: np.ndarray  # int64 (len(Counter))
-    activations: np.ndarray  # int64 (512)
+    activations: np.ndarray  # int32 (512)
     legal: np.ndarray  # bool (16, 16): operation, function
     costs: np.ndarray  # int64 (16, 2, 6): see `timing.costs`
     control: np.ndarray  # int64: the places below
-    line: np.ndarray  # int64 scratch of the longest vector, like the three below
-    words: np.ndarray  # int64
-    factors: np.ndarray  # int64
-    sums: np.ndarray  # int64: analog sums, then sense words
-    lanes: np.ndarray  # int32 (lanes) scratch: P_j of a PULSE, drives or sums of a read
-    hits: np.ndarray  # int64 (tile_rows) scratch: rows with a pulse
-    wanted: np.ndarray  # int32 (tile_rows, GROUP) scratch: their counts in one vector of lanes
+    filled: np.ndarray  # int64 (2): bytes of each page that a sample has filled; those behind are zero
+    checked: np.ndarray  # bool (program_words) scratch: instructions whose operands are known to be good
+    line: np.ndarray  # int32 scratch of the longest vector, in whole vectors of lanes, like the four below
+    words: np.ndarray  # int32
+    factors: np.ndarray  # int32
+    sums: np.ndarray  # int32: analog sums, then sense words
+    over: np.ndarray  # int32: which of these were over range
+    lanes: np.ndarray  # int32 scratch: P_j of a PULSE, drives or sums of a read; with a vector more, for one that begins anywhere
+    leaps: np.ndarray  # int32 (tile_rows + 1, 32): see `streams.leaps`
+    hits: np.ndarray  # int64 (tile_rows) scratch: rows that may have a pulse
+    draws: np.ndarray  # int32 (tile_rows, GROUP) scratch: their rounding words in one vector of lanes
     noise: np.ndarray  # int32, same shape: their write-noise words
     group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
@@ -102,51 +111,64 @@ def seen(memory: Memory, config: Config) -> Memory:
     return memory._replace(**{name: getattr(memory, name)[..., : config.tile_cols] for name in ("cells", "spread", "rounding", "write")})
 
 
+def _zeros(dtype: type[np.integer], *size: int) -> np.ndarray:
+    """Return zeros that begin where a line of the processor's cache does, so that vectors of lanes lie in as few lines as can be."""
+    count = math.prod(size)
+    room = np.zeros(count + CACHE_LINE // np.dtype(dtype).itemsize, dtype)
+    start = -room.ctypes.data % CACHE_LINE // room.itemsize
+    return room[start : start + count].reshape(size)
+
+
 def new_memory(config: Config) -> Memory:
     """Return the memory of a machine after power-up: everything zero, random states one."""
     lanes = whole(config.tile_cols)
     pairs = np.zeros((16, 16), np.bool_)
     for op, function in legal(config):
         pairs[op, function] = True
-    line = whole(max(config.longest, config.rows, config.tile_cols) + 1)
+    line = whole(max(config.longest, config.rows, config.tile_cols) + 1) + GROUP  # for a vector that begins at any element
 
     def zeros(*size: int) -> np.ndarray:
         return np.zeros(size, np.int64)
 
     memory = Memory(
-        cells=np.zeros((config.rows, lanes), np.int16),
-        spread=np.zeros((config.rows, lanes), np.uint8),
-        rounding=np.ones(lanes, np.int32),
-        write=np.ones(lanes, np.int32),
+        cells=_zeros(np.int16, config.rows, lanes),
+        spread=_zeros(np.uint8, config.rows, lanes),
+        rounding=_zeros(np.int32, lanes),
+        write=_zeros(np.int32, lanes),
         read=np.ones(2, np.int64),
-        tile=np.zeros(TILE_WORDS, np.int32),
+        tile=_zeros(np.int32, TILE_WORDS),
         program=zeros(config.program_words),
         regions=zeros(config.regions, 4),
         table=zeros(config.vectors),
         masks=zeros(config.vectors),
-        vectors=zeros(config.vector_words),
-        pages=np.zeros((2, config.page_bytes), np.int8),
-        store=np.zeros(4 * config.store_words, np.uint8),
+        vectors=_zeros(np.int32, config.vector_words),
+        pages=_zeros(np.int8, 2, config.page_bytes),
+        store=_zeros(np.uint8, 4 * config.store_words),
         results=np.zeros(config.result_depth, np.uint16),
-        outputs=np.zeros(config.output_depth, np.int16),
+        outputs=_zeros(np.int16, config.output_depth),
         scales=zeros(SCALE_REGISTERS, 2),
         counters=zeros(len(Counter)),
         activations=table_array(config),
         legal=pairs,
         costs=costs(config),
         control=zeros(OUTPUT + 1),
-        line=zeros(line),
-        words=zeros(line),
-        factors=zeros(line),
-        sums=zeros(line),
-        lanes=np.zeros(lanes, np.int32),
+        filled=zeros(2),
+        checked=np.zeros(config.program_words, np.bool_),
+        line=_zeros(np.int32, line),
+        words=_zeros(np.int32, line),
+        factors=_zeros(np.int32, line),
+        sums=_zeros(np.int32, line),
+        over=_zeros(np.int32, line),
+        lanes=_zeros(np.int32, lanes + GROUP),
+        leaps=leaps(config.tile_rows),
         hits=zeros(config.tile_rows),
-        wanted=np.zeros((config.tile_rows, GROUP), np.int32),
-        noise=np.zeros((config.tile_rows, GROUP), np.int32),
-        group=np.zeros(GROUP, np.int32),
-        log=np.zeros((0, 5), np.int32),
+        draws=_zeros(np.int32, config.tile_rows, GROUP),
+        noise=_zeros(np.int32, config.tile_rows, GROUP),
+        group=_zeros(np.int32, GROUP),
+        log=_zeros(np.int32, 0, 5),
         logged=zeros(1),
     )
+    memory.rounding[:] = memory.write[:] = 1
     memory.control[STRIDE] = 1
     for offset, word in fixed_words(config).items():
         memory.tile[offset] = word

@@ -10,6 +10,16 @@ from dataclasses import fields
 from enum import IntEnum, IntFlag
 from pathlib import Path
 
+from backpulse.firmware_py.analog import (
+    AVERAGES_AT,
+    CODE_OPEN,
+    CODES,
+    PHASE_WORDS,
+    PROFILE_MEANINGS,
+    LineClass,
+    Phase,
+    ProfileFlag,
+)
 from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.device import PARAMETER_BITS
 from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, OPERATIONS, RESERVED, Function, Operand, Operation, When
@@ -93,12 +103,25 @@ def array() -> str:
     )
 
 
+def profiles() -> str:
+    """Return the words of a profile of the analog tile."""
+    words = table(("offset", "name", "meaning"), ((word.value, word.name, text) for word, text in PROFILE_MEANINGS.items()))
+    kinds = (", ".join(f"{n.value} {n.name}" for n in numbers) for numbers in (ProfileFlag, Phase, LineClass))
+    flags, phases, classes = kinds
+    return (
+        f"{words}\n- FLAGS: {flags}; bits {AVERAGES_AT} to {AVERAGES_AT + 2}: k.\n"
+        f"- The code of a class of lines in a phase lies at {CODES} + {PHASE_WORDS} * phase + class, bit {CODE_OPEN}: not connected.\n"
+        f"- Phases: {phases}. Classes: {classes}.\n"
+    )
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "registers": registers,
     "configuration": configuration,
     "instructions": instructions,
     "tile parameters": parameters,
     "array window": array,
+    "profile words": profiles,
 }
 """Tables by name."""
 

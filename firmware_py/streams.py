@@ -4,6 +4,8 @@ SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators"
 Journal of Statistical Software 8(14), 2003.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from backpulse.firmware_py.config import Config, DeviceKind
@@ -72,7 +74,33 @@ def xorshift(state):
     return (state ^ (state << _C)) & 0xFFFFFFFF
 
 
+@lru_cache
+def leaps(most: int) -> np.ndarray:
+    """Return what 0 to `most` steps of the xorshift make of each single bit: int32 of shape (most + 1, 32). Read-only.
+
+    A step is linear over bits: of a whole state it makes the XOR of what it makes of the state's bits.
+    """
+    table = np.zeros((most + 1, 32), np.int64)
+    table[0] = 1 << np.arange(32)
+    for steps in range(most):
+        table[steps + 1] = xorshift.py_func(table[steps])
+    words = table.astype(np.uint32).view(np.int32)
+    words.flags.writeable = False
+    return words
+
+
+@inlined
+def leap(state, bits):
+    """Advance xorshift states by as many steps at once as `bits`, a row of `leaps`, are for. Lanes."""
+    after = 0 * state
+    for bit in range(31, -1, -1):
+        after = after ^ (state >> 31 & bits[bit])
+        state = state << 1
+    return after
+
+
 @inlined
 def gauss(word):
     """Return the sum of a word's four bytes less its mean: near Gaussian, sigma 147.8. int64 or lanes."""
-    return (word & 255) + ((word >> 8) & 255) + ((word >> 16) & 255) + ((word >> 24) & 255) - GAUSS_MEAN
+    halves = (word & 0x00FF00FF) + ((word >> 8) & 0x00FF00FF)
+    return (halves & 0xFFFF) + (halves >> 16) - GAUSS_MEAN

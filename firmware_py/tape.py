@@ -85,6 +85,14 @@ def record_sense(tape, sense, over, last):
 
 
 @part
+def record_read(tape, sums, over, n):
+    """Record the sense words of a read; those over range are marked by -1 in `over`."""
+    if tape is not None:
+        for i in range(n):
+            record_sense(tape, sums[i], -over[i], int(i == n - 1))
+
+
+@part
 def record_completion(tape, op, status, asked, rows):
     """Record a completion without a cause, all pulses done."""
     if tape is not None:

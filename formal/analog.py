@@ -1,17 +1,24 @@
 """Properties of the analog tile: what switches drivers off, and what can never be driven."""
 
+from contextlib import ExitStack
 from dataclasses import replace
+from unittest import mock
 
-from amaranth.hdl import Assert, Assume, ClockDomain, Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, ClockDomain, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 
-from backpulse.firmware_py.analog import ARM_FIRST, ARM_SECOND, FrontEnd, Lines
+from backpulse.firmware_py.analog import ARM_FIRST, ARM_SECOND, FrontEnd, Lines, Phase
 from backpulse.firmware_py.config import DeviceKind
+from backpulse.firmware_py.isa import Op
 from backpulse.firmware_py.registers import ArrayWord, Cause, Window
+from backpulse.rtl.tile.analog import tile
 from backpulse.rtl.tile.analog.codes import CodeSource
 from backpulse.rtl.tile.analog.guard import Guard
 from backpulse.rtl.tile.analog.interlock import Interlock
+from backpulse.rtl.tile.analog.profile import profile_layout
 from backpulse.rtl.tile.analog.tile import FACTS, AnalogTile
-from backpulse.rtl.tile.signature import window_code
+from backpulse.rtl.tile.signature import command_layout, window_code
 
 from .harness import Harness, past
 from .machine import TINY as TINY_MACHINE
@@ -19,6 +26,7 @@ from .machine import TINY as TINY_MACHINE
 __all__ = [
     "AnalogBudget",
     "AnalogCodes",
+    "AnalogDone",
     "AnalogLatch",
     "AnalogOff",
     "AnalogReset",
@@ -59,6 +67,7 @@ class AnalogOff(_Interlock):
 class AnalogWidth(_Interlock):
     """No gate is high for longer than the limit of a pulse, or of a read, was when it rose."""
 
+    quick = False
     mutant = "a gate may be high for a cycle more"
 
     def break_(self, m):
@@ -83,6 +92,7 @@ class AnalogWidth(_Interlock):
 class AnalogBudget(_Interlock):
     """Pulses begun since BUDGET was written are as many as it says at most, each cell's counted, unless it is all ones."""
 
+    quick = False
     mutant = "a pulse for several cells counts as one"
 
     def break_(self, m):
@@ -140,6 +150,7 @@ class AnalogLatch(_Guard):
 class AnalogSteps(_Guard):
     """Drivers go on only behind a write of the second word to ARM, right behind one of the first."""
 
+    quick = False
     mutant = "the second word is enough"
     mutant_at = ("words",)
     mutant_depth = 8
@@ -165,6 +176,7 @@ class AnalogSteps(_Guard):
 class AnalogSettings(_Guard):
     """No limit changes while a command is executing."""
 
+    quick = False
     mutant = "settings can be written at any time"
     mutant_at = ("words",)
     mutant_depth = 6
@@ -187,6 +199,7 @@ class AnalogCodes(Harness):
     """No code is larger than its limit, whatever tables, drives and products are; a set has one code a line."""
 
     block = "rtl.tile.analog.codes.CodeSource"
+    quick = False
     mutant = "a trim is added behind the limit"
     mutant_depth = 12
 
@@ -211,6 +224,7 @@ class AnalogReset(Harness):
 
     block = "rtl.tile.analog.tile.AnalogTile"
     depth = 2
+    quick = False
     mutant = "the reset is not connected"
     mutant_depth = 12
 
@@ -234,27 +248,133 @@ class AnalogReset(Harness):
             m.d.comb += [Assert(~dut.front.on), Assert(~dut.front.gate), Assert(~offered)]
 
 
-class AnalogSets(Harness):
-    """The gate never rises while a set of codes is made, and a set is of one phase, row and slot: one class a line, one polarity."""
+class _FreeTile(AnalogTile):
+    """A tile of which some parts do anything: what they give are inputs of the proof."""
+
+    parts = ("Tables", "Multiplier", "Scale", "Sums", "Guard")
+
+    def __init__(self) -> None:
+        super().__init__(TINY, LINES, clk_khz=1000, width_min=1, front_end=FrontEnd.SLICES)
+        self.free: list[Signal] = []
+
+    def elaborate(self, platform) -> Module:
+        with ExitStack() as stack:
+            for name in self.parts:
+                stack.enter_context(mock.patch.object(tile, name, self._free(getattr(tile, name))))
+            return super().elaborate(platform)
+
+    def _free(self, part: type[wiring.Component]) -> type[wiring.Component]:
+        """Return a component with the ports of another and nothing inside."""
+
+        def elaborate(made, platform):
+            self.free += [Value.cast(value) for _, member, value in made.signature.flatten(made) if member.flow is Out]
+            return Module()
+
+        return type(part.__name__, (part,), {"elaborate": elaborate})
+
+
+class _Sequence(Harness):
+    """The tile's state machine with slots, codes and timer; memories, arithmetic and what the host may say are anything."""
 
     block = "rtl.tile.analog.tile.AnalogTile"
-    depth = 2
-    mutant = "the gate rises while codes of the other polarity are on their way"
-    mutant_depth = 40
 
     def make(self):
-        return AnalogTile(TINY, LINES, clk_khz=1000, width_min=1, front_end=FrontEnd.SLICES)
+        return _FreeTile()
+
+    def inputs(self):
+        return [*super().inputs(), *self.dut.free]
+
+    def sequence(self, m: Module):
+        """Assert what holds of states, sets of codes and rows that are looked at ahead; return whether a set is made."""
+        feed, peeks, peeked, ahead, again, cut = (self.signal(name) for name in ("feed", "peeks", "peeked", "ahead", "again", "cut"))
+        making = feed | self.signal("running", "source")
+        flags, direct = profile_layout()(self.signal("words", "reader")).flags, self.signal("direct", number=1)
+        at = making | peeks
+        last = (again == 0) & ~cut
+        self.lemmas(
+            m,
+            ~self.in_state("IDLE", "PROFILE", "DRIVES", "PULSE", "SENSE", "COMPLETE") | ~at,
+            self.in_state("PROFILE") | ~self.signal("running", "reader"),
+            ~self.in_state("SETTLE", "CONVERT") | ~making | (flags.two_phase & ~self.signal("second") & ~direct),
+            ~self.in_state("PULSING") | ~at | (last & (ahead | peeked)),
+            ~self.in_state("PULSING") | ~peeked | (last & ~ahead & ~direct),
+            ~self.in_state("ROW") | ~at | peeked,
+            ~self.in_state("END OF ROW") | ~at | peeked | self.signal("failing"),
+            ~peeks | ~making,
+            ~self.in_state("PLACE", "SETTLE", "CONVERT", "DRAIN") | ~peeks,
+            ~self.in_state("SET", "PROFILE", "DRIVES", "PLACE", "SETTLE", "CONVERT", "SENSE", "DRAIN", "PULSE") | ~peeked,
+        )
+        return making
+
+
+class AnalogSets(_Sequence):
+    """The gate never rises while a set of codes is made, and a set is of one phase, row and slot: one class a line, one polarity."""
+
+    quick = False
+    mutant = "the phase changes while the codes of a read are made"
+    mutant_depth = 18
 
     def break_(self, m):
-        with m.If(self.in_state("SET") & self.dut.front.loaded):
-            m.d.comb += self.signal("placed").eq(1)
+        with m.If(self.in_state("PLACE")):
+            m.d.sync += self.signal("phase", number=1).eq(Phase.DOWN)
 
     def check(self, m: Module, dut):
-        feed, phase, row, slot = (self.signal(name) for name in ("feed", "phase", "row", "slot"))
-        making = feed | self.signal("running", "source")
-        gate = self.signal("gate", "timer")
+        making, gate = self.sequence(m), self.signal("gate", "timer")
         m.d.comb += Assert(~(gate & ~past(m, gate) & past(m, making)))
-        for value in (phase, row, slot):
+        for name in ("phase", "row", "slot"):
+            value = self.signal(name, number=1)
             m.d.comb += Assert(~(past(m, making) & making) | (value == past(m, value)))
-        idle = self.in_state("IDLE", "PROFILE", "DRIVES", "ROW", "POLARITY", "PULSE", "SENSE", "SHORT", "QUIET", "COMPLETE")
-        self.lemmas(m, ~idle | ~making)
+
+
+class AnalogDone(_Sequence):
+    """A completion never says that more pulses were done than were asked for, nor does the record of a row."""
+
+    quick = False
+    mutant = "a pulse counts as done before the first row is taken"
+    mutant_depth = 14
+
+    def break_(self, m):
+        with m.If(self.in_state("PROFILE")):
+            m.d.sync += self.signal("done").eq(1)
+
+    def check(self, m: Module, dut):
+        m.d.comb += Assume((dut.cmd.p.rows <= LINES.rows) & (dut.cmd.p.rows != 0))
+        m.d.comb += [
+            Assert(~dut.completion.valid | (dut.completion.p.done <= dut.completion.p.asked)),
+            Assert(~dut.short.valid | (dut.short.p.done <= dut.short.p.asked)),
+        ]
+        asked, done, row_done, row_asked, rows, peeked = (
+            self.signal(name) for name in ("asked", "done", "row_done", "row_asked", "rows", "peeked")
+        )
+        of_row, counting, lanes = (self.signal(name, "slots") for name in ("asked", "counting", "lanes"))
+        most = LINES.cols * TINY.pulse_max
+        pulsing = self.in_state("PULSE", "PULSING")
+        self.sequence(m)
+        feed, peeks, direct = self.signal("feed"), self.signal("peeks"), self.signal("direct", number=1)
+        giving, kind, index, line = (self.signal(name, "source") for name in ("giving", "kind", "index", "line"))
+        op = command_layout(TINY)(self.signal("cmd")).op
+        pulses = (op != Op.READ) & (op != Op.READT) & ~direct
+        reads = ("DRIVES", "PLACE", "SETTLE", "CONVERT", "SENSE", "DRAIN")
+        in_rows = self.in_state("ROW", "SET", "PULSE", "PULSING", "END OF ROW")
+        of_pulses = self.in_state("ROW", "SET", "PULSE", "PULSING", "END OF ROW", "SHORT", "QUIET")
+        self.lemmas(
+            m,
+            ~giving | ((kind < 2) & (index < Mux(kind == 0, LINES.rows, LINES.cols)) & (line == Mux(kind == 0, 0, LINES.rows) + index)),
+            lanes == Mux(giving & (kind == 1) & pulses, index, 0),
+            ~counting | peeks | feed | giving,
+            ~(counting | peeks) | pulses,
+            ~of_pulses | pulses | direct,
+            ~self.in_state("ROW", "SHORT", "QUIET") | pulses,
+            ~self.in_state("PULSING") | ~direct | ~self.signal("ahead"),
+            ~self.in_state(*reads) | ~pulses,
+            ~self.in_state("PULSE", "PULSING", "END OF ROW", "SHORT") | direct | (row_done <= row_asked),
+            ~self.in_state("SET") | direct | Mux(counting, row_done == 0, row_done <= of_row),
+            ~pulsing | peeked | direct | ((row_asked == of_row) & ~counting),
+            of_row <= Mux(counting, lanes * TINY.pulse_max, most),
+            row_asked <= most,
+            done <= asked,
+            asked <= LINES.rows * most,
+            ~in_rows | direct | (rows != 0),
+            ~in_rows | direct | (asked + (rows + (peeked & ~self.in_state("ROW"))) * most <= LINES.rows * most),
+            ~self.in_state("PROFILE", *reads) | ((asked == 0) & (done == 0) & (rows <= LINES.rows) & (rows != 0)),
+        )

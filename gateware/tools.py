@@ -5,6 +5,7 @@ cache. They get a home inside our own cache, used by them alone and checked befo
 users without a home, too.
 """
 
+import gc
 import os
 import shutil
 import sys
@@ -109,6 +110,18 @@ def within_environment() -> Iterator[None]:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Elaborate without garbage collection, which takes as long as the rest: a netlist is one live graph."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def program(name: str) -> str:

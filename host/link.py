@@ -37,6 +37,7 @@ TICK_S = 0.1
 """Longest wait in one call of the port, between looks at the user's wish to stop."""
 HELLOS = 3
 """Most HELLOs that a session is opened with, if they are refused."""
+_STATUSES = {int(status): status for status in Status}
 REMEMBERED = 2 * WINDOW
 """Answered commands that are remembered, for second answers to them."""
 
@@ -380,7 +381,7 @@ class Link:
             self._pending.clear()
             raise SessionLostError("The board has restarted in mid session (power-up or brown-out): what it held is gone, open it again")
         del self._pending[key]
-        request.answer, request.status = data, Status(status) if status < len(Status) else Status.UNKNOWN_OPCODE
+        request.answer, request.status = data, _STATUSES.get(status, Status.UNKNOWN_OPCODE)
         self._remember(request)
         if lost:
             waiting = {sent for sent, _ in self._flight}

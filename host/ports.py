@@ -31,24 +31,25 @@ class GoldenPort:
         self._chunk = 1
 
     def write(self, data: bytes) -> int:
-        """Let the endpoint execute what arrives, and the machine work for a moment on what is granted."""
+        """Let the endpoint execute what arrives, and the machine work for a moment on what is granted: what reads counters sees it done."""
+        end = time.monotonic() + SLICE_S
         with _own_trouble():
-            self._answers += self._endpoint.feed(data)
-            self._work(SLICE_S)
+            for answer in self._endpoint.answers(data):
+                self._answers += answer
+                self._work(end)
         return len(data)
 
     def read(self, timeout: float) -> bytes:
         """Return what the endpoint has answered; there is never more to come, so that the machine works meanwhile."""
         if not self._answers:
             with _own_trouble():
-                self._work(min(timeout, SLICE_S))
+                self._work(time.monotonic() + min(timeout, SLICE_S))
         data = bytes(self._answers)
         self._answers.clear()
         return data
 
-    def _work(self, seconds: float) -> None:
-        """Run granted samples for about so long: in chunks that take a tenth of it, for no signal comes through before one ends."""
-        end = time.monotonic() + seconds
+    def _work(self, end: float) -> None:
+        """Run granted samples until then: in chunks that take a tenth of a slice, for no signal comes through before one ends."""
         while (begun := time.monotonic()) < end and self._machine.run(self._chunk):
             took = time.monotonic() - begun
             if took < SLICE_S / 20:

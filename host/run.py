@@ -130,7 +130,7 @@ class Run:
             if begin:
                 # The beginning is one exchange, which is not left half way: what the counters began with is known.
                 with self._board.heeding(Stop()):
-                    state, fault, at = self._look(begin, min(count, FIRST_AHEAD))
+                    state, fault, at = self._look(begin, count)
                 begin = []
             else:
                 state, fault, at = self._look([], count)
@@ -186,8 +186,8 @@ class Run:
 
     def _count(self, raw: list[int]) -> None:
         """Add to the totals what the wrapping counters gained since the last look."""
-        for counter in Counter:
-            self._totals[counter] += (raw[counter] - self._last[counter]) & 0xFFFFFFFF
+        for counter, now, before in zip(Counter, raw, self._last, strict=True):
+            self._totals[counter] += (now - before) & 0xFFFFFFFF
         self._last = raw
 
     def _gained(self, counter: Counter) -> int:

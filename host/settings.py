@@ -6,6 +6,7 @@ Command line, checkpoints, JSON results and Python take their names, defaults an
 import difflib
 import math
 import os
+import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,6 +75,17 @@ def _number(value: object) -> object:
 def _names(value: object) -> object:
     """Join names that come as a list."""
     return join_names([str(name) for name in value]) if isinstance(value, list | tuple) else value
+
+
+class _Orders(threading.local):
+    """NumPy's frozen generator, one a thread: making one takes as long as some hundred small steps, seeding it anew does not."""
+
+    @cached_property
+    def random(self) -> np.random.RandomState:
+        return np.random.RandomState()
+
+
+_ORDERS = _Orders()
 
 
 class Settings(BaseModel):
@@ -260,7 +272,8 @@ class Settings(BaseModel):
 
     def order(self, epoch: int, samples: int) -> np.ndarray:
         """Return the sample order of an epoch, counted from 0: RandomState's stream is frozen, so it never changes."""
-        return np.random.RandomState((self.seed * 1_000_003 + epoch) & 0xFFFFFFFF).permutation(samples)
+        _ORDERS.random.seed((self.seed * 1_000_003 + epoch) & 0xFFFFFFFF)
+        return _ORDERS.random.permutation(samples)
 
     def load(self, learned: Features | None = None) -> Dataset:
         """Load the data set; `learned` are the features of a checkpoint."""

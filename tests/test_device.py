@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from backpulse.firmware_py.config import DEFAULT, IDEAL
-from backpulse.firmware_py.device import PRESETS, Device, device_for, quantise_cells, shared_words, update, with_values, write_noise
+from backpulse.firmware_py.device import (
+    PRESETS,
+    Device,
+    device_for,
+    own_words,
+    quantise_cells,
+    shared_words,
+    update,
+    with_values,
+    write_noise,
+)
 from backpulse.firmware_py.streams import draws
 
 LSB = 1 << DEFAULT.cell_frac
@@ -18,8 +28,8 @@ def words(device: Device) -> np.ndarray:
 
 def moved(g: int, count: int, table: np.ndarray, *, spread: int = 0, word: int | None = None) -> int:
     """Return where a cell goes; without a noise word there is no write noise."""
-    noise = 0 if word is None else write_noise(table, count, word)
-    return int(update(g, count, spread, noise, shared_words(table, DEFAULT.cell_bits)))
+    noise, shared = 0 if word is None else write_noise(table, abs(count), word), shared_words(table, DEFAULT.cell_bits)
+    return int(update(g, count, own_words(spread, shared), noise, shared))
 
 
 def quiet(name: str) -> Device:

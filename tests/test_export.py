@@ -1,5 +1,6 @@
 """The exported Verilog passes two lints with every warning on, but for kinds that have a reason, and its signals have names."""
 
+import gc
 import re
 import shutil
 import subprocess
@@ -15,10 +16,11 @@ from backpulse.gateware.chip.top import Top
 from backpulse.gateware.export.export import CONTROLLER, EXAMPLES, export, export_project
 from backpulse.gateware.sim import verilator
 from backpulse.gateware.sim.virtual_board import Simulator
+from backpulse.gateware.tools import uncollected
 
 CONFIGS = {  # all that a machine can have; odd sizes; a small one
-    "everything": replace(SMALL, store_words=256),
-    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=256),
+    "everything": replace(SMALL, store_words=256, trace_words=64),
+    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=256, trace_words=64),
     "lean": replace(LEAN, tile_rows=24, tiles=8, store_words=256),
 }
 MOST = {
@@ -96,6 +98,16 @@ def test_signals_have_names(folders, name):
 
 def test_signals_of_the_virtual_board_have_names():
     assert not UNNAMED.search(export(top(CONFIGS["everything"]), "board", platform=Simulator()))
+
+
+def test_garbage_is_collected_again_after_an_export():
+    with uncollected():
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    with pytest.raises(TypeError):
+        export(None, "nothing")  # type: ignore[arg-type]  # a wrong value is the test
+    assert gc.isenabled()
 
 
 def test_lint_would_find_a_wrong_connection(folders, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backpulse.firmware_py.activation import activate, fprime, table_array, tanh_table
 from backpulse.firmware_py.config import CONFIG_WORDS, DEFAULT, IDEAL, PRESETS, Config
-from backpulse.firmware_py.formats import bit_length, rshift, sat, shift
+from backpulse.firmware_py.formats import rshift, sat, shift
 from backpulse.firmware_py.isa import (
     ACTIVATIONS,
     FIELDS,
@@ -28,6 +28,7 @@ from backpulse.firmware_py.isa import (
     decode,
     hadamard,
 )
+from backpulse.firmware_py.lanes import bit_length
 from backpulse.firmware_py.streams import GAUSS_SIGMA, draws, gauss, seed_lane, splitmix64, xorshift
 
 

@@ -274,7 +274,7 @@ def test_trouble_of_the_golden_model_is_its_own(monkeypatch):
     machine = GoldenMachine(config())
     monkeypatch.setattr(GoldenMachine, "run", full)
     with pytest.raises(OwnError, match=r"The golden model failed on this computer: .*No space left"):
-        GoldenPort(machine).write(b"\0")
+        GoldenPort(machine).read(0.1)
 
 
 @pytest.mark.parametrize("when", ["load", "upload", "train", "test"])

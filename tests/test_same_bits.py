@@ -27,9 +27,9 @@ from .machines import noisy_cells, samples_for
 
 CONFIGS = {
     "blocks": replace(
-        SMALL, tile_rows=16, tile_cols=8, tiles=12, store_words=2048, acc_bits=26
+        SMALL, tile_rows=16, tile_cols=8, tiles=12, store_words=2048, acc_bits=26, trace_words=64
     ),  # the sums of three blocks at weight_scale 16
-    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=4096),
+    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=4096, trace_words=64),
 }
 """The boards that are built: 16 x 8 with everything, its sums wide enough for three blocks at weight_scale 16, and 24 x 7 with the ideal
 device. Most of a run's time is the upload of all cells."""

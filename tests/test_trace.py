@@ -203,7 +203,7 @@ def test_every_prefix_replays(run, tmp_path):
 
 def test_a_trace_of_a_line_that_breaks_is_a_prefix(run, tmp_path):
     whole = read_trace(run[0]).units
-    for limit in (1900, 4000, 9000):
+    for limit in (1900, 4000, 6000):
         path = tmp_path / f"{limit}.trace"
         with suppress(HostError):
             recorded(path, wrap=lambda port, limit=limit: Line(port, limit))

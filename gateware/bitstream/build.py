@@ -25,7 +25,15 @@ from backpulse.gateware import child
 from backpulse.gateware.bitstream.reports import read_report
 from backpulse.gateware.boards.boards import Board
 from backpulse.gateware.chip.board_top import BoardTop
-from backpulse.gateware.tools import FAMILIES, ROOM, MissingToolError, ToolError, environment, program
+from backpulse.gateware.tools import (
+    FAMILIES,
+    ROOM,
+    MissingToolError,
+    ToolError,
+    environment,
+    program,
+    uncollected,
+)
 
 __all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare", "tried"]
 
@@ -141,23 +149,26 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
     family = FAMILIES[board.part.family]
     platform = board.load_platform()(toolchain=family["toolchain"])
     place = [option.format(mhz=board.clk_hz / 1e6) for option in family["place"]]
-    return platform.prepare(
-        BoardTop(board, build_digest=digest),
-        "top",
-        emit_src=False,
-        debug_verilog=False,
-        script_after_read=family["prelude"]
-        + "".join(f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in _APART),
-        synth_opts=family["synth"],
-        nextpnr_opts=[
-            "--report",
-            "report.json",
-            "--seed",
-            str(board.seed),
-            "--timing-allow-fail",
-            *place,
-        ],
-    )
+    with uncollected():
+        return platform.prepare(
+            BoardTop(board, build_digest=digest),
+            "top",
+            emit_src=False,
+            debug_verilog=False,
+            script_after_read=family["prelude"]
+            + "".join(
+                f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in _APART
+            ),
+            synth_opts=family["synth"],
+            nextpnr_opts=[
+                "--report",
+                "report.json",
+                "--seed",
+                str(board.seed),
+                "--timing-allow-fail",
+                *place,
+            ],
+        )
 
 
 def commands(plan: Any) -> list[list[str]]:

@@ -167,6 +167,7 @@ BOARDS = {
                 trace_words=1024,
             ),
             fits=("784-128-10", "64-32-10"),
+            seed=2,
             loader=_ULX3S_LOADER,
             **_ULX3S,
         ),

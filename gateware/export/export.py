@@ -1,5 +1,6 @@
 """Verilog of Amaranth components, and the files that a project without Python needs."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import Config
 from backpulse.gateware.child import children_end
-from backpulse.gateware.tools import within_environment
+from backpulse.gateware.tools import uncollected, within_environment
 
 __all__ = ["CONTROLLER", "EXAMPLES", "controller", "export", "export_project"]
 
@@ -16,6 +17,9 @@ CONTROLLER = "backpulse"
 """Name of the exported module."""
 EXAMPLES = ("example_top.v", "waivers.vlt")
 """Files exported with it: a top that instantiates it, and waivers of Verilator's warnings, with reasons."""
+
+_WAKER = re.compile(r"^( +reg (\\\$auto\$verilog_backend\S+ )) = 0;$", re.MULTILINE)
+"""The register by which the generator wakes each `always @*` once, by its initial value."""
 
 
 def export(component: wiring.Component, name: str, *, platform: object = None) -> str:
@@ -32,7 +36,7 @@ def export(component: wiring.Component, name: str, *, platform: object = None) -
     platform
         Passed to every `elaborate`.
     """
-    with within_environment(), children_end():
+    with within_environment(), children_end(), uncollected():
         return verilog.convert(
             component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True
         )
@@ -55,7 +59,10 @@ def export_project(component: wiring.Component, folder: Path) -> Path:
     """Write the controller's Verilog, an example top and lint waivers; return the controller's file."""
     file = folder / f"{CONTROLLER}.v"
     folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(export(component, CONTROLLER))
+    # In SystemVerilog registers have their initial values before any block waits, so that these would wake
+    # nobody. Assigned without blocking, they change when all blocks wait, in Verilog too.
+    text = _WAKER.sub(r"\1;\n  initial \2 <= 0;", export(component, CONTROLLER))
+    file.write_text(text)
     for name in EXAMPLES:
         shutil.copyfile(Path(__file__).parent / name, folder / name)
     return file

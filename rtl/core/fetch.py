@@ -117,6 +117,7 @@ class Fetch(wiring.Component):
         pairs = [Cat(o.op, o.function) == (op | function << 4) for op, function in legal(c)]
         across = Signal()
         known = Signal()
+        known1 = Signal()
         reserved = Signal()
         bad = Signal()
         placed = any_of(bits, attrgetter("region"))
@@ -151,6 +152,8 @@ class Fetch(wiring.Component):
             m.d.comb += r.addr.eq(place["vectors"] | vector[: (c.vectors - 1).bit_length()])
         self._host(m, w, r, place)
 
+        # An instruction is offered a cycle after its word is known at the earliest.
+        m.d.sync += known1.eq(known)
         with m.If(step != READY):
             m.d.sync += step.eq(step + 1)
         with m.If((step == REGION) & ~placed):
@@ -187,7 +190,7 @@ class Fetch(wiring.Component):
             given.m_sample.eq(o.first.sample),
             given.scale.eq(chosen(bits, attrgetter("scale"), names)),
             given.to_scale.eq(field["c"]),
-            given.fault.eq(judged(bits, known, bad)),
+            given.fault.eq(judged(bits, known1, bad)),
         ]
         with m.Switch(o.op):
             for op in Op:

@@ -20,7 +20,7 @@ from backpulse.rtl.lib.trees import GROUP, sum_tree, tree_stages
 from backpulse.rtl.lib.xorshift import xorshift
 from backpulse.rtl.tile.signature import counts_layout
 
-__all__ = ["Planner", "plan_layout", "pulse_shift"]
+__all__ = ["Planner", "plan_layout", "planner_signature", "pulse_shift"]
 
 PLANNED_MAX = 32767
 """Largest planned column word P_j."""
@@ -61,6 +61,25 @@ def pulse_shift(m: Module, exponent, scale_log2, magnitude) -> tuple[Signal, Sig
     return f, q
 
 
+def planner_signature(config: Config) -> wiring.Signature:
+    """Return the ports of a planner."""
+    word, most = signed(config.vector_bits), config.tile_cols * config.pulse_max
+    return wiring.Signature(
+        {
+            "cmd": In(stream.Signature(plan_layout(config))),
+            "i_column": In(stream.Signature(word)),
+            "i_row": In(stream.Signature(word)),
+            "o_counts": Out(stream.Signature(counts_layout(config))),
+            "up": Out(range(most + 1)),
+            "down": Out(range(most + 1)),
+            "clipped": Out(range(config.tile_cols + 1)),
+            "settled": Out(1),
+            "clear": In(1),
+            "host": In(HostPort(STREAM_SHIFT)),
+        }
+    )
+
+
 class Planner(wiring.Component):
     """Plans the pulses of one PULSE after another, bit for bit as docs/machine.md says.
 
@@ -97,21 +116,7 @@ class Planner(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        word, most = signed(config.vector_bits), config.tile_cols * config.pulse_max
-        super().__init__(
-            {
-                "cmd": In(stream.Signature(plan_layout(config))),
-                "i_column": In(stream.Signature(word)),
-                "i_row": In(stream.Signature(word)),
-                "o_counts": Out(stream.Signature(counts_layout(config))),
-                "up": Out(range(most + 1)),
-                "down": Out(range(most + 1)),
-                "clipped": Out(range(config.tile_cols + 1)),
-                "settled": Out(1),
-                "clear": In(1),
-                "host": In(HostPort(STREAM_SHIFT)),
-            }
-        )
+        super().__init__(planner_signature(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -14,7 +14,7 @@ from amaranth.lib.memory import Memory
 from backpulse.firmware_py.config import Config
 from backpulse.rtl.lib.numbers import rshift_by
 from backpulse.rtl.lib.xorshift import xorshift
-from backpulse.rtl.units.planner import BYTES_MAX, PLANNED_MAX, SHIFT_MAX, Planner, pulse_shift
+from backpulse.rtl.units.planner import BYTES_MAX, PLANNED_MAX, SHIFT_MAX, planner_signature, pulse_shift
 
 __all__ = ["SerialPlanner"]
 
@@ -37,7 +37,7 @@ class SerialPlanner(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__(Planner(config).signature)
+        super().__init__(planner_signature(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()

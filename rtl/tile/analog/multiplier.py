@@ -1,7 +1,7 @@
 """The one multiplier of an analog tile: makes codes of drives, and sense words of sums."""
 
 # Amaranth's types know neither the members of a component nor what its operators give.
-# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportInvalidTypeForm=false
 
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring

@@ -2,6 +2,7 @@
 
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportInvalidTypeForm=false
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring

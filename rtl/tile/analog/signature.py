@@ -1,6 +1,6 @@
 """What the analog tile asks of a front end: lines are driven by codes while a gate is high, and sampled."""
 
-# Amaranth's own name for a shape is no type of the layouts that it stands for.
+# Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false
 
 from amaranth.hdl import signed

@@ -58,7 +58,7 @@ class AnalogTile(wiring.Component):
     A read takes a word of the profile a cycle, then its drives; for each phase the front end's time for
     codes, SETTLE, and its time for each conversion; then some ten cycles a sense word. A row of counts takes
     a cycle if it has none. Otherwise each set of columns takes the front end's time for codes, and each pulse
-    WIDTH and GAP + 2 cycles; codes of the same row are made during the last pulse of the columns before. A
+    WIDTH and GAP + 2 cycles; the next codes, of the next row too, are made during the last pulse. A
     command that is aborted ends when the pulse has, or a set of codes, or a conversion; one during which
     drivers go off waits for no front end.
 
@@ -149,7 +149,10 @@ class AnalogTile(wiring.Component):
         rows = Signal(range(c.tile_rows + 1))
         slot = Signal(range(c.pulse_max + 1))
         placed = Signal()
-        m.d.comb += placed.eq(~feed & ~source.running)
+        # The next row, which is still on offer, is being looked at: since this cycle, or since before.
+        peeks = Signal()
+        peeked = Signal()
+        m.d.comb += placed.eq(~feed & ~source.running & ~peeks)
         m.d.sync += feed.eq(0)
         # Reads: drives taken; the phase that is converted, and how often still.
         taken = Signal(range(lanes + 1))
@@ -165,6 +168,7 @@ class AnalogTile(wiring.Component):
         counted = Signal()
         whole = Signal()
         row_done = Signal(self.short.p.done.shape())
+        row_asked = Signal.like(row_done)
         asked = Signal(self.completion.p.asked.shape())
         done = Signal.like(asked)
 
@@ -249,8 +253,7 @@ class AnalogTile(wiring.Component):
             self.completion.p.tag.eq(cmd.tag),
             self.completion.p.asked.eq(asked),
             self.completion.p.done.eq(done),
-            self.short.p.row.eq(row),
-            self.short.p.asked.eq(slots.asked),
+            self.short.p.asked.eq(row_asked),
             self.short.p.done.eq(row_done),
         ]
 
@@ -272,6 +275,9 @@ class AnalogTile(wiring.Component):
             return [feed.eq(1), phase.eq(which)]
 
         one_row = rows == 1
+        next_row = [row.eq(row + 1), rows.eq(rows - 1)]
+        with m.If(peeks):
+            m.d.sync += [*make_codes(Mux(slots.up, Phase.UP, Phase.DOWN)), slot.eq(1), peeks.eq(0)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [
@@ -289,7 +295,17 @@ class AnalogTile(wiring.Component):
                     work.eq(Mux(guard.start, self.host.w_data, 0)),
                     *(
                         signal.eq(0)
-                        for signal in (aborting, failing, refused, second, taken, sum_of_drives, asked, done)
+                        for signal in (
+                            peeked,
+                            aborting,
+                            failing,
+                            refused,
+                            second,
+                            taken,
+                            sum_of_drives,
+                            asked,
+                            done,
+                        )
                     ),
                 ]
                 with m.If(reader.start):
@@ -381,21 +397,24 @@ class AnalogTile(wiring.Component):
 
             with m.State("ROW"):
                 m.d.comb += self.counts.ready.eq(~halted)
-                m.d.sync += [row_done.eq(0), slot.eq(1)]
+                m.d.sync += row_done.eq(0)
                 with m.If(halted):
                     m.next = "QUIET"
                 with m.Elif(self.counts.valid):
-                    with m.If(slots.any):
+                    with m.If(peeked):
+                        m.d.sync += peeked.eq(0)
+                        m.next = "SET"
+                    with m.Elif(slots.any):
                         m.d.comb += slots.take.eq(1)
-                        m.next = "POLARITY"
+                        m.d.sync += peeks.eq(1)
+                        m.next = "SET"
                     with m.Else():
-                        m.d.sync += [row.eq(row + 1), rows.eq(rows - 1)]
+                        m.d.sync += next_row
                         with m.If(one_row):
                             m.next = "QUIET"
-            with m.State("POLARITY"):
-                m.d.sync += make_codes(Mux(slots.up, Phase.UP, Phase.DOWN))
-                m.next = "SET"
             with m.State("SET"):
+                with m.If(placed):
+                    m.d.sync += [row_asked.eq(slots.asked), self.short.p.row.eq(row)]
                 with m.If(placed & halted):
                     m.next = "END OF ROW"
                 with m.Elif(placed & front.loaded):
@@ -426,8 +445,16 @@ class AnalogTile(wiring.Component):
             with m.State("PULSING"):
                 with m.If(whole):
                     m.d.comb += self.progress.eq(1)
-                    with m.If(counted):
+                    # As many as were asked for at most: what would be more is a fault, and is found as one.
+                    with m.If(counted & (cells <= row_asked - row_done)):
                         m.d.sync += row_done.eq(row_done + cells)
+                # The next row with counts is looked at already, and is taken when this one is done.
+                ends = (again == 0) & ~cut & ~direct & ~ahead & ~peeked
+                with m.If(ends & ~halted & ~one_row & self.counts.valid):
+                    m.d.sync += next_row
+                    m.d.comb += [slots.take.eq(slots.any), self.counts.ready.eq(~slots.any)]
+                    with m.If(slots.any):
+                        m.d.sync += [peeks.eq(1), peeked.eq(1)]
                 with m.If(timer.last):
                     m.d.sync += again.eq(again - (again != 0))
                     m.next = "END OF ROW"
@@ -438,28 +465,26 @@ class AnalogTile(wiring.Component):
                 with m.If(failing):
                     m.next = "END OF ROW"
             with m.State("END OF ROW"):
-                with m.If(placed):
-                    with m.If(direct):
+                with m.If(direct):
+                    with m.If(placed):
                         m.next = "IDLE"
-                    with m.Else():
-                        m.d.sync += [
-                            asked.eq(asked + slots.asked),
-                            done.eq(done + row_done),
-                            row.eq(row + 1),
-                            rows.eq(rows - 1),
-                        ]
-                        m.next = "ROW"
-                        with m.If(row_done != slots.asked):
-                            m.d.sync += row.eq(row)
-                            m.next = "SHORT"
-                        with m.Elif(one_row):
+                with m.Else():
+                    m.d.sync += [asked.eq(asked + row_asked), done.eq(done + row_done)]
+                    m.next = "ROW"
+                    with m.If(row_done != row_asked):
+                        m.next = "SHORT"
+                    with m.Elif(halted):
+                        m.next = "QUIET"
+                    with m.Elif(~peeked):
+                        m.d.sync += next_row
+                        with m.If(one_row):
                             m.next = "QUIET"
             with m.State("SHORT"):
                 m.d.comb += self.short.valid.eq(1)
                 with m.If(self.short.ready):
                     m.next = "QUIET"
             with m.State("QUIET"):
-                with m.If(halted | timer.quiet):
+                with m.If(placed & (halted | timer.quiet)):
                     m.next = "COMPLETE"
             with m.State("COMPLETE"):
                 m.d.comb += self.completion.valid.eq(1)
