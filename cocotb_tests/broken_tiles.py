@@ -40,6 +40,7 @@ FAULTS = {
     "budget ignored": {18},
     "any profile": {19},
     "last row": {14, 22},
+    "impatient": {2},
 }
 """Each fault, and the checks that see it."""
 OF_SERIAL = ("even part", "budget ignored")
@@ -50,6 +51,8 @@ UNSAFE = 1 << 13
 """Cycles that drivers stay on after an abort."""
 SOON = 12
 """Cycles in which a pulse has not settled."""
+PATIENCE = 256
+"""Cycles that a sense word is kept."""
 
 
 def broken_emulated(config: Config) -> "BrokenTile":
@@ -190,6 +193,10 @@ class BrokenTile(wiring.Component):
             m.d.comb += sense.value.eq(value - (value >> 2))
         with m.If(self._has("over is silent")):
             m.d.comb += sense.over.eq(0)
+        kept = Signal(range(PATIENCE + 1))
+        m.d.sync += kept.eq(Mux(self.sense.valid & ~self.sense.ready, kept + (kept != PATIENCE), 0))
+        with m.If(self._has("impatient") & (kept == PATIENCE)):
+            m.d.comb += sense.value.eq(value >> 1)
 
     def _break_pulses(self, m: Module, inner, cmd, accepted) -> None:
         """Give other pulses than asked for, and count them as asked."""

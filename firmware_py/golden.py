@@ -11,10 +11,11 @@ from backpulse.firmware_py.activation import activate, fprime
 from backpulse.firmware_py.crossbar import any_pulse_lanes, any_read, any_settle, plan_lanes
 from backpulse.firmware_py.device import shared_words
 from backpulse.firmware_py.formats import rshift, sat, shift
-from backpulse.firmware_py.isa import NORM_EXPONENT, OPERATIONS, SCALE_LOG2_MAX, Function, Op, When, require
+from backpulse.firmware_py.isa import NORM_EXPONENT, Function, Op, require
 from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP, bit_length, count, everywhere, load, peak, store, total, upto, where
 from backpulse.firmware_py.memory import ACTIVE, FAULT, HALT, OUTPUT, PAGE, PC, STATE, STRIDE
+from backpulse.firmware_py.operands import PLACED, operands_bad
 from backpulse.firmware_py.registers import LOSS_FRAC, Counter, Fault, State
 from backpulse.firmware_py.tape import (
     begin_pulse,
@@ -39,20 +40,8 @@ _STEPS, _HITS, _LOSS, _UP, _DOWN, _CLIPPED, _SENSE, _SATURATED, _CYCLES, _READ_C
 )
 _IDLE, _TRAINING, _PAUSED, _FAULTY = (int(s) for s in State)
 _UNKNOWN_WORD, _BAD_OPERAND = int(Fault.UNKNOWN_WORD), int(Fault.BAD_OPERAND)
-_PLACED = np.array([op in OPERATIONS and OPERATIONS[Op(op)].region for op in range(16)])
 _OK, _REFUSED = int(Ended.OK), int(Ended.REFUSED)
-_UNUSED, _USED, _USED_BY_HADAMARD = 0, 1, 2
-_USES = np.zeros((16, 3), np.int64)
-"""Whether an operation uses the vectors of its fields a, b and c."""
-_OTHER = np.full(16, -1)
-"""Place among these of the vector that comes through the second reading port."""
-for _op, _operation in OPERATIONS.items():
-    for _operand in (_operation.other, _operation.first, _operation.second, _operation.written):
-        if _operand:
-            _USES[_op, "abc".index(_operand.field)] = _USED_BY_HADAMARD if _operand.when is When.HADAMARD else _USED
-    if _operation.other:
-        _OTHER[_op] = "abc".index(_operation.other.field)
-_LOSS_FRAC, _SCALE_LOG2_MAX, _NORM_EXPONENT = int(LOSS_FRAC), int(SCALE_LOG2_MAX), int(NORM_EXPONENT)
+_LOSS_FRAC, _NORM_EXPONENT = int(LOSS_FRAC), int(NORM_EXPONENT)
 
 
 @part
@@ -334,32 +323,6 @@ def _fault(m, code):
 
 
 @part
-def _operands_bad(m, f, op, region, a, b, c, function):
-    """Say whether an instruction's region or vectors cannot be used."""
-    if _PLACED[op]:
-        if region >= m.regions.shape[0]:
-            return True
-        words = m.regions[region]
-        rows, cols = words[1] >> 16, words[1] & 0xFFFF
-        row_end, col_end = (words[0] & 0xFFFF) + rows, (words[2] >> 16) + cols
-        if rows == 0 or cols == 0 or row_end > f.tile_rows or col_end > f.tile_cols or (words[0] >> 16) >= f.tiles:
-            return True
-        if words[2] & 0xFFFF > _SCALE_LOG2_MAX or words[3] & 0xFFFF > f.longest or words[3] >> 16 > f.longest:
-            return True
-    hadamard = function >= _HADAMARD
-    for place, vector in enumerate((a, b, c)):
-        use = _USES[op, place]
-        if use == _UNUSED or (use == _USED_BY_HADAMARD and not hadamard):
-            continue
-        if vector >= m.table.shape[0] or not 1 <= (m.table[vector] >> 16) & 0x7FFF <= f.longest:
-            return True
-        # The second reading port has no way to the sample page.
-        if place == _OTHER[op] and m.table[vector] >> 31:
-            return True
-    return False
-
-
-@part
 def _load_sample(m, f, index):
     """Copy one sample of the store into the free page, zeros behind it, and swap pages."""
     at = m.control[PAGE] = 1 - m.control[PAGE]
@@ -406,7 +369,7 @@ def execute(m, f, order, granted):
         op, function = word & 15, (word >> 34) & 15
         region, a, b, c = (word >> 4) & 0xFFF, (word >> 16) & 63, (word >> 22) & 63, (word >> 28) & 63
         profile = (word >> 42) & 15
-        if word >> f.used_bits != 0 or not m.legal[op, function] or (profile and not _PLACED[op]):
+        if word >> f.used_bits != 0 or not m.legal[op, function] or (profile and not PLACED[op]):
             _fault(m, _UNKNOWN_WORD)
             break
         if op == _NEXT:
@@ -431,7 +394,7 @@ def execute(m, f, order, granted):
             m.control[STATE] = _IDLE
             break
         if not m.checked[pc]:
-            if _operands_bad(m, f, op, region, a, b, c, function):
+            if operands_bad(m, f, op, region, a, b, c, function):
                 _fault(m, _BAD_OPERAND)
                 break
             m.checked[pc] = True
@@ -444,7 +407,7 @@ def execute(m, f, order, granted):
             break
         accumulate, auto_range, backward, stochastic = (word >> 38) & 1, (word >> 39) & 1, (word >> 40) & 1, (word >> 41) & 1
         rows = cols = 0
-        if _PLACED[op]:
+        if PLACED[op]:
             rows, cols = m.regions[region][1] >> 16, m.regions[region][1] & 0xFFFF
         hadamard = int(function >= _HADAMARD)
         cycles = instruction_cycles(m.costs, op, hadamard, rows, cols, (m.table[a] >> 16) & 0x7FFF)

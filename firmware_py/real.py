@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.device import STUCK, Device, standing
+from backpulse.firmware_py.device import PRESETS, STUCK, Device, standing
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.registers import Capability, Stream, TileKind
 from backpulse.firmware_py.streams import seed_states
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
+from backpulse.firmware_py.wired import facts, wired
 
 PROFILES = 4
 """Profiles that such an array knows; they all mean the same."""
@@ -32,6 +34,11 @@ def real_facts(facts: TileFacts = EMULATED) -> TileFacts:
 def real_config(config: Config) -> Config:
     """Return the configuration of a board with the same controller and real devices."""
     return replace(config, device=DeviceKind.REAL, spread=0, read_noise=0)
+
+
+def inside_config(config: Config) -> Config:
+    """Return the configuration of the emulated devices inside."""
+    return replace(config, device=DeviceKind.LINEAR_STEP, spread=1, read_noise=1)
 
 
 def real_machine(
@@ -60,7 +67,7 @@ def real_machine(
     **more
         As of `GoldenMachine`.
     """
-    inside = replace(config, device=DeviceKind.LINEAR_STEP, spread=1, read_noise=1)
+    inside = inside_config(config)
     machine = GoldenMachine(real_config(config), facts=facts or real_facts(), inside=inside, **more)
     memory = machine.memory
     memory.tile[:] = device.tile_words(inside)
@@ -75,3 +82,25 @@ def real_machine(
     for row, col, value in stuck:
         memory.cells[row, col], memory.spread[row, col] = round(value * (1 << config.cell_frac)), (STUCK & 15) << 4
     return machine
+
+
+def array_machine(array: Array, config: Config, **more: Any) -> GoldenMachine:
+    """Return the golden machine of an array of kind real; `more` as of `GoldenMachine`.
+
+    Raises
+    ------
+    ValueError
+        If the array names lines or cells that the tiles do not have.
+    """
+    return real_machine(
+        config,
+        PRESETS[array.device],
+        array.seed,
+        dead_rows=array.dead.rows,
+        dead_cols=array.dead.cols,
+        stuck=[(cell.row, cell.col, cell.value) for cell in array.stuck],
+        facts=real_facts(facts(array)),
+        # Without wires and the like the plain model reads the same, and much faster.
+        array=None if array.is_plain else wired(array, config),
+        **more,
+    )

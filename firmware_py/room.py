@@ -84,8 +84,7 @@ def check_functions(program: "Program") -> None:
     pairs = set(legal(c))
     if any((ins.op, ins.function) not in pairs for ins in program.instructions):
         raise ValueError(f"Network {net.brief} has functions that this board leaves out; choose sigmoid throughout")
-    offsets = [([b.region.row_offset for b in p.blocks], [b.region.col_offset for b in p.blocks]) for p in program.placements]
-    need_bits = _sum_bits(program, max(len({*ends}) for pair in offsets for ends in pair))
+    need_bits = partial_sum_bits(program)
     if need_bits > c.acc_bits:
         raise ValueError(
             f"Network {net.brief} needs {need_bits} bits of a partial sum and this board has {c.acc_bits}; "
@@ -94,12 +93,9 @@ def check_functions(program: "Program") -> None:
 
 
 def partial_sum_bits(program: "Program") -> int:
-    """Return the bits with which a board has room for every partial sum of a program, and some to spare: no layer sums all its blocks."""
-    return _sum_bits(program, max(len(p.blocks) for p in program.placements))
-
-
-def _sum_bits(program: "Program", summands: int) -> int:
-    """Return the bits of a sum of so many sense words at their largest."""
+    """Return the bits of the largest partial sum of a program: one of sense words at their largest, of as many blocks as lie in a line."""
     c = program.config
+    offsets = [([b.region.row_offset for b in p.blocks], [b.region.col_offset for b in p.blocks]) for p in program.placements]
+    summands = max(len({*ends}) for pair in offsets for ends in pair)
     shift = c.backward_shift + program.network.scale_log2 - c.range_min
     return ((summands * c.sense_max) << shift).bit_length() + 1

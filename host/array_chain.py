@@ -1,6 +1,6 @@
 """Hand-written programs in which one or several instructions are a sample's work, run over any board."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 import numpy as np
@@ -98,7 +98,7 @@ class Chain:
         if taken < len(indices):
             raise NoProgressError(f"The board took {taken} of {len(indices)} samples, and its order is not that short")
 
-    def run(self, indices: np.ndarray, *, start: bool = True) -> None:
+    def run(self, indices: np.ndarray, *, start: bool = True, more: Callable[[], Sequence[Request]] = tuple) -> None:
         """Let the board work on samples, and wait until it is paused behind them.
 
         Parameters
@@ -107,6 +107,8 @@ class Chain:
             Of samples, which must fit its order and its store.
         start : bool
             Begin with the first instruction, on a board at rest; else go on where it paused.
+        more : callable
+            Gives what goes out with each look at the board.
 
         Raises
         ------
@@ -136,7 +138,9 @@ class Chain:
                 raise NoProgressError(f"The board has ended no read or pulse for {PATIENCE_S:.0f} s, and was aborted")
             link.wait(POLL_S)
             status, counters = status_reads(), counter_reads()
-            self._board.exchange([*status, *counters])
+            also = more()
+            self._board.exchange([*also, *status, *counters])
+            check(also)
 
 
 def room(config: Config, sample_bytes: int) -> int:

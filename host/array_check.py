@@ -9,6 +9,7 @@ from backpulse.host.array_bench import Bench, Figure, NotTestedError
 from backpulse.host.array_checks_abort import aborts
 from backpulse.host.array_checks_pulse import budget, half_select, read_disturb, refusals, self_check, settled, signs
 from backpulse.host.array_checks_read import edges, linearity, over_range, read_map_order, transpose, two_phase, zero
+from backpulse.host.array_checks_trace import replayed
 from backpulse.host.array_checks_windows import streams, windows
 from backpulse.host.errors import HostError, InputError, LineBlockedError, LineLostError, NoAnswerError, SessionLostError
 
@@ -51,9 +52,14 @@ def _not_yet(reason: str) -> Callable[[Bench], Figure]:
 
 _HARDWARE = _not_yet("hardware alone can show it")
 
+
+def _unseen(what: str) -> Callable[[Bench], Figure]:
+    return _not_yet(f"no capability of this version stands for a window in which the host sees {what}")
+
+
 CHECKS = (
     Check(1, "identity, capabilities, every window answers", windows),
-    Check(2, "commands without a pause, each answered once", streams),
+    Check(2, "commands without and with pauses, each answered once", streams),
     Check(3, "read map: every line in its place, both ways", read_map_order),
     Check(4, "transposed map is the map", transpose),
     Check(5, "linearity", linearity),
@@ -69,12 +75,12 @@ CHECKS = (
     Check(13, "cells over idle time", _HARDWARE),
     Check(14, "abort in the middle", aborts),
     Check(15, "interlock, lost clock, reset: lines at zero", _HARDWARE),
-    Check(16, "pulse width, gap and settling", _not_yet("a scope or a loop-back on the lines shows it, and no word over the line")),
-    Check(17, "no code beyond a profile's limits", _not_yet("the codes on the lines are in no window of this version")),
+    Check(16, "pulse width, gap and settling", _unseen("when the pulses on a line begin and end")),
+    Check(17, "no code beyond a profile's limits", _unseen("the codes on the lines")),
     Check(18, "budget of pulses, and the latch of a trip", budget),
     Check(19, "unknown profiles are refused", refusals),
-    Check(19, "converters that do not answer, wrong check sums", _HARDWARE),
-    Check(20, "replay: the trace is the golden model's", _not_yet("replay checks a training's trace: see backpulse replay")),
+    Check(19, "converters that do not answer, wrong check sums", _unseen("what a converter answers, or spoils it")),
+    Check(20, "replay: what is recorded is the golden model's", replayed),
     Check(21, "calibration", _HARDWARE),
     Check(22, "what comes back changes by the pulses", self_check),
 )

@@ -20,6 +20,7 @@ from backpulse.firmware_py.registers import (
 )
 from backpulse.host.array_bench import Bench, Figure
 from backpulse.host.array_chain import Chain, room
+from backpulse.host.array_checks_trace import Pauses
 from backpulse.host.array_operations import ROW_BYTE, pulse_scale, rectangle, sensed_words
 from backpulse.host.commands import reads
 
@@ -27,8 +28,8 @@ ANSWER_MS = 1.0
 """Time in which every window answers."""
 LOOKS, MOST_LOOKS = 15, 100
 """Answers of each window that are timed, and where one seems late; the quickest counts."""
-ROUNDS, COMMANDS = 8, 12
-"""Programs of the stream check, and the commands in each, which follow each other without a pause."""
+ROUNDS, PAUSED_ROUNDS, COMMANDS = 8, 4, 12
+"""Programs of the stream check, those without a pause and those with pauses, and the commands in each."""
 
 
 def windows(bench: Bench) -> Figure:
@@ -121,27 +122,30 @@ def _vectors(config: Config, lines: int) -> list[Vector]:
 
 
 def streams(bench: Bench) -> Figure:
-    """Check 2: commands of random regions follow each other without a pause, and each is answered once, as it should."""
-    config = bench.config
-    side = min(config.page_bytes - 1 - config.tile_cols, max(config.tile_rows, config.tile_cols))
+    """Check 2: commands of random regions follow each other, without a pause and with random ones, and each is answered as it should."""
+    paused = PAUSED_ROUNDS if bench.config.trace_words else 0
+    side = min(bench.config.page_bytes - 1 - bench.config.tile_cols, max(bench.config.tile_rows, bench.config.tile_cols))
     wrong, commands, first = 0, 0, ""
-    for number in range(ROUNDS):
-        program = _Mixed(bench, side)
-        found, expected, tolerance = program.run()
+    known = bench.known_tiles()
+    for number in range(ROUNDS + paused):
+        if bench.steady and number:  # else no pulses are given
+            known = bench.known_tiles()
+        program = _Mixed(bench, side, known)
+        found, expected, tolerance = program.run(paused=number >= ROUNDS)
         off = np.abs(found - expected) > tolerance
         wrong, commands = wrong + int(off.sum()), commands + 2 * len(program.steps)
         if off.any() and not first:
             first = f", first in program {number}: {', '.join(step.op.name for step in program.steps)}"
-        bench.report(number + 1, ROUNDS)
-    pauses = "tags, and pauses of the host's, are not seen without a trace"
-    return Figure(value=wrong, limit=0, unit="wrong words", said=f"of {commands} commands without a pause between{first} ({pauses})")
+        bench.report(number + 1, ROUNDS + paused)
+    without = "a third of them with pauses of what the tile gives" if paused else "none with pauses, for there is no ring of trace records"
+    return Figure(value=wrong, limit=0, unit="wrong words", said=f"of {commands} commands, {without}{first}")
 
 
 class _Mixed:
     """A program of commands in random order and regions, which two samples run through."""
 
-    def __init__(self, bench: Bench, side: int) -> None:
-        self._bench, config = bench, bench.config
+    def __init__(self, bench: Bench, side: int, known: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        self._bench, self._known, config = bench, known, bench.config
         limit = min(COMMANDS, config.regions, config.vectors - 3, config.program_words - 2)
         self._vectors = [Vector(base=0, length=side, sample=1)]
         self._vectors += [Vector(base=side, length=1, sample=1), Vector(base=side + 1, length=config.tile_cols, sample=1)]
@@ -170,7 +174,7 @@ class _Mixed:
         self._used += length
         self.steps.append(Instruction(op=op, region=at, a=0, b=len(self._vectors) - 1, function=Function.PARTIAL))
 
-    def run(self) -> tuple[np.ndarray, np.ndarray, float]:
+    def run(self, *, paused: bool) -> tuple[np.ndarray, np.ndarray, float]:
         """Return what vector memory holds, what it should, and how far they may differ."""
         bench, config = self._bench, self._bench.config
         side, cols = self._vectors[0].length, config.tile_cols
@@ -182,7 +186,14 @@ class _Mixed:
         expected, tolerance = self._expected(samples)
         chain = Chain(bench.board, [self.steps], self._vectors, samples, self._places)
         bench.board.link.write_words(REG["SCALE"].address, [pulse_scale(config).to_word()])
-        chain.run(np.arange(2))
+        if paused:
+            pauses = Pauses(bench)
+            try:
+                chain.run(np.arange(2), more=pauses)
+            finally:
+                pauses.end()
+        else:
+            chain.run(np.arange(2))
         words = sensed_words(config, bench.board.link.read_words(Window.VECTOR_MEMORY.base, config.vector_words))
         bench.board.stop()
         held = np.isfinite(expected)
@@ -192,7 +203,7 @@ class _Mixed:
         bench, config = self._bench, self._bench.config
         side = self._vectors[0].length
         memory, tolerance = np.full(config.vector_words, np.nan), 0.0
-        known = bench.known_tiles()
+        known = self._known
         for sample in samples:
             for step in self.steps:
                 place = self._places[step.region]

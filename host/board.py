@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_GRANT, MAX_PAYLOAD, Opcode, Status
+from backpulse.firmware_py.config import DeviceKind
+from backpulse.firmware_py.framing import MAX_GRANT, Opcode
 from backpulse.firmware_py.image import (
     Image,
     cells_image,
@@ -23,7 +23,6 @@ from backpulse.firmware_py.image import (
 )
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
-    MAGIC,
     REG,
     STREAM_SHIFT,
     ArrayWord,
@@ -36,13 +35,14 @@ from backpulse.firmware_py.registers import (
 )
 from backpulse.firmware_py.streams import seed_lane, seed_states
 from backpulse.host.commands import Request, check, command, grants, reads, word_array, words, writes
-from backpulse.host.errors import HostError, InputError, LinkError, NoProgressError, OwnError, RefusedError
+from backpulse.host.errors import HostError, InputError, LinkError, NoProgressError, OwnError
+from backpulse.host.identity import read_identity
 from backpulse.host.link import Link
 from backpulse.host.readers import OutputReader, RingReader
 from backpulse.host.recorder import Recorder
 from backpulse.host.run import Report, Run, counter_reads, patience_s, state_of, status_reads
 from backpulse.host.stop import Stop
-from backpulse.host.tile import read_facts, read_state, tripped
+from backpulse.host.tile import read_state, tripped
 
 EVALUATION = 1
 """Bank of the read-noise stream that evaluation uses."""
@@ -90,45 +90,13 @@ class Board:
         self.rates: dict[int, float] = {}
         self.counters_at_rest: list[int] = []
         link.hello()
-        if link.read_words(REG["MAGIC"].address, 1)[0] != MAGIC:
-            raise HostError("What answers there is no Backpulse board: its identity block begins with another word", "give another port")
-        link.payload = self._longest_payload()
-        self.abi = link.read_words(REG["ABI"].address, 1)[0]
-        count = link.read_words(REG["CONFIG_WORDS"].address, 1)[0]
-        if count != REG["CONFIG"].count:
-            raise HostError(
-                f"The board has a configuration of {count} words and this program knows {REG['CONFIG'].count}: use the same version"
-            )
-        try:
-            self.config = Config.from_words(link.read_words(REG["CONFIG"].address, count))
-        except ValueError as error:
-            raise HostError(f"The board's configuration is none: {error}", "use the program of the board's version") from error
-        self.config_digest = self._digest("CONFIG_DIGEST")
-        self.build_digest = self._digest("BUILD_DIGEST")
-        if self.config_digest != self.config.digest.hex():
-            raise HostError(
-                "The board's configuration digest is not that of its configuration: it was built with another version",
-                "build and load it anew",
-            )
-        self.facts = read_facts(link)
+        known = read_identity(link)
+        self.abi, self.config, self.facts = known.abi, known.config, known.facts
+        self.config_digest, self.build_digest = known.config_digest, known.build_digest
         self.totals = dict.fromkeys(Counter, 0)
         self.recorder: Recorder | None = None
         if self.config.trace_words:  # a session that was broken off may have left it on: the tile would wait for ever
             link.write_words(REG["TRACE_ON"].address, [0])
-
-    def _longest_payload(self) -> int:
-        """Return how long a payload the board says that it takes."""
-        try:
-            (longest,) = self.link.read_words(REG["PAYLOAD"].address, 1)
-        except RefusedError as error:
-            if error.status is not Status.BAD_ADDRESS:
-                raise
-            return MAX_PAYLOAD
-        return min(max(longest, MAX_PAYLOAD), LONG_PAYLOAD)
-
-    def _digest(self, register: str) -> str:
-        words = self.link.read_words(REG[register].address, REG[register].count)
-        return np.array(words, "<u4").tobytes().hex()
 
     def __enter__(self) -> Self:
         return self

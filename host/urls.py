@@ -12,11 +12,11 @@ from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.compiler import SCHEDULES, compile_network
 from backpulse.firmware_py.config import DEFAULT, HIGHEST, Config, DeviceKind
 from backpulse.firmware_py.dead import NONE, Dead
-from backpulse.firmware_py.device import PRESETS, Device
+from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
-from backpulse.firmware_py.real import real_facts, real_machine
+from backpulse.firmware_py.real import array_machine
 from backpulse.firmware_py.registers import Capability
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
 from backpulse.firmware_py.wired import facts, wired
@@ -194,6 +194,10 @@ def open_board(
     """
     address = url if isinstance(url, Address) else Address.of(url)
     board, array = address.board, address.array
+    if address.virtual and config.device is DeviceKind.REAL and (array is None or array.kind != "real"):
+        raise InputError(
+            f'Real devices are those of a board, or of {board}?array=FILE with kind = "real" in the file: give the board that was trained'
+        )
     if board == "golden://":
         # A line that is made bad for a test is like a board's, and on such a line long frames are lost.
         payload = MAX_PAYLOAD if wrap else LONG_PAYLOAD
@@ -228,29 +232,11 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
     """Return the golden machine, perhaps with an array behind it."""
     if array is not None and array.front_end:
         raise InputError("An array with a front end is simulated behind sim:// alone: give sim://?array=FILE, or leave [front_end] out")
-    real = array is not None and array.kind == "real"
-    if config.device is DeviceKind.REAL and not real:
-        raise InputError(
-            'Real devices are those of a board, or of golden://?array=FILE with kind = "real" in the file: give the board that was trained'
-        )
     if array is None:
         return GoldenMachine(config, payload=payload, log=log)
     with wrong_input():
         if array.kind == "real":  # whatever the configuration says of emulated devices
-            stuck = [(cell.row, cell.col, cell.value) for cell in array.stuck]
-            return real_machine(
-                config,
-                PRESETS[array.device],
-                array.seed,
-                dead_rows=array.dead.rows,
-                dead_cols=array.dead.cols,
-                stuck=stuck,
-                facts=real_facts(facts(array)),
-                # Without wires and the like the plain model reads the same, and much faster.
-                array=None if array.is_plain else wired(array, config),
-                payload=payload,
-                log=log,
-            )
+            return array_machine(array, config, payload=payload, log=log)
         return GoldenMachine(config, payload=payload, facts=facts(array), array=wired(array, config), log=log)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.wired import wired
 from backpulse.host.errors import InputError, OwnError, own_trouble, wrong_input
 from backpulse.host.ports import SocketPort
 
@@ -100,14 +99,9 @@ def start(
                 tables = physical(array, CLOCK_KHZ, config).to_bytes()
             program = build_with_front_end(config, array, progress=progress)
         else:
-            if array.kind == "real":
-                raise InputError(
-                    'A real array is modelled behind golden:// alone: give golden://?array=FILE, kind = "emulated", or a front end'
-                )
-            from backpulse.gateware.sim.array_tile import build_with_array
-            from backpulse.gateware.sim.array_tile import tables as tables_of
+            from backpulse.gateware.sim.array_tile import array_tables, build_with_array
 
             with wrong_input():
-                tables = tables_of(wired(array, config))
+                tables = array_tables(array, config)
             program = build_with_array(config, array, progress=progress)
         return VirtualBoard(program, line=line, port=port, array=tables)

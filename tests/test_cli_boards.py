@@ -189,7 +189,7 @@ def test_a_board_has_as_deep_tables_as_its_network_needs(backpulse):
     assert board_config(Network.parse("64-32-10"), PRESETS["ideal"]) == default
     deep = board_config(Network.parse("784-1000-10"), PRESETS["ideal"])
     assert deep.tiles > 100
-    assert (deep.program_words, deep.vector_words, deep.acc_bits) == (1024, 4096, 28)
+    assert (deep.program_words, deep.vector_words, deep.acc_bits) == (1024, 4096, 25)
     assert (deep.page_bytes, deep.store_words) == (DEFAULT.page_bytes, DEFAULT.store_words)
 
 

@@ -13,9 +13,11 @@ from backpulse.firmware_py.config import IDEAL, SMALL
 from backpulse.firmware_py.dead import NONE, Dead
 from backpulse.firmware_py.device import PRESETS, with_values
 from backpulse.firmware_py.image import tile_image
+from backpulse.firmware_py.isa import Op
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.real import real_machine
 from backpulse.firmware_py.registers import Cause
+from backpulse.firmware_py.room import partial_sum_bits
 from backpulse.host.array_cells import Areas
 from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.errors import InputError
@@ -44,6 +46,20 @@ def test_dead_lines_are_a_text():
     ):
         with pytest.raises(ValueError, match=sentence):
             compile_network(DIGITS.network, IDEAL, dead=Dead.parse(text))
+
+
+def test_partial_sums_have_the_bits_of_one_sum_however_a_layer_is_cut():
+    dead, network = Dead.parse("r3,r7,r11,r15,r19,r23,r27,r31,c3,c7,c11"), Network.parse("40-33-18-4")
+    config = board_config(network, PRESETS["ideal"], tile="32x16", dead=dead)
+    program = compile_network(network, config, dead=dead)
+    longest = summands = 0
+    for ins in program.instructions:
+        if ins.op in (Op.READ, Op.READT):
+            summands = summands + 1 if ins.accumulate else 1
+            longest = max(longest, summands)
+    assert 10 < longest < max(len(placement.blocks) for placement in program.placements) / 5
+    largest = longest * config.sense_max << config.backward_shift + network.scale_log2 - config.range_min
+    assert largest.bit_length() + 1 == partial_sum_bits(program) <= config.acc_bits
 
 
 @pytest.mark.parametrize("text", ["", "r0", "c15", "r31,r32,c0", "r5-9,r40,r64-95,c3,c7,c8", "r2-27,r33-62,c1-9"])

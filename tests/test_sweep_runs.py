@@ -25,7 +25,7 @@ from backpulse.host.sweep_run import Outcome, attempt, do
 from backpulse.host.sweep_store import CHOSEN, JOURNAL, KEYS, RESULTS, Store, do_missing, row, schema
 
 from . import deadly
-from .test_signals import ROOT, running, sent
+from .signalled import ROOT, running, sent
 
 SWEEP = """
 epochs = 1

@@ -1,6 +1,5 @@
-"""Traces: what was recorded replays bit for bit, whatever the ring and the line; damage, cuts and differences are named."""
+"""Traces: what was recorded replays bit for bit, whatever the ring and the line; cuts and differences are named."""
 
-import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,42 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backpulse.firmware_py.compiler import Program, compile_network
-from backpulse.firmware_py.config import IDEAL, LEAN, Config
-from backpulse.firmware_py.device import PRESETS
-from backpulse.firmware_py.image import initial_cells
+from backpulse.firmware_py.config import LEAN
 from backpulse.firmware_py.isa import Op
-from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import Counter
-from backpulse.firmware_py.streams import seed_states
 from backpulse.firmware_py.tape import DONE_DOWN, DONE_UP
 from backpulse.firmware_py.trace import Kind, parse, ring_units
-from backpulse.host.board import Board
-from backpulse.host.errors import HostError, InputError, StorageError
+from backpulse.host.errors import HostError, InputError
 from backpulse.host.ledger import ledger_arrays, save_ledger
 from backpulse.host.output import RunLog
 from backpulse.host.recorder import forecast, sample_bytes
 from backpulse.host.replay import Replay
-from backpulse.host.trace_file import MAGIC, Chunk, TraceWriter, _chunks, parsed, read_trace
+from backpulse.host.trace_file import MAGIC, Chunk, parsed, read_trace
 from backpulse.host.urls import open_board
-from tests.machines import samples_for
 
-CONFIG = replace(
-    IDEAL,
-    tile_rows=16,
-    tile_cols=4,
-    vector_words=64,
-    program_words=64,
-    regions=8,
-    vectors=16,
-    page_bytes=64,
-    store_words=256,
-    result_depth=16,
-    output_depth=64,
-    trace_words=64,
-)
-NETWORK = Network.parse("5-4-3")
-SAMPLES = 20
+from .traces import CONFIG, SAMPLES, chunks, recorded, written
 
 
 class Line:
@@ -69,53 +46,11 @@ class Line:
         self._port.close()
 
 
-def recorded(path: Path, *, config: Config = CONFIG, wrap=None, epochs: int = 2) -> tuple[Program, dict[Counter, int], np.ndarray]:
-    """Train and evaluate a little on the golden model, recorded to a file if there is a name; return program, totals and cells."""
-    program = compile_network(NETWORK, config)
-    records = np.zeros((SAMPLES, 4 * program.stride_words), np.int8)
-    samples = samples_for(NETWORK, SAMPLES, 1)
-    records[:, : samples.shape[1]] = samples
-    with open_board("golden://", config=config, wrap=wrap) as board:
-        if path.name:
-            board.record(path, {"layers": NETWORK.text})
-        load(board, program)
-        board.upload(records.view("<u4"))
-        for epoch in range(epochs):
-            board.train(program, np.roll(np.arange(SAMPLES), epoch))
-            board.evaluate(program, np.arange(0, SAMPLES, 3), 1)
-            board.evaluate_outputs(program, np.arange(2), 1)
-        board.end_recording()
-        return program, board.totals, board.read_cells()
-
-
-def load(board: Board, program: Program) -> None:
-    """Load a program with cells and random states."""
-    device = PRESETS["ideal"]
-    board.load(program, scales=[0x2_8000] * 8, tile_words=device.tile_words(board.config))
-    board.write_cells(initial_cells(program, device, 1))
-    board.write_random(seed_states(board.config, 1))
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Return file, program, totals and cells of a recorded run."""
     path = tmp_path_factory.mktemp("trace") / "run.trace"
     return path, *recorded(path)
-
-
-def chunks(path: Path) -> list[tuple[Chunk, bytes]]:
-    """Return kind and payload of all chunks."""
-    return [(Chunk(kind), payload) for _, kind, payload in _chunks(path, path.read_bytes())]
-
-
-def written(path: Path, parts: list[tuple[Chunk, bytes]]) -> Path:
-    """Write a trace of chunks, with checksums that are right."""
-    path.unlink(missing_ok=True)
-    writer = TraceWriter(path)
-    for kind, payload in parts:
-        writer.write(kind, payload)
-    writer.close()
-    return path
 
 
 def with_units(path: Path, to: Path, edit: Callable[[list[int]], None], missed: int = 0) -> Path:
@@ -297,115 +232,6 @@ class Rows(RunLog):
         self.rows.extend(pulses.tolist())
 
 
-def header(**changed) -> Callable[[list], list]:
-    """Return an edit of the header."""
-
-    def edit(parts):
-        said = json.loads(parts[0][1]) | changed
-        return [(Chunk.HEADER, json.dumps(said).encode()), *parts[1:]]
-
-    return edit
-
-
-def behind(kind: int, payload: bytes) -> Callable[[list], list]:
-    """Return an edit that puts a chunk behind the header."""
-    return lambda parts: [parts[0], (kind, payload), *parts[1:]]
-
-
-WORDS = CONFIG.to_words()
-BAD = {
-    "no header": (lambda parts: parts[1:], "a trace begins with HEADER"),
-    "two headers": (lambda parts: [parts[0], *parts], "is a second HEADER"),
-    "header of text": (lambda parts: [(Chunk.HEADER, b"hello"), *parts[1:]], r"the header is none \(JSONDecodeError\)"),
-    "header of a list": (lambda parts: [(Chunk.HEADER, b"[1]"), *parts[1:]], r"the header is none \(TypeError\)"),
-    "no configuration": (lambda parts: [(Chunk.HEADER, b'{"abi": 4}'), *parts[1:]], r"the header is none \(KeyError\)"),
-    "other ABI": (header(abi=3), "the trace is of ABI 3, this program of 4"),
-    "few words": (header(config=WORDS[:-1]), "A configuration has 30 words, not 29"),
-    "wrong word": (header(config=[0, *WORDS[1:]]), "tile_rows must be an integer from 1 to 512, not 0"),
-    "no ring": (header(config=[*WORDS[:-1], 0]), "a board without a ring"),
-    "other digest": (header(config_digest="00"), "configuration digest is not that of its configuration"),
-    "unknown kind": (behind(77, b""), "is of kind 77, which this version does not know"),
-    "odd units": (behind(Chunk.UNITS, b"abc"), "has 3 bytes, and units have two each"),
-    "start with data": (behind(Chunk.START, b"a"), "START has 1 bytes, and should have none"),
-    "half a write": (behind(Chunk.WRITE, b"abcdef"), "WRITE has 6 bytes, and should have an address and words"),
-    "empty grant": (behind(Chunk.GRANT, b""), "GRANT has 0 bytes"),
-    "short rest": (behind(Chunk.REST, bytes(8)), "REST has 8 bytes, and should have 60"),
-    "outputs": (behind(Chunk.OUTPUTS, b"\3\0abcd"), "OUTPUTS has 6 bytes, which are no whole samples"),
-    "behind the end": (lambda parts: [*parts, parts[-1]], "stands behind the end of the trace"),
-}
-FILES = {
-    "empty": (b"", "ends within its first 8 bytes: nothing was recorded"),
-    "a few bytes": (MAGIC[:3], "ends within its first 8 bytes"),
-    "magic alone": (MAGIC, "ends within its header"),
-    "other version": (MAGIC[:-1] + b"9" + bytes(40), "is a trace of version b'9', and this program reads b'1'"),
-    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(40), "is no trace: it begins with"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_trace_put_together_wrongly_is_refused_in_a_sentence(run, tmp_path, name):
-    edit, sentence = BAD[name]
-    path = written(tmp_path / "bad.trace", edit(chunks(run[0])))
-    with pytest.raises(InputError, match=sentence) as error:
-        read_trace(path)
-    assert error.value.exit_code == 2
-
-
-def test_files_that_are_no_traces_end_the_command_with_2(backpulse, tmp_path):
-    for name, (data, sentence) in FILES.items():
-        (tmp_path / "file").write_bytes(data)
-        code, _, err = backpulse("replay", "file")
-        assert (code, sentence in " ".join(err.split())) == (2, True), (name, err)
-        assert "Traceback" not in err
-    code, _, err = backpulse("replay", "nothing")
-    assert code == 2
-    assert "cannot be read" in err
-
-
-def test_a_listing_put_together_wrongly_is_refused(run, tmp_path):
-    path = written(tmp_path / "bad.trace", behind(Chunk.LISTING, b"{}")(chunks(run[0])))
-    with pytest.raises(InputError, match="LISTING is none"):
-        Replay(read_trace(path)).go()
-
-
-def test_train_replay_and_infer(backpulse, tmp_path):
-    """From the command line: record, replay with ledger and logs; the log of a trace is that of the golden model."""
-    table = "\n".join(f"{(i * 7) % 13},{i % 5},{'ab'[i % 2]}" for i in range(40))
-    (tmp_path / "t.csv").write_text(f"x,y,class\n{table}\n")
-    options = ("--dataset", "t.csv", "--layers", "2-3-2", "--tile", "16x4", "--epochs", "2", "--checkpoint", "c.npz")
-    code, _, err = backpulse("train", *options, "--trace", "run.trace", "--pulse-log", "golden.npz", "--json", "train.json")
-    assert code == 0, err
-    assert "The trace takes 46 bytes a step" in err
-    code, out, err = backpulse("replay", "run.trace", "--json", "-", "--ledger", "l.npz", "--pulse-log", "log.npz", "--plot", "l.png")
-    assert code == 0, err
-    told, trained = json.loads(out), json.loads((tmp_path / "train.json").read_text())
-    assert told["trace_digest"] == trained["trace"]["digest"]
-    assert told["training_samples"] == trained["steps"]
-    with np.load(tmp_path / "l.npz") as ledger:
-        assert ledger["up"].sum() == trained["pulses_up"]
-        assert ledger["down"].sum() == trained["pulses_down"]
-    with np.load(tmp_path / "golden.npz") as one, np.load(tmp_path / "log.npz") as other:
-        for name in one.files:
-            assert (one[name] == other[name]).all(), name
-    assert backpulse("infer", "--checkpoint", "c.npz", "--trace", "infer.trace")[0] == 0
-    code, _, err = backpulse("replay", "infer.trace")
-    assert code == 0
-    assert "no difference" in err
-    code, _, err = backpulse("train", *options, "--trace", "run.trace")
-    assert code == 2
-    assert "a trace is never written over" in " ".join(err.split())
-    data = (tmp_path / "run.trace").read_bytes()
-    parts = chunks(tmp_path / "run.trace")
-    rest = max(i for i, part in enumerate(parts) if part[0] is Chunk.REST)
-    payload = bytearray(parts[rest][1])
-    payload[4 * (2 + Counter.LOSS)] ^= 1
-    written(tmp_path / "other.trace", [*parts[:rest], (Chunk.REST, bytes(payload)), *parts[rest + 1 :]])
-    code, _, err = backpulse("replay", "other.trace")
-    assert code == 1
-    assert "counter LOSS of the board is" in " ".join(err.split())
-    assert (tmp_path / "run.trace").read_bytes() == data
-
-
 def test_a_ledger_as_tables(run, tmp_path):
     ledger = Replay(read_trace(run[0])).go().ledger
     arrays = ledger_arrays(ledger)
@@ -416,23 +242,6 @@ def test_a_ledger_as_tables(run, tmp_path):
     pytest.importorskip("pyarrow")
     save_ledger(tmp_path / "l.parquet", ledger, CONFIG)
     assert (pd.read_parquet(tmp_path / "l.parquet") == table).all(axis=None)
-
-
-def test_a_disk_that_is_full_ends_the_recording_and_not_the_run(run, tmp_path, monkeypatch):
-    put, left = TraceWriter._put, [60]
-
-    def full(self, data, **more):
-        left[0] -= 1
-        if left[0] < 0:
-            raise StorageError("The trace cannot be written: No space left on device")
-        put(self, data, **more)
-
-    monkeypatch.setattr(TraceWriter, "_put", full)
-    with pytest.raises(StorageError, match="No space left"):
-        recorded(path := tmp_path / "full.trace")
-    trace = read_trace(path)
-    assert Replay(trace).go().divergence == ""
-    assert not trace.ended
 
 
 def test_a_board_without_a_ring_refuses():

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 #include "line_relaxation.h"
@@ -25,7 +26,7 @@ public:
     int64_t parameters[kTileWords] = {};
     Doubles row_current, col_current;
 
-    // The tables of firmware_py.wired.Wired in order, behind the numbers of physical rows and columns.
+    // The tables of firmware_py.wired.Wired in order, behind the numbers of physical rows and columns; of real devices what is inside, too.
     bool load(const char* bytes, size_t size) {
         const char* at = bytes;
         int64_t lines[2];
@@ -35,12 +36,19 @@ public:
         rows_ = lines[0], cols_ = lines[1];
         const size_t n = size_t(rows_) * cols_, t = kTiles;
         sizes_.resize(kSizes);
-        const Part parts[] = {
+        std::vector<Part> parts = {
             {sizes_.data(), 8 * kSizes},
             grow(numbers_, kNumbers), grow(row_line_, t * rows_ * kLineFields), grow(col_line_, t * cols_ * kLineFields),
             grow(fixed_, t * n), grow(row_wire_, t * n), grow(col_wire_, t * n),
             grow(zero_rows_, t * (rows_ + 1) * cols_), grow(zero_cols_, t * (cols_ + 1) * rows_),
         };
+        if (kReal) {
+            const Part inside[] = {
+                {cells.data(), 2 * cells.size()}, {spread.data(), spread.size()}, {writes.data(), 4 * writes.size()},
+                {reads, sizeof reads}, {parameters, sizeof parameters},
+            };
+            parts.insert(parts.end(), std::begin(inside), std::end(inside));
+        }
         for (const Part& part : parts) {
             if (at + part.bytes > bytes + size) return false;
             std::memcpy(part.data, at, part.bytes);

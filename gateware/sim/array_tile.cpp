@@ -114,6 +114,7 @@ private:
     }
 
     bool access(int window, unsigned addr, bool write, unsigned w_data) {
+        if (kReal) return false;
         const unsigned row = addr >> kCellRowShift, col = addr & ((1u << kCellRowShift) - 1);
         const bool cell = row < unsigned(kRows) && col < unsigned(kTileCols);
         const size_t at = size_t(row) * kTileCols + col;

@@ -15,6 +15,7 @@ from backpulse.firmware_py import device, wired
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import Op
+from backpulse.firmware_py.real import array_machine, inside_config, real_config, real_facts
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
     STREAM_SHIFT,
@@ -122,8 +123,11 @@ def _wide(m: Module, value: ValueLike, bits: int) -> Signal:
     return wide
 
 
-def constants(config: Config, profiles: int) -> str:
-    """Return the C++ header of what the model takes from the project: formats, constants, places, codes."""
+def constants(config: Config, profiles: int, *, real: bool = False) -> str:
+    """Return the C++ header of what the model takes from the project: formats, constants, places, codes.
+
+    Where the devices are to be `real`, the configuration is that of what is inside, out of the host's reach.
+    """
     names = shared() | {
         "kRows": config.rows,
         "kTileRows": config.tile_rows,
@@ -151,6 +155,7 @@ def constants(config: Config, profiles: int) -> str:
         "kAborted": Status.ABORTED.value,
         "kRefused": Status.REFUSED.value,
         "kProfiles": profiles,
+        "kReal": int(real),
         "kNoParameter": NO_PARAMETER,
         **{camel(name): getattr(wired, name) for name in wired.PLACES},
         "kReadT": wired.READT,
@@ -176,18 +181,37 @@ def tables(array: Wired) -> bytes:
     return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 
 
+def array_tables(array: Array, config: Config) -> bytes:
+    """Return what the C++ model loads for an array: its tables, and of real devices what is inside.
+
+    Raises
+    ------
+    ValueError
+        If the array names lines or cells that the tiles do not have.
+    """
+    lines = tables(wired.wired(array, config))
+    if array.kind != "real":
+        return lines
+    inside = array_machine(array, config).memory
+    parts = (inside.cells, inside.spread, inside.write, inside.read.astype("<u4"), inside.tile.astype("<i8"))
+    return lines + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+
+
 def build_with_array(config: Config, array: Array, *, progress: Callable[[str], None] | None = None) -> Path:
     """Return the program of a virtual board with an array model, building it on first use.
 
-    It serves all arrays of the same capabilities.
+    It serves all arrays of the same kind and capabilities.
 
     Raises
     ------
     As `virtual_board.build`.
     """
-    facts = wired.facts(array)
+    facts, real = wired.facts(array), array.kind == "real"
+    inside = config
+    if real:
+        config, inside, facts = real_config(config), inside_config(config), real_facts(facts)
     model = Model(
-        header=constants(config, facts.profiles),
+        header=constants(inside, facts.profiles, real=real),
         cpp=(FOLDER / "line_relaxation.h", FOLDER / "array_model.h", FOLDER / "array_tile.cpp"),
         verilog=(FOLDER / "array_tile.v",),
     )
