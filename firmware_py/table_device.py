@@ -219,13 +219,13 @@ def _rshift(value: np.ndarray, bits: int) -> np.ndarray:
 
 
 def ramps(device: TableDevice, pulses: np.ndarray, start: float | np.ndarray, cells: int = 1, seed: int = 1) -> np.ndarray:
-    """Return the conductances of cells that get a train of pulses one by one, as they are read.
+    """Return the conductances of cells that get a train of pulses, as they are read.
 
     Parameters
     ----------
     device : TableDevice
     pulses : ndarray
-        1 and -1, (n,): the train, the same for all cells.
+        Pulses in one go, -31 to 31, (n,): the train, the same for all cells.
     start : float or ndarray
         Conductance before it, device units.
     cells : int
@@ -236,7 +236,7 @@ def ramps(device: TableDevice, pulses: np.ndarray, start: float | np.ndarray, ce
     Returns
     -------
     ndarray
-        float64 of shape (n + 1, cells), device units: before the train and after each pulse.
+        float64 of shape (n + 1, cells), device units: before the train and after each of its members.
     """
     words = device.words()
     lsb = 1 << DEFAULT.cell_frac
@@ -249,8 +249,8 @@ def ramps(device: TableDevice, pulses: np.ndarray, start: float | np.ndarray, ce
     cell = np.clip(np.broadcast_to(np.rint(np.asarray(start) * lsb).astype(np.int64), cells), low, high)
     read = np.empty((len(pulses) + 1, cells))
     read[0] = cell
-    for n, sign in enumerate(np.asarray(pulses, np.int64)):
+    for n, count in enumerate(np.asarray(pulses, np.int64)):
         noise = draws(cells, seed, 0x57, 4, start=n * cells)
-        cell = table_update(cell, np.full(cells, sign), noise, words, spread, (low, high))
+        cell = table_update(cell, np.full(cells, count), noise, words, spread, (low, high))
         read[n + 1] = cell
     return read / lsb + device.apparent_noise * normal(read.shape)
