@@ -96,7 +96,8 @@ def _tell(fitted: Any) -> None:
 
     unit, factor = unit_of(fitted)
     scale, found = fitted.scale, fitted.measured
-    models = Table(title=plain(f"{fitted.name}: what a model leaves of G(n), % of the range"), title_justify="left", box=None, padding=(0, 2))
+    stdout.print(f"{plain(fitted.name)}: what a model leaves of G(n), % of the range", soft_wrap=True, style="bold")
+    models = Table(box=None, padding=(0, 2))
     for heading in ("model", "up", "down"):
         models.add_column(heading, justify="left" if heading == "model" else "right")
     for model, (up, down) in fitted.residuals.items():

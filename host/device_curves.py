@@ -12,7 +12,7 @@ GRID = np.linspace(0, 1, 65)
 """Places of the range that tables of several devices are averaged at."""
 MOST_PULSES = 2000
 """Pulses that a table of steps is followed for."""
-LAGS = (1, 2, 3, 4, 6, 8, 12, 16)
+LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Pulses between the points that noise is told by."""
 QUARTERS = 4
 """Parts of the range whose noise is told apart."""
@@ -217,7 +217,7 @@ def noise(ways: Ways, fitted: dict[bool, Fitted]) -> tuple[float, dict[bool, tup
         if apparent is not None:
             rest = np.maximum(variance - 2 * apparent**2, 0)
             return apparent, float(np.sqrt(rest.sum() / lag.sum()))
-        a2, p2 = nnls(np.stack([2 / lag, np.ones(len(lag))], axis=1), variance / lag)[0]
+        a2, p2 = nnls(np.stack([np.full(len(lag), 2.0), lag], axis=1), variance)[0]
         return float(np.sqrt(a2)), float(np.sqrt(p2))
 
     whole = {up: solve(up, -1.0, 2.0, None) or (0.0, 0.0) for up in (True, False)}

@@ -16,6 +16,8 @@ RANGE = 2.0
 """Device units from the lowest to the highest measured conductance, as the presets have."""
 INNER = (0.15, 0.85)
 """Share of the range within which a symmetry point is taken as zero: further out one sign would have hardly any weights."""
+CLEAR = 0.1
+"""Difference of steps up and down, in mean steps, that a symmetry point must have on both of its sides."""
 SMALLEST_SCALE, REACH = 4, 2.4
 """Weight scale of a device with bounds at -1 and 1, and the largest weight that the nearer bound must hold."""
 LINEAR_UNITS = (2.0, 1.0, 0.5)
@@ -154,12 +156,18 @@ def _zero(tables: dict[bool, Fitted]) -> Zero:
     apart = tables[True].steps(x) - tables[False].steps(x)
     crossings = np.flatnonzero(np.sign(apart[:-1]) * np.sign(apart[1:]) < 0)
     places = x[crossings] + apart[crossings] / (apart[crossings] - apart[crossings + 1]) * (x[1] - x[0])
-    attracts = apart[crossings] > 0
     edges = np.concatenate([[0.0], places, [1.0]])
     basins = edges[2:] - edges[:-2]
+    least = CLEAR * np.mean([tables[up].steps(x).mean() for up in (True, False)])
+    attracts = np.zeros(len(places), bool)
+    for k, place in enumerate(places):  # steps that are nearly the same for long, and differ by noise alone, have no such point
+        below, above = apart[(x >= edges[k]) & (x < place)], apart[(x > place) & (x <= edges[k + 2])]
+        attracts[k] = below.size > 0 and above.size > 0 and below.max() > least and above.min() < -least
     if not attracts.any():
         if len(places):
-            told = f"where steps are equal, at {100 * places[0]:.0f} % of the range, pulses drive cells away"
+            drives = bool((apart[crossings] < 0).any() and np.abs(apart).max() > least)
+            why = "pulses drive cells away" if drives else "they differ too little around it"
+            told = f"where steps are equal, at {100 * places[0]:.0f} % of the range, {why}"
         else:
             told = f"steps {'up' if apart[0] > 0 else 'down'} are the larger ones everywhere"
         return Zero(0.5, "middle", None, told)

@@ -18,8 +18,8 @@ MOST_POINTS, MOST_RAMPS = 1536, 24
 """Points that a fit sees, of longer ramps means of neighbours; and ramps, of more some evenly chosen."""
 LEAST_SHARE = 0.02
 """Smallest step at a node, in mean steps: a cell would never leave a place without any."""
-STIFFNESS = 0.3
-"""What a table pays for bends, in noise floors: where few pulses tell of a node, its neighbours do."""
+STIFFNESS, LEAST_STIFFNESS = 0.3, 2e-3
+"""What a table pays for bends, in noise floors, and at least, in ranges: where few pulses tell of a node, its neighbours do."""
 
 Step = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -213,7 +213,7 @@ def fit(name: str, curve: Curve, first: np.ndarray | None = None) -> Fitted:
         nodes = np.ones(NODES) if first is None else (first if curve.up else first[::-1]) / unit
         low, high = np.full(NODES, LEAST_SHARE), np.full(NODES, max(200.0, 1.5 / unit))
         begin, scale = np.clip(nodes, 1.5 * LEAST_SHARE, high * 0.9), np.full(NODES, unit)
-        stiffness = STIFFNESS * max(curve.floor(), 5e-4) * np.sqrt(sum(len(n) for n, _, _ in points))
+        stiffness = max(STIFFNESS * curve.floor(), LEAST_STIFFNESS) * np.sqrt(sum(len(n) for n, _, _ in points))
     count, ramps = len(begin), len(points)
     n = [at for at, _, _ in points]
     target = np.concatenate([x if curve.up else 1 - x for _, x, _ in points])

@@ -86,7 +86,7 @@ def _steps(axes: Axes, device: DeviceFile, unit: str, factor: float) -> None:
     axes.set_title("step of a pulse, and its noise")
     axes.set_xlabel(f"conductance, {unit}")
     axes.set_ylabel(unit)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, min(axes.get_ylim()[1], 3 * size * max(np.max(np.array(s)[inside]) for s in (table.up, table.down))))
     axes.legend()
 
 
@@ -99,10 +99,10 @@ def _residuals(axes: Axes, device: DeviceFile) -> None:
         bars = axes.barh(at + 0.2 - 0.4 * k, values, 0.38, color=COLORS[word], label=word)
         axes.bar_label(bars, [f"{value:.2g}" for value in values], padding=3, fontsize=8, color=SOFT)
     axes.set_yticks(at, names)
-    axes.invert_yaxis()
     axes.margins(x=0.15)
-    axes.set_title("what a model leaves, % of the range")
-    axes.legend()
+    axes.set_ylim(len(names) + 0.3, -0.6)
+    axes.set_title("left by models, % of range")
+    axes.legend(loc="lower right", ncols=2, fontsize=9)
 
 
 def plot_response(path: Path, title: str, signs: np.ndarray, read: np.ndarray, unit: str) -> None:
