@@ -141,11 +141,13 @@ def _word(up: bool) -> str:
 
 def _doubts(ways: Ways, up: bool) -> None:
     """Warn of few points and ways that turn back."""
+    from scipy.ndimage import uniform_filter1d
+
     curve = ways.curves[up]
     if len(curve.x) < FEW_POINTS:
         ways.warnings.append(f"The ramp {_word(up)} has {len(curve.x)} points only: give at least {FEW_POINTS} for a fit that can be trusted")
     window = max(min(9, len(curve.x) // 8), len(curve.x) // 40, 1)
-    smooth = np.convolve(curve.x, np.ones(window) / window, "valid") * (1 if up else -1)
+    smooth = uniform_filter1d(curve.x, window)[window // 2 : len(curve.x) - window // 2] * (1 if up else -1)
     back = np.maximum.accumulate(smooth) - smooth
     if back.max() > max(0.05, 6 * curve.floor() / np.sqrt(window)):
         at = int(np.argmax(back)) + window // 2

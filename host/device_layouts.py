@@ -275,7 +275,7 @@ def _program(one: Measured, block: Block, rows: np.ndarray, k: int, g: np.ndarra
         if signs[a] == 0:
             continue
         if b - a >= RUN:
-            first = max(a - 1, 0)  # the state that the first pulse finds
+            first = a if k in block.words else max(a - 1, 0)  # after signs of pulses: the state that the first one finds
             one.ramps.append(Ramp(device=device, up=bool(signs[a] > 0), n=np.arange(b - first, dtype=np.float64), g=g[first:b], where=where))
         else:
             alternating += range(a, b)
@@ -324,8 +324,10 @@ def _rises(g: np.ndarray) -> bool:
 
 def _turns(g: np.ndarray) -> list[int]:
     """Return where a series turns back by more than `TURN` of its range."""
+    from scipy.ndimage import uniform_filter1d
+
     window = max(len(g) // 100, 1)
-    smooth = np.convolve(np.pad(g, (window // 2, window - 1 - window // 2), mode="edge"), np.ones(window) / window, "valid")
+    smooth = uniform_filter1d(g, window, mode="nearest")
     least = TURN * np.ptp(smooth)
     if least == 0:
         return []
