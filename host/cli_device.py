@@ -20,6 +20,8 @@ from backpulse.host.view import console, show_warnings, stdout
 device = typer.Typer(no_args_is_help=True, help="Devices: fitted to measured data, shown, simulated.")
 READING = "Reading"
 """Panel of the options that say what a file is."""
+MOST_READINGS = 20_000_000
+"""Readings of one simulation, which are kept: 160 MB."""
 
 What = Annotated[str, typer.Argument(help=f"A device file, a preset, or {AIHWKIT}NAME.", metavar="FILE|NAME")]
 
@@ -219,9 +221,12 @@ def simulate(
         twin = TableDevice.of_linear(device_of(resolved(what)))
     enough = 1.25 * max(fitted.measured.states_up, fitted.measured.states_down) if fitted else (twin.bound_up - twin.bound_down) / twin.dw_min
     each = pulses or max(int(np.ceil(min(1.2 * enough, 5000))), 2)
+    if 2 * each * cycles * cells > MOST_READINGS:
+        raise InputError(
+            f"{2 * each * cycles:,} pulses of {count(cells, 'cell')} are too many at once: give fewer --pulses, --cycles or --cells, of at most "
+            f"{MOST_READINGS:,} readings together"
+        )
     signs = np.tile(np.repeat([1, -1], each), cycles)
-    if len(signs) * cells > 50_000_000:
-        raise InputError(f"{len(signs):,} pulses of {cells:,} cells are too many at once: give fewer --pulses, --cycles or --cells")
     with console.status(f"{count(len(signs), 'pulse')} of {count(cells, 'cell')}"):
         read = ramps(twin, signs, twin.bound_down, cells, seed)
     unit = "device units"

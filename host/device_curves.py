@@ -242,5 +242,6 @@ def _differences(fitted: Fitted) -> dict[int, tuple[np.ndarray, np.ndarray]]:
             (x[:-lag], (x[lag:] - x[:-lag]) - (way[lag:] - way[:-lag])) for (_, x), way in zip(ramps, ways, strict=True) if len(x) > 4 * lag
         ]
         if parts:
-            found[lag] = (np.concatenate([at for at, _ in parts]), np.concatenate([left for _, left in parts]))
+            # Less each ramp's own mean: cells and cycles that differ are no noise.
+            found[lag] = (np.concatenate([at for at, _ in parts]), np.concatenate([left - left.mean() for _, left in parts]))
     return found
