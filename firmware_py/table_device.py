@@ -1,7 +1,7 @@
-"""The table device: a cell whose step is read from a table of its conductance, in each direction; its words, and what a pulse does in integers.
+"""The table device: a cell whose step is read from a table of its conductance; its words, and what a pulse does in integers.
 
-The range of a cell word is parted into `SEGMENTS` equal segments. For each direction a segment has the step at its lower end, the difference
-to the step at its upper end, and a class of write noise; inside a segment the step is interpolated. Any measured pulse response is such a
+The range of a cell word is parted into `SEGMENTS` equal segments. For each direction a segment has the step at its lower end, the
+difference to that at its upper end, and a class of write noise; inside a segment the step is interpolated. Any measured pulse response is such a
 table, and so is the linear step of `Device`. Nothing here is compiled: a kernel that carries tables is held to these functions.
 """
 
@@ -175,8 +175,8 @@ class TableDevice:
 def table_step(g: np.ndarray, up: np.ndarray, words: TableWords) -> tuple[np.ndarray, np.ndarray]:
     """Return the step of one pulse in 1/64 cell LSB before the shift, and its class of noise; int64 arrays of one shape.
 
-        u = G + 2^15;  k = u >> 10;  low = u & 1023
-        step = max(0, base + ((delta * low) >> 10))
+    u = G + 2^15;  k = u >> 10;  low = u & 1023
+    step = max(0, base + ((delta * low) >> 10))
     """
     low_bits = words.cell_bits - SEGMENTS_LOG2
     u = g + (1 << (words.cell_bits - 1))

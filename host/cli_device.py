@@ -63,9 +63,7 @@ def fit(
     from backpulse.host.device_traces import in_siemens
 
     with console.status("Reading") as status:
-        measured, siemens = in_siemens(
-            read_measured(files, layout=layout, separator=separator, decimal=decimal), units, read_voltage
-        )
+        measured, siemens = in_siemens(read_measured(files, layout=layout, separator=separator, decimal=decimal), units, read_voltage)
         status.update(f"Fitting {count(len(measured.parts), 'ramp' if measured.ramps else 'table of steps')}")
         called = name or out.stem
         fitted = of_fit(fit_device(measured, called), called, files, siemens, about, licence)
@@ -120,7 +118,12 @@ def _tell(fitted: Any) -> None:
         rows.append(("cell to cell", f"steps {100 * found.step_spread:.0f} %, bounds {100 * found.bound_spread:.0f} % of half the range"))
     if found.drift is not None:
         rows.append(("drift with cycles", f"{100 * found.drift:+.0f} % pulses"))
-    rows.append(("linear-step device", f"can be it: dw_min {fitted.linear.dw_min:.3g}" if fitted.linear else f"cannot be it: {fitted.linear_refused}"))
+    rows.append(
+        (
+            "linear-step device",
+            f"can be it: dw_min {fitted.linear.dw_min:.3g}" if fitted.linear else f"cannot be it: {fitted.linear_refused}",
+        )
+    )
     source = ", ".join(filter(None, [", ".join(fitted.source.files), fitted.source.about, fitted.source.licence]))
     rows += [("source", source), ("digest", fitted.digest[:16])]
     for row in rows:
@@ -201,9 +204,7 @@ def simulate(
     cycles: Annotated[int, typer.Option(help="Ways up and down.", min=1, max=1000, metavar="N")] = 1,
     cells: Annotated[int, typer.Option(help="Cells, each with its own spread and noise.", min=1, max=10_000, metavar="N")] = 1,
     seed: Annotated[int, typer.Option(help="Of spread and noise.", min=0, metavar="N")] = 1,
-    out: Annotated[
-        Path | None, typer.Option(help="Write a table (.csv) that fit reads.", metavar="FILE", rich_help_panel=o.FILES)
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a table (.csv) that fit reads.", metavar="FILE", rich_help_panel=o.FILES)] = None,
     plot: o.Plot = None,
     json: o.Json = None,
 ) -> None:
@@ -219,12 +220,14 @@ def simulate(
         twin = fitted.table_device
     else:
         twin = TableDevice.of_linear(device_of(resolved(what)))
-    enough = 1.25 * max(fitted.measured.states_up, fitted.measured.states_down) if fitted else (twin.bound_up - twin.bound_down) / twin.dw_min
+    enough = (
+        1.25 * max(fitted.measured.states_up, fitted.measured.states_down) if fitted else (twin.bound_up - twin.bound_down) / twin.dw_min
+    )
     each = pulses or max(int(np.ceil(min(1.2 * enough, 5000))), 2)
     if 2 * each * cycles * cells > MOST_READINGS:
         raise InputError(
-            f"{2 * each * cycles:,} pulses of {count(cells, 'cell')} are too many at once: give fewer --pulses, --cycles or --cells, of at most "
-            f"{MOST_READINGS:,} readings together"
+            f"{2 * each * cycles:,} pulses of {count(cells, 'cell')} are too many at once: give fewer --pulses, --cycles or --cells, "
+            f"of at most {MOST_READINGS:,} readings together"
         )
     signs = np.tile(np.repeat([1, -1], each), cycles)
     with console.status(f"{count(len(signs), 'pulse')} of {count(cells, 'cell')}"):
@@ -239,7 +242,9 @@ def simulate(
         write_json(json, {"device": twin.name, "pulses": each, "cycles": cycles, "cells": cells, "seed": seed, "unit": unit, **ends})
     if json != STDOUT:
         spread = f" (spread {ends['spread_of_high']:.2g})" if cells > 1 else ""
-        text = f"{twin.name}: {each} pulses up from {low:.4g} to {high:.4g}{spread}, and after {len(signs)} pulses {ends['back']:.4g}, {unit}"
+        text = (
+            f"{twin.name}: {each} pulses up from {low:.4g} to {high:.4g}{spread}, and after {len(signs)} pulses {ends['back']:.4g}, {unit}"
+        )
         stdout.print(plain(text), soft_wrap=True)
     with results.each():
         if out:
@@ -259,5 +264,3 @@ def _write_table(path: Path, signs: np.ndarray, read: np.ndarray, unit: str) -> 
     with written_whole(path, "table") as file:
         file.write((",".join(names) + "\n").encode())
         np.savetxt(file, np.column_stack([np.append(0, signs), read]), fmt=["%d", *["%.7g"] * read.shape[1]], delimiter=",")
-
-

@@ -123,7 +123,8 @@ def train(
         stop = heeding.enter_context(stop_on_signals())
         if log and opened.real and not (golden or recorded):
             raise InputError("The board has real devices and no ring of trace records: nothing tells its pulses, leave --pulse-log out")
-        title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device_model.name} device, {settings.rate_text}, {board}"
+        run = f"{settings.schedule}, {settings.device_model.name} device, {settings.rate_text}"
+        title = f"{settings.layers} on {settings.dataset}: {run}, {board}"
         if opened.facts != EMULATED:
             title += f", {facts_text(opened.facts)}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))

@@ -1,4 +1,4 @@
-"""What a measurement says before models: its range, mean ramps, noise that stays and noise that does not, spread, drift, and what is doubtful."""
+"""What a measurement says of itself: its range, mean ramps, noise that stays and noise that does not, spread, drift, doubts."""
 
 from dataclasses import dataclass, field
 
@@ -115,7 +115,9 @@ def _of_steps(tables: list[Steps]) -> Ways:
         if mean.mean() <= 0:
             raise InputError(f"{of[0].where}: the mean step goes against its direction: mend the signs, or name the columns anew")
         if (mean < 0).any():
-            ways.warnings.append(f"Pulses {_word(up)} move the wrong way in {100 * np.mean(mean < 0):.0f} % of the range: taken as the least step")
+            ways.warnings.append(
+                f"Pulses {_word(up)} move the wrong way in {100 * np.mean(mean < 0):.0f} % of the range: taken as the least step"
+            )
         mean_steps.append([float(np.mean(step)) for _, step, _ in scaled])
         ways.steps[up] = (x, np.maximum(mean, LEAST_SHARE * mean.mean()), sigma)
         ways.curves[up] = _followed(up, x, ways.steps[up][1])
@@ -145,7 +147,9 @@ def _doubts(ways: Ways, up: bool) -> None:
 
     curve = ways.curves[up]
     if len(curve.x) < FEW_POINTS:
-        ways.warnings.append(f"The ramp {_word(up)} has {len(curve.x)} points only: give at least {FEW_POINTS} for a fit that can be trusted")
+        ways.warnings.append(
+            f"The ramp {_word(up)} has {len(curve.x)} points only: give at least {FEW_POINTS} for a fit that can be trusted"
+        )
     window = max(min(9, len(curve.x) // 8), len(curve.x) // 40, 1)
     smooth = uniform_filter1d(curve.x, window)[window // 2 : len(curve.x) - window // 2] * (1 if up else -1)
     back = np.maximum.accumulate(smooth) - smooth

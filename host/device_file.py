@@ -106,8 +106,10 @@ class Linear(_Table):
 
 
 class Curves(_Table):
-    """Mean measured ramps, thinned: pulse and conductance of each point."""
+    """Mean measured ramps, thinned: pulse and conductance of each point; and where the fitted ones begin."""
 
+    start_up: float
+    start_down: float
     up: list[Pair]
     down: list[Pair]
 
@@ -171,7 +173,9 @@ class DeviceFile(_Table):
 
     def units(self, conductance: np.ndarray) -> np.ndarray:
         """Return device units of conductances."""
-        return (np.asarray(conductance) - self.scale.zero) / (self.scale.high - self.scale.low) * (self.table.bound_up - self.table.bound_down)
+        return (
+            (np.asarray(conductance) - self.scale.zero) / (self.scale.high - self.scale.low) * (self.table.bound_up - self.table.bound_down)
+        )
 
 
 def of_fit(fit: Fit, name: str, paths: list[Path], siemens: float, about: str, licence: str) -> DeviceFile:
@@ -182,10 +186,11 @@ def of_fit(fit: Fit, name: str, paths: list[Path], siemens: float, about: str, l
         values = {key: _short(getattr(fit.linear, key)) for key in Linear.model_fields if key != "weight_scale"}
         linear = Linear(weight_scale=fit.linear_scale, **values)
     columns = (table.up, table.down, (*table.noise_up, 0.0), (*table.noise_down, 0.0))
-    curves = {}
+    curves: dict[str, Any] = {}
     for up, word in ((True, "up"), (False, "down")):
         curve = ways.curves[up]
         at = np.unique(np.linspace(0, len(curve.n) - 1, MOST_POINTS).astype(int))
+        curves[f"start_{word}"] = _short(ways.low + fit.models[up]["table"].start * ways.range)
         curves[word] = [[_short(n), _short(ways.low + x * ways.range)] for n, x in zip(curve.n[at], curve.x[at], strict=True)]
     return DeviceFile(
         format=1,

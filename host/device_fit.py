@@ -99,14 +99,16 @@ class Fit:
         found = list(self.ways.warnings)
         for word, states in zip(("up", "down"), self.states, strict=True):
             if states < FEW_STATES:
-                found.append(f"The step {word} crosses the range, from 10 to 90 %, in {states:.0f} pulses: hardly any state is left to train with")
+                found.append(
+                    f"The step {word} crosses the range, from 10 to 90 %, in {states:.0f} pulses: hardly any state is left to train with"
+                )
         if self.zero.symmetry is None:
             found.append(f"The device has no symmetry point that attracts ({self.zero.told}): algorithms that need one will fail")
         linear, table = (100 * max(self.residuals[name]) for name in ("linear", "table"))
         if linear > table + FLATTERS:
             found.append(
-                f"The linear model leaves {linear:.1f} % of the range, the table {table:.1f} %: accuracies of the linear device will not be "
-                "those of this one"
+                f"The linear model leaves {linear:.1f} % of the range, the table {table:.1f} %: accuracies of the linear device will not "
+                "be those of this one"
             )
         for name, value in self.ways.spread.items():
             if value > MOST_SPREAD:
@@ -151,7 +153,7 @@ def fit_device(measured: Measured, name: str) -> Fit:
 
 
 def _zero(tables: dict[bool, Fitted]) -> Zero:
-    """Find the symmetry point, where steps up and down are equal and pulses of both drive a cell to: of several the one that draws from most."""
+    """Find the symmetry point, where steps are equal and pulses of both kinds drive a cell to: of several the one that draws from most."""
     x = np.linspace(0, 1, 1025)
     apart = tables[True].steps(x) - tables[False].steps(x)
     crossings = np.flatnonzero(np.sign(apart[:-1]) * np.sign(apart[1:]) < 0)
@@ -226,7 +228,11 @@ def _linear(
     ends = {up: models[up]["linear"].steps(np.array([0.0, 1.0])) for up in (True, False)}
     apart = ends[True] - ends[False]
     if not apart[0] > 0 > apart[1]:
-        return None, 0, "steps up and down, as lines, are equal nowhere in the range, and the linear-step device has one step for both at zero"
+        return (
+            None,
+            0,
+            "steps up and down, as lines, are equal nowhere in the range, and the linear-step device has one step for both at zero",
+        )
     zero = float(apart[0] / (apart[0] - apart[1]))
     step = float(ends[True][0] + (ends[True][1] - ends[True][0]) * zero)
     refused = ""

@@ -1,7 +1,7 @@
-"""Files of measured numbers as laboratories have them, taken apart into blocks of columns: text with any separator and decimal mark, or .xlsx.
+"""Files of measured numbers as laboratories have them, taken apart into blocks of columns: text with any marks, or .xlsx.
 
-A block is a table without a line of words in it: an empty line, a comment or a header begins another one. Rows are numbered as an editor and
-a spreadsheet number them, from 1, the header counted.
+A block is a table without a line of words in it: an empty line, a comment or a header begins another one. Rows are numbered as an
+editor and a spreadsheet number them, from 1, the header counted.
 """
 
 import csv
@@ -198,7 +198,9 @@ def _marks(name: str, text: str, separator: str | None, decimal: str | None) -> 
         with_point = sum("." in cell for cell in cells)
         decimal = "," if with_comma > with_point else "."
     if decimal == "," and sep == "," and not any('"' in line for line in numeric):
-        raise InputError(f"{name}: commas cannot part the columns and be decimal marks too: part the columns by semicolons, or give --decimal .")
+        raise InputError(
+            f"{name}: commas cannot part the columns and be decimal marks too: part the columns by semicolons, or give --decimal ."
+        )
     return sep, decimal
 
 
@@ -291,7 +293,9 @@ def _sheets(name: str, raw: bytes) -> list[Block]:
             warnings.simplefilter("ignore")  # openpyxl's, of styles and extensions that hold no cell
             sheets = pandas.read_excel(io.BytesIO(raw), sheet_name=None, header=None, dtype=object, engine="openpyxl")
     except Exception as error:  # openpyxl raises what a damaged archive makes its parts raise
-        raise InputError(f"{name} is an archive and no spreadsheet that can be read ({error!s:.60}): save it as .xlsx or CSV anew") from error
+        raise InputError(
+            f"{name} is an archive and no spreadsheet that can be read ({error!s:.60}): save it as .xlsx or CSV anew"
+        ) from error
     blocks: list[Block] = []
     for sheet, frame in sheets.items():
         label = name if len(sheets) == 1 else f"{name}, sheet {sheet}"

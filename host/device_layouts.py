@@ -1,5 +1,6 @@
-"""What the columns and rows of a measured table are: ramps, pulse numbers, programs of pulses, traces, tables of steps. What can be read in two
-ways is refused with both readings.
+"""What the columns and rows of a measured table are: ramps, pulse numbers, programs of pulses, traces, tables of steps.
+
+What can be read in two ways is refused with both readings.
 """
 
 import itertools
@@ -44,9 +45,7 @@ _SIGNS = {"up": 1, "+": 1, "+1": 1, "1": 1, "ltp": 1, "set": 1, "p": 1, "down": 
 _DEVICE = re.compile(r"(?:^|[^a-z])(dev(?:ice)?|cell|dut|chip|sample)[\s_-]*(\w+)", re.IGNORECASE)
 
 
-def read_measured(
-    paths: list[Path], *, layout: str | None = None, separator: str | None = None, decimal: str | None = None
-) -> Measured:
+def read_measured(paths: list[Path], *, layout: str | None = None, separator: str | None = None, decimal: str | None = None) -> Measured:
     """Read the files of one kind of device.
 
     Parameters
@@ -143,7 +142,7 @@ def _role(block: Block, k: int) -> str:
 
 
 def _counts(column: np.ndarray, named: bool) -> bool:
-    """Say whether numbers count pulses: they grow, and without a name by one, from 0 or 1 (digitised ones roughly), again and again maybe."""
+    """Say whether numbers count pulses: they grow, and without a name by one from 0 or 1, roughly, again and again maybe."""
     if len(column) < 3:
         return False
     steps = np.diff(column)
@@ -169,7 +168,9 @@ def _read_block(one: Measured, block: Block, path: Path, layout: str | None, uns
         if role == "left out":
             one.remarks.append(f"column {k + 1} ({block.names[k]}) is left out")
     if not value_columns:
-        raise InputError(f"{block.file}: no column is a conductance: columns are {some([n or str(k + 1) for k, n in enumerate(block.names)])}")
+        raise InputError(
+            f"{block.file}: no column is a conductance: columns are {some([n or str(k + 1) for k, n in enumerate(block.names)])}"
+        )
     if layout == "traces" or (layout is None and not any(roles) and _rows_are_ramps(block)):
         _rows(one, block, path, layout, unsaid)
         return
@@ -193,7 +194,8 @@ def _read_block(one: Measured, block: Block, path: Path, layout: str | None, uns
                 _check_holes(block, rows_used, counter)
             named = _DEVICE.search(block.names[k])
             device = " ".join(filter(None, [key, named[0].strip() if named else ""]))
-            where = f"{block.file}: column {k + 1}{f' ({block.names[k]})' if block.names[k] else ''}, rows {block.rows[rows_used[0]]} to {block.rows[rows_used[-1]]}"
+            label = f" ({block.names[k]})" if block.names[k] else ""
+            where = f"{block.file}: column {k + 1}{label}, rows {block.rows[rows_used[0]]} to {block.rows[rows_used[-1]]}"
             g = block.values[rows_used, k]
             if signs is not None:
                 _program(one, block, rows_used, signs, g, device, where)
@@ -208,7 +210,7 @@ def _check_holes(block: Block, rows: np.ndarray, k: int) -> None:
     holes = np.flatnonzero(np.isnan(block.values[rows, k]))
     if holes.size:
         raise InputError(
-            f"{block.file}: {block.cell(rows[holes[0]], k)} has no value, and the ramp goes on below it: fill the cell, or leave the row out"
+            f"{block.file}: {block.cell(rows[holes[0]], k)} has no value, and the ramp goes on below it: fill it, or leave the row out"
         )
 
 
@@ -257,7 +259,9 @@ def _rows(one: Measured, block: Block, path: Path, layout: str | None, unsaid: l
             continue
         line = line[: used[-1] + 1]
         if np.isnan(line).any():
-            raise InputError(f"{block.file}: {block.cell(r, int(np.argmax(np.isnan(line))))} has no value, and the ramp goes on behind it: fill the cell")
+            raise InputError(
+                f"{block.file}: {block.cell(r, int(np.argmax(np.isnan(line))))} has no value, and the ramp goes on behind it: fill the cell"
+            )
         where = f"{block.file}: row {block.rows[r]}"
         said = _word_direction(f"{path.stem} {block.title}")
         _series(one, np.arange(len(line), dtype=np.float64), line, "", where, said, layout, unsaid)
@@ -276,7 +280,9 @@ def _program(one: Measured, block: Block, rows: np.ndarray, k: int, g: np.ndarra
             continue
         if b - a >= RUN:
             first = a if k in block.words else max(a - 1, 0)  # after signs of pulses: the state that the first one finds
-            one.ramps.append(Ramp(device=device, up=bool(signs[a] > 0), n=np.arange(b - first, dtype=np.float64), g=g[first:b], where=where))
+            one.ramps.append(
+                Ramp(device=device, up=bool(signs[a] > 0), n=np.arange(b - first, dtype=np.float64), g=g[first:b], where=where)
+            )
         else:
             alternating += range(a, b)
     if len(alternating) >= 20:
@@ -297,7 +303,9 @@ def _series(
         if len(parts) > 1:
             reach = [abs(float(g[part[-1]] - g[part[0]])) for part in parts]
             if reach[-1] < 0.6 * max(reach):
-                one.remarks.append(f"{where}: the last {count(len(parts[-1]) - 1, 'pulse')} turn back before the end of the range and are left out")
+                one.remarks.append(
+                    f"{where}: the last {count(len(parts[-1]) - 1, 'pulse')} turn back before the end of the range and are left out"
+                )
                 parts.pop()
             said = None  # several ways have no one direction
         for part in parts:

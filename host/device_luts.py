@@ -21,7 +21,7 @@ def joined(blocks: list[Block]) -> Block:
 
 
 def is_lut(values: np.ndarray) -> bool:
-    """Say whether a table is CrossSim's: growing conductances, probabilities that grow from 0 to 1, and a matrix (probabilities, conductances)."""
+    """Say whether a table is CrossSim's: growing conductances, probabilities from 0 to 1, a matrix (probabilities, conductances)."""
     if len(values) < 5:
         return False
     g, cdf = (row[~np.isnan(row)] for row in values[:2])
@@ -70,7 +70,9 @@ def named_steps(block: Block) -> list[Steps]:
     steps = [k for k, name in enumerate(names) if _STEP.match(name) or "sigma" in name]
     if not steps or block.values.shape[1] < 3:
         return []
-    at = next((k for k, name in enumerate(names) if k not in steps and k not in block.words and re.match(r"g([\s_(\[]|$)|cond", name)), None)
+    at = next(
+        (k for k, name in enumerate(names) if k not in steps and k not in block.words and re.match(r"g([\s_(\[]|$)|cond", name)), None
+    )
     if at is None:
         raise InputError(f"{block.file}: columns of steps need one of conductances, named G: name it")
     device = next((k for k in block.words), None)

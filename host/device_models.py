@@ -1,8 +1,7 @@
 """Models of a pulse's step by conductance, fitted to the conductance over the pulses: linear, soft bounds, exponential, power, table.
 
 x is the place in the measured range, 0 to 1, and t the way gone in the direction of travel: x upwards, 1 - x downwards. A model is judged by
-the root mean square of what it leaves of G(n), in the measured range, as a person sees it in a picture, not by its steps: errors of steps
-that accumulate count.
+the root mean square of what it leaves of G(n), as a person sees it in a picture, and not by its steps: errors that accumulate count.
 """
 
 from collections.abc import Callable
@@ -105,7 +104,13 @@ MODELS = (
         (1e-4, -20.0, 0.0),
         (1000.0, 20.0, 10.0),
     ),
-    Model("power", lambda t, p: p[:, 0] * np.maximum(1 - t, 1e-9) ** p[:, 1] + p[:, 2], (1.5, 1.0, 0.1), (1e-4, 0.0, 0.0), (1000.0, 20.0, 10.0)),
+    Model(
+        "power",
+        lambda t, p: p[:, 0] * np.maximum(1 - t, 1e-9) ** p[:, 1] + p[:, 2],
+        (1.5, 1.0, 0.1),
+        (1e-4, 0.0, 0.0),
+        (1000.0, 20.0, 10.0),
+    ),
 )
 """Closed forms. NeuroSim's A and B are the exponential of pulses whose step is linear in the conductance: it is no model of its own."""
 

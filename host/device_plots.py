@@ -28,7 +28,7 @@ def unit_of(device: DeviceFile | None) -> tuple[str, float]:
 
 
 def twin_ramp(device: DeviceFile, up: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return pulses and conductances of the twin without noise, from where the measured ramp begins."""
+    """Return pulses and conductances of the twin without noise, from where the fitted ramp begins."""
     points = np.array(device.curves.up if up else device.curves.down)
     size = int(min(-(-int(points[-1, 0]) // MOST_GOES), MOST_IN_ONE)) or 1
     goes = min(int(points[-1, 0]) // size, MOST_GOES)
@@ -42,7 +42,9 @@ def twin_ramp(device: DeviceFile, up: bool) -> tuple[np.ndarray, np.ndarray]:
         bound_up=table.bound_up,
         bound_down=table.bound_down,
     )
-    read = ramps(quiet, np.full(goes, size if up else -size), float(device.units(points[0, 1])))
+    read = ramps(
+        quiet, np.full(goes, size if up else -size), float(device.units(device.curves.start_up if up else device.curves.start_down))
+    )
     return np.arange(goes + 1) * size, device.conductance(read[:, 0])
 
 
@@ -56,7 +58,14 @@ def plot_device(path: Path, device: DeviceFile) -> None:
         begin = 0.0
         for word, points in (("up", np.array(device.curves.up)), ("down", np.array(device.curves.down))):
             n, g = twin_ramp(device, word == "up")
-            left.plot(begin + points[:, 0], factor * points[:, 1], ".", color=SOFT, markersize=4, label="measured (mean)" if word == "up" else None)
+            left.plot(
+                begin + points[:, 0],
+                factor * points[:, 1],
+                ".",
+                color=SOFT,
+                markersize=4,
+                label="measured (mean)" if word == "up" else None,
+            )
             left.plot(begin + n, factor * g, color=COLORS[word], label=f"twin, {word}", alpha=0.9)
             begin += points[-1, 0]
         left.axhline(factor * device.scale.zero, color=GRID, zorder=0)
@@ -73,7 +82,7 @@ def plot_device(path: Path, device: DeviceFile) -> None:
 def _steps(axes: Axes, device: DeviceFile, unit: str, factor: float) -> None:
     """Draw the steps of the table, and their noise as a band."""
     table = device.table_device
-    inside = (NODES >= table.bound_down - 1e-9) & (NODES <= table.bound_up + 1e-9)
+    inside = np.abs(NODES - (table.bound_up + table.bound_down) / 2) <= (table.bound_up - table.bound_down) / 2 + 1e-9
     g = factor * device.conductance(NODES[inside])
     size = (device.scale.high - device.scale.low) / (table.bound_up - table.bound_down) * factor
     for word, steps, noise in (("up", table.up, table.noise_up), ("down", table.down, table.noise_down)):

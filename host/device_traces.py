@@ -160,7 +160,9 @@ def in_siemens(measured: Measured, units: str | None, read_voltage: float | None
     elif read_voltage is not None:
         raise InputError(f"--read-voltage is for currents, and the numbers are in {unit}: leave it out, or give --units A, uA or nA")
     if low * size < 0 or high * size <= 0:
-        raise InputError(f"Numbers from {low:g} to {high:g} {unit} are no conductances, which are positive: give --units norm if they are normalised")
+        raise InputError(
+            f"Numbers from {low:g} to {high:g} {unit} are no conductances, which are positive: give --units norm if they are normalised"
+        )
     if high * size > MOST_S or high * size < LEAST_S:
         raise InputError(
             f"Numbers up to {high:g} {unit} mean {high * size:.3g} S, and devices have {LEAST_S:g} to {MOST_S:g} S: give the right --units "

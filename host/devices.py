@@ -62,8 +62,8 @@ def resolved(text: str) -> str:
     found = read_device(path)
     if found.linear_device is None:
         raise InputError(
-            f"Device {found.name} of {text} needs a tile with step tables, and today's have the linear step ({found.linear_refused}): choose "
-            "another --device; backpulse device simulate shows what it does"
+            f"Device {found.name} of {text} needs a tile with step tables, and today's have the linear step ({found.linear_refused}): "
+            "choose another --device; backpulse device simulate shows what it does"
         )
     return _text(found.linear_device, found.digest)
 
@@ -126,7 +126,9 @@ def of_aihwkit(name: str) -> tuple[Device, list[str]]:
     bound = max(f["w_max_dtod"], f["w_min_dtod"])
     for what, value in (("steps", f["dw_min_dtod"]), ("bounds", bound)):
         if value > MOST_SPREAD:
-            beyond.append(f"{what} that spread by {100 * value:.0f} % from cell to cell, and theirs do by {100 * MOST_SPREAD:.0f} % at most")
+            beyond.append(
+                f"{what} that spread by {100 * value:.0f} % from cell to cell, and theirs do by {100 * MOST_SPREAD:.0f} % at most"
+            )
     if beyond:
         raise InputError(f"{AIHWKIT}{name} cannot be carried: it has {'; '.join(beyond)}: choose another --device")
     with wrong_input(f"{AIHWKIT}{name}: "):

@@ -137,7 +137,10 @@ def test_a_million_rows_take_their_memory(tmp_path):
 
 def test_the_table_of_models_is_measured():
     table = PAGE.partition("<!-- residuals -->")[2].partition("<!-- end of residuals -->")[0]
-    rows = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n") if "/" in line)}
+    rows = {
+        cells[0]: cells[1:]
+        for cells in ([cell.strip() for cell in line.strip("|").split("|")] for line in table.split("\n") if "/" in line)
+    }
     assert set(rows) == set(SETS)
     for name, cells in rows.items():
         for cell, (model, pair) in zip(cells, fitted(name)[1].residuals.items(), strict=True):

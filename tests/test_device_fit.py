@@ -44,7 +44,14 @@ def fitted(name: str) -> tuple[Fit, DeviceFile]:
 
 @pytest.mark.parametrize(
     ("name", "up", "down"),
-    [("gong", 5.9, 6.4), ("sandia", 1.1, 0.8), ("enode", 0.05, 0.05), ("enode-multi", 0.05, 0.05), ("steep66", 0.5, 0.5), ("growing", 0.5, 0.5)],
+    [
+        ("gong", 5.9, 6.4),
+        ("sandia", 1.1, 0.8),
+        ("enode", 0.05, 0.05),
+        ("enode-multi", 0.05, 0.05),
+        ("steep66", 0.5, 0.5),
+        ("growing", 0.5, 0.5),
+    ],
 )
 def test_what_the_table_leaves(name, up, down):
     found = fitted(name)[1].residuals
@@ -142,7 +149,7 @@ def test_wrong_device_files_are_told(old, new, told, tmp_path):
 
 
 def test_the_table_of_a_linear_device_takes_the_same_steps():
-    """Cells of the golden formula and of the table part by rounding alone: a hundredth of the range after a thousand pulses would be a fault."""
+    """Cells of the golden formula and of the table part by rounding alone."""
     device = with_values(PRESETS["ecram"], write_noise=0, step_spread=0, bound_spread=0)
     table = TableDevice.of_linear(device).words()
     shared = shared_words(np.array(device.tile_words(DEFAULT), np.int64), DEFAULT.cell_bits)
@@ -208,8 +215,8 @@ def test_settings_hold_the_device_itself(tmp_path):
     assert again == settings
     assert again.device_model == fitted("enode-multi")[1].linear_device
     assert again.changed(seed=2).device_model.name == "enode-multi"
+    write_device(path, fitted("steep66")[1])
     with pytest.raises(InputError, match=r"Device steep66 of .* needs a tile with step tables, and today's have the linear step"):
-        write_device(path, fitted("steep66")[1])
         Settings(device=path)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="The setting device is no device"):
         Settings(device='{"linear": {"dw_min": 7}}')
@@ -228,13 +235,12 @@ def test_a_device_file_brings_its_weight_scale(tmp_path):
 
 
 def test_presets_of_aihwkit():
-    carried = {}
-    for name in figures():
-        try:
-            carried[name] = of_aihwkit(name)[0]
-        except InputError as error:
-            assert str(error).startswith(f"aihwkit:{name} cannot be carried: it has ")
+    refused = ("ReRamES", "ReRamSB")
+    carried = {name: of_aihwkit(name)[0] for name in figures() if name not in refused}
     assert set(carried) == {"Capacitor", "EcRam", "EcRamMO", "Idealized", "GokmenVlasov"}
+    for name in refused:
+        with pytest.raises(InputError, match=f"^aihwkit:{name} cannot be carried: it has "):
+            of_aihwkit(name)
     ours, theirs = PRESETS["ecram"], carried["EcRam"]
     for name in ("dw_min", "bound_up", "bound_down", "slope_up", "slope_down", "write_noise", "step_spread", "bound_spread"):
         assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=0.005)

@@ -19,7 +19,9 @@ def lines(*columns, sep=",", decimal=".", form="{:.5f}"):
     """Return a table of ragged columns; text stays as it is."""
     rows = []
     for k in range(max(map(len, columns))):
-        cells = [(c[k] if isinstance(c[k], str) else form.format(c[k]) if c[k] % 1 else f"{c[k]:.0f}") if k < len(c) else "" for c in columns]
+        cells = [
+            (c[k] if isinstance(c[k], str) else form.format(c[k]) if c[k] % 1 else f"{c[k]:.0f}") if k < len(c) else "" for c in columns
+        ]
         rows.append(sep.join(cell.replace(".", decimal) for cell in cells))
     return "\n".join(rows) + "\n"
 
@@ -55,7 +57,8 @@ FORMS = {
     "tabs and decimal commas": "pulse\tauf, up\tab, down\n" + lines(N_UP, UP, DOWN, sep="\t", decimal=","),
     "blanks": "# made by us\n" + lines(N_UP, UP, sep="  ") + "\n" + lines(N_DOWN, DOWN, sep="  "),
     "blanks and decimal commas": lines(N_UP, UP, sep=" ", decimal=",") + "\n" + lines(N_DOWN, DOWN, sep=" ", decimal=","),
-    "quoted decimal commas": "up,down\n" + "\n".join(",".join(f'"{v:.5f}"'.replace(".", ",") for v in pair) for pair in zip(UP, UP[::-1], strict=True)),
+    "quoted decimal commas": "up,down\n"
+    + "\n".join(",".join(f'"{v:.5f}"'.replace(".", ",") for v in pair) for pair in zip(UP, UP[::-1], strict=True)),
     "comments": "% measured on a Tuesday\n# pulse, up, down\n" + lines(N_UP, UP, DOWN),
     "two blocks": "pulse,G (uS)\n" + lines(N_UP, UP) + "\npulse,G (uS)\n" + lines(N_DOWN, DOWN),
     "pulse number begins anew": "n,G_uS\n" + lines(np.concatenate([N_UP, N_DOWN]), np.concatenate([UP, DOWN])),
