@@ -1,8 +1,8 @@
 """The table device: a cell whose step is read from a table of its conductance; its words, and what a pulse does in integers.
 
 The range of a cell word is parted into `SEGMENTS` equal segments. For each direction a segment has the step at its lower end, the
-difference to that at its upper end, and a class of write noise; inside a segment the step is interpolated. Any measured pulse response is such a
-table, and so is the linear step of `Device`. Nothing here is compiled: a kernel that carries tables is held to these functions.
+difference to that at its upper end, and a class of write noise; inside a segment the step is interpolated. Any measured pulse response is
+such a table, and so is the linear step of `Device`. Nothing here is compiled: a kernel that carries tables is held to these functions.
 """
 
 from dataclasses import dataclass

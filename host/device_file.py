@@ -167,11 +167,11 @@ class DeviceFile(_Table):
         content = self.model_dump(include={"scale", "linear", "table"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def conductance(self, units: np.ndarray) -> np.ndarray:
+    def conductance(self, units: np.ndarray | float) -> np.ndarray:
         """Return conductances, as the data has them, of device units."""
         return self.scale.zero + np.asarray(units) * (self.scale.high - self.scale.low) / (self.table.bound_up - self.table.bound_down)
 
-    def units(self, conductance: np.ndarray) -> np.ndarray:
+    def units(self, conductance: np.ndarray | float) -> np.ndarray:
         """Return device units of conductances."""
         return (
             (np.asarray(conductance) - self.scale.zero) / (self.scale.high - self.scale.low) * (self.table.bound_up - self.table.bound_down)

@@ -210,7 +210,7 @@ def _check_holes(block: Block, rows: np.ndarray, k: int) -> None:
     holes = np.flatnonzero(np.isnan(block.values[rows, k]))
     if holes.size:
         raise InputError(
-            f"{block.file}: {block.cell(rows[holes[0]], k)} has no value, and the ramp goes on below it: fill it, or leave the row out"
+            f"{block.file}: {block.cell(int(rows[holes[0]]), k)} has no value, and the ramp goes on below it: fill it, or leave the row out"
         )
 
 

@@ -89,7 +89,9 @@ def named_steps(block: Block) -> list[Steps]:
             for k in filter(None, (at, mean, sigma)):
                 holes = np.flatnonzero(np.isnan(block.values[order, k]))
                 if holes.size:
-                    raise InputError(f"{block.file}: {block.cell(order[holes[0]], k)} has no value: fill the cell, or leave the row out")
+                    raise InputError(
+                        f"{block.file}: {block.cell(int(order[holes[0]]), k)} has no value: fill the cell, or leave the row out"
+                    )
             spread = block.values[order, sigma] if sigma is not None else np.zeros(len(order))
             where = f"{block.file}: {name or 'steps'} {word}"
             g = block.values[order, at]

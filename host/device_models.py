@@ -1,7 +1,7 @@
 """Models of a pulse's step by conductance, fitted to the conductance over the pulses: linear, soft bounds, exponential, power, table.
 
-x is the place in the measured range, 0 to 1, and t the way gone in the direction of travel: x upwards, 1 - x downwards. A model is judged by
-the root mean square of what it leaves of G(n), as a person sees it in a picture, and not by its steps: errors that accumulate count.
+x is the place in the measured range, 0 to 1, and t the way gone in the direction of travel: x upwards, 1 - x downwards. A model is
+judged by the root mean square of what it leaves of G(n), as a person sees it in a picture, not by steps: errors that add up count.
 """
 
 from collections.abc import Callable
@@ -259,7 +259,14 @@ def fit(name: str, curve: Curve, first: np.ndarray | None = None) -> Fitted:
         return found
 
     begin = np.clip(begin, low + 1e-9, high - 1e-9)
-    solved = least_squares(lambda v: residuals(v[None])[:, 0], begin, jacobian, (low, high), ftol=1e-5, max_nfev=60)
+    solved = least_squares(
+        lambda v: residuals(v[None])[:, 0],
+        begin,
+        jacobian,  # pyright: ignore[reportArgumentType] - SciPy's annotation knows the names alone
+        (low, high),
+        ftol=1e-5,
+        max_nfev=60,
+    )
     values, starts = solved.x[:count] * scale[:count], solved.x[count:]
     left = []
     chosen = [curve.ramps[k] for k in np.unique(np.linspace(0, len(curve.ramps) - 1, MOST_RAMPS).astype(int))]

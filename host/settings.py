@@ -231,8 +231,8 @@ class Settings(BaseModel):
         if last < least:
             floor = "" if last == self.lr else f" (lr times lr_floor, where {self.lr_schedule} may end)"
             raise InputError(
-                f"Learning rate {last:g}{floor} can never make a pulse: with device {self.device_model.name}, weight_scale {self.weight_scale} "
-                f"and {self.rounding} rounding it must be at least {least:.2g}"
+                f"Learning rate {last:g}{floor} can never make a pulse: with device {self.device_model.name}, "
+                f"weight_scale {self.weight_scale} and {self.rounding} rounding it must be at least {least:.2g}"
             )
         if self.lr > most:
             raise InputError(f"Learning rate {self.lr:g} is beyond the scale registers: it must be at most {most:.3g}")

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -195,7 +196,7 @@ def test_the_table_in_integers():
 
 
 def test_tables_that_their_words_cannot_hold():
-    flat = {"down": (0.1,) * 65, "noise_up": (0.0,) * 64, "noise_down": (0.0,) * 64}
+    flat: dict[str, Any] = {"down": (0.1,) * 65, "noise_up": (0.0,) * 64, "noise_down": (0.0,) * 64}
     with pytest.raises(ValueError, match=r"Table device big has a step or write noise 2\.\d+ times as large as its words hold"):
         TableDevice(name="big", up=(10.0,) * 65, **flat)
     with pytest.raises(ValueError, match=r"Table up must have 65 numbers, not 3"):
