@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from backpulse.firmware_py.config import DEFAULT
-from backpulse.firmware_py.device import PRESETS, Device, shared_words, update, with_values
+from backpulse.firmware_py.device import PRESETS, Device, own_words, shared_words, update, with_values
 from backpulse.firmware_py.formats import rshift
 from backpulse.firmware_py.table_device import NODES, SEGMENTS, TableDevice, ramps, table_step, table_update
 from backpulse.host.device_file import DeviceFile, of_fit, read_device, write_device
@@ -156,7 +156,7 @@ def test_the_table_of_a_linear_device_takes_the_same_steps():
     shared = shared_words(np.array(device.tile_words(DEFAULT), np.int64), DEFAULT.cell_bits)
     cells = np.arange(-13000, 19000, 777)
     for count in (-31, -3, -1, 0, 1, 2, 31):
-        golden = [update(int(g), count, 0, 0, shared) for g in cells]
+        golden = [update(int(g), count, own_words(0, shared), 0, shared) for g in cells]
         ours = table_update(cells, np.full(len(cells), count), np.zeros(len(cells), np.int64) + 0x7F80807F, table)
         assert np.abs(ours - golden).max() <= 2 + abs(count) // 8
 
