@@ -117,7 +117,7 @@ def test_pandas_is_not_needed_for_presets():
 
 
 def test_a_million_rows_take_their_memory(tmp_path):
-    """At most 300 MB above what the imports take; the time is in benchmarks."""
+    """At most 300 MB above what the imports take; `benchmarks.measured` has the time."""
     n = 500_000
     g = np.concatenate([np.linspace(5, 45, n), np.linspace(45, 5, n)])
     np.savetxt(tmp_path / "long.csv", g, fmt="%.4f", header="G (uS)", comments="")

@@ -266,8 +266,8 @@ def test_units_are_found(tmp_path):
     assert (found, normalised.unit) == (0.0, "")
 
 
-def test_a_million_rows_are_numbers_without_a_copy_a_cell(tmp_path):
-    """Speed and memory at full size are in benchmarks; here that the fast way is taken."""
+def test_a_long_file_is_one_block(tmp_path):
+    """A long file is one block of numbers, and parted where it turns."""
     n = 50_000
     g = np.concatenate([np.linspace(5, 45, n // 2), np.linspace(45, 5, n // 2)])
     (tmp_path / "long.csv").write_text("pulse,G (uS)\n" + "\n".join(f"{k},{v:.4f}" for k, v in enumerate(g)))
