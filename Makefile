@@ -11,7 +11,7 @@ help:
 	@echo "make test    all tests, pure Python and RTL"
 	@echo "make coverage  branches of state machines that no bench takes (some minutes)"
 	@echo "make lint    style and types"
-	@echo "make bench   speed of golden model, virtual board and RTL; what size costs; sweeps on one core, two and a cluster; traces; a real array"
+	@echo "make bench   speed of golden model, virtual board and RTL; what size costs; sweeps on one core, two and a cluster; traces; a real array; measured devices"
 	@echo "make table   the table of learning results in docs"
 	@echo "make map     where progressive leaves software, over rate, width and depth, in docs (goes on where it was stopped)"
 	@echo "make large   Fashion-MNIST and ten layers of digits, every schedule, in docs (a quarter of an hour of one core; goes on where it was stopped)"
@@ -50,6 +50,7 @@ bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.sweeps
 	$(BIN)/python -m benchmarks.trace
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.measured
 
 table: .venv/installed-sim
 	$(BIN)/python -m benchmarks.table $(ARGS)

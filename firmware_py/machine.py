@@ -210,8 +210,8 @@ class GoldenMachine:
 
     def run(self, samples: int) -> int:
         """Work through at most `samples` of the order; returns how many were begun."""
-        if self._log is None and len(self._order):
-            return self._execute(min(samples, len(self._order)))
+        if self._log is None:
+            return self._execute(min(samples, len(self._order))) if len(self._order) else 0
         begun = 0
         while begun < samples and self.state == State.TRAINING and len(self._order):
             begun += self._execute(1)

@@ -20,7 +20,6 @@ from typer.completion import (
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.dead import Dead
-from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
 from backpulse.host import options as o
@@ -29,11 +28,13 @@ from backpulse.host.array_file import read_array
 from backpulse.host.cli_array import array
 from backpulse.host.cli_boards import boards, build, fit, flash
 from backpulse.host.cli_compare import compare
+from backpulse.host.cli_device import device as device_commands
 from backpulse.host.cli_doctor import cache, doctor
 from backpulse.host.cli_infer import infer
 from backpulse.host.cli_replay import replay
 from backpulse.host.cli_sweep import sweep
 from backpulse.host.cli_train import train
+from backpulse.host.devices import device_of, resolved
 from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, unexpected, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.settings import SOFTWARE, Settings
@@ -98,6 +99,7 @@ app.command()(replay)
 app.command()(compare)
 app.command()(sweep)
 app.add_typer(array, name="array")
+app.add_typer(device_commands, name="device")
 for command in (boards, build, flash, fit, doctor, cache):
     app.command()(command)
 
@@ -264,9 +266,7 @@ def export(
 
 
 def _config(device: str, tile: str, tiles: int | None, array: Array | None = None) -> Config:
-    if device not in PRESETS:
-        raise InputError(f"Unknown device {device}: choose one of {', '.join(PRESETS)}")
-    return board_config(None, PRESETS[device], tile=tile, tiles=tiles, array=array)
+    return board_config(None, device_of(resolved(device)), tile=tile, tiles=tiles, array=array)
 
 
 def _gateware() -> None:

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from backpulse.firmware_py.device import PRESETS
 from backpulse.host import array_options as a
 from backpulse.host import options as o
 from backpulse.host.cli_train import open_told
-from backpulse.host.errors import HostError, InputError, SignalError
+from backpulse.host.devices import device_of, resolved
+from backpulse.host.errors import HostError, SignalError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.stop import StoppedError, stop_on_signals
 from backpulse.host.tile import facts_dict, facts_text
@@ -44,9 +44,7 @@ def check(
     from backpulse.host.array_report import CheckView, reasons, result_table, verdict, write_page
 
     checks = chosen(only)
-    if device not in PRESETS:
-        raise InputError(f"Unknown device {device}: choose one of {', '.join(PRESETS)}")
-    model = PRESETS[device]
+    model = device_of(resolved(device))
     results: list[Result] = []
     address = Address.of(board).calibrated(calibration, calibration_age)
     config = board_config(None, model, tile=tile, tiles=tiles, array=address.array)

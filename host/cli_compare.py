@@ -92,7 +92,7 @@ def compare(
             from backpulse.host.plots import plot_comparison
 
             curves = [(f"{r['schedule']}, lr {r['lr']:g}", np.array(r["curves"])) for r in rows]
-            plot_comparison(plot, f"{first.layers} on {first.dataset}, {first.device} device, {seeds} seeds", curves)
+            plot_comparison(plot, f"{first.layers} on {first.dataset}, {first.device_model.name} device, {seeds} seeds", curves)
     written.finish()
 
 

@@ -21,6 +21,7 @@ from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.cli_replay import replay_told
 from backpulse.host.datasets import Dataset
+from backpulse.host.devices import resolved
 from backpulse.host.errors import HostError, InputError, SignalError
 from backpulse.host.ledger import ledger_arrays
 from backpulse.host.output import PulseReceiver, Results, RunLog, check_outputs, write_json
@@ -142,7 +143,8 @@ def train(
         stop = heeding.enter_context(stop_on_signals())
         if log and opened.real and not (golden or recorded):
             raise InputError("The board has real devices and no ring of trace records: nothing tells its pulses, leave --pulse-log out")
-        title = f"{settings.layers} on {settings.dataset}: {settings.schedule}, {settings.device} device, {settings.rate_text}, {board}"
+        run = f"{settings.schedule}, {settings.device_model.name} device, {settings.rate_text}"
+        title = f"{settings.layers} on {settings.dataset}: {run}, {board}"
         if opened.facts != EMULATED:
             title += f", {facts_text(opened.facts)}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
@@ -216,6 +218,7 @@ def _resumed(saved: Checkpoint, given: o.Given, epochs: int) -> tuple[Settings, 
     """Return a checkpoint's settings and epochs; options may move the data and add epochs, but change nothing else."""
     values = saved.settings.to_dict()
     for name, value in given.items():
+        value = resolved(value) if name == "device" else value
         if name not in ("dataset", "target") and value != values[name]:
             option = "--" + name.replace("_", "-")
             saved_as = f"is not the checkpoint's {values[name]}" if values[name] is not None else "is new, and the checkpoint has none"

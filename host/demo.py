@@ -29,7 +29,9 @@ def main(board: str = "sim://", picture: Path = PICTURE) -> int:
     data = prepare(settings, config.drive_max)
     console.print("Preparing the virtual board", style="dim")
     with open_board(board, config=config, progress=lambda text: console.print(text, style="dim")) as opened, stop_on_signals() as stop:
-        with TrainView(f"{settings.layers} on {settings.dataset} in the RTL: {settings.schedule}, {settings.device} device") as view:
+        with TrainView(
+            f"{settings.layers} on {settings.dataset} in the RTL: {settings.schedule}, {settings.device_model.name} device"
+        ) as view:
             trainer = Trainer(opened, settings, EPOCHS, data=data, watch=view, stop=stop)
             complete = trainer.run()
         if not complete:

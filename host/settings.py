@@ -3,11 +3,10 @@
 Command line, checkpoints, JSON results and Python take their names, defaults and checks from here.
 """
 
-import difflib
 import math
 import os
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -23,6 +22,7 @@ from backpulse.firmware_py.image import scale_words
 from backpulse.firmware_py.isa import MOST_PROFILES
 from backpulse.firmware_py.network import HIDDEN, LOSSES, OUTPUTS, Network
 from backpulse.firmware_py.room import smaller_layers
+from backpulse.host import devices
 from backpulse.host.columns import join_names, parse_names
 from backpulse.host.datasets import NAMES, Dataset, load, validation_of
 from backpulse.host.errors import InputError, wrong_input
@@ -30,6 +30,7 @@ from backpulse.host.features import MISSING_CHOICES, Features, check_missing
 from backpulse.host.rates import LR_SCHEDULES, shares
 from backpulse.host.remarks import inspect
 from backpulse.host.scaling import Scaler, records, targets
+from backpulse.host.tables import with_nearest
 
 SOFTWARE = "software"
 """The schedule without an array."""
@@ -119,7 +120,11 @@ class Settings(BaseModel):
     patience: Annotated[int, About(TRAINING, "N", "End after N epochs without a lower validation loss (0: never).")] = 0
     rounding: Annotated[str, About(ALGORITHM, "NAME", f"Of pulse counts: {', '.join(ROUNDINGS)}.")] = "stochastic"
     auto_range: Annotated[bool, About(ALGORITHM, "", "Drive error vectors shifted so that they fill the drive.")] = True
-    device: Annotated[str, About(ALGORITHM, "NAME", f"Of the emulated tiles: {', '.join(PRESETS)}.")] = "ideal"
+    device: Annotated[
+        str,
+        BeforeValidator(lambda value: devices.resolved(os.fspath(value)) if isinstance(value, str | os.PathLike) else value),
+        About(ALGORITHM, "NAME|FILE", f"Of the emulated tiles: {', '.join(PRESETS)}, {devices.AIHWKIT}NAME, or a file of device fit."),
+    ] = "ideal"
     read_profile: Annotated[int, About(ALGORITHM, "N", "Number of the array's settings for reads, of those that it knows.")] = 0
     pulse_profile: Annotated[int, About(ALGORITHM, "N", "The same for pulses.")] = 0
     evaluate_profile: Annotated[int, About(ALGORITHM, "N", "The same for the reads of tests and validation.")] = 0
@@ -168,6 +173,15 @@ class Settings(BaseModel):
             except ValidationError as error:
                 raise InputError(_sentence(error)) from None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _scaled(cls, values: Any) -> Any:
+        """Take the weight scale that a device file was fitted for, where none is given."""
+        device = values.get("device") if isinstance(values, Mapping) else None
+        if "weight_scale" not in values and isinstance(device, str | os.PathLike) and (scale := devices.scale_of(os.fspath(device))):
+            return {**values, "weight_scale": scale}
+        return values
+
     @field_validator("*", mode="before")
     @classmethod
     def _plain(cls, value: object) -> object:
@@ -175,7 +189,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        choices_of = {"schedule": ALL_SCHEDULES, "lr_schedule": LR_SCHEDULES, "rounding": ROUNDINGS, "device": PRESETS}
+        choices_of = {"schedule": ALL_SCHEDULES, "lr_schedule": LR_SCHEDULES, "rounding": ROUNDINGS}
         for name, choices in choices_of.items():
             if (value := getattr(self, name)) not in choices:
                 raise InputError(f"Unknown {name} {value}: choose one of {', '.join(choices)}")
@@ -217,8 +231,8 @@ class Settings(BaseModel):
         if last < least:
             floor = "" if last == self.lr else f" (lr times lr_floor, where {self.lr_schedule} may end)"
             raise InputError(
-                f"Learning rate {last:g}{floor} can never make a pulse: with device {self.device}, weight_scale {self.weight_scale} and "
-                f"{self.rounding} rounding it must be at least {least:.2g}"
+                f"Learning rate {last:g}{floor} can never make a pulse: with device {self.device_model.name}, "
+                f"weight_scale {self.weight_scale} and {self.rounding} rounding it must be at least {least:.2g}"
             )
         if self.lr > most:
             raise InputError(f"Learning rate {self.lr:g} is beyond the scale registers: it must be at most {most:.3g}")
@@ -239,7 +253,7 @@ class Settings(BaseModel):
     @property
     def device_model(self) -> Device:
         """The device of the emulated tiles."""
-        return PRESETS[self.device]
+        return devices.device_of(self.device)
 
     def compile(self, config: Config) -> Program:
         """Compile for a board."""
@@ -304,12 +318,6 @@ class Settings(BaseModel):
         if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
             raise InputError(f"Settings must be values by name, not {values!r:.60}")
         return cls(**values)
-
-
-def with_nearest(unknown: Iterable[str], names: Iterable[str]) -> str:
-    """Join unknown names by commas, each with the nearest right one."""
-    near = ((name, difflib.get_close_matches(name, names, n=1)) for name in unknown)
-    return ", ".join(f"{name} (did you mean {n[0]}?)" if n else name for name, n in near)
 
 
 def _sentence(error: ValidationError) -> str:

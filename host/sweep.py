@@ -21,9 +21,9 @@ from backpulse.host.array_file import parse_array, read_array
 from backpulse.host.array_map import around
 from backpulse.host.checkpoint import MOST_EPOCHS
 from backpulse.host.errors import InputError
-from backpulse.host.settings import SOFTWARE, Settings, with_nearest
+from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.sweep_run import Run, config_of, data_of, prepared, prepared_key
-from backpulse.host.tables import count, some
+from backpulse.host.tables import count, some, with_nearest
 
 MOST_RUNS = 1_000_000
 DIGITS = 4

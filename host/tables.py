@@ -1,6 +1,8 @@
 """Tables before anything is believed of them: columns of words or of numbers, their names, and the rows' numbers in the file."""
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +33,12 @@ def some(names: list[str], most: int = 6) -> str:
 def count(number: int, noun: str) -> str:
     """Return a number with its noun: 1 row, 2 rows."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def with_nearest(unknown: Iterable[str], names: Iterable[str]) -> str:
+    """Join unknown names by commas, each with the nearest right one."""
+    near = ((name, difflib.get_close_matches(name, names, n=1)) for name in unknown)
+    return ", ".join(f"{name} (did you mean {n[0]}?)" if n else name for name, n in near)
 
 
 @dataclass(frozen=True)
