@@ -5,7 +5,7 @@ from cocotb.triggers import FallingEdge, First, ReadOnly, ValueChange
 
 from backpulse.firmware_py.registers import Cause
 from cocotb_tests.front_tb import FrontTB
-from cocotb_tests.runner import parameters
+from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import PERIOD_NS, cycle, cycles
 
 PARAMETERS = parameters()
