@@ -100,7 +100,7 @@ class _Scale(_Faulty):
         return [
             inner.single.eq(fault("offset", 0, self.single)),
             inner.drives.eq(fault("factor", -self.drives, self.drives)),
-            inner.product.eq(fault("truncated", self.product >> 12 << 12, self.product)),
+            inner.product.eq(fault("truncated", self.product >> 14 << 14, self.product)),
             self.o.p.over.eq(fault("over is silent", 0, inner.o.p.over)),
         ]
 

@@ -1,4 +1,4 @@
-"""The conformance bench on analog tiles behind front ends: sound ones pass, broken ones are found. It takes an hour: `make array`."""
+"""The conformance bench on analog tiles behind front ends: sound ones pass, broken ones are found (`make array`)."""
 
 from functools import partial
 
@@ -17,8 +17,6 @@ from backpulse.host.urls import Address, board_config, open_board
 from cocotb_tests.broken_front_end import FAULTS, BrokenFrontEnd
 from cocotb_tests.broken_tiles import FAULT_WORD
 from tests.front_ends import SMALL, failed, lab, text
-
-NOT_SEEN = {6, 12, 13, 15, 16, 17, 20, 21}
 
 
 @pytest.fixture(autouse=True)
