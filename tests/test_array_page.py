@@ -93,6 +93,7 @@ def check(person, folder):
         *("array program", "train", "infer", "array arm"),
     ]
     assert "Off: all drivers are off" in person.out["array arm"]
+    assert re.search(r"READ and READT differ, RMS and worst 0\.\d+ µS, .* N² g R 0\.00\d+, at most 0\.1", person.out["array map"])
     found = read_calibration(folder / "calibration.json")
     assert (found.name, found.method) == ("die 7", "gains and factors of known resistors")
     assert max(map(abs, found.trim)) > 5
