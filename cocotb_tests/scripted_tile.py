@@ -9,7 +9,7 @@ from amaranth.hdl import signed
 from cocotb.triggers import FallingEdge, First, ReadOnly, RisingEdge, Timer
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.device import shared_words, update
+from backpulse.firmware_py.device import own_words, shared_words, update
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.framing import BusError
 from backpulse.firmware_py.isa import Op
@@ -202,7 +202,7 @@ class ScriptedTile:
             size = sum(map(abs, line))
             asked += size
             for column, count in enumerate(line):
-                cells[rows.start + i, column] = update(int(cells[rows.start + i, column]), count, 0, 0, shared)
+                cells[rows.start + i, column] = update(int(cells[rows.start + i, column]), count, own_words(0, shared), 0, shared)
             if left and size > left[0]:
                 records.append({"row": command["row0"] + i, "asked": size, "done": size - left.pop(0)})
         assert not left, "the rows get too few pulses"

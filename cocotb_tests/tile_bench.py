@@ -8,7 +8,7 @@ from amaranth.hdl import signed
 from cocotb.triggers import ReadOnly
 
 from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.device import STUCK, fixed_words, parameter_bits, shared_words, twins, update, write_noise
+from backpulse.firmware_py.device import STUCK, fixed_words, own_words, parameter_bits, shared_words, twins, update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.isa import Op
 from backpulse.firmware_py.registers import (
@@ -107,9 +107,9 @@ class Model:
             if FULL:
                 self.write = [xorshift(w) for w in self.write]
             for col, count in enumerate(line):
-                noise = write_noise(self.tile, count, self.write[col]) if FULL else 0
+                noise = write_noise(self.tile, abs(count), self.write[col]) if FULL else 0
                 cell, spread = int(self.cells[row, col]), int(self.spread[row, col])
-                self.cells[row, col] = update(cell, count, spread, noise, shared)
+                self.cells[row, col] = update(cell, count, own_words(spread, shared), noise, shared)
         return sum(abs(n) for line in counts for n in line)
 
 

@@ -162,23 +162,29 @@ def upto(typingctx, number):
     return _LANES(_LANES), build
 
 
-@intrinsic
-def look(typingctx, array, index):
+def look(array, index):
     """Return the elements of an int32 array at the indices in a vector, none of them negative; or the one at a number, int64."""
-    if index is not _LANES:
-        return types.int64(array, types.int64), _element
-
-    def build(context, builder, sig, args):
-        found = ir.Constant(_VECTOR, ir.Undefined)
-        for lane in range(GROUP):
-            place = builder.zext(builder.extract_element(args[1], ir.IntType(32)(lane)), ir.IntType(64))
-            at = cgutils.get_item_pointer(context, builder, array, make_array(array)(context, builder, args[0]), [place])
-            found = builder.insert_element(found, builder.load(at), ir.IntType(32)(lane))
-        return found
-
-    return _LANES(array, index), build
+    return array[index]
 
 
+@infer_global(look)
+class _Look(templates.AbstractTemplate):
+    def generic(self, args: tuple[types.Type, ...], kws: object) -> Any:
+        array, index = args
+        return templates.signature(*((_LANES, array, _LANES) if index is _LANES else (types.int64, array, types.int64)))
+
+
+@imputils.lower_builtin(look, types.Array, _LANES)
+def _elements(context, builder, sig, args):
+    found = ir.Constant(_VECTOR, ir.Undefined)
+    for lane in range(GROUP):
+        place = builder.zext(builder.extract_element(args[1], ir.IntType(32)(lane)), ir.IntType(64))
+        at = cgutils.get_item_pointer(context, builder, sig.args[0], make_array(sig.args[0])(context, builder, args[0]), [place])
+        found = builder.insert_element(found, builder.load(at), ir.IntType(32)(lane))
+    return found
+
+
+@imputils.lower_builtin(look, types.Array, types.int64)
 def _element(context, builder, sig, args):
     at = cgutils.get_item_pointer(context, builder, sig.args[0], make_array(sig.args[0])(context, builder, args[0]), [args[1]])
     return builder.sext(builder.load(at), ir.IntType(64))

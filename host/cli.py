@@ -272,7 +272,7 @@ def _config(device: str, tile: str, tiles: int | None, array: Array | None = Non
 def _gateware() -> None:
     """Refuse what the base installation cannot do."""
     try:
-        import backpulse.gateware.export.export  # noqa: F401  # whether it is there
+        import backpulse.gateware.sim.virtual_board  # noqa: F401  # whether it is there
     except ModuleNotFoundError as error:
         raise InputError(f"This needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
 

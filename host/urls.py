@@ -194,7 +194,8 @@ def open_board(
     """
     address = url if isinstance(url, Address) else Address.of(url)
     board, array = address.board, address.array
-    if address.virtual and config.device is DeviceKind.REAL and (array is None or array.kind != "real"):
+    physical = array is not None and (array.kind == "real" or array.front_end is not None)
+    if address.virtual and config.device is DeviceKind.REAL and not physical:
         raise InputError(
             f'Real devices are those of a board, or of {board}?array=FILE with kind = "real" in the file: give the board that was trained'
         )

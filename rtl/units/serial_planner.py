@@ -75,7 +75,8 @@ class SerialPlanner(wiring.Component):
         # Columns: magnitude, product, shift, then saturation into the memory.
         word = data.StructLayout({"size": PLANNED_MAX.bit_length(), "negative": 1})
         m.submodules.planned = planned = Memory(shape=word, depth=lanes, init=[])
-        put, get = planned.write_port(), planned.read_port()
+        put = planned.write_port()
+        get = planned.read_port()
         size_column0 = Signal(config.vector_bits)
         product1 = Signal(config.vector_bits + 16)
         rounded2 = Signal(config.vector_bits + 17)
@@ -108,7 +109,8 @@ class SerialPlanner(wiring.Component):
         # A row: each lane's words (stage 1), product and state (stage 2), rounded (stage 3), limited into the
         # row; that goes on when it is whole and there is room.
         m.submodules.states = states = Memory(shape=32, depth=lanes, init=[1] * lanes)
-        state_put, state_get = states.write_port(), states.read_port()
+        state_put = states.write_port()
+        state_get = states.read_port()
         advanced = Signal(32)
         m.d.comb += advanced.eq(xorshift(state_get.data))
         size = Signal(config.vector_bits)
@@ -200,7 +202,9 @@ class SerialPlanner(wiring.Component):
         ]
 
         # The host's words, and the streams: each lane's goes on behind its look-up.
-        host, asked, chosen = self.host, Signal(), Signal()
+        host = self.host
+        asked = Signal()
+        chosen = Signal()
         there = (host.addr < lanes) & self.settled
         m.d.sync += [
             asked.eq(host.request & ~asked & ~chosen & ~host.ack),

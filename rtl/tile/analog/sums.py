@@ -52,7 +52,8 @@ class Sums(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.sums = sums = Memory(shape=sum_layout(), depth=self._lines, init=[])
-        get, put = sums.read_port(), sums.write_port()
+        get = sums.read_port()
+        put = sums.write_port()
         line0 = Signal(range(self._lines))
         line1 = Signal.like(line0)
         sample1 = Signal(sample_layout())

@@ -101,7 +101,8 @@ class Tables(wiring.Component):
         for name, base, depth, out, at in tables:
             memory = Memory(shape=out.shape(), depth=depth, init=[])
             m.submodules[name] = memory
-            get, put = memory.read_port(), memory.write_port()
+            get = memory.read_port()
+            put = memory.write_port()
             offset = host.addr[: (depth - 1).bit_length()]
             here = mine & self.idle & (host.addr >= base) & (host.addr < base + depth)
             m.d.comb += [
