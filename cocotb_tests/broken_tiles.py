@@ -24,7 +24,7 @@ FAULT_WORD = Window.ARRAY.base + ARRAY_WORDS - 1
 """Where the number of the fault is written."""
 FAULTS = {
     "slow window": {1},
-    "tag": {2},
+    "tag": {2, 20},
     "line order": {2, 3, 4, 5, 9},
     "transposed gain": {2, 4, 5, 9, 22},
     "compression": {5, 9},
