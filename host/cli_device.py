@@ -187,8 +187,8 @@ def listed(json: o.Json = None) -> None:
     if json == STDOUT:
         return
     table = Table(box=None, padding=(0, 2))
-    for heading, side in (("name", "left"), ("dw_min", "right"), ("states", "right"), ("source, and what refuses it", "left")):
-        table.add_column(heading, justify=side, overflow="fold")  # type: ignore[arg-type]  # its own literals
+    for heading in ("name", "dw_min", "states", "source, and what refuses it"):
+        table.add_column(heading, justify="right" if heading in ("dw_min", "states") else "left", overflow="fold")
     for row in rows:
         text = row["source"] + (f". Refused: {row['refused']}" if row["refused"] else "")
         table.add_row(row["name"], f"{row['dw_min']:.3g}", str(row["states"]), plain(text))

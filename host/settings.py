@@ -122,7 +122,7 @@ class Settings(BaseModel):
     auto_range: Annotated[bool, About(ALGORITHM, "", "Drive error vectors shifted so that they fill the drive.")] = True
     device: Annotated[
         str,
-        BeforeValidator(lambda value: devices.resolved(os.fspath(value)) if isinstance(value, str | os.PathLike) else value),
+        BeforeValidator(lambda value: devices.resolved(value) if isinstance(value, str) else value),
         About(ALGORITHM, "NAME|FILE", f"Of the emulated tiles: {', '.join(PRESETS)}, {devices.AIHWKIT}NAME, or a file of device fit."),
     ] = "ideal"
     read_profile: Annotated[int, About(ALGORITHM, "N", "Number of the array's settings for reads, of those that it knows.")] = 0
@@ -178,7 +178,7 @@ class Settings(BaseModel):
     def _scaled(cls, values: Any) -> Any:
         """Take the weight scale that a device file was fitted for, where none is given."""
         device = values.get("device") if isinstance(values, Mapping) else None
-        if "weight_scale" not in values and isinstance(device, str | os.PathLike) and (scale := devices.scale_of(os.fspath(device))):
+        if "weight_scale" not in values and isinstance(device, str) and (scale := devices.scale_of(device)):
             return {**values, "weight_scale": scale}
         return values
 

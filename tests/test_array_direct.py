@@ -70,8 +70,7 @@ class Lab:
         assert self("arm", "--confirm", code)[0] == 0
         assert self.analog.armed
 
-    @property
-    def driven(self):
+    def drove(self):
         """Whether anything was driven since this was asked last."""
         found = bool(self.analog.measured or self.analog.pulsed)
         self.analog.measured.clear()
@@ -190,7 +189,7 @@ def test_arming_takes_two_steps_and_says_what_will_be_driven(lab):
     assert list(limits.values()) == [9830, 3277, CLOCK_KHZ, 1000]
     assert lab("arm", "--off")[:2] == (0, "Off: all drivers are off, and the array is disarmed")
     assert not lab.analog.armed
-    assert not lab.driven
+    assert not lab.drove()
 
 
 def test_n2gr_is_told_from_a_map(lab):
@@ -250,7 +249,7 @@ def test_a_calibration_is_kept_loaded_and_refused_where_it_does_not_belong(lab):
     assert (tables_of(lab.analog) == tables).all()
     assert lab.analog.words[ArrayWord.CALIBRATION] == saved.number
 
-    lab.driven  # noqa: B018 - forget what calibrating has driven
+    assert lab.drove()  # calibrating did
     text = path.read_text()
     old = (datetime.now(UTC) - timedelta(days=40)).strftime("%Y-%m-%dT%H:%M:%SZ")
     refused = {
@@ -269,7 +268,7 @@ def test_a_calibration_is_kept_loaded_and_refused_where_it_does_not_belong(lab):
         assert re.search(sentence if ".*" in sentence else re.escape(sentence), err)
     path.write_text(re.sub('"date":.*?,', f'"date": "{old}",', text))
     arguments = ("iv", "--cell", "r0c0", "--stop", "0.1", "--compliance", "1e-4", "--out", "iv.csv")
-    assert not lab.driven
+    assert not lab.drove()
     assert lab(*arguments, "--calibration-age", "50")[0] == 0
     path.unlink()
     assert "cal.json cannot be read" in lab(*arguments)[2]
@@ -285,7 +284,7 @@ def test_a_sweep_measures_a_cell_alone_and_turns_at_the_compliance(lab):
     lab.arm()
     lab("calibrate", "--known", "22e3", "--out", "cal.json")
     lab.analog.g[3, 5] *= 2
-    lab.driven  # noqa: B018
+    assert lab.drove()
     arguments = ("iv", "--cell", "r3c5", "--step", "0.05", "--out", "iv.csv", "--calibration", "cal.json")
     code, out, _ = lab(*arguments, "--stop", "0.5", "--compliance", "30e-6", "--plot", "iv.png", "--json", "iv.json")
     assert code == 0
@@ -308,9 +307,9 @@ def test_a_sweep_measures_a_cell_alone_and_turns_at_the_compliance(lab):
     )  # beyond the rail
     assert lab(*arguments, "--stop", "-0.1", "--compliance", "1e-4", "--json", "iv.json")[0] == 0
     assert min(json.loads((lab._folder / "iv.json").read_text())["amperes"]) < -7e-6
-    lab.driven  # noqa: B018
+    assert lab.drove()
     code, _, err = lab(*arguments, "--stop", "1.5", "--compliance", "1e-4")
-    assert (code, lab.driven) == (2, False)
+    assert (code, lab.drove()) == (2, False)
     assert "A line would get 1.5 V, and the limit is 1 V: sweep less, or raise read_volts in [limits]; no line was driven" in err
 
 
@@ -406,7 +405,7 @@ def test_what_would_be_driven_wrongly_is_refused_in_a_sentence(lab):
     for wrong in (("--cell", "r9c0"), ("--cell", "r0c0-1"), ("--cell", "x"), ("--step", "0"), ("--compliance", "1"), ("--stop", "inf")):
         code, out, _ = lab(*sweep, *wrong)
         assert (code, out) == (2, ""), wrong
-    assert not lab.driven
+    assert not lab.drove()
 
 
 def test_a_stop_within_a_sweep_disarms_and_writes_what_there_is(lab, monkeypatch):
@@ -458,4 +457,4 @@ def test_a_board_without_a_front_end_is_refused(lab):
         code, out, err = lab(*arguments)
         assert (code, out) == (2, "")
         assert "The board has no front end behind its analog tile: build it with one; no line was driven" in err
-    assert not lab.driven
+    assert not lab.drove()

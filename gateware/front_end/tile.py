@@ -14,6 +14,8 @@ from amaranth.lib.wiring import Out
 from backpulse.firmware_py.config import Config
 from backpulse.gateware.front_end.circuit import Circuit
 from backpulse.gateware.front_end.kits import KITS
+from backpulse.rtl.lib.ports import lead
+from backpulse.rtl.tile.analog.signature import FrontEndSignature
 from backpulse.rtl.tile.analog.tile import AnalogTile
 from backpulse.rtl.tile.signature import TileSignature
 
@@ -94,18 +96,8 @@ class BoardTile(wiring.Component):
         m = Module()
         m.submodules.tile = tile = self._tile
         m.submodules.front = front = self._front
-        for name, member in self.signature.members.items():
-            ours, its = getattr(self, name), getattr(tile, name)
-            if not member.is_port:
-                wiring.connect(m, wiring.flipped(ours), its)
-            else:
-                m.d.comb += ours.eq(its) if member.flow == Out else its.eq(ours)
-        for name, member in tile.front.signature.members.items():
-            ours, its = getattr(tile.front, name), getattr(front, name)
-            if not member.is_port:
-                wiring.connect(m, ours, its)
-            else:
-                m.d.comb += its.eq(ours) if member.flow == Out else ours.eq(its)
+        lead(m, self.signature, wiring.flipped(self), tile)
+        lead(m, FrontEndSignature(), tile.front, front)
         if platform is not None:
             self._pins(m, platform)
         return m

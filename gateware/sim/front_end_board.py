@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amaranth.hdl import ClockSignal, Instance, Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from backpulse.firmware_py import analog, physical
 from backpulse.firmware_py.analog import FrontEnd, Lines
@@ -23,6 +23,7 @@ from backpulse.gateware.front_end.slices import Slices
 from backpulse.gateware.front_end.student import Student
 from backpulse.gateware.sim.constants import camel, header, shared
 from backpulse.gateware.sim.virtual_board import Model, build
+from backpulse.rtl.lib.ports import lead
 from backpulse.rtl.tile.analog.signature import FrontEndSignature
 from backpulse.rtl.tile.analog.tile import AnalogTile
 from backpulse.rtl.tile.signature import TileSignature
@@ -69,7 +70,7 @@ class VirtualFrontEnd(wiring.Component):
         m = Module()
         m.submodules.front = front = self._front
         m.submodules.chips = chips = self._chips
-        _lead(m, FrontEndSignature(), wiring.flipped(self), front)
+        lead(m, FrontEndSignature(), wiring.flipped(self), front)
         wiring.connect(m, front.pins, chips.pins)
         m.submodules.world = Instance(
             "backpulse_array_world",
@@ -112,20 +113,10 @@ class VirtualTile(wiring.Component):
         m = Module()
         m.submodules.tile = tile = self._tile
         m.submodules.front_end = front = self._front
-        _lead(m, self.signature, wiring.flipped(self), tile)
-        _lead(m, FrontEndSignature(), tile.front, front)
+        lead(m, self.signature, wiring.flipped(self), tile)
+        lead(m, FrontEndSignature(), tile.front, front)
         m.d.comb += front.awake.eq(tile.busy)
         return m
-
-
-def _lead(m: Module, signature: wiring.Signature, outer: object, inner: object) -> None:
-    """Lead a signature from its user, or from a component's own inside, to a component that has more."""
-    for name, member in signature.members.items():
-        ours, its = getattr(outer, name), getattr(inner, name)
-        if not member.is_port:
-            wiring.connect(m, ours, its)
-        else:
-            m.d.comb += ours.eq(its) if member.flow == Out else its.eq(ours)
 
 
 def constants(count: int) -> str:

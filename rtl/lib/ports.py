@@ -14,6 +14,7 @@ __all__ = [
     "answer",
     "element_layout",
     "entry_layout",
+    "lead",
     "region_layout",
 ]
 
@@ -52,6 +53,16 @@ def answer(m: Module, host, word: ValueLike, error: ValueLike) -> None:
         host.r_data.eq(word),
         host.error.eq(error),
     ]
+
+
+def lead(m: Module, signature: wiring.Signature, outer: object, inner: object) -> None:
+    """Lead a signature from its user, or from a component's own inside, to a component that has more."""
+    for name, member in signature.members.items():
+        ours, its = getattr(outer, name), getattr(inner, name)
+        if not member.is_port:
+            wiring.connect(m, ours, its)
+        else:
+            m.d.comb += ours.eq(its) if member.flow == Out else its.eq(ours)
 
 
 class StorePort(wiring.Signature):
