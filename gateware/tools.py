@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from backpulse.firmware_py import cache
+from backpulse.firmware_py.installing import install
 
 ROOM = 250_000_000
 """Bytes that must be free: compiling a virtual board takes 150 MB, the cache of the largest tool 220 MB."""
@@ -130,6 +131,6 @@ def program(name: str) -> str:
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
         raise MissingToolError(
-            f"The program {name} is missing: install the build tools with pip install 'backpulse[build]'"
+            f"The program {name} is missing: install the build tools with {install('build')}"
         )
     return found

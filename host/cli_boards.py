@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from backpulse.firmware_py.dead import Dead
+from backpulse.firmware_py.installing import install
 from backpulse.host import options as o
 from backpulse.host.array_file import read_array
 from backpulse.host.array_map import around, stuck_remarks
@@ -171,7 +172,7 @@ def _gateware() -> tuple[Any, Any]:
         from backpulse.gateware.bitstream import build
         from backpulse.gateware.boards import boards
     except ModuleNotFoundError as error:
-        raise InputError(f"This needs the build packages ({error.name} is missing): pip install 'backpulse[build]'") from error
+        raise InputError(f"This needs the build packages ({error.name} is missing): {install('build')}") from error
     return boards, build
 
 

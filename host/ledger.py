@@ -8,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.tape import ASKED_DOWN, ASKED_UP, DONE_DOWN, DONE_UP, UNSURE
 from backpulse.host.errors import InputError
@@ -43,7 +44,7 @@ def check_ledger_file(path: Path) -> None:
         try:
             import pyarrow  # noqa: F401 - an extra of its own, which pandas looks for too late
         except ModuleNotFoundError as error:
-            raise InputError("A .parquet file needs the package pyarrow: pip install 'backpulse[sweep]', or name a .csv") from error
+            raise InputError(f"A .parquet file needs the package pyarrow: {install('sweep')}, or name a .csv") from error
 
 
 def save_ledger(path: Path, ledger: np.ndarray, config: Config) -> None:

@@ -13,6 +13,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Self
 
+from backpulse.firmware_py.installing import install
 from backpulse.host.datasets import Dataset
 from backpulse.host.errors import HostError, InputError
 from backpulse.host.stop import SIGNALS, Stop
@@ -176,7 +177,7 @@ def _cluster(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
-        raise InputError(f"A cluster needs Dask ({error.name} is missing): pip install 'backpulse[sweep]'") from error
+        raise InputError(f"A cluster needs Dask ({error.name} is missing): {install('sweep')}") from error
     try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:

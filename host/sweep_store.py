@@ -16,6 +16,7 @@ from pathlib import Path
 from types import UnionType
 from typing import IO, TYPE_CHECKING, Any, Self, get_args
 
+from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import reason
 from backpulse.host.errors import InputError, StorageError
 from backpulse.host.settings import Settings
@@ -245,5 +246,5 @@ def _arrow() -> Any:
     try:
         import pyarrow
     except ModuleNotFoundError as error:
-        raise InputError(f"A sweep keeps its results as Parquet ({error.name} is missing): pip install 'backpulse[sweep]'") from error
+        raise InputError(f"A sweep keeps its results as Parquet ({error.name} is missing): {install('sweep')}") from error
     return pyarrow

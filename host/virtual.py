@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.installing import install
 from backpulse.host.errors import InputError, OwnError, own_trouble, wrong_input
 from backpulse.host.ports import SocketPort
 
@@ -87,7 +88,7 @@ def start(
     try:
         from backpulse.gateware.sim.virtual_board import VirtualBoard, build
     except ModuleNotFoundError as error:
-        raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
+        raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): {install('sim')}") from error
     with own_trouble():
         if array is None:
             program, tables = build(config, progress=progress), None

@@ -21,6 +21,8 @@ from backpulse.host.tile import facts_text
 
 from .caches import only_cache
 
+ROOT = Path(__file__).parents[1]
+
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
@@ -91,9 +93,9 @@ def test_packages_that_are_missing_old_or_broken_are_told(findings, home, monkey
     monkeypatch.setitem(sys.modules, "cobs", None)
     code, found = findings()
     assert code == OwnError.exit_code
-    assert (found["amaranth"]["state"], found["amaranth"]["remedy"]) == ("missing", "pip install 'backpulse[sim]'")
-    assert (found["rich"]["state"], found["rich"]["remedy"]) == ("missing", "pip install backpulse")
-    assert (found["pandas"]["state"], found["pandas"]["remedy"]) == ("trouble", "pip install --upgrade backpulse")
+    assert (found["amaranth"]["state"], found["amaranth"]["remedy"]) == ("missing", f"pip install -e '{ROOT}[sim]'")
+    assert (found["rich"]["state"], found["rich"]["remedy"]) == ("missing", f"pip install -e '{ROOT}'")
+    assert (found["pandas"]["state"], found["pandas"]["remedy"]) == ("trouble", f"pip install --upgrade -e '{ROOT}'")
     assert found["pandas"]["found"] == "0.1 is not pandas<4,>=2.2"
     assert found["cobs"]["remedy"] == f"pip install --force-reinstall --no-deps cobs=={version('cobs')}"
 

@@ -260,7 +260,7 @@ def test_folders_that_are_none(backpulse, file, tmp_path):
 def test_a_missing_package_is_named_with_what_brings_it(backpulse, file, monkeypatch, package, options):
     monkeypatch.setitem(sys.modules, package, None)
     code, _, err = backpulse("sweep", file(1), *options)
-    assert (code, f"({package} is missing): pip install 'backpulse[sweep]'" in err) == (2, True)
+    assert (code, f"({package} is missing): {install('sweep')}" in err) == (2, True)
     assert backpulse("compare", "--dataset", "iris", "--layers", "4-3", "--epochs", 1, "--seeds", 1, "--schedules", "software")[0] == 0
 
 

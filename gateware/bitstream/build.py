@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from backpulse.firmware_py import cache
+from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import CacheError, lock, usable, work
 from backpulse.gateware import child
 from backpulse.gateware.bitstream.reports import read_report
@@ -211,7 +212,7 @@ def _versions(board: Board) -> dict[str, str]:
         return {name: importlib.metadata.version(name) for name in names}
     except importlib.metadata.PackageNotFoundError as error:
         raise MissingToolError(
-            f"The build tools are not installed ({error.name} is missing): pip install 'backpulse[build]'"
+            f"The build tools are not installed ({error.name} is missing): {install('build')}"
         ) from error
 
 

@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from backpulse.firmware_py.installing import install
 from backpulse.gateware import child
 from backpulse.gateware.boards.boards import Board
 from backpulse.gateware.tools import MissingToolError, ToolError
@@ -30,9 +31,7 @@ def flash(board: Board, file: Path) -> None:
     beside = Path(sys.executable).parent / name
     program = str(beside) if beside.exists() else shutil.which(name)
     if program is None:
-        raise MissingToolError(
-            f"The loader {name} is missing: install it with pip install 'backpulse[build]'"
-        )
+        raise MissingToolError(f"The loader {name} is missing: install it with {install('build')}")
     done = child.run([program, *options, str(file)])
     if done.returncode == 0:
         return

