@@ -1,7 +1,7 @@
 """The command that installs one of the package's extras where this package came from: no index has it."""
 
 import json
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distributions
 from urllib.parse import unquote, urlparse
 
 
@@ -21,10 +21,9 @@ def install(extra: str = "", options: str = "") -> str:
     True
     """
     with_extra = f"[{extra}]" if extra else ""
-    try:
-        source = json.loads(distribution("backpulse").read_text("direct_url.json") or "{}")
-    except PackageNotFoundError:
-        source = {}
+    # In a clone the folder of metadata that its build left may be found first; it does not say where it came from.
+    said = (found.read_text("direct_url.json") for found in distributions(name="backpulse"))
+    source = json.loads(next(filter(None, said), "{}"))
     url = source.get("url", "")
     if "dir_info" in source:  # a clone
         editable = "-e " if source["dir_info"].get("editable") else ""

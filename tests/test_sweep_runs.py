@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow.parquet as parquet
 import pytest
 
+from backpulse.firmware_py.installing import install
 from backpulse.host import sweep_pool, sweep_run
 from backpulse.host.errors import InputError, StorageError
 from backpulse.host.settings import SOFTWARE, Settings
