@@ -11,7 +11,7 @@ extensions = [
     "myst_nb",  # Markdown pages, and notebooks, which it executes
     "sphinx.ext.autodoc",
     "numpydoc",
-    "sphinx_click",  # the commands' options, from the command line itself
+    "sphinxcontrib.typer",  # the commands' options, from the command line itself
 ]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 exclude_patterns = ["builds", "examples", "_build"]

@@ -43,12 +43,13 @@ def _main() -> None:
 
 def _stand_in(error: Exception) -> NoReturn:
     """Say why the command line cannot be loaded; `doctor` works all the same."""
+    from backpulse.firmware_py.installing import install
     from backpulse.host import doctor
 
     if sys.argv[1:2] == ["doctor"]:
         print(doctor.table(doctor.examine()))
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    advice = "pip install backpulse brings it; backpulse doctor says what else"
+    advice = f"{install()} brings it; backpulse doctor says what else"
     _fail(OwnError(f"This installation lacks something ({reason})", advice))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from backpulse.firmware_py import cache, places
 from backpulse.firmware_py.config import ABI_VERSION
+from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import CacheError
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.gateware.tools import MissingToolError, ToolError
@@ -181,7 +182,7 @@ def test_an_installation_without_a_package_is_told(arguments):
     assert done.returncode == OwnError.exit_code
     assert done.stderr.splitlines() == [
         "Error: This installation lacks something (import of numba halted; None in sys.modules): "
-        "pip install backpulse brings it; backpulse doctor says what else"
+        f"{install()} brings it; backpulse doctor says what else"
     ]
     assert ("numba" in done.stdout) == (arguments == ["doctor"])
 
