@@ -12,10 +12,10 @@ from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.cli_train import open_told
 from backpulse.host.datasets import Dataset, load
 from backpulse.host.errors import InputError
+from backpulse.host.inference import classes_of, load_network, outputs_of
 from backpulse.host.labels import UNLABELLED
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.remarks import beyond_training
-from backpulse.host.scaling import records
 from backpulse.host.scores import scores, told
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.tables import count
@@ -58,6 +58,11 @@ def infer(
     chosen, indices = _part(data, part, own=data.digest == saved.data_digest)
     warnings = [*data.warnings, *beyond_training(data, saved.scaler)]
     show_warnings(warnings)
+
+    def tell(text: str) -> None:
+        warnings.append(text)
+        show_warnings([text])
+
     x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
     with (
         open_told(Address.of(board).calibrated(calibration, calibration_age), saved.config, baud) as opened,
@@ -67,22 +72,9 @@ def infer(
         saved.check_config(opened.config_digest)
         if trace:
             opened.record(trace, saved.settings.to_dict())
-        program = saved.settings.compile(opened.config)
-        opened.check_ready()
-        saved.settings.check_profiles(opened.facts.profiles)
-        opened.load(program, scales=saved.scales.tolist(), tile_words=None if saved.tile is None else saved.tile.tolist())
-        if saved.cells is None or saved.spread is None:
-            warnings.append("The checkpoint holds no cells: the array classifies as it stands")
-            show_warnings(warnings[-1:])
-        else:
-            opened.write_cells(saved.cells)
-            opened.write_spread(saved.spread)
-        opened.upload(records(x, np.zeros((len(x), saved.settings.network.layers[-1]), np.int8)))
-        if outputs and not opened.keeps_outputs(program.network.layers[-1]):
-            warnings.append("The board has no ring that holds the outputs of a sample: they are read sample by sample, which takes longer")
-            show_warnings(warnings[-1:])
-        vectors = opened.evaluate_outputs(program, indices, saved.settings.seed) if outputs else None
-        predictions = opened.evaluate(program, indices, saved.settings.seed) if vectors is None else vectors.argmax(axis=1)
+        load_network(opened, saved, tell)
+        vectors = outputs_of(opened, saved, x, indices, tell) if outputs else None
+        predictions = classes_of(opened, saved, x, indices) if vectors is None else vectors.argmax(axis=1)
         retries = opened.link.retries
         opened.end_recording()
     labels, known = saved.features.labels, data.y[indices] != UNLABELLED
