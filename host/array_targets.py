@@ -56,7 +56,7 @@ def read_target(path: Path, config: Config, array: Array, dead: Dead) -> Target:
         if path.suffix == ".csv":
             return _map(path, _table(path), config, array)
         if path.suffix in weights.PICKLES:
-            return _network(path, Weights.read(path).matrices(config), "scikit-learn MLP", config, dead)
+            return _network(path, Weights.read(path).matrices(config.unit / config.one), "scikit-learn MLP", config, dead)
         with zipfile.ZipFile(path) as file:
             names = set(file.namelist())
     except OSError as error:
@@ -70,7 +70,7 @@ def read_target(path: Path, config: Config, array: Array, dead: Dead) -> Target:
         return _map(path, arrays["siemens"], config, array)
     if "W1" not in arrays:
         raise InputError(f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}: give {FORMS}")
-    return _network(path, Weights.of_arrays(str(path), arrays).matrices(config), "network", config, dead)
+    return _network(path, Weights.of_arrays(str(path), arrays).matrices(config.unit / config.one), "network", config, dead)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -28,7 +28,7 @@ from backpulse.host.scaling import SAMPLE_ONE, Scaler
 from backpulse.host.settings import Prepared, Settings
 from backpulse.host.tile import is_exact
 from backpulse.host.training import Trainer
-from backpulse.host.urls import Address, board_config, open_board
+from backpulse.host.urls import TILE, Address, board_config, open_board
 from backpulse.host.weights import weights_of
 
 NAME = "X"
@@ -56,9 +56,9 @@ class _Estimator(BaseEstimator):
         random_state: Any = None,
         schedule: str = DEFAULT_SCHEDULE,
         device: str = "ideal",
-        weight_scale: int = 4,
+        weight_scale: int | None = None,
         board: str = "golden://",
-        tile: str = "128x32",
+        tile: str = TILE,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -97,10 +97,10 @@ class _Estimator(BaseEstimator):
             lr=float(self.learning_rate_init),
             schedule=self.schedule,
             device=self.device,
-            weight_scale=self.weight_scale,
             seed=int(self.random_state) if own else int(self._random.randint(1 << 31)),
             validation=validation,
             dataset=NAME,
+            **({} if self.weight_scale is None else {"weight_scale": self.weight_scale}),
             **self._fixed,
         )
 
@@ -213,8 +213,8 @@ class BackpulseClassifier(ClassifierMixin, _Estimator):
         Whether `fit` goes on from what was learned before: same cells, devices and scaling.
     random_state : int, RandomState instance or None
         Of initial weights, sample order and the array's random streams; an int is the seed of `backpulse train`.
-    schedule, device, weight_scale : str, str, int
-        As the settings of a run (`Settings`).
+    schedule, device, weight_scale : str, str, int or None
+        As the settings of a run (`Settings`); without a weight scale it is 4, or what a device file was fitted for.
     board : str
         URL of the board that it is trained on, and asked (`open_board`).
     tile : str

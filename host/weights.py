@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 
 from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.device import Device, quantise_cells
 from backpulse.firmware_py.image import placed, taken_from
+from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.places import reason
 from backpulse.host.errors import InputError
 from backpulse.host.scaling import SAMPLE_ONE, Scaler
@@ -169,9 +169,26 @@ class Weights:
         weight = weight / scaler.half[:, None] * (unit / SAMPLE_ONE)
         return replace(self, layers=((weight, bias - scaler.center @ weight), *others), of_data=True)
 
-    def matrices(self, config: Config) -> list[np.ndarray]:
+    def matrices(self, unit: float) -> list[np.ndarray]:
         """Return the matrices of the layers, (units, inputs with the bias last): the bias line is driven with the unit, not with 1."""
-        return [np.vstack([weight, bias * config.one / config.unit]).T for weight, bias in self.layers]
+        return [np.vstack([weight, bias / unit]).T for weight, bias in self.layers]
+
+    def of_network(self, network: Network, unit: float) -> list[np.ndarray]:
+        """Return the matrices of a network's layers, as `Network.initial_weights` does.
+
+        Raises
+        ------
+        InputError
+            If the network has other layers, or no bias lines for intercepts.
+        """
+        if self.sizes != network.layers:
+            sizes = "-".join(map(str, self.sizes))
+            raise InputError(f"{self.name} has the layers {sizes}, and the network {network.brief}: give them as --layers")
+        if network.bias:
+            return self.matrices(unit)
+        if any(bias.any() for _, bias in self.layers):
+            raise InputError(f"{self.name} has intercepts, and the network no bias lines: leave --no-bias out")
+        return [weight.T for weight, _ in self.layers]
 
     def cells(self, program: Program, device: Device) -> tuple[np.ndarray, list[str]]:
         """Return the cells of a network with these weights, and what the user should know of it.
@@ -183,27 +200,16 @@ class Weights:
         Raises
         ------
         InputError
-            If the network has other layers, or no bias lines for intercepts.
+            As of `of_network`.
         """
-        network, config = program.network, program.config
-        if self.of_data or self.sizes != network.layers:
-            sizes = "-".join(map(str, self.sizes))
-            raise InputError(f"{self.name} has the layers {sizes}, and the network {network.text}: give them as --layers, or other weights")
-        matrices = self.matrices(config)
-        if not network.bias:
-            if any(bias.any() for _, bias in self.layers):
-                raise InputError(f"{self.name} has intercepts, and the network no bias lines: leave --no-bias out")
-            matrices = [matrix[:, :-1] for matrix in matrices]
-        scale = network.weight_scale
+        config, scale = program.config, program.network.weight_scale
+        matrices = self.of_network(program.network, config.unit / config.one)
+        cells = np.zeros((config.rows, config.tile_cols), np.int64)
+        placed(program, [quantise_cells(device, config, matrix, scale) for matrix in matrices], cells)
         low, high = device.bound_down * scale, device.bound_up * scale
         beyond = sum(int(((matrix < low) | (matrix > high)).sum()) for matrix in matrices)
-        told = f"{self.name}: {count(beyond, 'weight')} beyond {low:g} to {high:g}, which the device holds, set to its bounds"
-        cells = placed(
-            program,
-            [quantise_cells(device, config, matrix, scale) for matrix in matrices],
-            np.zeros((config.rows, config.tile_cols), np.int64),
-        )
-        return cells, [f"{told}: a larger --weight-scale has room for them"] if beyond else []
+        told = f"{self.name}: {count(beyond, 'weight')} beyond {low:g} to {high:g}, the bounds of the device, set to them"
+        return cells, [f"{told}: a larger --weight-scale has room"] if beyond else []
 
 
 def weights_of(program: Program, cells: np.ndarray) -> Weights:
