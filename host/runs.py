@@ -96,6 +96,8 @@ class Training:
         Whether it came to its end; if not, `checkpoint` is where it goes on.
     program : Program or None
         What ran in the array; None of the software schedule.
+    data : Dataset or None
+        What it was trained on.
     reference : dict or None
         The result of the float64 reference, if it was asked for.
     saved_to : Path or None
@@ -108,6 +110,7 @@ class Training:
 
     result: dict[str, Any]
     program: Program | None = None
+    data: Dataset | None = field(default=None, repr=False)
     reference: dict[str, Any] | None = None
     saved_to: Path | None = None
     stop: Stop = field(default_factory=Stop, repr=False)
@@ -134,8 +137,13 @@ class Training:
             raise InputError("The software schedule has no array: choose another schedule")
         return self._trainer
 
+    def keep(self) -> None:
+        """Ask the board for what can be asked of the run when it is closed."""
+        if self._trainer:
+            self.checkpoint()
+
     def checkpoint(self) -> Checkpoint:
-        """Return the run at rest: what `save` writes `train` goes on from, and `infer` asks."""
+        """Return the run at rest: `infer` asks it, and what its `save` writes is what `train` goes on from (`resume`)."""
         trainer = self.trainer
         if self._rest is None:
             self._rest = trainer.checkpoint()
@@ -202,7 +210,7 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
     if settings.schedule == SOFTWARE:
         if any((order.checkpoint, order.best, order.resume, order.pulse_log, order.trace)):
             raise InputError(NO_ARRAY)
-        yield Training(_software(settings, data, epochs, order.init, audience))
+        yield Training(_software(settings, data, epochs, order.init, audience), data=data)
         return
     if opened:
         config = opened.config
@@ -293,7 +301,7 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
             unit, rates = board.config.drive_max, trainer.rates
             reference = train_software(settings, trainer.data, trainer.position.epoch, unit, rates=rates, init=order.init)
             result["reference"] = {key: reference[key] for key in ("test_accuracy", "train_loss", "steps_per_second")}
-        run = Training(result, trainer.program, reference, save_to, stop, results, trainer)
+        run = Training(result, trainer.program, data, reference, save_to, stop, results, trainer)
         yield run
         run._open = opened is not None
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -70,6 +70,10 @@ class Weights:
             if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
                 raise InputError(f"{self.name}: layer {number + 1} has weights that are no finite numbers")
         object.__setattr__(self, "layers", layers)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield (W, b) of each layer."""
+        return iter(self.layers)
 
     @classmethod
     def of(cls, given: Any) -> Self:
