@@ -1,10 +1,16 @@
 """Backpulse: trains multilayer neural networks inside an analog crossbar array.
 
-The packages below lie at the top of the repository; here they have the one name that an installation owns.
+The packages below lie at the top of the repository; here they have the one name that an installation owns. What docs/python.md tells is
+public, and found here when it is first asked for.
 """
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backpulse.host.api import *  # noqa: F403 - its __all__ is the public interface
+    from backpulse.host.estimators import BackpulseClassifier, BackpulseRegressor  # noqa: F401 - likewise
 
 if os.path.isfile(os.path.join(os.path.dirname(__file__), "host")):  # a link checked out as a file that holds its path
     _sentence = (
@@ -16,3 +22,26 @@ if os.path.isfile(os.path.join(os.path.dirname(__file__), "host")):  # a link ch
         print(f"Error: {_sentence}", file=sys.stderr)
         sys.exit(2)
     raise ImportError(_sentence)
+
+
+_ROOMS = {"firmware_py", "rtl", "gateware", "host"}
+_ESTIMATORS = ("BackpulseClassifier", "BackpulseRegressor")
+
+
+def __getattr__(name: str) -> Any:
+    """Return what is public; scikit-learn is imported for estimators alone."""
+    if name not in _ROOMS and not name.startswith("__"):
+        if name in _ESTIMATORS:
+            from backpulse.host import estimators as module
+        else:
+            from backpulse.host import api as module
+        if name in (*_ESTIMATORS, *getattr(module, "__all__", ())):
+            return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return what is public."""
+    from backpulse.host import api
+
+    return sorted([*api.__all__, *_ESTIMATORS])

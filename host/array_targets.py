@@ -4,7 +4,6 @@ import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,15 +15,13 @@ from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.image import placed, taken_from
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.places import reason
+from backpulse.host import weights
 from backpulse.host.archive import MANIFEST
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.errors import InputError, wrong_input
+from backpulse.host.weights import Weights
 
-PICKLES = (".joblib", ".pkl")
-FORMS = (
-    "a map of siemens (.csv; .npz with siemens), a checkpoint, the weights of a network (.npz with W1, b1, W2, ...) "
-    f"or a scikit-learn MLP ({', '.join(PICKLES)})"
-)
+FORMS = f"a map of siemens (.csv; .npz with siemens), a checkpoint, {weights.FORMS}"
 """What a target may be."""
 
 
@@ -58,8 +55,8 @@ def read_target(path: Path, config: Config, array: Array, dead: Dead) -> Target:
     try:
         if path.suffix == ".csv":
             return _map(path, _table(path), config, array)
-        if path.suffix in PICKLES:
-            return _network(path, _pickled(path, config), "scikit-learn MLP", config, dead)
+        if path.suffix in weights.PICKLES:
+            return _network(path, Weights.read(path).matrices(config.unit / config.one), "scikit-learn MLP", config, dead)
         with zipfile.ZipFile(path) as file:
             names = set(file.namelist())
     except OSError as error:
@@ -71,7 +68,9 @@ def read_target(path: Path, config: Config, array: Array, dead: Dead) -> Target:
     arrays = _arrays(path)
     if "siemens" in arrays:
         return _map(path, arrays["siemens"], config, array)
-    return _network(path, _layers(path, arrays, config), "network", config, dead)
+    if "W1" not in arrays:
+        raise InputError(f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}: give {FORMS}")
+    return _network(path, Weights.of_arrays(str(path), arrays).matrices(config.unit / config.one), "network", config, dead)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -165,49 +164,9 @@ def _checkpoint(path: Path, config: Config, dead: Dead) -> Target:
     saved = Checkpoint.load(path)
     if saved.cells is None:
         raise InputError(f"The checkpoint {path} holds no cells, as it is of real devices: give one that was trained on emulated ones")
-    weights = taken_from(saved.settings.compile(saved.config), saved.cells / (1 << saved.config.cell_frac))
+    layers = taken_from(saved.settings.compile(saved.config), saved.cells / (1 << saved.config.cell_frac))
     program = saved.settings.changed(dead=dead.text).compile(config)
-    return Target(placed(program, weights, _nothing(config)), f"the network {saved.settings.layers} of {path}", program)
-
-
-def _layers(path: Path, arrays: dict[str, np.ndarray], config: Config) -> list[np.ndarray]:
-    """Return the weights of a network's layers, (units, inputs with the bias last), from W1 (inputs, units), b1 (units), W2, ..."""
-    depth = next(number for number in range(1, len(arrays) + 2) if f"W{number}" not in arrays) - 1
-    wanted = {f"{kind}{number + 1}" for kind in "Wb" for number in range(depth)}
-    if not depth or set(arrays) != wanted:
-        raise InputError(f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}: give {FORMS}")
-    return _joined(path, [arrays[f"W{n + 1}"] for n in range(depth)], [arrays[f"b{n + 1}"] for n in range(depth)], config)
-
-
-def _joined(path: Path, weights: list[np.ndarray], biases: list[np.ndarray], config: Config) -> list[np.ndarray]:
-    """Return the matrices of layers, (units, inputs with the bias last); the bias line is driven with the unit, a little less than 1."""
-    layers = []
-    for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        before = weights[number - 1].shape[-1] if number else weight.shape[0] if weight.ndim else 0
-        if weight.ndim != 2 or bias.shape != weight.shape[1:] or weight.shape[0] != before:
-            raise InputError(
-                f"{path}: layer {number + 1} has weights of shape {weight.shape} and biases of shape {bias.shape}: (inputs, units)"
-            )
-        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-            raise InputError(f"{path}: layer {number + 1} has weights that are no finite numbers")
-        layers.append(np.vstack([weight, bias * config.one / config.unit]).T)
-    return layers
-
-
-def _pickled(path: Path, config: Config) -> list[np.ndarray]:
-    """Return the weights of a scikit-learn MLP; its file is a program of its owner's, which loading runs."""
-    import joblib  # comes with scikit-learn, which takes its time
-
-    try:
-        model: Any = joblib.load(path)
-    except OSError:
-        raise
-    except Exception as error:  # a pickle may fail in any way
-        raise InputError(f"{path} cannot be loaded ({type(error).__name__}: {error!s:.100}): save the MLP anew with joblib.dump") from error
-    if not hasattr(model, "coefs_"):
-        raise InputError(f"{path} holds a {type(model).__name__}, and no MLPClassifier or MLPRegressor that was fitted")
-    weights, biases = ([np.asarray(one, np.float64) for one in part] for part in (model.coefs_, model.intercepts_))
-    return _joined(path, weights, biases, config)
+    return Target(placed(program, layers, _nothing(config)), f"the network {saved.settings.layers} of {path}", program)
 
 
 def _network(path: Path, layers: list[np.ndarray], kind: str, config: Config, dead: Dead) -> Target:

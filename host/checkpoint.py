@@ -9,7 +9,7 @@ import math
 import re
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from backpulse.host.errors import InputError, StorageError
 from backpulse.host.features import Features
 from backpulse.host.rates import best_epoch
 from backpulse.host.scaling import Scaler
-from backpulse.host.settings import PROFILES, SOFTWARE, Settings
+from backpulse.host.settings import PROFILES, SOFTWARE, Prepared, Settings
 from backpulse.host.storage import written_whole
 
 FORMAT, VERSION = "backpulse checkpoint", 2
@@ -278,6 +278,11 @@ class Checkpoint:
             if places.any():
                 at = np.argwhere(places)[0]
                 raise ValueError(f"{rule}, not {arrays[name][tuple(at)]} (at {', '.join(map(str, at))}, counted from 0)")
+
+    def onto(self, settings: Settings, epochs: int, data: Prepared) -> "Checkpoint":
+        """Return the array at rest as the beginning of another run, on other data perhaps: cells, devices and random streams go on."""
+        same: dict[str, Any] = {"scaler": data.scaler, "data_digest": data.digest, "features": data.features}
+        return replace(self, settings=settings, epochs=epochs, position=Position(), **same)
 
     def check_config(self, config_digest: str) -> None:
         """Refuse a board that would not go on with the same bits."""

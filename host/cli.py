@@ -19,10 +19,10 @@ from typer.completion import (
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
+from backpulse.host import api
 from backpulse.host import options as o
 from backpulse.host import terminal
 from backpulse.host.array_file import read_array
@@ -38,7 +38,7 @@ from backpulse.host.cli_train import train
 from backpulse.host.devices import device_of, resolved
 from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, unexpected, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
-from backpulse.host.settings import SOFTWARE, Settings
+from backpulse.host.settings import Settings
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.storage import check_writable
 from backpulse.host.terminal import plain
@@ -115,11 +115,8 @@ def program(
 ) -> None:
     """Print the program of a network: the listing, what it must hold, and what it uses of the machine."""
     check_outputs({"--json": json})
-    settings = Settings.from_dict(given)
-    if settings.schedule == SOFTWARE:
-        raise InputError("The software schedule runs no program: choose another --schedule")
-    config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, dead=Dead.parse(settings.dead))
-    compiled = settings.compile(config)
+    compiled = api.program(Settings.from_dict(given), tile=tile, tiles=tiles)
+    config = compiled.config
     used = {
         "instructions": (len(compiled.instructions), config.program_words),
         "regions": (len(compiled.regions), config.regions),

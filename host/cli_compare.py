@@ -13,6 +13,7 @@ from rich.table import Table
 from backpulse.host import options as o
 from backpulse.host.errors import HostError, InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
+from backpulse.host.runs import settings_and_data
 from backpulse.host.settings import Settings
 from backpulse.host.sweep import array_text, plan
 from backpulse.host.sweep_pool import execute
@@ -68,7 +69,7 @@ def compare(
     given["lr"] = rates[0]
     first = Settings.from_dict(given)  # as in `train`
     board_config(first.network if "layers" in given else None, first.device_model, tile=tile)
-    first, loaded = o.settings_and_data(given)
+    first, loaded = settings_and_data(given)
     remember(first, loaded)
     runs, warnings = plan(
         [

@@ -3,25 +3,20 @@
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from backpulse.host import array_options as a
+from backpulse.host import inference
 from backpulse.host import options as o
 from backpulse.host.checkpoint import Checkpoint
-from backpulse.host.cli_train import open_told
-from backpulse.host.datasets import Dataset, load
+from backpulse.host.datasets import load
 from backpulse.host.errors import InputError
-from backpulse.host.labels import UNLABELLED
 from backpulse.host.output import STDOUT, check_outputs, write_json
-from backpulse.host.remarks import beyond_training
-from backpulse.host.scaling import records
-from backpulse.host.scores import scores, told
-from backpulse.host.stop import stop_on_signals
+from backpulse.host.scores import told
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
 from backpulse.host.urls import BAUD, Address
-from backpulse.host.view import console, show_warnings, stdout
+from backpulse.host.view import Terminal, console, stdout
 
 
 def infer(
@@ -52,85 +47,16 @@ def infer(
     if target is not None and dataset is None:
         raise InputError(f"--target {target} names a column of other data: give --dataset, or leave it out")
     saved = Checkpoint.load(checkpoint)
-    if part not in ("auto", "all", "train", "test"):
-        raise InputError(f"--part must be all, train, test or auto, not {part}")
-    data = load(dataset, target=target, learned=saved.features) if dataset is not None else _own_data(saved)
-    chosen, indices = _part(data, part, own=data.digest == saved.data_digest)
-    warnings = [*data.warnings, *beyond_training(data, saved.scaler)]
-    show_warnings(warnings)
-    x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
-    with (
-        open_told(Address.of(board).calibrated(calibration, calibration_age), saved.config, baud) as opened,
-        stop_on_signals() as stop,
-        opened.heeding(stop),
-    ):
-        saved.check_config(opened.config_digest)
-        if trace:
-            opened.record(trace, saved.settings.to_dict())
-        program = saved.settings.compile(opened.config)
-        opened.check_ready()
-        saved.settings.check_profiles(opened.facts.profiles)
-        opened.load(program, scales=saved.scales.tolist(), tile_words=None if saved.tile is None else saved.tile.tolist())
-        if saved.cells is None or saved.spread is None:
-            warnings.append("The checkpoint holds no cells: the array classifies as it stands")
-            show_warnings(warnings[-1:])
-        else:
-            opened.write_cells(saved.cells)
-            opened.write_spread(saved.spread)
-        opened.upload(records(x, np.zeros((len(x), saved.settings.network.layers[-1]), np.int8)))
-        if outputs and not opened.keeps_outputs(program.network.layers[-1]):
-            warnings.append("The board has no ring that holds the outputs of a sample: they are read sample by sample, which takes longer")
-            show_warnings(warnings[-1:])
-        vectors = opened.evaluate_outputs(program, indices, saved.settings.seed) if outputs else None
-        predictions = opened.evaluate(program, indices, saved.settings.seed) if vectors is None else vectors.argmax(axis=1)
-        retries = opened.link.retries
-        opened.end_recording()
-    labels, known = saved.features.labels, data.y[indices] != UNLABELLED
-    words = [labels[k] if k < len(labels) else None for k in predictions.tolist()]
-    accuracy = float(np.mean((predictions == data.y[indices])[known])) if known.any() else None
-    by_class = scores(data.y[indices][known], predictions[known], saved.settings.network.layers[-1])
-    of = count(len(indices), "sample")
-    if accuracy is None:
+    data = load(dataset, target=target, learned=saved.features) if dataset is not None else None
+    address = Address.of(board).calibrated(calibration, calibration_age)
+    result = inference.infer(saved, address, board, data=data, part=part, outputs=outputs, baud=baud, trace=trace, audience=Terminal())
+    words, of = result["predicted_labels"], count(len(result["samples"]), "sample")
+    if result["accuracy"] is None:
         if json != STDOUT:
             stdout.print("\n".join(word or "(no class)" for word in words), soft_wrap=True)
-        console.print(f"{of} classified ({chosen}); without labels there is no accuracy", style="bold green")
+        console.print(f"{of} classified ({result['part']}); without labels there is no accuracy", style="bold green")
     else:
-        known_of = of if known.all() else f"the {int(known.sum())} with a label of {of}"
-        console.print(f"Accuracy {100 * accuracy:.2f} % of {known_of} ({chosen})", style="bold green")
-        console.print(plain(told(list(labels), by_class["class_accuracy"])), soft_wrap=True)
-    write_json(
-        json,
-        {
-            "board": board,
-            "config_digest": saved.config_digest,
-            "part": chosen,
-            "warnings": warnings,
-            "samples": data.rows[indices].tolist(),
-            "labels": list(labels),
-            "predictions": predictions.tolist(),
-            "predicted_labels": words,
-            "outputs": None if vectors is None else (vectors / saved.config.one).tolist(),
-            "accuracy": accuracy,
-            **by_class,
-            "labelled": int(known.sum()),
-            "link_retries": retries,
-        },
-    )
-
-
-def _own_data(saved: Checkpoint) -> Dataset:
-    """Load the data of the run, read as it was then."""
-    data = saved.settings.load()
-    if (data.digest, data.features) != (saved.data_digest, saved.features):
-        raise InputError(f"{data.name} is not the data of the checkpoint any more: name the data to classify with --dataset")
-    return data
-
-
-def _part(data: Dataset, part: str, *, own: bool) -> tuple[str, np.ndarray]:
-    """Return the name and the samples of a part; only a run's own data has parts."""
-    part = ("test" if own else "all") if part == "auto" else part
-    if part == "all":
-        return part, np.arange(len(data.y))
-    if not own:
-        raise InputError(f"--part {part} is a part of the run's own data, which {data.name} is not: leave it out")
-    return part, data.split()[0 if part == "train" else 1]
+        known_of = of if result["labelled"] == len(words) else f"the {result['labelled']} with a label of {of}"
+        console.print(f"Accuracy {100 * result['accuracy']:.2f} % of {known_of} ({result['part']})", style="bold green")
+        console.print(plain(told(result["labels"], result["class_accuracy"])), soft_wrap=True)
+    write_json(json, result)

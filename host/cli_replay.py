@@ -4,17 +4,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backpulse.host import options as o
-from backpulse.host.errors import HostError, InputError
+from backpulse.host.errors import HostError
 from backpulse.host.ledger import check_ledger_file, save_ledger
 from backpulse.host.output import STDOUT, Results, RunLog, check_outputs, write_json
-from backpulse.host.replay import Outcome, Replay
+from backpulse.host.replay import Outcome
+from backpulse.host.run_logs import replay_trace
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
-from backpulse.host.trace_file import TraceFile, read_trace
-from backpulse.host.view import console
+from backpulse.host.trace_file import read_trace
+from backpulse.host.view import Terminal, console
 
 
 def replay(
@@ -35,7 +35,7 @@ def replay(
         check_ledger_file(ledger)
     recorded = read_trace(trace)
     log = RunLog(pulse_log) if pulse_log else None
-    outcome = replay_told(recorded, log)
+    outcome = replay_trace(recorded, log, Terminal())
     results = Results()
     with results.each():
         write_json(json, _result(outcome))
@@ -55,19 +55,6 @@ def replay(
     results.finish()
     if outcome.divergence:
         raise HostError(f"The board and the golden model differ: {outcome.divergence}", "what is behind that was not compared")
-
-
-def replay_told(recorded: TraceFile, log: RunLog | None = None) -> Outcome:
-    """Replay a trace with a bar on the terminal."""
-    columns = (TextColumn("replaying", style="dim"), BarColumn(36), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=max(len(recorded.units), 1))
-        try:
-            return Replay(recorded, log=log, progress=lambda done, total: bar.update(task, completed=done, total=max(total, 1))).go()
-        except ValueError as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"The trace cannot be replayed: {error}") from error
 
 
 def _result(outcome: Outcome) -> dict[str, Any]:

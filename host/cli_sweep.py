@@ -15,7 +15,7 @@ from backpulse.host.stop import stop_on_signals
 from backpulse.host.sweep import Sweep
 from backpulse.host.sweep_run import Outcome
 from backpulse.host.sweep_store import Store, do_missing
-from backpulse.host.sweep_table import Group, chosen, key, ranked, summarise, title, varied
+from backpulse.host.sweep_table import Group, best_of, key, summarise, title, varied
 from backpulse.host.sweep_view import MOST, SweepView, best_table, runs_text
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
@@ -67,7 +67,7 @@ def sweep(
             failed = do_missing(missing, store, workers=workers, scheduler=scheduler, stop=stop, watch=view)
     done = [(run.settings, store.rows[run.identity]) for run in runs if run.identity in store.rows]
     groups = summarise(done, by)
-    best = chosen(groups, by, given.choose) if given.choose else ranked(groups)
+    best = best_of(groups, by, given.choose)
     if json != STDOUT and best:
         stdout.print(best_table(best, by, _caption(best, given), Counter(key(run.settings, by) for run in runs)))
         if len(best) > MOST:

@@ -83,6 +83,11 @@ def device_of(text: str) -> Device:
     return _parsed(text) if text.startswith("{") else PRESETS[text]
 
 
+def text_of(device: Device) -> str:
+    """Return what settings keep of a device."""
+    return device.name if PRESETS.get(device.name) == device else _text(device, device.name)
+
+
 def name_of(text: str) -> str:
     """Return what messages and pictures call it."""
     return device_of(text).name

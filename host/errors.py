@@ -9,6 +9,7 @@ from backpulse.gateware.tools import MissingToolError, ToolError
 
 if TYPE_CHECKING:
     from backpulse.firmware_py.framing import Status
+    from backpulse.host.runs import Training
 
 from backpulse.host.stop import SIGNALLED, Stop
 
@@ -42,9 +43,16 @@ class InputError(HostError, ValueError):
 
 
 class StorageError(HostError):
-    """A result that could not be stored, as on a full disk: the run itself is sound (exit code 3)."""
+    """A result that could not be stored, as on a full disk: the run itself is sound (exit code 3).
+
+    Attributes
+    ----------
+    run : Training or None
+        The run, where Python asked for it.
+    """
 
     exit_code = 3
+    run: "Training | None" = None
 
     @classmethod
     def of(cls, what: str, error: OSError) -> "StorageError":

@@ -3,14 +3,12 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from backpulse.host.checkpoint import MOST_EPOCHS
-from backpulse.host.datasets import Dataset
 from backpulse.host.errors import InputError
 from backpulse.host.settings import ALGORITHM, ALL_SCHEDULES, FILES, HIDDEN_UNITS, TRAINING, About, Settings
 
@@ -117,14 +115,3 @@ def takes_settings(*but: str, **shown: str) -> Callable[[Callable[..., None]], C
         return run
 
     return decorate
-
-
-def settings_and_data(given: Given) -> tuple[Settings, Dataset]:
-    """Return the settings and load the data; without `layers` the network is the one that fits the data, which is said."""
-    settings = Settings.from_dict(given)
-    data = settings.load()
-    if "layers" in given:
-        return settings, data
-    settings = settings.fitting(data)
-    said = f"{data.name}: the network is {settings.layers}, inputs, {HIDDEN_UNITS} hidden units and classes; --layers gives another"
-    return settings, replace(data, warnings=(*data.warnings, said))

@@ -68,6 +68,13 @@ def _path(value: object) -> object:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
+def _device(value: object) -> object:
+    """Return the text of a device."""
+    if isinstance(value, Device):
+        return devices.text_of(value)
+    return devices.resolved(value) if isinstance(value, str) else value
+
+
 def _number(value: object) -> object:
     """Make text of a column's number."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -122,7 +129,7 @@ class Settings(BaseModel):
     auto_range: Annotated[bool, About(ALGORITHM, "", "Drive error vectors shifted so that they fill the drive.")] = True
     device: Annotated[
         str,
-        BeforeValidator(lambda value: devices.resolved(value) if isinstance(value, str) else value),
+        BeforeValidator(_device),
         About(ALGORITHM, "NAME|FILE", f"Of the emulated tiles: {', '.join(PRESETS)}, {devices.AIHWKIT}NAME, or a file of device fit."),
     ] = "ideal"
     read_profile: Annotated[int, About(ALGORITHM, "N", "Number of the array's settings for reads, of those that it knows.")] = 0

@@ -19,6 +19,7 @@ from backpulse.host.scaling import SAMPLE_ONE
 from backpulse.host.scores import scores
 from backpulse.host.settings import SOFTWARE, Prepared, Settings
 from backpulse.host.training import Event, Watcher
+from backpulse.host.weights import Weights
 
 ARRAY_KEYS = (
     "config_digest",
@@ -57,12 +58,15 @@ class Software:
         Seed of the initial weights.
     unit : float
         The constant one of the bias, and the top of the clipped ReLU: the machine's unit, 127/128.
+    init : Weights, optional
+        The initial weights, if not those of the seed.
     """
 
-    def __init__(self, network: Network, *, lr: float, seed: int, unit: float) -> None:
+    def __init__(self, network: Network, *, lr: float, seed: int, unit: float, init: Weights | None = None) -> None:
         self.lr = lr
         self.unit = unit
-        self.weights = np.concatenate([w.ravel() for w in network.initial_weights(seed)])
+        layers = init.of_network(network, unit) if init else network.initial_weights(seed)
+        self.weights = np.concatenate([w.ravel() for w in layers])
         self.sizes = np.array(network.layers)
         self.functions = np.array([ACTIVATIONS[network.function(layer)] for layer in range(1, network.depth + 1)], np.int64)
         self.bias = int(network.bias)
@@ -104,12 +108,15 @@ def train_software(
     watch: Watcher | None = None,
     *,
     rates: Sequence[float] | None = None,
+    init: Weights | None = None,
 ) -> dict[str, Any]:
     """Train the float64 reference on the same weights, order and scaled inputs; return its part of the JSON of `backpulse train`.
 
-    Rates and early end are those of the settings, by its own losses; or those of a run in the array, if its `rates` are given.
+    Rates and early end are those of the settings, by its own losses; or those of a run in the array, if its `rates` are given. `init`
+    are the initial weights, if not those of the seed.
     """
-    reference = Software(settings.network, lr=settings.lr, seed=settings.seed, unit=unit / SAMPLE_ONE)
+    init = init.scaled(data.scaler, unit) if init else None
+    reference = Software(settings.network, lr=settings.lr, seed=settings.seed, unit=unit / SAMPLE_ONE, init=init)
     x, t = data.x, data.t
     position, validation = Position(), data.validation
     predictions, _ = reference.predict(x[:0], t[:0])
@@ -138,6 +145,7 @@ def train_software(
         "settings": {**settings.to_dict(), "schedule": SOFTWARE},
         "warnings": list(data.warnings),
         "labels": list(data.features.labels),
+        **({"init": init.digest} if init else {}),
         "epochs": position.epoch,
         **position.by_epoch(used),
         "steps": steps,

@@ -88,6 +88,11 @@ def chosen(groups: Sequence[Group], by: Sequence[str], choose: Sequence[str]) ->
     return list(best.values())
 
 
+def best_of(groups: Sequence[Group], by: Sequence[str], choose: Sequence[str]) -> list[Group]:
+    """Return groups from the best to the worst; where there is something to choose, the chosen ones."""
+    return chosen(groups, by, choose) if choose else ranked(groups)
+
+
 def title(group: Group, by: Iterable[str]) -> str:
     """Return a group's settings as one line."""
     return ", ".join(str(group[name]) if name in WORDS else f"{name} {said(group[name])}" for name in by) or "all runs"

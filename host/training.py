@@ -1,5 +1,6 @@
 """Training and evaluation runs on a board: what `backpulse train` does, without a terminal."""
 
+import math
 import operator
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from backpulse.host.settings import Prepared, Settings, prepare
 from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.storage import check_writable
 from backpulse.host.tile import facts_dict, facts_text, is_exact, missed
+from backpulse.host.weights import Weights, weights_of
 
 WRITTEN, VERIFIED, AS_IS = STARTS = ("write", "verify", "as-is")
 """How an array gets its initial weights: cells are written, pulsed until they read as wanted, or left as they stand."""
@@ -75,6 +77,8 @@ class Trainer:
     start : str, optional
         How the array gets its initial weights, one of `STARTS`: by default they are written where cells can be, else verified.
         A checkpoint that has cells gives them; with one that has none, the array goes on as it stands.
+    init : Weights, optional
+        The initial weights, if not those of the seed.
 
     Attributes
     ----------
@@ -102,6 +106,7 @@ class Trainer:
         stop: Stop | None = None,
         log: PulseReceiver | None = None,
         start: str | None = None,
+        init: Weights | None = None,
     ) -> None:
         try:
             self.epochs = operator.index(epochs)
@@ -124,11 +129,13 @@ class Trainer:
         settings.check_profiles(board.facts.profiles)
         self.program = settings.compile(board.config)
         self.started: dict[str, Any] = {"start": self._start(start, checkpoint)}
+        if init is not None and (checkpoint or start == AS_IS):
+            raise InputError("A run that goes on, or takes the array as it stands, has its weights already: leave init out")
         if checkpoint:
             self._check(checkpoint)
         self._cells: np.ndarray | None = None
         with board.heeding(self.stop):
-            self._load(checkpoint)
+            self._load(checkpoint, init)
 
     def _check(self, checkpoint: Checkpoint) -> None:
         checkpoint.check_config(self.board.config_digest)
@@ -159,7 +166,7 @@ class Trainer:
             return AS_IS if checkpoint.cells is None or start == AS_IS else WRITTEN
         return start or (WRITTEN if writable else VERIFIED)
 
-    def _load(self, checkpoint: Checkpoint | None) -> None:
+    def _load(self, checkpoint: Checkpoint | None, init: Weights | None) -> None:
         board, settings = self.board, self.settings
         board.stop()
         board.check_ready()
@@ -172,7 +179,7 @@ class Trainer:
             board.write(tile_image(self.tile.tolist()))
             with_spread = checkpoint.spread if checkpoint else None
             board.write_spread(settings.device_model.spread_words(board.config, settings.seed) if with_spread is None else with_spread)
-        self.initial = self._cells_at_start(checkpoint)
+        self.initial = self._cells_at_start(checkpoint, init)
         self._rate = self.rates[-1]
         board.write_random({stream: list(states) for stream, states in random.items()})
         self._load_program()
@@ -186,12 +193,18 @@ class Trainer:
             board.write([(REG["WATCHDOG"].address, [REAL_WATCHDOG])])
         board.upload(self.data.records, self._far("upload"))
 
-    def _cells_at_start(self, checkpoint: Checkpoint | None) -> np.ndarray:
+    def _cells_at_start(self, checkpoint: Checkpoint | None, init: Weights | None) -> np.ndarray:
         """Bring the array to its initial weights; return its cells (int16, all rows)."""
         board, settings, start = self.board, self.settings, self.started["start"]
-        wanted = initial_cells(self.program, settings.device_model, settings.seed)
         if checkpoint and checkpoint.cells is not None:
             wanted = checkpoint.cells
+        elif init is None:
+            wanted = initial_cells(self.program, settings.device_model, settings.seed)
+        else:
+            wanted, told = init.scaled(self.data.scaler, board.config.drive_max).cells(self.program, settings.device_model)
+            self.started["init"] = init.digest
+            for text in told:
+                self.remark(text)
         if start == WRITTEN:
             board.write_cells(wanted, self._far("load"))
             return np.asarray(wanted, np.int16)
@@ -318,7 +331,8 @@ class Trainer:
             if position.place < samples:
                 self.train_part(samples - position.place)
             with self.board.heeding(self.stop):
-                self.predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
+                if len(self.data.test):
+                    self.predictions = self.board.evaluate(self.program, self.data.test, self.settings.seed, self._report("test"))
                 validated = self._validate()
         except StoppedError:
             self._tell("remark", remark=f"Halted in epoch {position.epoch + 1} after {position.place} of {samples} samples")
@@ -326,7 +340,8 @@ class Trainer:
         gained = {name: total - position.epoch_start[name] for name, total in position.totals.items()}
         position.train_loss.append(gained["LOSS"] / (2 << LOSS_FRAC) / samples)
         position.train_accuracy.append(gained["HITS"] / samples)
-        position.test_accuracy.append(float(np.mean(self.predictions == self.data.y[self.data.test])))
+        right = self.predictions == self.data.y[self.data.test]
+        position.test_accuracy.append(float(np.mean(right)) if len(right) else math.nan)
         position.validation_loss += validated[:1]
         position.validation_accuracy += validated[1:]
         position.epoch, position.place, position.epoch_start = position.epoch + 1, 0, dict(position.totals)
@@ -352,6 +367,10 @@ class Trainer:
             self._cells = areas.words(areas.measure(report=self._far("read")))
             self._load_program()
         return self._cells
+
+    def weights(self) -> Weights:
+        """Return the logical weights of each layer, as the array holds them; they are read, or else measured once after each training."""
+        return weights_of(self.program, self.cells)
 
     def checkpoint(self) -> Checkpoint:
         """Return the run at rest; without cells and device where the board cannot go on from them with the same bits."""

@@ -34,6 +34,8 @@ VIRTUAL_PATIENCE_S = 60.0
 """The same for the virtual board, which may have to wait for a processor."""
 BAUD = 1_000_000
 """Baud rate of a serial port, if none is given."""
+TILE = "128x32"
+"""Rows x columns of one tile of a golden or virtual board, if nothing else is said."""
 CALIBRATION_DAYS = 30.0
 """How old a calibration may be, if nothing else is said."""
 
@@ -98,7 +100,7 @@ def board_config(
     network: Network | None,
     device: Device,
     *,
-    tile: str = "128x32",
+    tile: str = TILE,
     tiles: int | None = None,
     array: Array | None = None,
     dead: Dead = NONE,

@@ -1,17 +1,22 @@
 """What a person sees while a run goes on: a live view on a terminal, a line an epoch elsewhere. All of it on standard error."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from backpulse.host.audience import Audience
+from backpulse.host.board import Tell
+from backpulse.host.stop import Stop, stop_on_signals
 from backpulse.host.terminal import plain
-from backpulse.host.training import Event
+from backpulse.host.training import Event, Watcher
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ROWS = 8
@@ -44,6 +49,38 @@ def spark(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
     return "".join(BLOCKS[round((v - low) * scale)] for v in values)
+
+
+class Terminal(Audience):
+    """The terminal of a command, where signals stop what goes on."""
+
+    def say(self, text: str) -> None:
+        """Show what is going on."""
+        console.print(text, style="dim", soft_wrap=True)
+
+    def warn(self, texts: Sequence[str]) -> None:
+        """Show what the user should know."""
+        show_warnings(texts)
+
+    @contextmanager
+    def watching(self, title: str, *, rates: bool) -> Iterator[Watcher]:
+        """Show the training of the body."""
+        with TrainView(title, rates=rates) as view:
+            yield view
+
+    @contextmanager
+    def stopping(self) -> Iterator[Stop]:
+        """Let signals ask to stop."""
+        with stop_on_signals() as stop:
+            yield stop
+
+    @contextmanager
+    def bar(self, text: str) -> Iterator[Tell]:
+        """Show how far something long is."""
+        columns = (TextColumn(text, style="dim"), BarColumn(36), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("", total=1)
+            yield lambda done, total: bar.update(task, completed=done, total=max(total, 1))
 
 
 class TrainView:

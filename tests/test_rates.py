@@ -9,11 +9,11 @@ import pytest
 from backpulse.firmware_py.isa import Scale
 from backpulse.firmware_py.registers import REG, Counter
 from backpulse.host.checkpoint import LATER, Checkpoint
-from backpulse.host.cli_train import _replay
 from backpulse.host.datasets import validation_of
 from backpulse.host.errors import InputError
 from backpulse.host.output import RunLog
 from backpulse.host.rates import LR_SCHEDULES, best_epoch, has_ended, shares
+from backpulse.host.run_logs import repeat
 from backpulse.host.settings import Settings, prepare
 from backpulse.host.software import train_software
 from backpulse.host.training import Trainer
@@ -227,7 +227,7 @@ def test_a_run_done_again_for_its_pulse_log_has_its_rates(tmp_path):
                 trainer.epoch()
             trainer.train_part(7)
             if name == "again.npz":
-                _replay(start, trainer, log, trainer.result())
+                repeat(start, trainer, log, trainer.result())
         log.close()
         with np.load(tmp_path / name) as file:
             logs.append({key: file[key] for key in file.files})

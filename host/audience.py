@@ -1,0 +1,44 @@
+"""Whom a run tells what goes on, and who may ask it to stop."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from backpulse.host.board import Tell
+from backpulse.host.stop import Stop
+from backpulse.host.training import Watcher
+
+
+class Audience:
+    """One that a run tells nothing but its events. A command's is the terminal (`view.Terminal`).
+
+    Parameters
+    ----------
+    watch : callable, optional
+        Called with each `Event` of training.
+    stop : Stop, optional
+        Looked at while a run goes on.
+    """
+
+    def __init__(self, watch: Watcher | None = None, stop: Stop | None = None) -> None:
+        self._watch, self._stop = watch or (lambda event: None), stop or Stop()
+
+    def say(self, text: str) -> None:
+        """Hear what is going on."""
+
+    def warn(self, texts: Sequence[str]) -> None:
+        """Hear what the user should know, which results have too."""
+
+    @contextmanager
+    def watching(self, title: str, *, rates: bool) -> Iterator[Watcher]:
+        """Watch the training of the body; `rates` says whether its learning rate changes."""
+        yield self._watch
+
+    @contextmanager
+    def stopping(self) -> Iterator[Stop]:
+        """Let the body be stopped."""
+        yield self._stop
+
+    @contextmanager
+    def bar(self, text: str) -> Iterator[Tell]:
+        """See how far something long is."""
+        yield lambda done, total: None

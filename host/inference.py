@@ -1,0 +1,163 @@
+"""What the trained array of a checkpoint says of samples."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backpulse.host.audience import Audience
+from backpulse.host.board import Board
+from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.datasets import Dataset
+from backpulse.host.errors import InputError
+from backpulse.host.labels import UNLABELLED
+from backpulse.host.remarks import beyond_training
+from backpulse.host.scaling import records
+from backpulse.host.scores import scores
+from backpulse.host.urls import BAUD, Address, open_board
+
+PARTS = ("auto", "all", "train", "test")
+"""Samples of a data set; auto is test for the run's own data, else all."""
+
+
+def infer(
+    saved: Checkpoint,
+    board: Address | Board,
+    url: str,
+    *,
+    data: Dataset | None = None,
+    part: str = "auto",
+    outputs: bool = False,
+    baud: int = BAUD,
+    trace: Path | None = None,
+    audience: Audience,
+) -> dict[str, Any]:
+    """Classify data; return the result, as the JSON of `backpulse infer`.
+
+    Parameters
+    ----------
+    saved : Checkpoint
+    board : Address or Board
+        A `Board` that is open stays open.
+    url : str
+        What the result calls it.
+    data : Dataset, optional
+        That of the training if not given.
+    part : str
+        One of `PARTS`.
+    outputs : bool
+        Whether the outputs for each sample are told.
+    baud : int
+        Of a serial port.
+    trace : Path, optional
+        Where all that the array answers is recorded.
+    audience : Audience
+
+    Raises
+    ------
+    InputError
+        If checkpoint, data and board do not go together.
+    HostError
+        If the board fails.
+    """
+    if part not in PARTS:
+        raise InputError(f"--part must be all, train, test or auto, not {part}")
+    data = _own_data(saved) if data is None else data
+    part, indices = _part(data, part, own=data.digest == saved.data_digest)
+    warnings = [*data.warnings, *beyond_training(data, saved.scaler)]
+    audience.warn(warnings)
+
+    def tell(text: str) -> None:
+        warnings.append(text)
+        audience.warn([text])
+
+    x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
+    with ExitStack() as stack:
+        if isinstance(board, Address):
+            board = stack.enter_context(open_board(board, config=saved.config, baud=baud, progress=audience.say))
+        stack.enter_context(board.heeding(stack.enter_context(audience.stopping())))
+        saved.check_config(board.config_digest)
+        if trace:
+            board.record(trace, saved.settings.to_dict())
+        load_network(board, saved, tell)
+        vectors = outputs_of(board, saved, x, indices, tell) if outputs else None
+        predictions = classes_of(board, saved, x, indices) if vectors is None else vectors.argmax(axis=1)
+        retries = board.link.retries
+        if trace:
+            board.end_recording()
+    labels, known = saved.features.labels, data.y[indices] != UNLABELLED
+    return {
+        "board": url,
+        "config_digest": saved.config_digest,
+        "part": part,
+        "warnings": warnings,
+        "samples": data.rows[indices].tolist(),
+        "labels": list(labels),
+        "predictions": predictions.tolist(),
+        "predicted_labels": [labels[k] if k < len(labels) else None for k in predictions.tolist()],
+        "outputs": None if vectors is None else (vectors / saved.config.one).tolist(),
+        "accuracy": float(np.mean((predictions == data.y[indices])[known])) if known.any() else None,
+        **scores(data.y[indices][known], predictions[known], saved.settings.network.layers[-1]),
+        "labelled": int(known.sum()),
+        "link_retries": retries,
+    }
+
+
+def load_network(board: Board, saved: Checkpoint, tell: Callable[[str], object]) -> None:
+    """Load a checkpoint's program and cells into a board that was made for them; `tell` is called with what the user should know.
+
+    Raises
+    ------
+    InputError
+        If the board has another configuration, or does not know the checkpoint's profiles.
+    """
+    saved.check_config(board.config_digest)
+    board.check_ready()
+    saved.settings.check_profiles(board.facts.profiles)
+    program = saved.settings.compile(board.config)
+    board.load(program, scales=saved.scales.tolist(), tile_words=None if saved.tile is None else saved.tile.tolist())
+    if saved.cells is None or saved.spread is None:
+        tell("The checkpoint holds no cells: the array classifies as it stands")
+    else:
+        board.write_cells(saved.cells)
+        board.write_spread(saved.spread)
+
+
+def classes_of(board: Board, saved: Checkpoint, x: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return the class of each sample of some indices, int64; `x` are drive words, int8 of shape (samples, inputs)."""
+    board.upload(_records(saved, x))
+    return board.evaluate(saved.settings.compile(board.config), indices, saved.settings.seed)
+
+
+def outputs_of(board: Board, saved: Checkpoint, x: np.ndarray, indices: np.ndarray, tell: Callable[[str], object]) -> np.ndarray:
+    """Return the outputs for each sample of some indices: vector words, int16 of shape (indices, outputs)."""
+    program = saved.settings.compile(board.config)
+    if not board.keeps_outputs(program.network.layers[-1]):
+        tell("The board has no ring that holds the outputs of a sample: they are read sample by sample, which takes longer")
+    board.upload(_records(saved, x))
+    return board.evaluate_outputs(program, indices, saved.settings.seed)
+
+
+def _records(saved: Checkpoint, x: np.ndarray) -> np.ndarray:
+    """Return samples without targets as the store takes them."""
+    return records(x, np.zeros((len(x), saved.settings.network.layers[-1]), np.int8))
+
+
+def _own_data(saved: Checkpoint) -> Dataset:
+    """Load the data of the run, read as it was then."""
+    data = saved.settings.load()
+    if (data.digest, data.features) != (saved.data_digest, saved.features):
+        raise InputError(f"{data.name} is not the data of the checkpoint any more: name the data to classify with --dataset")
+    return data
+
+
+def _part(data: Dataset, part: str, *, own: bool) -> tuple[str, np.ndarray]:
+    """Return the name and the samples of a part; only a run's own data has parts."""
+    part = ("test" if own else "all") if part == "auto" else part
+    if part == "all":
+        return part, np.arange(len(data.y))
+    if not own:
+        raise InputError(f"--part {part} is a part of the run's own data, which {data.name} is not: leave it out")
+    return part, data.split()[0 if part == "train" else 1]
