@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test coverage lint bench table map large arrays boards budgets gatesim formal checkpoints caches lines signals fuzz array clean
+.PHONY: help demo test coverage lint bench table map large arrays boards budgets docs gatesim formal checkpoints caches lines signals fuzz array clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make arrays  what a physical array does to training, for the table in docs (two hours of one core; goes on where it was stopped)"
 	@echo "make boards  train the digits on the virtual board of each board's configuration, for the table in docs"
 	@echo "make budgets build bitstreams and compare them with their budgets (BOARDS=name: only that one; ARGS=--quick: synthesis only)"
+	@echo "make docs    the documentation as a site in build/docs, its notebooks executed"
 	@echo "make gatesim train XOR on the netlist of iCE40 synthesis, and compare with the golden model (some minutes)"
 	@echo "make formal  prove the properties of docs/proofs.md (some minutes; ARGS=--quick: the quick ones)"
 	@echo "make checkpoints  flip every bit of a small run's checkpoint, and cut it everywhere (some minutes)"
@@ -72,6 +73,9 @@ budgets: .venv/installed-build .venv/installed-dev
 	$(BIN)/python -m backpulse.gateware.bitstream.budgets $(ARGS) $(BOARDS)
 	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_analog_budget.py
 
+docs: .venv/installed-dev
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going docs build/docs
+
 gatesim: .venv/installed-dev
 	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_gatesim.py cocotb_tests/test_gates.py $(ARGS)
 
@@ -113,7 +117,7 @@ clean:
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing Backpulse, its simulator and the test tools into .venv (once, a few minutes)"
-	$(INSTALL) '.[sim,sweep,dev]'
+	$(INSTALL) '.[sim,sweep,docs,dev]'
 	touch $@
 
 .venv/installed-build: pyproject.toml constraints.txt | .venv/bin/python

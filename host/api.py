@@ -210,6 +210,7 @@ def train(
     board: str | Address | Board = "golden://",
     epochs: int | None = None,
     init: Any = None,
+    program: Program | None = None,
     start: str | None = None,
     reference: bool = False,
     checkpoint: str | Path | None = None,
@@ -238,6 +239,8 @@ def train(
         5 if not given, or those of the run that goes on.
     init : path, scikit-learn MLP, Weights or sequence of (W, b), optional
         Initial weights, if not those of the seed. Those of a scikit-learn model are taken as weights for the data as it is.
+    program : Program, optional
+        What runs in the array, if not what the schedule compiles to: one of `program`, changed.
     start, reference, checkpoint, best, resume, pulse_log, trace, tile, tiles, baud
         As the options of the command.
     watch : callable, optional
@@ -285,6 +288,7 @@ def train(
         baud=baud,
         data=data,
         init=None if init is None else Weights.of(init),
+        program=program,
         start=start,
         reference=reference,
         **{name: Path(file) if file is not None else None for name, file in files.items()},

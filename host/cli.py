@@ -22,9 +22,8 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
-from backpulse.host import api
+from backpulse.host import api, terminal
 from backpulse.host import options as o
-from backpulse.host import terminal
 from backpulse.host.array_file import read_array
 from backpulse.host.cli_array import array
 from backpulse.host.cli_boards import boards, build, fit, flash

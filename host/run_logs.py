@@ -75,7 +75,7 @@ def repeat(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, A
     """
     begun = start.position
     with open_board("golden://", config=trainer.board.config, log=log) as golden:
-        again = Trainer(golden, start.settings, trainer.epochs, checkpoint=start, data=trainer.data, log=log)
+        again = Trainer(golden, start.settings, trainer.epochs, checkpoint=start, data=trainer.data, log=log, program=trainer.program)
         while again.position.epoch < trainer.position.epoch:
             again.epoch()
         place = trainer.position.place - (begun.place if trainer.position.epoch == begun.epoch else 0)

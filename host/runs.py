@@ -59,6 +59,8 @@ class Order:
         The data, if the settings do not name it.
     init : Weights, optional
         Initial weights, if not those of the seed.
+    program : Program, optional
+        What runs in the array, if not what the settings' schedule compiles to.
     start : str, optional
         How the array gets them (`Trainer`).
     reference : bool
@@ -75,6 +77,7 @@ class Order:
     baud: int = BAUD
     data: Dataset | None = None
     init: Weights | None = None
+    program: Program | None = None
     start: str | None = None
     reference: bool = False
     checkpoint: Path | None = None
@@ -253,7 +256,7 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
             audience.warn(["The board has no ring of trace records: nothing tells the pulses of its cells, and the ledger stays as it is"])
         if recorded:
             recorder = board.record(recorded, settings.to_dict(), steps=steps)
-            audience.say(forecast(settings.compile(board.config), address.board, order.baud))
+            audience.say(forecast(order.program or settings.compile(board.config), address.board, order.baud))
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(audience.stopping())
         if log and board.real and not (golden or recorded):
@@ -272,6 +275,7 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
             log=counting,
             start=order.start,
             init=order.init,
+            program=order.program,
         )
         for said in stuck_remarks(trainer.program, address.array):
             trainer.remark(said)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.digest import conductance_digest
 from backpulse.firmware_py.image import initial_cells, tile_image
 from backpulse.firmware_py.registers import LOSS_FRAC, REG, Capability, Counter
@@ -79,6 +80,8 @@ class Trainer:
         A checkpoint that has cells gives them; with one that has none, the array goes on as it stands.
     init : Weights, optional
         The initial weights, if not those of the seed.
+    program : Program, optional
+        What runs in the array, if not what the settings' schedule compiles to; a checkpoint goes on with the same one only.
 
     Attributes
     ----------
@@ -107,6 +110,7 @@ class Trainer:
         log: PulseReceiver | None = None,
         start: str | None = None,
         init: Weights | None = None,
+        program: Program | None = None,
     ) -> None:
         try:
             self.epochs = operator.index(epochs)
@@ -127,7 +131,9 @@ class Trainer:
             with wrong_input():
                 self.tile = np.array(settings.device_model.tile_words(board.config), np.int64)
         settings.check_profiles(board.facts.profiles)
-        self.program = settings.compile(board.config)
+        self.program = program or settings.compile(board.config)
+        if self.program.config != board.config:
+            raise InputError("The program is compiled for another configuration than the board's: compile it for this one")
         self.started: dict[str, Any] = {"start": self._start(start, checkpoint)}
         if init is not None and (checkpoint or start == AS_IS):
             raise InputError("A run that goes on, or takes the array as it stands, has its weights already: leave init out")
