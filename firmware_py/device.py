@@ -171,11 +171,11 @@ class Device:
         code = np.zeros(count, np.int64)
         if step_unit:
             sigma_codes = self.step_spread * (1 << FACTOR_FRAC) / step_unit
-            code |= np.clip(_normal(count, seed, 1, sigma_codes), -8, 7) & 15
+            code |= np.clip(normal(count, seed, 1, sigma_codes), -8, 7) & 15
         bound = np.zeros(count, np.int64)
         if bound_unit:
             mean_bound = (self.bound_up - self.bound_down) / 2 * (1 << config.cell_frac)
-            bound = np.clip(_normal(count, seed, 2, self.bound_spread * mean_bound / bound_unit), -7, 7)
+            bound = np.clip(normal(count, seed, 2, self.bound_spread * mean_bound / bound_unit), -7, 7)
         if self.stuck:
             bound = np.where(draws(count, seed, 0x57, 3) < self.stuck * 2**32, STUCK, bound)
         return (code | (bound & 15) << 4).astype(np.uint8).reshape(shape)
@@ -198,8 +198,8 @@ def _code_units(device: Device, config: Config) -> tuple[int, int]:
     return max(step_unit, int(device.step_spread > 0)), min(round(bound), room // 7, inner // 8)
 
 
-def _normal(count: int, seed: int, kind: int, sigma: float) -> np.ndarray:
-    """Return integers of a near-normal distribution (sum of 12 16-bit uniforms less 6), the same on every computer."""
+def normal(count: int, seed: int, kind: int, sigma: float) -> np.ndarray:
+    """Return integers of a near-normal distribution, int64 (count,): sum of 12 16-bit uniforms less 6, the same on every computer."""
     values = np.empty(count, np.int64)
     for start in range(0, count, SLICE):
         part = values[start : start + SLICE]
@@ -230,8 +230,9 @@ def parameter_bits(config: Config, offset: int) -> int | None:
     """Return the bits of a TILE word: negative if signed, 0 if this build leaves it out, None if there is no such word."""
     if config.device is DeviceKind.REAL:
         return None
+    linear = config.device is DeviceKind.LINEAR_STEP
     if TileParameter.ROOT <= offset < TILE_WORDS:
-        present = config.device is not DeviceKind.IDEAL and offset <= TileParameter.ROOT + config.pulse_max
+        present = linear and offset <= TileParameter.ROOT + config.pulse_max
         return PARAMETER_BITS[TileParameter.ROOT] if present else 0
     if offset not in set(map(int, TileParameter)):
         return None
@@ -239,12 +240,14 @@ def parameter_bits(config: Config, offset: int) -> int | None:
     if parameter in _TWINS.values() and config.steps == 1:
         return 0
     if parameter in (TileParameter.BASE_UP, TileParameter.BASE_DOWN):
-        return min(PARAMETER_BITS[parameter], config.cell_frac + 2)
+        return min(PARAMETER_BITS[parameter], config.cell_frac + 2) if config.device is not DeviceKind.TABLE else 0
     if parameter in (TileParameter.SLOPE_UP, TileParameter.SLOPE_DOWN):
-        present = config.device is not DeviceKind.IDEAL
+        present = linear
     elif parameter in (TileParameter.BOUND_UP, TileParameter.BOUND_DOWN):
         present = bool(config.bounds)
-    elif parameter in (TileParameter.STEP_UNIT, TileParameter.BOUND_UNIT):
+    elif parameter is TileParameter.STEP_UNIT:
+        present = linear and bool(config.spread)
+    elif parameter is TileParameter.BOUND_UNIT:
         present = bool(config.spread)
     else:
         present = parameter is not TileParameter.READ_SIGMA or bool(config.read_noise)
