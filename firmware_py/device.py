@@ -5,6 +5,7 @@ potentiation moves a conductance w by dw_min (1 - slope_up w / bound_up), a depr
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -115,6 +116,10 @@ class Device:
 
     def check(self, config: Config) -> None:
         """Raise ValueError if a configuration's tiles cannot carry this device."""
+        if config.device is DeviceKind.TABLE:
+            raise ValueError(
+                f"Device {self.name} is a linear step, and this board's tiles carry tables: make it one (table_device.carried)"
+            )
         if config.device is DeviceKind.IDEAL and not self.is_ideal:
             raise ValueError(
                 f"Device {self.name} needs a tile with the linear-step model; this board has the ideal one. Choose --device ideal"
@@ -209,7 +214,16 @@ def normal(count: int, seed: int, kind: int, sigma: float) -> np.ndarray:
     return values
 
 
-def quantise_cells(device: Device, config: Config, weights: np.ndarray, weight_scale: float) -> np.ndarray:
+class Bounded(Protocol):
+    """A device with bounds, in device units."""
+
+    @property
+    def bound_up(self) -> float: ...
+    @property
+    def bound_down(self) -> float: ...
+
+
+def quantise_cells(device: Bounded, config: Config, weights: np.ndarray, weight_scale: float) -> np.ndarray:
     """Return cell words (int64) of logical weights, clamped to the device's nominal bounds and to a cell word."""
     lsb = 1 << config.cell_frac
     words = np.floor(np.asarray(weights, np.float64) / weight_scale * lsb + 0.5)

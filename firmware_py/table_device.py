@@ -28,6 +28,8 @@ ROOTS = 32
 """Words of a class, one for each count from 0."""
 MOST_SHIFT = 5
 """Most bits by which all steps and noises of a table are shifted left."""
+MOST_STEP = ((1 << BASE_BITS) - 1) << MOST_SHIFT
+"""Largest step, in 1/64 cell LSB: 2 device units but for a part in 65536."""
 SPREAD_BITS = 24
 """Bits of a spread word: factor of steps up, of steps down, signed bound code; 8 each."""
 SPREAD_FRAC = 5
@@ -38,16 +40,22 @@ NO_SPREAD = SPREAD_ONE << 8 | SPREAD_ONE
 """Spread word of a cell as the table says."""
 STUCK = -128
 """Bound code of a cell that never moves."""
+MOST_CODE = 127
+"""Largest bound code."""
 UPDATE_FRAC = STEP_FRAC + SPREAD_FRAC
 """Fraction bits of an update before its one rounding: of steps times factors, and of write noise."""
 APPARENT_FRAC = 11
 """Fraction bits of apparent noise, in cell LSB."""
 LEAKS = 16
 """Words of the leak's table: entry k is what k periods take, the last also what more do; the first is not used."""
-LEAK_FRAC = 16
-"""Fraction bits of a leak."""
-PERIOD_MASK = 0xFFFF
+LEAK_FRAC = LEAK_BITS = 16
+"""Fraction bits of a leak, and its bits."""
+VISIT_BITS = 16
 """Bits that are kept of the period of a row's last visit."""
+PERIOD_MASK = (1 << VISIT_BITS) - 1
+"""Those."""
+FLAT_WORDS = 4 * SEGMENTS + CLASSES * ROOTS + LEAKS + TableParameter.AGE
+"""Words of the TABLE window that a device has (`TableWords.flat`): all but its cells' age."""
 TABLE_BITS = {
     TableParameter.SHIFT: 3,
     TableParameter.APPARENT: 16,
@@ -66,7 +74,7 @@ MOST_SPREAD = 0.35
 WIDEST = {"step_spread": 2.0, "symmetry_spread": 0.9, "bound_spread": 1.0}
 """Largest spreads of a table device."""
 _CODE_SIGMAS = 3.5
-"""Sigmas of a bound that the largest code is for."""
+"""Sigmas of a bound, or else half the range, are what the largest code is for."""
 _DEAD_ZONE = 64
 """A leak takes about this part of a cell at a time, so that small conductances leak, too."""
 
@@ -123,6 +131,10 @@ class TableWords:
     def roots(self) -> np.ndarray:
         """Return the write noise as the TABLE window has it: uint32 of shape (CLASSES ROOTS,)."""
         return self.root.astype("<u4").ravel()
+
+    def flat(self) -> np.ndarray:
+        """Return all words of the TABLE window that a device has, uint32: segments, roots, leak, parameters (`image.table_image`)."""
+        return np.concatenate([self.segments(), self.roots(), self.leak.astype("<u4"), self.parameters()])
 
     def parameters(self) -> np.ndarray:
         """Return the parameters but for AGE, uint32, by `TableParameter`."""
@@ -236,7 +248,10 @@ class TableDevice:
     def check(self, config: Config) -> None:
         """Raise ValueError if a configuration's tiles cannot carry this device."""
         if config.device is not DeviceKind.TABLE:
-            raise ValueError(f"Device {self.name} needs tiles with the table device")
+            raise ValueError(
+                f"Device {self.name} is a table of steps, and this board's tiles carry none: take golden://, sim:// or a board with the table "
+                "device, or its linear fit, --device FILE:linear"
+            )
         if (self.step_spread or self.symmetry_spread or self.bound_spread or self.stuck) and not config.spread:
             raise ValueError(f"Device {self.name} has cell-to-cell spread, and this board has no spread words")
         if self.read_noise and not config.read_noise:
@@ -251,7 +266,10 @@ class TableDevice:
             If a step is too large for the largest shift.
         """
         lsb = 1 << config.cell_frac
-        steps = np.array([self.up, self.down]) * (lsb << STEP_FRAC)
+        # A step larger than the range ends where one as large does.
+        steps = np.minimum([self.up, self.down], self.bound_up - self.bound_down) * (lsb << STEP_FRAC)
+        if 0 < steps.max() - MOST_STEP <= steps.max() / 1000:
+            steps = np.minimum(steps, MOST_STEP)
         noises = np.array([self.noise_up, self.noise_down])
         most = float(noises.max())
         counts = np.sqrt(np.arange(ROOTS))
@@ -303,9 +321,9 @@ class TableDevice:
         return np.minimum(np.rint((1 - left) * (1 << LEAK_FRAC)).astype(np.int64), (1 << LEAK_FRAC) - 1), period
 
     def _bound_unit(self, config: Config) -> int:
-        """Return how far a bound moves by one code, in cell LSB."""
-        sigma = self.bound_spread * (self.bound_up - self.bound_down) / 2 * (1 << config.cell_frac)
-        return max(1, round(sigma * _CODE_SIGMAS / -(STUCK + 1))) if self.bound_spread else 0
+        """Return how far a bound moves by one code, in cell LSB: also without a spread, as single cells may be given other bounds."""
+        half = (self.bound_up - self.bound_down) / 2 * (1 << config.cell_frac)
+        return max(1, round(half * max(_CODE_SIGMAS * self.bound_spread, 1.0) / MOST_CODE))
 
     def spread_words(self, config: Config, seed: int) -> np.ndarray:
         """Return one spread word a cell: uint32 of shape (rows of all tiles, columns).
@@ -320,12 +338,16 @@ class TableDevice:
         log_sigma = np.sqrt(np.log1p(self.step_spread**2))  # of mean 1 and this standard deviation
         factor = np.exp(normal(cells, seed, 1, log_sigma * fine) / fine - log_sigma**2 / 2)
         tilt = np.clip(normal(cells, seed, 5, self.symmetry_spread * fine) / fine, -0.95, 0.95)
-        unit = self._bound_unit(config)
         sigma = self.bound_spread * (self.bound_up - self.bound_down) / 2 * (1 << config.cell_frac)
-        code = np.clip(normal(cells, seed, 2, sigma / unit), STUCK + 1, -STUCK - 1) if unit else np.zeros(cells, np.int64)
+        code = np.clip(normal(cells, seed, 2, sigma / self._bound_unit(config)), -MOST_CODE, MOST_CODE)
         if self.stuck:
             code = np.where(draws(cells, seed, 0x57, 3) < self.stuck * 2**32, STUCK, code)
         return spread_words(factor * (1 + tilt), factor * (1 - tilt), code)
+
+
+def carried(device: Device | TableDevice, config: Config) -> Device | TableDevice:
+    """Return a device as the tiles of a configuration carry it: tables carry every one."""
+    return TableDevice.of_linear(device) if config.device is DeviceKind.TABLE and isinstance(device, Device) else device
 
 
 def spread_words(up: np.ndarray, down: np.ndarray, code: np.ndarray) -> np.ndarray:

@@ -77,6 +77,8 @@ def infer(
         else:
             opened.write_cells(saved.cells)
             opened.write_spread(saved.spread)
+            if saved.table:
+                saved.table.write(opened)
         opened.upload(records(x, np.zeros((len(x), saved.settings.network.layers[-1]), np.int8)))
         if outputs and not opened.keeps_outputs(program.network.layers[-1]):
             warnings.append("The board has no ring that holds the outputs of a sample: they are read sample by sample, which takes longer")
