@@ -194,19 +194,21 @@ class TileHost(wiring.Component):
         # Writing.
         write = Signal()
         chosen = Const(1, lanes) << lane
+        write_cell = write & window(Window.CELLS)
+        if self._tables:
+            m.d.comb += [
+                self.table_at.eq(address),
+                self.table_write.eq(write & window(Window.TABLE)),
+                self.write_persistent.eq(Mux(write & persistent, chosen, 0)),
+            ]
+            write_cell &= ~persistent
         m.d.comb += [
-            self.write_cell.eq(Mux(write & window(Window.CELLS), chosen, 0)),
+            self.write_cell.eq(Mux(write_cell, chosen, 0)),
             self.write_spread.eq(Mux(write & window(Window.SPREAD), chosen, 0)),
             self.write_state.eq(Mux(write & window(Window.RANDOM) & of_writes, chosen, 0)),
             self.write_read.eq(write & window(Window.RANDOM) & (stream == Stream.READ)),
             self.write_root.eq(write & window(Window.TILE) & in_table),
         ]
-        if self._tables:
-            m.d.comb += [
-                self.table_at.eq(address),
-                self.table_write.eq(write & window(Window.TABLE)),
-                self.write_persistent.eq(Mux(persistent, self.write_cell, 0)),
-            ]
         m.d.sync += write.eq(0)
         for parameter in registers:
             with m.If(write & window(Window.TILE) & (parameter_at == parameter)):
