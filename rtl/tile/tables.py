@@ -14,7 +14,7 @@ from backpulse.firmware_py.table_device import CLASSES, LEAK_FRAC, LEAKS, ROOT_B
 from backpulse.rtl.tile.layouts import segment_layout, table_layout
 from backpulse.rtl.tile.leak import Leak
 
-__all__ = ["Roots", "Tables"]
+__all__ = ["PAIR", "Roots", "Tables"]
 
 PAIR = 2
 """Lanes that share a table of roots: a block memory has two ports."""
