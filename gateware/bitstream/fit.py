@@ -140,9 +140,9 @@ def _in_luts(depth: int, width: int) -> bool:
 def dsps(family: str, config: Config) -> int:
     """Return the multipliers of a machine.
 
-    They are a lane's and the planner's, four for spread, four of the vector units, one of read noise. Lanes of
-    the table device have one more, and none for spread. A lean machine has one for each lane, and one for each
-    column of the planner, which does everything else too.
+    They are a lane's and the planner's, four for spread, four of the vector units, one of read noise. Lanes
+    of the table device have one more, and none for spread. A lean machine has one for each lane, and one for
+    each column of the planner, which does everything else too.
     """
     if config.lean:
         return 2 * config.tile_cols
