@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 from amaranth.lib.fifo import SyncFIFO
 
-from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN
+from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN, TABLE
 from backpulse.rtl.tile.emulated import EmulatedTile
 from backpulse.rtl.tile.lean import LeanTile
 from cocotb_tests.mutants import Mutants
@@ -21,9 +21,11 @@ CONFIGS = {
     "one cell": replace(IDEAL, tile_rows=1, tile_cols=1, read_noise=1),
     "one step": replace(DEFAULT, tile_rows=6, tile_cols=3, spread=0, steps=1, bounds=0, cell_bits=14, cell_frac=13),
     "lean": replace(LEAN, tile_rows=16, tiles=2, cell_bits=11, cell_frac=10),
+    "table": replace(TABLE, tile_rows=8, tile_cols=5),
+    "table formats": replace(TABLE, tile_rows=6, tile_cols=3, tiles=2, spread=0, read_noise=0, cell_bits=14, cell_frac=12, pulse_max=7),
     "formats": replace(DEFAULT, tile_rows=5, tile_cols=11, drive_bits=6, sense_bits=8, cell_bits=14, cell_frac=12, pulse_max=7),
 }
-PAUSED = ("full", "three tiles", "lean", "formats")
+PAUSED = ("full", "three tiles", "lean", "formats", "table")
 
 
 def tile(config):

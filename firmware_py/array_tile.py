@@ -8,13 +8,12 @@ import math
 import numpy as np
 
 from backpulse.firmware_py import crossbar
-from backpulse.firmware_py.device import own_words, take
 from backpulse.firmware_py.jit import inlined, jit, part
 from backpulse.firmware_py.lanes import GROUP, everywhere, store
 from backpulse.firmware_py.memory import BANK
 from backpulse.firmware_py.registers import TileParameter
 from backpulse.firmware_py.relaxation import drive, fill, solve, words
-from backpulse.firmware_py.streams import gauss, xorshift
+from backpulse.firmware_py.streams import xorshift
 from backpulse.firmware_py.wired import (
     BIAS,
     DRIVER,
@@ -28,7 +27,7 @@ from backpulse.firmware_py.wired import (
     WIRED_WRITE,
 )
 
-_READ_SIGMA, _ROOT = int(TileParameter.READ_SIGMA), int(TileParameter.ROOT)
+_READ_SIGMA = int(TileParameter.READ_SIGMA)
 
 
 @part
@@ -217,11 +216,6 @@ def _move(m, f, tile, shared):
             pulses = (w.moves[i, 2 * c] - w.moves[i, 2 * c + 1]) / 2.0 if pairs else w.moves[i, c]
             if pulses != 0.0:
                 state = xorshift(state)
-                noise = 0.0
-                if f.write_stream and w.asked[i, c] != 0:
-                    word = np.int64(w.words[i, c]) & 0xFFFFFFFF
-                    noise = gauss(word) * np.float64(m.tile[_ROOT + 1]) * math.sqrt(abs(pulses))
-                row = tile * f.tile_rows + i
-                codes = np.int64(m.spread[row, c]) if f.spread else 0
-                m.cells[row, c] = take(np.int64(m.cells[row, c]), pulses, own_words(codes, shared), noise, state / 4294967296.0, shared)
+                word = np.int64(w.words[i, c]) & 0xFFFFFFFF if f.write_stream and w.asked[i, c] != 0 else 0
+                crossbar.any_take_part(m, f, tile * f.tile_rows + i, c, pulses, word, state / 4294967296.0, shared)
     m.read[0] = state

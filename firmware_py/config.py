@@ -20,6 +20,7 @@ class DeviceKind(IntEnum):
     IDEAL = 0
     LINEAR_STEP = 1
     REAL = 2
+    TABLE = 3
 
 
 def _field(default: int, low: int, high: int, *, meaning: bool = True) -> Any:
@@ -43,10 +44,10 @@ class Config:
     """Columns of one tile, and so lanes."""
     tiles: int = _field(1, 1, 1024)
     """Tiles on the board."""
-    device: DeviceKind = field(default=DeviceKind.LINEAR_STEP, metadata={"low": 0, "high": 2, "meaning": True})
+    device: DeviceKind = field(default=DeviceKind.LINEAR_STEP, metadata={"low": 0, "high": max(DeviceKind), "meaning": True})
     """What the tiles' cells are."""
     spread: int = _field(1, 0, 1)
-    """1 if each cell has a spread word (step, bound, stuck codes)."""
+    """1 if each cell has a spread word (its step, its bounds, whether it is stuck)."""
     read_noise: int = _field(1, 0, 1)
     """1 if the emulated tiles can add read noise."""
 
@@ -106,8 +107,10 @@ class Config:
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise ValueError(f"Configuration field {f.name} must be an integer from {low} to {high}, not {value!r}")
         object.__setattr__(self, "device", DeviceKind(self.device))
-        if self.spread and self.device is not DeviceKind.LINEAR_STEP:
-            raise ValueError("Configuration field spread must be 0 but for the linear-step device, not 1")
+        if self.spread and self.device not in (DeviceKind.LINEAR_STEP, DeviceKind.TABLE):
+            raise ValueError("Configuration field spread must be 0 but for the linear-step and the table device, not 1")
+        if self.device is DeviceKind.TABLE and (self.steps != 2 or not self.bounds):
+            raise ValueError("Configuration fields steps and bounds must be 2 and 1 for the table device, which has a table a direction")
         if self.read_noise and self.device is DeviceKind.REAL:
             raise ValueError("Configuration field read_noise must be 0 for real devices, which have their own, not 1")
         if not self.bounds and (self.cell_bits != self.cell_frac + 1 or self.spread):
@@ -272,5 +275,8 @@ LEAN = replace(IDEAL, tile_cols=LEAN_COLS, cell_bits=DEFAULT.cell_frac + 1, lean
 SMALL = replace(DEFAULT, tile_rows=32, tile_cols=16, tiles=8)
 """Several small tiles: what the tests split layers over."""
 
-PRESETS = {"default": DEFAULT, "ideal": IDEAL, "small": SMALL}
+TABLE = replace(DEFAULT, device=DeviceKind.TABLE)
+"""The default array with the table device."""
+
+PRESETS = {"default": DEFAULT, "ideal": IDEAL, "small": SMALL, "table": TABLE}
 """Configurations by name."""

@@ -3,11 +3,14 @@
 The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 """
 
+import math
 from typing import Any
 
+import numpy as np
 from numba.core import types
 
-from backpulse.firmware_py.device import own_words, update, write_noise
+from backpulse.firmware_py import device
+from backpulse.firmware_py.device import own_words, shared_words, update, write_noise
 from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.jit import by_type, part
 from backpulse.firmware_py.lanes import GROUP, carries, count, everywhere, load, pairs, peak, store, upto, where
@@ -17,7 +20,7 @@ from backpulse.firmware_py.streams import gauss, leap, xorshift
 from backpulse.firmware_py.tape import record_read
 
 _STEPS = int(Counter.STEPS)
-_READ_SIGMA = int(TileParameter.READ_SIGMA)
+_READ_SIGMA, _ROOT = int(TileParameter.READ_SIGMA), int(TileParameter.ROOT)
 
 
 @part
@@ -146,6 +149,44 @@ def counts(m, f, lane, hit, a, bits, stochastic):
 
 
 @part
+def move(m, f, row, lane, hit, size, pulses, shared):
+    """Give the cells of a group of lanes their pulses, `size` of them in each, by a planned row's write noise."""
+    noise = write_noise(m.tile, size, load(m.noise, (hit, 0))) if f.write_stream else everywhere(0)
+    own = own_words(load(m.spread, (row, lane)), shared) if f.spread else own_words(everywhere(0), shared)
+    store(m.cells, (row, lane), update(load(m.cells, (row, lane)), pulses, own, noise, shared))
+
+
+@part
+def take_part(m, f, row, c, pulses, word, chance, shared):
+    """Give a cell a part of pulses, float64; `word` is of the write stream, 0 if they were not its own."""
+    noise = gauss(word) * np.float64(m.tile[_ROOT + 1]) * math.sqrt(abs(pulses)) if word != 0 else 0.0
+    codes = np.int64(m.spread[row, c]) if f.spread else 0
+    m.cells[row, c] = device.take(np.int64(m.cells[row, c]), pulses, own_words(codes, shared), noise, chance, shared)
+
+
+@part
+def words_of(m, f):
+    """Return the words that all updates share."""
+    return shared_words(m.tile, f.cell_bits)
+
+
+@part
+def take_sample(m):
+    """Count a sample of training, where cells grow older."""
+
+
+@part
+def leaks(m):
+    """Return whether rows leak before commands."""
+    return False
+
+
+@part
+def leak(m, f, array, row0, rows):
+    """Let rows leak for the time since they were read or pulsed last."""
+
+
+@part
 def pulse_lanes(m, played, f, lane, row0, first, hits, a, bits, stochastic, shared):
     """Give the lanes that begin at `lane` the pulses that are planned; return, lane by lane, those up, down, and counts over pulse_max.
 
@@ -161,9 +202,7 @@ def pulse_lanes(m, played, f, lane, row0, first, hits, a, bits, stochastic, shar
         if played is not None:
             store(played.counts, (first + i, lane), pulses)
         else:
-            noise = write_noise(m.tile, size, load(m.noise, (hit, 0))) if f.write_stream else everywhere(0)
-            own = own_words(load(m.spread, (row, lane)), shared) if f.spread else own_words(everywhere(0), shared)
-            store(m.cells, (row, lane), update(load(m.cells, (row, lane)), pulses, own, noise, shared))
+            any_move(m, f, row, lane, hit, size, pulses, shared)
         if m.log.shape[0] and played is None:
             store(m.group, 0, pulses)
             log_pulses(m, row // f.tile_rows, row % f.tile_rows, lane)
@@ -199,5 +238,20 @@ def _or_of_array(exactly: Any) -> Any:
     return by_type(getattr(exactly, "py_func", exactly), choose)
 
 
+def _or_of_table(linear: Any) -> Any:
+    """Return a function of this module as it is for the linear step, and as `table_tile` has it where a memory has the table device."""
+
+    def choose(m: Any) -> Any:
+        if isinstance(dict(zip(m.fields, m.types, strict=True))["law"], types.NoneType):
+            return linear
+        from backpulse.firmware_py import table_tile  # compiled only where there are tables
+
+        return getattr(table_tile, linear.__name__)
+
+    return by_type(getattr(linear, "py_func", linear), choose)
+
+
 any_read, any_pulse_lanes, any_settle = _or_of_array(read), _or_of_array(pulse_lanes), _or_of_array(settle)
+any_move, any_take_part, any_words_of = _or_of_table(move), _or_of_table(take_part), _or_of_table(words_of)
+any_take_sample, any_leaks, any_leak = _or_of_table(take_sample), _or_of_table(leaks), _or_of_table(leak)
 """What the golden model calls."""

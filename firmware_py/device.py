@@ -5,6 +5,7 @@ potentiation moves a conductance w by dw_min (1 - slope_up w / bound_up), a depr
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -115,6 +116,10 @@ class Device:
 
     def check(self, config: Config) -> None:
         """Raise ValueError if a configuration's tiles cannot carry this device."""
+        if config.device is DeviceKind.TABLE:
+            raise ValueError(
+                f"Device {self.name} is a linear step, and this board's tiles carry tables: make it one (table_device.carried)"
+            )
         if config.device is DeviceKind.IDEAL and not self.is_ideal:
             raise ValueError(
                 f"Device {self.name} needs a tile with the linear-step model; this board has the ideal one. Choose --device ideal"
@@ -171,11 +176,11 @@ class Device:
         code = np.zeros(count, np.int64)
         if step_unit:
             sigma_codes = self.step_spread * (1 << FACTOR_FRAC) / step_unit
-            code |= np.clip(_normal(count, seed, 1, sigma_codes), -8, 7) & 15
+            code |= np.clip(normal(count, seed, 1, sigma_codes), -8, 7) & 15
         bound = np.zeros(count, np.int64)
         if bound_unit:
             mean_bound = (self.bound_up - self.bound_down) / 2 * (1 << config.cell_frac)
-            bound = np.clip(_normal(count, seed, 2, self.bound_spread * mean_bound / bound_unit), -7, 7)
+            bound = np.clip(normal(count, seed, 2, self.bound_spread * mean_bound / bound_unit), -7, 7)
         if self.stuck:
             bound = np.where(draws(count, seed, 0x57, 3) < self.stuck * 2**32, STUCK, bound)
         return (code | (bound & 15) << 4).astype(np.uint8).reshape(shape)
@@ -198,8 +203,8 @@ def _code_units(device: Device, config: Config) -> tuple[int, int]:
     return max(step_unit, int(device.step_spread > 0)), min(round(bound), room // 7, inner // 8)
 
 
-def _normal(count: int, seed: int, kind: int, sigma: float) -> np.ndarray:
-    """Return integers of a near-normal distribution (sum of 12 16-bit uniforms less 6), the same on every computer."""
+def normal(count: int, seed: int, kind: int, sigma: float) -> np.ndarray:
+    """Return integers of a near-normal distribution, int64 (count,): sum of 12 16-bit uniforms less 6, the same on every computer."""
     values = np.empty(count, np.int64)
     for start in range(0, count, SLICE):
         part = values[start : start + SLICE]
@@ -209,7 +214,16 @@ def _normal(count: int, seed: int, kind: int, sigma: float) -> np.ndarray:
     return values
 
 
-def quantise_cells(device: Device, config: Config, weights: np.ndarray, weight_scale: float) -> np.ndarray:
+class Bounded(Protocol):
+    """A device with bounds, in device units."""
+
+    @property
+    def bound_up(self) -> float: ...
+    @property
+    def bound_down(self) -> float: ...
+
+
+def quantise_cells(device: Bounded, config: Config, weights: np.ndarray, weight_scale: float) -> np.ndarray:
     """Return cell words (int64) of logical weights, clamped to the device's nominal bounds and to a cell word."""
     lsb = 1 << config.cell_frac
     words = np.floor(np.asarray(weights, np.float64) / weight_scale * lsb + 0.5)
@@ -230,8 +244,9 @@ def parameter_bits(config: Config, offset: int) -> int | None:
     """Return the bits of a TILE word: negative if signed, 0 if this build leaves it out, None if there is no such word."""
     if config.device is DeviceKind.REAL:
         return None
+    linear = config.device is DeviceKind.LINEAR_STEP
     if TileParameter.ROOT <= offset < TILE_WORDS:
-        present = config.device is not DeviceKind.IDEAL and offset <= TileParameter.ROOT + config.pulse_max
+        present = linear and offset <= TileParameter.ROOT + config.pulse_max
         return PARAMETER_BITS[TileParameter.ROOT] if present else 0
     if offset not in set(map(int, TileParameter)):
         return None
@@ -239,12 +254,14 @@ def parameter_bits(config: Config, offset: int) -> int | None:
     if parameter in _TWINS.values() and config.steps == 1:
         return 0
     if parameter in (TileParameter.BASE_UP, TileParameter.BASE_DOWN):
-        return min(PARAMETER_BITS[parameter], config.cell_frac + 2)
+        return min(PARAMETER_BITS[parameter], config.cell_frac + 2) if config.device is not DeviceKind.TABLE else 0
     if parameter in (TileParameter.SLOPE_UP, TileParameter.SLOPE_DOWN):
-        present = config.device is not DeviceKind.IDEAL
+        present = linear
     elif parameter in (TileParameter.BOUND_UP, TileParameter.BOUND_DOWN):
         present = bool(config.bounds)
-    elif parameter in (TileParameter.STEP_UNIT, TileParameter.BOUND_UNIT):
+    elif parameter is TileParameter.STEP_UNIT:
+        present = linear and bool(config.spread)
+    elif parameter is TileParameter.BOUND_UNIT:
         present = bool(config.spread)
     else:
         present = parameter is not TileParameter.READ_SIGMA or bool(config.read_noise)

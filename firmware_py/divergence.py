@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.image import instruction_words
+from backpulse.firmware_py.config import Config, DeviceKind
+from backpulse.firmware_py.image import AGE, instruction_words, table_address
 from backpulse.firmware_py.isa import Instruction, Op
-from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Counter, Window
+from backpulse.firmware_py.registers import CELL_ROW_SHIFT, PERSISTENT_SHIFT, REG, STREAM_SHIFT, Counter, TablePart, Window
 from backpulse.firmware_py.streams import seed_states
 
 
@@ -60,7 +60,11 @@ def _places(program: Program) -> list[tuple[str, int]]:
         if not vector.sample:
             places += [(f"vector {name}[{i}]", Window.VECTOR_MEMORY.base + vector.base + i) for i in range(vector.length)]
     places += [(f"scale register {i}", REG["SCALE"].address + i) for i in range(REG["SCALE"].count)]
-    places += _cells(config)
+    places += _cells(config, "cell", 0)
+    if config.device is DeviceKind.TABLE:
+        places += _cells(config, "persistent cell", 1 << PERSISTENT_SHIFT)
+        places += [("age", table_address(TablePart.PARAMETERS) + AGE)]
+        places += [(f"visit of row {row}", table_address(TablePart.VISITED) + row) for row in range(config.rows)]
     for stream, states in seed_states(config, 0).items():
         places += [
             (f"{stream.name.lower()} stream, lane {lane}", Window.RANDOM.base | stream << STREAM_SHIFT | lane)
@@ -71,9 +75,10 @@ def _places(program: Program) -> list[tuple[str, int]]:
     return places
 
 
-def _cells(config: Config) -> list[tuple[str, int]]:
+def _cells(config: Config, what: str, offset: int) -> list[tuple[str, int]]:
+    base = Window.CELLS.base | offset
     return [
-        (f"cell tile {row // config.tile_rows} row {row % config.tile_rows} column {col}", Window.CELLS.base | row << CELL_ROW_SHIFT | col)
+        (f"{what} tile {row // config.tile_rows} row {row % config.tile_rows} column {col}", base | row << CELL_ROW_SHIFT | col)
         for row in range(config.rows)
         for col in range(config.tile_cols)
     ]

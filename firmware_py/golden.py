@@ -8,8 +8,16 @@ talks to is in machine.py.
 import numpy as np
 
 from backpulse.firmware_py.activation import activate, fprime
-from backpulse.firmware_py.crossbar import any_pulse_lanes, any_read, any_settle, plan_lanes
-from backpulse.firmware_py.device import shared_words
+from backpulse.firmware_py.crossbar import (
+    any_leak,
+    any_leaks,
+    any_pulse_lanes,
+    any_read,
+    any_settle,
+    any_take_sample,
+    any_words_of,
+    plan_lanes,
+)
 from backpulse.firmware_py.formats import rshift, sat, shift
 from backpulse.firmware_py.isa import NORM_EXPONENT, Function, Op, require
 from backpulse.firmware_py.jit import inlined, jit, part
@@ -27,7 +35,7 @@ from backpulse.firmware_py.tape import (
     record_completion,
     stopped,
 )
-from backpulse.firmware_py.timing import instruction_cycles, refused_cycles
+from backpulse.firmware_py.timing import instruction_cycles, leak_cycles, refused_cycles
 from backpulse.firmware_py.trace import Ended
 
 _MASK32 = 0xFFFFFFFF
@@ -224,7 +232,7 @@ def _pulse(m, f, region, rows_vector, cols_vector, scale, stochastic):
         for c in range(cols):
             planned[col0 + c] = sat(rshift(np.int64(line[c]) * m.scales[scale, 0], lose), 32767)
     _gather(m, f, rows_vector, row_offset, rows, line)
-    shared = shared_words(m.tile, f.cell_bits)
+    shared = any_words_of(m, f)
     # The log wants them row by row; else the lanes are outside, for their streams then stay in the processor's registers.
     rows_at_once = 1 if m.log.shape[0] else rows
     begin_pulse(m.played, rows)
@@ -387,6 +395,7 @@ def execute(m, f, order, granted):
             begun += 1
             m.control[STATE] = _TRAINING
             m.control[ACTIVE] = 1
+            any_take_sample(m)
             m.control[PC] = min(region, m.program.shape[0])
             counters[_CYCLES] = (counters[_CYCLES] + instruction_cycles(m.costs, op, 0, 0, 0, 0)) & _MASK32
             continue
@@ -411,6 +420,10 @@ def execute(m, f, order, granted):
             rows, cols = m.regions[region][1] >> 16, m.regions[region][1] & 0xFFFF
         hadamard = int(function >= _HADAMARD)
         cycles = instruction_cycles(m.costs, op, hadamard, rows, cols, (m.table[a] >> 16) & 0x7FFF)
+        if rows and any_leaks(m):
+            cycles += leak_cycles(rows)
+            if m.played is None:
+                any_leak(m, f, m.array, (m.regions[region][0] >> 16) * f.tile_rows + (m.regions[region][0] & 0xFFFF), rows)
         fault = 0
         if op == _PULSE:
             fault = _pulse(m, f, m.regions[region], a, b, c & 7, stochastic)

@@ -5,15 +5,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from backpulse.firmware_py.compiler import ETA_SCALE, PULSE_SCALE, Program
+from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.device import Device, quantise_cells
 from backpulse.firmware_py.isa import SCALE_REGISTERS, Scale
 from backpulse.firmware_py.placement import Block
-from backpulse.firmware_py.registers import CELL_ROW_SHIFT, REG, STREAM_SHIFT, Stream, TileParameter, Window
+from backpulse.firmware_py.registers import (
+    CELL_ROW_SHIFT,
+    PERSISTENT_SHIFT,
+    REG,
+    STREAM_SHIFT,
+    TABLE_PART_SHIFT,
+    Stream,
+    TableParameter,
+    TablePart,
+    TileParameter,
+    Window,
+)
 from backpulse.firmware_py.streams import seed_states
+from backpulse.firmware_py.table_device import CLASSES, LEAKS, ROOTS, SEGMENTS, TableDevice, carried
 
 Image = list[tuple[int, Sequence[int] | np.ndarray]]
 """Runs of 32-bit words: the address of the first, and the words; arrays of them are unsigned."""
 
+AGE = int(TableParameter.AGE)
+"""The last parameter of the table device, which is no part of a device."""
 _MASK32 = 0xFFFFFFFF
 
 
@@ -46,11 +61,33 @@ def cells_image(cells: np.ndarray) -> Image:
 
 def spread_image(spread: np.ndarray) -> Image:
     """Return all spread words, from integers of shape (rows of all tiles, columns)."""
-    return _plane(Window.SPREAD, np.asarray(spread, np.uint8))
+    return _plane(Window.SPREAD, np.asarray(spread, np.uint32))
 
 
-def _plane(window: Window, plane: np.ndarray) -> Image:
-    return [(window.base + (row << CELL_ROW_SHIFT), words) for row, words in enumerate(plane)]
+def persistent_image(cells: np.ndarray) -> Image:
+    """Return what stays of all cells of the table device, which is written behind what reads see of them."""
+    return _plane(Window.CELLS, cells.astype(np.int16).view(np.uint16), 1 << PERSISTENT_SHIFT)
+
+
+def table_image(words: np.ndarray) -> Image:
+    """Return the tables of the table device from `TableWords.flat`."""
+    sizes = {TablePart.SEGMENTS: 4 * SEGMENTS, TablePart.ROOT: CLASSES * ROOTS, TablePart.LEAK: LEAKS, TablePart.PARAMETERS: AGE}
+    parts = np.split(np.asarray(words, np.uint32), np.cumsum(list(sizes.values()))[:-1])
+    return [(table_address(part), values) for part, values in zip(sizes, parts, strict=True)]
+
+
+def ages_image(ages: np.ndarray) -> Image:
+    """Return the age of the table device's cells: the samples, and for each row the period of its last visit."""
+    return [(table_address(TablePart.PARAMETERS) + AGE, ages[:1]), (table_address(TablePart.VISITED), ages[1:])]
+
+
+def table_address(part: TablePart) -> int:
+    """Return the address of the first word of a part of the table device."""
+    return Window.TABLE.base + (part << TABLE_PART_SHIFT)
+
+
+def _plane(window: Window, plane: np.ndarray, offset: int = 0) -> Image:
+    return [(window.base + offset + (row << CELL_ROW_SHIFT), words) for row, words in enumerate(plane)]
 
 
 def random_image(states: Mapping[Stream, Sequence[int]]) -> Image:
@@ -68,7 +105,7 @@ def samples_image(slot: int, records: np.ndarray) -> Image:
     return [(Window.STORE.base + slot * records.shape[1], records.ravel())]
 
 
-def scale_words(device: Device, lr: float) -> list[int]:
+def scale_words(device: Device | TableDevice, lr: float) -> list[int]:
     """Return the words of the scale registers that a learning rate gives: eta / dw_min, eta, and room for the norm.
 
     Raises
@@ -82,7 +119,7 @@ def scale_words(device: Device, lr: float) -> list[int]:
     return words
 
 
-def initial_cells(program: Program, device: Device, seed: int, elsewhere: np.ndarray | None = None) -> np.ndarray:
+def initial_cells(program: Program, device: Device | TableDevice, seed: int, elsewhere: np.ndarray | None = None) -> np.ndarray:
     """Return the cells of a network's initial weights: int64 of shape (rows of all tiles, columns).
 
     Where no layer lies they are zero, or those of `elsewhere`.
@@ -121,13 +158,22 @@ def _blocks(program: Program, weights: Sequence[np.ndarray]) -> Iterator[tuple[B
             yield block, matrix if placement.transposed else matrix.T, (slice(row0, row0 + r.rows), slice(r.col0, r.col0 + r.cols))
 
 
-def image(program: Program, device: Device, cells: np.ndarray, *, lr: float, seed: int) -> Image:
+def device_image(device: Device | TableDevice, config: Config) -> Image:
+    """Return the parameters and tables of a device, without spread words."""
+    device = carried(device, config)
+    tables = table_image(device.words(config).flat()) if isinstance(device, TableDevice) else []
+    return [*tile_image(device.tile_words(config)), *tables]
+
+
+def image(program: Program, device: Device | TableDevice, cells: np.ndarray, *, lr: float, seed: int) -> Image:
     """Return all that a host writes before a run but for the samples and ENTRY."""
     config = program.config
+    device = carried(device, config)
     return [
         *program_image(program),
-        *tile_image(device.tile_words(config)),
+        *device_image(device, config),
         *cells_image(cells),
+        *(ages_image(np.zeros(1 + config.rows, np.uint32)) if isinstance(device, TableDevice) else []),
         *(spread_image(device.spread_words(config, seed)) if config.spread else []),
         *random_image(seed_states(config, seed)),
         *scales_image(scale_words(device, lr)),

@@ -16,6 +16,7 @@ from backpulse.firmware_py.registers import (
     CAUSE_AT,
     CELL_ROW_SHIFT,
     MAGIC,
+    PERSISTENT_SHIFT,
     REG,
     STREAM_SHIFT,
     WINDOW_SHIFT,
@@ -28,6 +29,8 @@ from backpulse.firmware_py.registers import (
     TileState,
     Window,
 )
+from backpulse.firmware_py.table_device import SPREAD_BITS
+from backpulse.firmware_py.table_window import TableWindow
 from backpulse.firmware_py.tape import Answers
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
 from backpulse.firmware_py.trace_ring import TraceRing
@@ -59,18 +62,26 @@ class _Plane(NamedTuple):
     bits: int = 32
     """Of a number; negative: signed."""
     writable: bool = True
+    also: np.ndarray | None = None
+    """Another memory, of the same shape, that what is written goes to, too."""
+
+
+_SPLIT = {Window.RANDOM: STREAM_SHIFT, Window.CELLS: PERSISTENT_SHIFT}
+"""Windows of several memories: position of the memory's number in an offset."""
 
 
 def _planes(memory: Memory, config: Config) -> dict[tuple[int, int], _Plane]:
-    """Return the memories by window, and in RANDOM by stream."""
+    """Return the memories by window, and of windows with several by their number."""
 
     def flat(array: np.ndarray, bits: int = 32, *, writable: bool = True) -> _Plane:
         return _Plane(array.reshape(1, -1), bits=bits, writable=writable)
 
-    def by_row(array: np.ndarray, bits: int) -> _Plane:
-        full = config.tile_cols == 1 << CELL_ROW_SHIFT  # the rows' addresses leave no gap
-        return flat(array, bits) if full else _Plane(array, CELL_ROW_SHIFT, bits)
+    def by_row(array: np.ndarray, bits: int, also: np.ndarray | None = None) -> _Plane:
+        if config.tile_cols == 1 << CELL_ROW_SHIFT:  # the rows' addresses leave no gap
+            return flat(array, bits)._replace(also=None if also is None else also.reshape(1, -1))
+        return _Plane(array, CELL_ROW_SHIFT, bits, also=also)
 
+    law = memory.law
     planes: dict[int, _Plane] = {
         Window.PROGRAM: flat(memory.program.view("<u4")),
         Window.REGIONS: flat(memory.regions),
@@ -81,16 +92,18 @@ def _planes(memory: Memory, config: Config) -> dict[tuple[int, int], _Plane]:
         Window.OUTPUTS: flat(memory.outputs.view("<u4"), writable=False),
     }
     if config.device is not DeviceKind.REAL:
-        planes[Window.CELLS] = by_row(memory.cells, -config.cell_bits)
+        planes[Window.CELLS] = by_row(memory.cells, -config.cell_bits, None if law is None else law.persistent)
     if config.spread:
-        planes[Window.SPREAD] = by_row(memory.spread, 8)
+        planes[Window.SPREAD] = by_row(memory.spread, 8 if law is None else SPREAD_BITS)
     streams = {Stream.ROUNDING: memory.rounding}
-    if config.device is DeviceKind.LINEAR_STEP:
+    if config.device in (DeviceKind.LINEAR_STEP, DeviceKind.TABLE):
         streams[Stream.WRITE] = memory.write
     if config.read_noise:
         streams[Stream.READ] = memory.read
-    lanes = {(Window.RANDOM, int(s)): flat(a, -32 if a.dtype == np.int32 else 32) for s, a in streams.items()}
-    return {(window, 0): plane for window, plane in planes.items()} | lanes
+    several = {(Window.RANDOM, int(s)): flat(a, -32 if a.dtype == np.int32 else 32) for s, a in streams.items()}
+    if law is not None:
+        several[Window.CELLS, 1] = by_row(law.persistent, -config.cell_bits)
+    return {(window, 0): plane for window, plane in planes.items()} | several
 
 
 class GoldenMachine:
@@ -147,6 +160,9 @@ class GoldenMachine:
             Window.REGISTERS: self._set_register,
             Window.TILE: self._set_parameter,
         }
+        if self.memory.law is not None:
+            tables = TableWindow(self.memory.law)
+            self._readers[Window.TABLE], self._writers[Window.TABLE] = tables.read, tables.write
         self._trace = TraceRing(config) if config.trace_words else None
         if self._trace:
             self._planes[Window.TRACE, 0] = _Plane(self._trace.words.reshape(1, -1), writable=False)
@@ -261,7 +277,11 @@ class GoldenMachine:
         plane, part = self._part(window, offset, len(words))
         if not plane.writable:
             raise BusError
-        part[:] = words[: len(part)] if plane.bits == 32 else _numbers(words[: len(part)], plane.bits)
+        numbers = words[: len(part)] if plane.bits == 32 else _numbers(words[: len(part)], plane.bits)
+        part[:] = numbers
+        if plane.also is not None and len(part):
+            run, at = offset >> plane.shift, offset & (1 << plane.shift) - 1
+            plane.also[run, at : at + len(part)] = numbers
         if len(part) < len(words):
             raise BusError
 
@@ -275,10 +295,10 @@ class GoldenMachine:
 
     def _part(self, window: int, offset: int, count: int) -> tuple[_Plane, np.ndarray]:
         """Return a memory and its numbers from an offset on, as many as there are of `count`."""
-        stream = 0
-        if window == Window.RANDOM:
-            stream, offset = offset >> STREAM_SHIFT, offset & (1 << STREAM_SHIFT) - 1
-        plane = self._planes.get((window, stream))
+        number = 0
+        if split := _SPLIT.get(window):
+            number, offset = offset >> split, offset & (1 << split) - 1
+        plane = self._planes.get((window, number))
         if plane is None:
             raise BusError
         run, at = offset >> plane.shift, offset & (1 << plane.shift) - 1

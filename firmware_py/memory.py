@@ -12,6 +12,7 @@ from backpulse.firmware_py.isa import SCALE_REGISTERS, legal, used_bits
 from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
 from backpulse.firmware_py.streams import leaps
+from backpulse.firmware_py.table_memory import new_law
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.timing import costs
 
@@ -23,7 +24,7 @@ class Memory(NamedTuple):
     """Everything that the machine holds, as arrays that compiled functions share. Lanes are the columns, up to a whole vector of them."""
 
     cells: np.ndarray  # int16 (rows of all tiles, lanes)
-    spread: np.ndarray  # uint8, same shape
+    spread: np.ndarray  # uint8, same shape; of the table device int32
     rounding: np.ndarray  # int32 (lanes): the bits of a 32-bit state
     write: np.ndarray  # int32 (lanes)
     read: np.ndarray  # int64 (2), one a bank
@@ -58,6 +59,7 @@ class Memory(NamedTuple):
     group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
+    law: Any = None  # table_memory.Law of the table device; None: cells take the linear step
     array: Any = None  # wired.Wired: the array model behind the tile contract; None: cells are read and pulsed exactly
     recorded: Any = None  # tape.Recording of what the tile answers, or None
     played: Any = None  # tape.Answers in the tile's place, or None
@@ -99,7 +101,7 @@ class Format(NamedTuple):
 def number_format(config: Config, profiles: int = EMULATED.profiles) -> Format:
     """Return the number formats of a configuration, with the profiles that its tile knows."""
     derived = {
-        "write_stream": int(config.device is DeviceKind.LINEAR_STEP),
+        "write_stream": int(config.device in (DeviceKind.LINEAR_STEP, DeviceKind.TABLE)),
         "used_bits": used_bits(config),
         "profiles": profiles,
     }
@@ -108,7 +110,11 @@ def number_format(config: Config, profiles: int = EMULATED.profiles) -> Format:
 
 def seen(memory: Memory, config: Config) -> Memory:
     """Return a memory without the lanes beyond the columns, which share its arrays but for those."""
-    return memory._replace(**{name: getattr(memory, name)[..., : config.tile_cols] for name in ("cells", "spread", "rounding", "write")})
+    law = memory.law
+    if law is not None:
+        law = law._replace(persistent=law.persistent[:, : config.tile_cols])
+    lanes = {name: getattr(memory, name)[..., : config.tile_cols] for name in ("cells", "spread", "rounding", "write")}
+    return memory._replace(**lanes, law=law)
 
 
 def _zeros(dtype: type[np.integer], *size: int) -> np.ndarray:
@@ -122,6 +128,7 @@ def _zeros(dtype: type[np.integer], *size: int) -> np.ndarray:
 def new_memory(config: Config) -> Memory:
     """Return the memory of a machine after power-up: everything zero, random states one."""
     lanes = whole(config.tile_cols)
+    tables = config.device is DeviceKind.TABLE
     pairs = np.zeros((16, 16), np.bool_)
     for op, function in legal(config):
         pairs[op, function] = True
@@ -132,7 +139,7 @@ def new_memory(config: Config) -> Memory:
 
     memory = Memory(
         cells=_zeros(np.int16, config.rows, lanes),
-        spread=_zeros(np.uint8, config.rows, lanes),
+        spread=_zeros(np.int32 if tables else np.uint8, config.rows, lanes),
         rounding=_zeros(np.int32, lanes),
         write=_zeros(np.int32, lanes),
         read=np.ones(2, np.int64),
@@ -167,6 +174,7 @@ def new_memory(config: Config) -> Memory:
         group=_zeros(np.int32, GROUP),
         log=_zeros(np.int32, 0, 5),
         logged=zeros(1),
+        law=new_law(config, _zeros(np.int16, config.rows, lanes)) if tables else None,
     )
     memory.rounding[:] = memory.write[:] = 1
     memory.control[STRIDE] = 1

@@ -23,7 +23,19 @@ from backpulse.firmware_py.analog import (
 from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.device import PARAMETER_BITS
 from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, OPERATIONS, RESERVED, Function, Operand, Operation, When
-from backpulse.firmware_py.registers import REG, ArrayWord, Capability, Cause, Counter, TileKind, TileParameter, TileState
+from backpulse.firmware_py.registers import (
+    REG,
+    ArrayWord,
+    Capability,
+    Cause,
+    Counter,
+    TableParameter,
+    TablePart,
+    TileKind,
+    TileParameter,
+    TileState,
+)
+from backpulse.firmware_py.table_device import TABLE_BITS
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -88,6 +100,12 @@ def parameters() -> str:
     return table(("offset", "name", "bits"), ((p.value, p.name, PARAMETER_BITS[p]) for p in TileParameter))
 
 
+def table_parameters() -> str:
+    """Return the parts of the TABLE window, and the parameters of the table device."""
+    parts = ", ".join(f"{part.value} {part.name}" for part in TablePart)
+    return f"Parts: {parts}.\n\n" + table(("index", "name", "bits"), ((p.value, p.name, TABLE_BITS[p]) for p in TableParameter))
+
+
 def array() -> str:
     """Return the words of the ARRAY window, and the codes in them."""
 
@@ -120,6 +138,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "configuration": configuration,
     "instructions": instructions,
     "tile parameters": parameters,
+    "table parameters": table_parameters,
     "array window": array,
     "profile words": profiles,
 }

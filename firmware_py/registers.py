@@ -35,6 +35,7 @@ class Window(IntEnum):
     TILE = 11
     ARRAY = 12
     TRACE = 13
+    TABLE = 14
 
     @property
     def base(self) -> int:
@@ -47,6 +48,8 @@ ANYTIME = frozenset({Window.REGISTERS, Window.STORE, Window.RESULTS, Window.OUTP
 
 CELL_ROW_SHIFT = 8
 """In CELLS and SPREAD an offset is row << 8 | column, the rows of all tiles in order."""
+PERSISTENT_SHIFT = 27
+"""In CELLS, above all rows: 1 for what of a cell stays, of the table device. A write to what reads see (0) is one to what stays, too."""
 STREAM_SHIFT = 10
 """In RANDOM an offset is stream << 10 | lane (for Stream.READ: the bank)."""
 
@@ -72,6 +75,31 @@ class TileParameter(IntEnum):
     BOUND_UNIT = 7
     READ_SIGMA = 8
     ROOT = 32
+
+
+class TablePart(IntEnum):
+    """What of the table device a TABLE offset points into: part << TABLE_PART_SHIFT | index."""
+
+    SEGMENTS = 0
+    ROOT = 1
+    LEAK = 2
+    PARAMETERS = 3
+    VISITED = 4
+
+
+TABLE_PART_SHIFT = 20
+"""Position of the part: more rows no machine has."""
+
+
+class TableParameter(IntEnum):
+    """Indices in TablePart.PARAMETERS (docs/machine.md, The table device)."""
+
+    SHIFT = 0
+    APPARENT = 1
+    REST = 2
+    LEAK_ON = 3
+    LEAK_PERIOD = 4
+    AGE = 5
 
 
 TILE_WORDS = 64

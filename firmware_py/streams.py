@@ -19,6 +19,10 @@ XORSHIFT = (13, 17, 5)
 _A, _B, _C = XORSHIFT
 _LOGICAL = (1 << 32 - _B) - 1
 """What a right shift of 32 bits leaves but for copies of the sign."""
+COMPANION = (7, 25, 12)
+"""Shifts of another xorshift of full period, which makes a second random word of one: sums of their bytes do not correlate."""
+_D, _E, _F = COMPANION
+_COMPANION_LOGICAL = (1 << 32 - _E) - 1
 GAUSS_MEAN = 510
 """What is taken off the sum of four bytes."""
 GAUSS_SIGMA = (4 * (256**2 - 1) / 12) ** 0.5
@@ -61,7 +65,7 @@ def seed_states(config: Config, seed: int) -> dict[Stream, list[int]]:
     states = {Stream.ROUNDING: config.tile_cols}
     if config.read_noise:
         states[Stream.READ] = 2
-    if config.device is DeviceKind.LINEAR_STEP:
+    if config.device in (DeviceKind.LINEAR_STEP, DeviceKind.TABLE):
         states[Stream.WRITE] = config.tile_cols
     return {stream: [seed_lane(seed, stream, lane) for lane in range(count)] for stream, count in states.items()}
 
@@ -72,6 +76,14 @@ def xorshift(state):
     state = (state ^ (state << _A)) & 0xFFFFFFFF
     state = state ^ (state >> _B & _LOGICAL)
     return (state ^ (state << _C)) & 0xFFFFFFFF
+
+
+@inlined
+def companion(word):
+    """Return a second random word made of one, which is neither it nor the next of its stream. int64 or lanes."""
+    word = (word ^ (word << _D)) & 0xFFFFFFFF
+    word = word ^ (word >> _E & _COMPANION_LOGICAL)
+    return (word ^ (word << _F)) & 0xFFFFFFFF
 
 
 @lru_cache

@@ -1,19 +1,21 @@
-"""The table device: a cell whose step is read from a table of its conductance; its words, and what a pulse does in integers.
+"""The table device: a cell whose step is read from a table of its conductance; its words, and what a tile does with them in integers.
 
 The range of a cell word is parted into `SEGMENTS` equal segments. For each direction a segment has the step at its lower end, the
 difference to that at its upper end, and a class of write noise; inside a segment the step is interpolated. Any measured pulse response is
-such a table, and so is the linear step of `Device`. Nothing here is compiled: a kernel that carries tables is held to these functions.
+such a table, and so is the linear step of `Device`. Nothing here is compiled: kernels and RTL are held to these functions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 
-from backpulse.firmware_py.config import DEFAULT, Config
-from backpulse.firmware_py.device import FACTOR_FRAC, STEP_FRAC, UPDATE_FRAC, Device
-from backpulse.firmware_py.streams import GAUSS_SIGMA, draws, gauss
+from backpulse.firmware_py.config import DEFAULT, TABLE, Config, DeviceKind
+from backpulse.firmware_py.device import STEP_FRAC, Device, normal
+from backpulse.firmware_py.registers import TILE_WORDS, TableParameter, TileParameter
+from backpulse.firmware_py.streams import GAUSS_SIGMA, companion, draws, gauss
 
+_gauss, _companion = (getattr(function, "py_func", function) for function in (gauss, companion))  # also where nothing is compiled
 SEGMENTS_LOG2 = 6
 SEGMENTS = 1 << SEGMENTS_LOG2
 """Segments of a direction."""
@@ -23,14 +25,59 @@ CLASSES = 1 << CLASS_BITS
 """Class c has c / 15 of the largest write noise."""
 ROOT_BITS = 16
 """Bits of a word of write noise."""
-MOST_SHIFT = 6
+ROOTS = 32
+"""Words of a class, one for each count from 0."""
+MOST_SHIFT = 5
 """Most bits by which all steps and noises of a table are shifted left."""
+MOST_STEP = ((1 << BASE_BITS) - 1) << MOST_SHIFT
+"""Largest step, in 1/64 cell LSB: 2 device units but for a part in 65536."""
+SPREAD_BITS = 24
+"""Bits of a spread word: factor of steps up, of steps down, signed bound code; 8 each."""
+SPREAD_FRAC = 5
+"""Fraction bits of a cell's factors."""
+SPREAD_ONE = 1 << SPREAD_FRAC
+"""A factor of 1."""
+NO_SPREAD = SPREAD_ONE << 8 | SPREAD_ONE
+"""Spread word of a cell as the table says."""
+STUCK = -128
+"""Bound code of a cell that never moves."""
+MOST_CODE = 127
+"""Largest bound code."""
+UPDATE_FRAC = STEP_FRAC + SPREAD_FRAC
+"""Fraction bits of an update before its one rounding: of steps times factors, and of write noise."""
+APPARENT_FRAC = 11
+"""Fraction bits of apparent noise, in cell LSB."""
+LEAKS = 16
+"""Words of the leak's table: entry k is what k periods take, the last also what more do; the first is not used."""
+LEAK_FRAC = LEAK_BITS = 16
+"""Fraction bits of a leak, and its bits."""
+VISIT_BITS = 16
+"""Bits that are kept of the period of a row's last visit."""
+PERIOD_MASK = (1 << VISIT_BITS) - 1
+"""Those."""
+FLAT_WORDS = 4 * SEGMENTS + CLASSES * ROOTS + LEAKS + TableParameter.AGE
+"""Words of the TABLE window that a device has (`TableWords.flat`): all but its cells' age."""
+TABLE_BITS = {
+    TableParameter.SHIFT: 3,
+    TableParameter.APPARENT: 16,
+    TableParameter.REST: -16,
+    TableParameter.LEAK_ON: 1,
+    TableParameter.LEAK_PERIOD: 4,
+    TableParameter.AGE: 32,
+}
+"""Bits of the table device's parameters, negative for signed ones."""
 SPAN = 4.0
 """Device units from the lowest cell word to the highest, where a cell has 2 bits before its point."""
 NODES = np.linspace(-SPAN / 2, SPAN / 2, SEGMENTS + 1)
 """Conductances at the ends of the segments, device units."""
 MOST_SPREAD = 0.35
-"""Largest spread from cell to cell, relative: what codes of 4 bits hold."""
+"""Largest spread from cell to cell, relative, that the linear-step device's codes of 4 bits hold."""
+WIDEST = {"step_spread": 2.0, "symmetry_spread": 0.9, "bound_spread": 1.0}
+"""Largest spreads of a table device."""
+_CODE_SIGMAS = 3.5
+"""Sigmas of a bound, or else half the range, are what the largest code is for."""
+_DEAD_ZONE = 64
+"""A leak takes about this part of a cell at a time, so that small conductances leak, too."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +90,23 @@ class TableWords:
         int64 of shape (2, SEGMENTS), way up first: step at the lower end of a segment in 1/64 cell LSB before the shift, difference to that
         at the upper end, class of noise.
     root : ndarray
-        int64 of shape (CLASSES, pulse_max + 1): write noise of n pulses in one go.
-    bound_up, bound_down : int
+        int64 of shape (CLASSES, ROOTS): write noise of n pulses in one go, in 2^-11 cell LSB before the shift.
+    bound_up, bound_down, bound_unit : int
         Cell words.
     shift : int
         Bits by which steps and noise are shifted left.
     cell_bits : int
         Bits of a cell.
+    apparent : int
+        Apparent noise, in 2^-11 cell LSB.
+    read_sigma : int
+        Of the tile's read noise.
+    leak : ndarray
+        int64 of shape (LEAKS,): what of its distance from `rest` a cell loses in so many periods, in 2^-16; zeros: no leak.
+    leak_period : int
+        log2 of the samples of a period.
+    rest : int
+        Cell word that a leak goes to.
     """
 
     base: np.ndarray
@@ -60,10 +117,43 @@ class TableWords:
     bound_down: int
     shift: int
     cell_bits: int
+    bound_unit: int = 0
+    apparent: int = 0
+    read_sigma: int = 0
+    leak: np.ndarray = field(default_factory=lambda: np.zeros(LEAKS, np.int64))
+    leak_period: int = 0
+    rest: int = 0
 
-    def packed(self) -> np.ndarray:
-        """Return the segments as int64 words of 36 bits, (2, SEGMENTS): base, above it delta, above that the class."""
-        return self.base | (self.delta & ((1 << DELTA_BITS) - 1)) << BASE_BITS | self.kind << (BASE_BITS + DELTA_BITS)
+    def segments(self) -> np.ndarray:
+        """Return the segments as the TABLE window has them: uint32 of shape (4 SEGMENTS,), two words each, way up first."""
+        low = self.base | (self.delta & ((1 << DELTA_BITS) - 1)) << BASE_BITS
+        return np.stack([low, self.kind], axis=-1).astype("<u4").ravel()
+
+    def roots(self) -> np.ndarray:
+        """Return the write noise as the TABLE window has it: uint32 of shape (CLASSES ROOTS,)."""
+        return self.root.astype("<u4").ravel()
+
+    def flat(self) -> np.ndarray:
+        """Return all words of the TABLE window that a device has, uint32: segments, roots, leak, parameters (`image.table_image`)."""
+        return np.concatenate([self.segments(), self.roots(), self.leak.astype("<u4"), self.parameters()])
+
+    def parameters(self) -> np.ndarray:
+        """Return the parameters but for AGE, uint32, by `TableParameter`."""
+        values = {
+            TableParameter.SHIFT: self.shift,
+            TableParameter.APPARENT: self.apparent,
+            TableParameter.REST: self.rest,
+            TableParameter.LEAK_ON: int(self.leak.any()),
+            TableParameter.LEAK_PERIOD: self.leak_period,
+        }
+        return (np.array([values[p] for p in TableParameter if p in values]) & 0xFFFFFFFF).astype("<u4")
+
+    def tile_words(self) -> list[int]:
+        """Return the words of the TILE window, signed where the parameter is."""
+        words = [0] * TILE_WORDS
+        words[TileParameter.BOUND_UP], words[TileParameter.BOUND_DOWN] = self.bound_up, self.bound_down
+        words[TileParameter.BOUND_UNIT], words[TileParameter.READ_SIGMA] = self.bound_unit, self.read_sigma
+        return words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +180,21 @@ class TableDevice:
     bound_down: float = -1.0
     """Lower bound of the conductance."""
     apparent_noise: float = 0.0
-    """Standard deviation of a reading that no later reading keeps."""
+    """Standard deviation of what a pulse adds to the conductance until the next pulse, and no longer."""
+    read_noise: float = 0.0
+    """Standard deviation of a read, in sense LSB."""
     step_spread: float = 0.0
-    """Standard deviation of the step from cell to cell, relative."""
+    """Standard deviation of the step from cell to cell, relative; log-normal."""
+    symmetry_spread: float = 0.0
+    """Standard deviation of what steps up have more, and steps down less, from cell to cell; relative."""
     bound_spread: float = 0.0
     """Standard deviation of the bounds from cell to cell, relative to half the range."""
+    stuck: float = 0.0
+    """Fraction of cells that never move."""
+    leak_samples: float = 0.0
+    """Samples in which a cell's distance from `leak_rest` falls to 1/e; 0: no leak."""
+    leak_rest: float = 0.0
+    """Conductance that a leak goes to."""
 
     def __post_init__(self) -> None:
         for name, count in (("up", SEGMENTS + 1), ("down", SEGMENTS + 1), ("noise_up", SEGMENTS), ("noise_down", SEGMENTS)):
@@ -107,9 +207,13 @@ class TableDevice:
             raise ValueError(
                 f"Table bounds must be from -1.95 to -0.05 and from 0.05 to 1.95, not {self.bound_down:g} and {self.bound_up:g}"
             )
-        for name in ("step_spread", "bound_spread"):
-            if not 0 <= getattr(self, name) <= MOST_SPREAD:
-                raise ValueError(f"Table {name} must be from 0 to {MOST_SPREAD}, not {getattr(self, name):g}")
+        limits = {"read_noise": (0.0, 64.0), "stuck": (0.0, 1.0), "leak_rest": (self.bound_down, self.bound_up)}
+        limits |= {name: (0.0, most) for name, most in WIDEST.items()}
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"Table {name} must be from {low:g} to {high:g}, not {getattr(self, name):g}")
+        if self.leak_samples != 0 and not 1 <= self.leak_samples <= 1e9:
+            raise ValueError(f"Table leak_samples must be 0, for no leak, or from 1 to 1e9, not {self.leak_samples:g}")
         self.words()
 
     @classmethod
@@ -120,14 +224,11 @@ class TableDevice:
         noise = (device.write_noise * device.dw_min,) * SEGMENTS
         return cls(
             name=device.name,
-            up=tuple(up),
-            down=tuple(down),
+            up=tuple(up.tolist()),
+            down=tuple(down.tolist()),
             noise_up=noise,
             noise_down=noise,
-            bound_up=device.bound_up,
-            bound_down=device.bound_down,
-            step_spread=device.step_spread,
-            bound_spread=device.bound_spread,
+            **{name: getattr(device, name) for name in ("bound_up", "bound_down", "step_spread", "bound_spread", "stuck", "read_noise")},
         )
 
     @property
@@ -135,7 +236,29 @@ class TableDevice:
         """Mean step of one pulse at zero, of both directions: what a learning rate is a multiple of."""
         return float(np.mean([np.interp(0.0, NODES, self.up), np.interp(0.0, NODES, self.down)]))
 
-    def words(self, config: Config = DEFAULT) -> TableWords:
+    @property
+    def is_ideal(self) -> bool:
+        """False: tiles of the ideal device carry no table."""
+        return False
+
+    @property
+    def states(self) -> float:
+        """Conductance states between the bounds, of the step at zero."""
+        return (self.bound_up - self.bound_down) / self.dw_min
+
+    def check(self, config: Config) -> None:
+        """Raise ValueError if a configuration's tiles cannot carry this device."""
+        if config.device is not DeviceKind.TABLE:
+            raise ValueError(
+                f"Device {self.name} is a table of steps, and this board's tiles carry none: take golden://, sim:// or a board with the table "
+                "device, or its linear fit, --device FILE:linear"
+            )
+        if (self.step_spread or self.symmetry_spread or self.bound_spread or self.stuck) and not config.spread:
+            raise ValueError(f"Device {self.name} has cell-to-cell spread, and this board has no spread words")
+        if self.read_noise and not config.read_noise:
+            raise ValueError(f"Device {self.name} has read noise and this board was built without; choose a device without")
+
+    def words(self, config: Config = TABLE) -> TableWords:
         """Return the words of a tile.
 
         Raises
@@ -144,10 +267,13 @@ class TableDevice:
             If a step is too large for the largest shift.
         """
         lsb = 1 << config.cell_frac
-        steps = np.array([self.up, self.down]) * (lsb << STEP_FRAC)
+        # A step larger than the range ends where one as large does.
+        steps = np.minimum([self.up, self.down], self.bound_up - self.bound_down) * (lsb << STEP_FRAC)
+        if 0 < steps.max() - MOST_STEP <= steps.max() / 1000:
+            steps = np.minimum(steps, MOST_STEP)
         noises = np.array([self.noise_up, self.noise_down])
         most = float(noises.max())
-        counts = np.sqrt(np.arange(config.pulse_max + 1))
+        counts = np.sqrt(np.arange(ROOTS))
         roots = np.outer(np.arange(CLASSES) / (CLASSES - 1), counts) * (most * lsb / GAUSS_SIGMA * (1 << UPDATE_FRAC))
         limits = (
             (steps.max(), (1 << BASE_BITS) - 1),
@@ -158,8 +284,13 @@ class TableDevice:
         if shift is None:
             over = max(value / (limit << MOST_SHIFT) for value, limit in limits)
             raise ValueError(f"Table device {self.name} has a step or write noise {over:.3g} times as large as its words hold")
+        apparent = round(self.apparent_noise * lsb / GAUSS_SIGMA * (1 << APPARENT_FRAC))
+        if apparent >> TABLE_BITS[TableParameter.APPARENT]:
+            holds = ((1 << TABLE_BITS[TableParameter.APPARENT]) - 1) * self.apparent_noise / apparent
+            raise ValueError(f"Table apparent_noise must be from 0 to {holds:.3g}, not {self.apparent_noise:g}")
         nodes = np.rint(steps / (1 << shift)).astype(np.int64)
         kind = np.rint(noises / most * (CLASSES - 1)).astype(np.int64) if most else np.zeros((2, SEGMENTS), np.int64)
+        leak, period = self._leak()
         return TableWords(
             base=nodes[:, :-1],
             delta=np.diff(nodes),
@@ -167,9 +298,63 @@ class TableDevice:
             root=np.rint(roots / (1 << shift)).astype(np.int64),
             bound_up=min(round(self.bound_up * lsb), config.cell_max),
             bound_down=max(round(self.bound_down * lsb), -config.cell_max),
+            bound_unit=self._bound_unit(config),
             shift=shift,
             cell_bits=config.cell_bits,
+            apparent=apparent,
+            read_sigma=round(self.read_noise * (1 << config.sense_shift) / GAUSS_SIGMA),
+            leak=leak,
+            leak_period=period,
+            rest=min(max(round(self.leak_rest * lsb), -config.cell_max), config.cell_max),
         )
+
+    def tile_words(self, config: Config) -> list[int]:
+        """Return the TILE window's words (64, signed where the parameter is)."""
+        self.check(config)
+        return self.words(config).tile_words()
+
+    def _leak(self) -> tuple[np.ndarray, int]:
+        """Return the leak of 0 to 15 periods, and log2 of a period in samples."""
+        if not self.leak_samples:
+            return np.zeros(LEAKS, np.int64), 0
+        period = min(max(int(np.log2(self.leak_samples / _DEAD_ZONE)), 0), (1 << TABLE_BITS[TableParameter.LEAK_PERIOD]) - 1)
+        left = np.exp(-np.arange(LEAKS) * (1 << period) / self.leak_samples)
+        return np.minimum(np.rint((1 - left) * (1 << LEAK_FRAC)).astype(np.int64), (1 << LEAK_FRAC) - 1), period
+
+    def _bound_unit(self, config: Config) -> int:
+        """Return how far a bound moves by one code, in cell LSB: also without a spread, as single cells may be given other bounds."""
+        half = (self.bound_up - self.bound_down) / 2 * (1 << config.cell_frac)
+        return max(1, round(half * max(_CODE_SIGMAS * self.bound_spread, 1.0) / MOST_CODE))
+
+    def spread_words(self, config: Config, seed: int) -> np.ndarray:
+        """Return one spread word a cell: uint32 of shape (rows of all tiles, columns).
+
+        They are the same on every computer, but where an exponential lies within one part in 10^15 of half a code.
+        """
+        return self.spread(config.rows * config.tile_cols, seed, config).reshape(config.rows, config.tile_cols)
+
+    def spread(self, cells: int, seed: int, config: Config = TABLE) -> np.ndarray:
+        """Return the spread words of so many cells, uint32."""
+        fine = 1 << 12
+        log_sigma = np.sqrt(np.log1p(self.step_spread**2))  # of mean 1 and this standard deviation
+        factor = np.exp(normal(cells, seed, 1, log_sigma * fine) / fine - log_sigma**2 / 2)
+        tilt = np.clip(normal(cells, seed, 5, self.symmetry_spread * fine) / fine, -0.95, 0.95)
+        sigma = self.bound_spread * (self.bound_up - self.bound_down) / 2 * (1 << config.cell_frac)
+        code = np.clip(normal(cells, seed, 2, sigma / self._bound_unit(config)), -MOST_CODE, MOST_CODE)
+        if self.stuck:
+            code = np.where(draws(cells, seed, 0x57, 3) < self.stuck * 2**32, STUCK, code)
+        return spread_words(factor * (1 + tilt), factor * (1 - tilt), code)
+
+
+def carried(device: Device | TableDevice, config: Config) -> Device | TableDevice:
+    """Return a device as the tiles of a configuration carry it: tables carry every one."""
+    return TableDevice.of_linear(device) if config.device is DeviceKind.TABLE and isinstance(device, Device) else device
+
+
+def spread_words(up: np.ndarray, down: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """Return spread words, uint32, of factors (1: as the table says) and bound codes; factors are limited to what their bytes hold."""
+    factors = [np.clip(np.rint(f * SPREAD_ONE), 0, 255).astype(np.int64) for f in (up, down)]
+    return (factors[0] | factors[1] << 8 | (code & 255) << 16).astype(np.uint32)
 
 
 def table_step(g: np.ndarray, up: np.ndarray, words: TableWords) -> tuple[np.ndarray, np.ndarray]:
@@ -184,33 +369,58 @@ def table_step(g: np.ndarray, up: np.ndarray, words: TableWords) -> tuple[np.nda
     return np.maximum(words.base[way, k] + (words.delta[way, k] * low >> low_bits), 0), words.kind[way, k]
 
 
-def table_update(
-    g: np.ndarray,
-    count: np.ndarray,
-    word: np.ndarray,
-    words: TableWords,
-    factor: np.ndarray | int = 1 << FACTOR_FRAC,
-    bounds: tuple[np.ndarray | int, np.ndarray | int] | None = None,
-) -> np.ndarray:
-    """Return cells after `count` pulses (signed) in one go.
+def table_update(g: np.ndarray, count: np.ndarray, word: np.ndarray, words: TableWords, spread: np.ndarray | int = NO_SPREAD) -> np.ndarray:
+    """Return what stays of cells after `count` pulses (signed) in one go.
 
         total = (+- n * f * step + gauss(word) * root[class][n]) << shift
-        G     = clamp(G + rshift(total, 13), lo, hi)
+        G     = clamp(G + rshift(total, 11), low, high)
 
     Parameters
     ----------
     g, count, word : ndarray
         int64 of one shape: cells, pulses, words of the write stream.
     words : TableWords
-    factor : ndarray or int
-        f of each cell, 128 without spread.
-    bounds : tuple of ndarray or int, optional
-        lo and hi of each cell; the table's if not given.
+    spread : ndarray or int
+        Spread word of each cell.
     """
     step, kind = table_step(g, count > 0, words)
-    total = (count * factor * step + gauss.py_func(word) * words.root[kind, np.abs(count)]) << words.shift
-    low, high = bounds or (words.bound_down, words.bound_up)
-    return np.where(count == 0, g, np.clip(g + _rshift(total, UPDATE_FRAC), low, high))
+    spread = np.asarray(spread, np.int64)
+    factor = np.where(count > 0, spread & 255, spread >> 8 & 255)
+    total = (count * factor * step + _gauss(word) * words.root[kind, np.abs(count)]) << words.shift
+    low, high = own_bounds(words, spread)
+    wanted = g + _rshift(total, UPDATE_FRAC)
+    return np.where((count == 0) | _stuck(spread), g, np.where(wanted > high, high, np.maximum(wanted, low)))
+
+
+def own_bounds(words: TableWords, spread: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and upper bounds of cells, int64: their own, limited to cell words."""
+    code = (np.asarray(spread, np.int64) >> 16 & 255 ^ 128) - 128
+    return _word(words.bound_down - code * words.bound_unit, words), _word(words.bound_up + code * words.bound_unit, words)
+
+
+def _stuck(spread: np.ndarray | int) -> np.ndarray:
+    """Return which cells never move."""
+    return np.asarray(spread, np.int64) >> 16 & 255 == STUCK & 255
+
+
+def table_seen(g: np.ndarray, word: np.ndarray, words: TableWords) -> np.ndarray:
+    """Return what reads see of cells that have just moved: what stays of them, and apparent noise from the word that moved them."""
+    return _word(g + _rshift(_gauss(_companion(word)) * words.apparent, APPARENT_FRAC), words)
+
+
+def table_leak(
+    g: np.ndarray, seen: np.ndarray, periods: np.ndarray | int, words: TableWords, spread: np.ndarray | int = NO_SPREAD
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what stays of cells, and what reads see of them, after so many periods of leaking; int64."""
+    lost = _rshift((g - words.rest) * words.leak[np.minimum(periods, LEAKS - 1)], LEAK_FRAC)
+    lost = np.where((np.asarray(periods) == 0) | _stuck(spread), 0, lost)
+    return g - lost, _word(seen - lost, words)
+
+
+def _word(value: np.ndarray | int, words: TableWords) -> np.ndarray:
+    """Limit to what a cell word holds."""
+    most = 1 << (words.cell_bits - 1)
+    return np.clip(value, -most, most - 1)
 
 
 def _rshift(value: np.ndarray, bits: int) -> np.ndarray:
@@ -240,17 +450,14 @@ def ramps(device: TableDevice, pulses: np.ndarray, start: float | np.ndarray, ce
     """
     words = device.words()
     lsb = 1 << DEFAULT.cell_frac
-    half = (words.bound_up - words.bound_down) / 2
-    normal = np.random.RandomState(seed).standard_normal
-    spread = np.rint((1 << FACTOR_FRAC) * (1 + np.clip(device.step_spread * normal(cells), -0.9, 0.9))).astype(np.int64)
-    moved = np.rint(np.clip(device.bound_spread * normal(cells), -0.9, 0.9) * half).astype(np.int64)
-    high = np.minimum(words.bound_up + moved, DEFAULT.cell_max)
-    low = np.maximum(words.bound_down - moved, -DEFAULT.cell_max)
+    spread = device.spread(cells, seed)
+    low, high = own_bounds(words, spread)
     cell = np.clip(np.broadcast_to(np.rint(np.asarray(start) * lsb).astype(np.int64), cells), low, high)
     read = np.empty((len(pulses) + 1, cells))
-    read[0] = cell
+    first = draws(cells, seed, 0x57, 6)
+    read[0] = table_seen(cell, first, words)
     for n, count in enumerate(np.asarray(pulses, np.int64)):
         noise = draws(cells, seed, 0x57, 4, start=n * cells)
-        cell = table_update(cell, np.full(cells, count), noise, words, spread, (low, high))
-        read[n + 1] = cell
-    return read / lsb + device.apparent_noise * normal(read.shape)
+        cell = table_update(cell, np.full(cells, count), noise, words, spread)
+        read[n + 1] = table_seen(cell, noise, words) if count else read[n]
+    return read / lsb

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import OPERATIONS, Op, Unit, require
 from backpulse.firmware_py.jit import shared
 
@@ -18,6 +18,10 @@ LEAN_PACE = 3
 FETCH_REGION, FETCH_VECTORS, FETCH_NEXT = 10, 6, 4
 """Cycles of fetching an instruction with a region, one of vectors alone, and one of neither, where it is not fetched ahead."""
 FETCH_BITS = 4
+TABLE_STAGES_MORE = 1
+"""Stages, and so cycles of a PULSE, that a lane of the table device has more."""
+LEAK_CYCLES = 10
+"""Cycles of letting a region's rows leak, beside one a row, before a command of the table device with LEAK_ON = 1."""
 REFUSED_CYCLES = 2
 """Cycles of a command that an emulated tile refuses: it takes the first and answers in the second; what fetching costs is added."""
 
@@ -36,12 +40,12 @@ class Cost(NamedTuple):
 _FIXED, _ROWS, _COLS, _ELEMENTS, _LEAST, _FETCH = range(len(Cost._fields))
 
 
-def _full(tile_cols: int) -> dict[Op, Cost]:
+def _full(tile_cols: int, *, tables: bool = False) -> dict[Op, Cost]:
     """Return the costs of a machine whose units each have multipliers of their own."""
     return {
         Op.READ: Cost(11, rows=1, cols=1),
         Op.READT: Cost(10 + tree_cycles(tile_cols), rows=1, cols=1),
-        Op.PULSE: Cost(14, rows=1, cols=1),
+        Op.PULSE: Cost(14 + TABLE_STAGES_MORE * tables, rows=1, cols=1),
         Op.ERR: Cost(6, elements=1, least=ALU_CYCLES),
         Op.NORM2: Cost(9, elements=1, least=ALU_CYCLES),
         Op.AXPY: Cost(9, elements=1, least=ALU_CYCLES),
@@ -92,8 +96,9 @@ def costs(config: Config) -> np.ndarray:
     int64 array (operation codes, 2, fields of `Cost`); the second axis says whether the function is a Hadamard one. Read-only.
     """
     table = np.zeros((16, 2, len(Cost._fields)), np.int64)
+    full = _full(config.tile_cols, tables=config.device is DeviceKind.TABLE)
     for hadamard in (0, 1):
-        for op, cost in (_lean(hadamard) if config.lean else _full(config.tile_cols)).items():
+        for op, cost in (_lean(hadamard) if config.lean else full).items():
             table[op, hadamard] = cost._replace(fetch=0 if config.prefetch else fetch_cycles(op))
     table.flags.writeable = False
     return table
@@ -103,6 +108,12 @@ def costs(config: Config) -> np.ndarray:
 def refused_cycles(table, op):
     """Return the cycles of an instruction whose command the tile refuses."""
     return REFUSED_CYCLES + table[op, 0][_FETCH]
+
+
+@shared
+def leak_cycles(rows):
+    """Return the cycles of letting the rows of a region leak, before the command proper."""
+    return LEAK_CYCLES + rows
 
 
 @shared

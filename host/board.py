@@ -230,6 +230,11 @@ class Board:
         """Whether its devices are real: they have no parameters, spread words or random states to write."""
         return self.config.device is DeviceKind.REAL
 
+    @property
+    def tables(self) -> bool:
+        """Whether its cells take the steps of a table."""
+        return self.config.device is DeviceKind.TABLE
+
     def load(self, program: Program, *, scales: Sequence[int], tile_words: Sequence[int] | None = None) -> None:
         """Load a program with its tables, the scale registers and the tile's parameters (words; a sign is taken modulo 2**32), if any."""
         self.stop()
@@ -247,14 +252,15 @@ class Board:
         return self._read_plane(Window.CELLS, report).astype(np.uint16).view(np.int16)
 
     def write_cells(self, cells: np.ndarray, report: Tell | None = None) -> None:
-        """Write all cells. `report` is told how far it is."""
+        """Write all cells; of the table device what stays of them, too. `report` is told how far it is."""
         self.write(cells_image(cells), report)
 
     def read_spread(self, report: Tell | None = None) -> np.ndarray:
-        """Return the spread words: uint8 of shape (rows of all tiles, columns), zero where the board has none."""
+        """Return the spread words: uint8, of the table device uint32, of shape (rows of all tiles, columns); zero without any."""
+        kind = np.uint32 if self.tables else np.uint8
         if not self.config.spread:
-            return np.zeros((self.config.rows, self.config.tile_cols), np.uint8)
-        return self._read_plane(Window.SPREAD, report).astype(np.uint8)
+            return np.zeros((self.config.rows, self.config.tile_cols), kind)
+        return self._read_plane(Window.SPREAD, report).astype(kind)
 
     def write_spread(self, spread: np.ndarray) -> None:
         """Write the spread words, if the board has any."""

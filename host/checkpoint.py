@@ -21,6 +21,7 @@ from backpulse.firmware_py.isa import SCALE_REGISTERS
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import TILE_WORDS, Counter, Stream
 from backpulse.firmware_py.streams import seed_states
+from backpulse.firmware_py.table_device import FLAT_WORDS, SPREAD_BITS, VISIT_BITS, TableDevice
 from backpulse.host.archive import MOST_MANIFEST, OPTIONAL, Archive, DamagedError, Kind, encode
 from backpulse.host.errors import InputError, StorageError
 from backpulse.host.features import Features
@@ -28,13 +29,14 @@ from backpulse.host.rates import best_epoch
 from backpulse.host.scaling import Scaler
 from backpulse.host.settings import PROFILES, SOFTWARE, Prepared, Settings
 from backpulse.host.storage import written_whole
+from backpulse.host.table_state import TableState
 
 FORMAT, VERSION = "backpulse checkpoint", 2
 HISTORY = ("test_accuracy", "train_loss", "train_accuracy")
 """Lists of a `Position`, one number an epoch."""
 VALIDATED = ("validation_loss", "validation_accuracy")
 """More of them, where a run validates."""
-LATER = ("lr_schedule", "lr_wait", "lr_factor", "lr_floor", "validation", "patience", *PROFILES, "dead")
+LATER = ("lr_schedule", "lr_wait", "lr_factor", "lr_floor", "validation", "patience", *PROFILES, "dead", "spread")
 """Settings that version 2 has not had from its beginning: a file has them only where they are not their defaults."""
 DIGESTS = ("config_digest", "program_digest", "data_digest")
 FIELDS = ("format", "version", "settings", "epochs", "config", *DIGESTS, "features", "position", "floor", OPTIONAL, "arrays")
@@ -47,6 +49,8 @@ _SINCE_ABI_4 = {"trace_words"}
 """Fields that one of ABI 3 has not: it had no trace."""
 _COUNTED_SINCE_ABI_4 = {"PULSES_MISSED"}
 """Counters likewise: emulated arrays, and there were no others, miss no pulse."""
+_OF_TABLES = {"tables": "words", "persistent": "persistent", "ages": "ages"}
+"""Arrays of the table device by the names that they have in a `TableState`."""
 OTHER_FIELDS = 1 << 16
 """Bytes that the manifest may take beside `features`."""
 
@@ -107,7 +111,7 @@ class Checkpoint:
 
     `cells` (integers), and `spread` (bytes, all zero where the configuration has no spread words), are of shape (rows of all tiles,
     columns); `tile` holds the words of the TILE window, `scales` those of the scale registers, `random` each stream's states. Of real
-    devices there are no `cells`, `spread` and `tile`: they are None.
+    devices there are no `cells`, `spread` and `tile`: they are None. Of the table device `spread` are 32-bit words, and there is a `table`.
     """
 
     settings: Settings
@@ -124,6 +128,7 @@ class Checkpoint:
     tile: np.ndarray | None
     scales: np.ndarray
     random: dict[Stream, np.ndarray]
+    table: TableState | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the file, replacing an older one only when the new one is whole and on the disk.
@@ -211,14 +216,17 @@ class Checkpoint:
             setattr(position, name, arrays[name].tolist())
         same: dict[str, Any] = {name: values[name] for name in ("epochs", *DIGESTS)} | {"config_digest": config_digest}
         same |= {"scales": arrays["scales"], **{name: arrays.get(name) for name in ("cells", "tile")}}
+        tables = exact and config.device is DeviceKind.TABLE
+        kind = np.uint32 if tables else np.uint8
         checkpoint = cls(
             settings=settings,
             config=config,
             features=Features.from_dict(values["features"]),
             position=position,
             scaler=Scaler(center=arrays["center"], half=arrays["half"], floor=values["floor"]),
-            spread=arrays["spread"] if config.spread and exact else np.zeros(arrays["cells"].shape, np.uint8) if exact else None,
+            spread=arrays["spread"] if config.spread and exact else np.zeros(arrays["cells"].shape, kind) if exact else None,
             random={stream: arrays[_random(stream)] for stream in seed_states(config, 0)},
+            table=TableState(**{name: arrays[key] for key, name in _OF_TABLES.items()}) if tables else None,
             **same,
         )
         checkpoint._check()
@@ -244,6 +252,7 @@ class Checkpoint:
         _check_whole("floor", self.scaler.floor, -1, 0)
         exact = config.device is not DeviceKind.REAL
         given = {name: getattr(self, name) for name in ("cells", "spread", "tile")} if exact else {}
+        given |= {key: getattr(self.table, name) for key, name in _OF_TABLES.items()} if self.table else {}
         given["scales"] = self.scales
         given |= {_random(stream): states for stream, states in self.random.items()}
         given |= {"center": self.scaler.center, "half": self.scaler.half} | {
@@ -269,9 +278,20 @@ class Checkpoint:
         # Both follow from the settings; they are in the file for programs that do not know how.
         scales = self.settings.scale_words(self.settings.rates(self.epochs, self.position.losses)[-1])
         follow = [("scales", scales)]
+        for name in [name for name in ("cells", "persistent") if name in arrays]:
+            wrong[f"{name} must be from {low} to {-low - 1}"] = (name, (arrays[name] < low) | (arrays[name] > -low - 1))
+        device = self.settings.device_on(self.config)
+        if "tables" in arrays and isinstance(device, TableDevice):
+            most, visits = 1 << SPREAD_BITS, 1 << VISIT_BITS
+            if "spread" in arrays:
+                wrong[f"spread must be below {most}"] = ("spread", arrays["spread"] >= most)
+            wrong[f"ages must be below {visits} but for the first"] = (
+                "ages",
+                (arrays["ages"] >= visits) & (np.arange(len(arrays["ages"])) > 0),
+            )
+            follow.insert(0, ("tables", device.words(self.config).flat()))
         if "cells" in arrays:
-            wrong[f"cells must be from {low} to {-low - 1}"] = ("cells", (arrays["cells"] < low) | (arrays["cells"] > -low - 1))
-            follow.insert(0, ("tile", self.settings.device_model.tile_words(self.config)))
+            follow.insert(0, ("tile", device.tile_words(self.config)))
         for name, words in follow:
             wrong[f"{name} must be the words that the settings give in this version"] = (name, arrays[name] != words)
         for rule, (name, places) in wrong.items():
@@ -333,9 +353,12 @@ def _random(stream: Stream) -> str:
 def _kinds(settings: Settings, config: Config, epochs: int, *, exact: bool) -> dict[str, Kind]:
     """Return type and shape of each array of the file; `exact`: of an array whose cells are kept."""
     plane, inputs = (config.rows, config.tile_cols), (settings.network.layers[0],)
+    tables = exact and config.device is DeviceKind.TABLE
     kinds: dict[str, Kind] = {"cells": ("<i2", plane)} if exact else {}
     if exact and config.spread:
-        kinds["spread"] = ("|u1", plane)
+        kinds["spread"] = ("<u4" if tables else "|u1", plane)
+    if tables:
+        kinds |= {"tables": ("<u4", (FLAT_WORDS,)), "persistent": ("<i2", plane), "ages": ("<u4", (1 + config.rows,))}
     kinds |= ({"tile": ("<i4", (TILE_WORDS,))} if exact else {}) | {"scales": ("<u4", (SCALE_REGISTERS,))}
     kinds |= {_random(stream): ("<u4", (len(states),)) for stream, states in seed_states(config, 0).items()}
     return kinds | {"center": ("<f8", inputs), "half": ("<f8", inputs)} | dict.fromkeys(history(settings), ("<f8", (epochs,)))

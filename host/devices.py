@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from backpulse.firmware_py.device import PRESETS, Device
-from backpulse.firmware_py.table_device import MOST_SPREAD
+from backpulse.firmware_py.table_device import MOST_SPREAD, TableDevice
 from backpulse.host.errors import InputError, wrong_input
 
 AIHWKIT = "aihwkit:"
 """What stands before a name of theirs."""
+LINEAR = ":linear"
+"""What stands behind a device file whose linear fit is asked for."""
 SOURCES = {
     "ideal": "no device: 1000 equal steps",
     "ecram": "ECRAM of Li: Tang et al., IEDM, 2018",
@@ -37,7 +39,7 @@ def resolved(text: str) -> str:
     Parameters
     ----------
     text : str
-        A preset, `aihwkit:NAME`, a device file, or what this function has returned.
+        A preset, `aihwkit:NAME`, a device file, one with `:linear` behind it for its linear fit, or what this function has returned.
 
     Raises
     ------
@@ -52,33 +54,39 @@ def resolved(text: str) -> str:
     if text.startswith(AIHWKIT):
         device, _ = of_aihwkit(text.removeprefix(AIHWKIT))
         return _text(device, text)
-    path = Path(text)
-    if path.suffix != ".toml" and not path.is_file() and "/" not in text:
+    file = text.removesuffix(LINEAR)
+    path = Path(file)
+    if path.suffix != ".toml" and not path.is_file() and "/" not in file:
         raise InputError(f"Unknown device {text}: choose one of {', '.join(PRESETS)}, {AIHWKIT}NAME, or a device file")
     if path.suffix != ".toml":
-        raise InputError(f"{text} is no device file: fit one to it first, backpulse device fit {text} --out {path.stem}.toml")
+        raise InputError(f"{file} is no device file: fit one to it first, backpulse device fit {file} --out {path.stem}.toml")
     from backpulse.host.device_file import read_device  # what fits is not needed for presets
 
     found = read_device(path)
+    if file == text:
+        return _text(found.table_device, found.digest)
     if found.linear_device is None:
         raise InputError(
-            f"Device {found.name} of {text} needs a tile with step tables, and today's have the linear step ({found.linear_refused}): "
-            "choose another --device; backpulse device simulate shows what it does"
+            f"Device {found.name} of {file} has no linear fit ({found.linear_refused}): leave {LINEAR} out, for its table, which golden://, "
+            "sim:// and boards with the table device carry"
         )
     return _text(found.linear_device, found.digest)
 
 
 def scale_of(text: str) -> int | None:
     """Return the weight scale that a device file, by its path, was fitted for; None for other devices."""
-    if not text.endswith(".toml"):
+    file = text.removesuffix(LINEAR)
+    if not file.endswith(".toml"):
         return None
     from backpulse.host.device_file import read_device
 
-    linear = read_device(Path(text)).linear
-    return linear.weight_scale if linear else None
+    found = read_device(Path(file))
+    if file == text:
+        return found.scale.weight_scale
+    return found.linear.weight_scale if found.linear else None
 
 
-def device_of(text: str) -> Device:
+def device_of(text: str) -> Device | TableDevice:
     """Return the device of what `resolved` returned."""
     return _parsed(text) if text.startswith("{") else PRESETS[text]
 
@@ -93,18 +101,24 @@ def name_of(text: str) -> str:
     return device_of(text).name
 
 
-def _text(device: Device, source: str) -> str:
-    values = {key: value for key, value in vars(device).items() if value or key in ("dw_min", "bound_up", "bound_down")}
-    return json.dumps({"source": source, "linear": values})
+def _text(device: Device | TableDevice, source: str) -> str:
+    """Return a device as one line of text; what is not in it is zero."""
+    if isinstance(device, Device):
+        values = {key: value for key, value in vars(device).items() if value or key in ("dw_min", "bound_up", "bound_down")}
+        return json.dumps({"source": source, "linear": values})
+    return json.dumps({"source": source, "table": {key: value for key, value in vars(device).items() if value}})
 
 
 @cache
-def _parsed(text: str) -> Device:
+def _parsed(text: str) -> Device | TableDevice:
     """Return the device that `_text` wrote."""
     try:
-        values = json.loads(text)["linear"]
-        device = Device(**values)
-    except (ValueError, TypeError, KeyError) as error:
+        values = json.loads(text)
+        if table := values.get("table"):
+            device = TableDevice(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+        else:
+            device = Device(**values["linear"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"The setting device is no device ({error!s:.100}): give a preset or a device file") from error
     return device
 

@@ -123,6 +123,8 @@ def load_network(board: Board, saved: Checkpoint, tell: Callable[[str], object])
     else:
         board.write_cells(saved.cells)
         board.write_spread(saved.spread)
+        if saved.table:
+            saved.table.write(board)
 
 
 def classes_of(board: Board, saved: Checkpoint, x: np.ndarray, indices: np.ndarray) -> np.ndarray:

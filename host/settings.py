@@ -9,6 +9,7 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from backpulse.firmware_py.image import scale_words
 from backpulse.firmware_py.isa import MOST_PROFILES
 from backpulse.firmware_py.network import HIDDEN, LOSSES, OUTPUTS, Network
 from backpulse.firmware_py.room import smaller_layers
+from backpulse.firmware_py.table_device import TableDevice, carried
 from backpulse.host import devices
 from backpulse.host.columns import join_names, parse_names
 from backpulse.host.datasets import NAMES, Dataset, load, validation_of
@@ -130,8 +132,17 @@ class Settings(BaseModel):
     device: Annotated[
         str,
         BeforeValidator(_device),
-        About(ALGORITHM, "NAME|FILE", f"Of the emulated tiles: {', '.join(PRESETS)}, {devices.AIHWKIT}NAME, or a file of device fit."),
+        About(
+            ALGORITHM,
+            "NAME|FILE",
+            f"Of the emulated tiles: {', '.join(PRESETS)}, {devices.AIHWKIT}NAME, or a file of device fit (FILE:linear: its linear fit).",
+        ),
     ] = "ideal"
+    spread: Annotated[
+        str,
+        BeforeValidator(_path),
+        About(ALGORITHM, "FILE", "Factors of steps, bounds and stuck cells as measured cell by cell, .npz or .csv; for a new run alone."),
+    ] = ""
     read_profile: Annotated[int, About(ALGORITHM, "N", "Number of the array's settings for reads, of those that it knows.")] = 0
     pulse_profile: Annotated[int, About(ALGORITHM, "N", "The same for pulses.")] = 0
     evaluate_profile: Annotated[int, About(ALGORITHM, "N", "The same for the reads of tests and validation.")] = 0
@@ -258,9 +269,25 @@ class Settings(BaseModel):
             )
 
     @property
-    def device_model(self) -> Device:
-        """The device of the emulated tiles."""
-        return devices.device_of(self.device)
+    def device_model(self) -> Device | TableDevice:
+        """The device of the emulated tiles; with a measured spread a table, as the words of other tiles cannot hold one."""
+        device = devices.device_of(self.device)
+        return TableDevice.of_linear(device) if self.spread and isinstance(device, Device) else device
+
+    def device_on(self, config: Config) -> Device | TableDevice:
+        """Return the device as the tiles of a board carry it."""
+        return carried(self.device_model, config)
+
+    def spread_words(self, config: Config) -> np.ndarray:
+        """Return the spread words of a new run, of shape (rows of all tiles, columns): drawn, and measured ones in their place."""
+        device = self.device_on(config)
+        words = device.spread_words(config, self.seed)
+        if not self.spread:
+            return words
+        assert isinstance(device, TableDevice)  # `device_model` makes it one
+        from backpulse.host.spread_map import read_map  # few runs have one
+
+        return read_map(Path(self.spread)).onto(words, device, config)
 
     def compile(self, config: Config) -> Program:
         """Compile for a board."""

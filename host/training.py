@@ -16,6 +16,7 @@ from backpulse.firmware_py.digest import conductance_digest
 from backpulse.firmware_py.image import initial_cells, tile_image
 from backpulse.firmware_py.registers import LOSS_FRAC, REG, Capability, Counter
 from backpulse.firmware_py.streams import seed_states
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host.array_cells import Areas
 from backpulse.host.board import Board, Tell
 from backpulse.host.checkpoint import Checkpoint, Position, check_names, program_digest
@@ -28,6 +29,7 @@ from backpulse.host.scores import scores
 from backpulse.host.settings import Prepared, Settings, prepare
 from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.storage import check_writable
+from backpulse.host.table_state import TableState
 from backpulse.host.tile import facts_dict, facts_text, is_exact, missed
 from backpulse.host.weights import Weights, weights_of
 
@@ -127,9 +129,10 @@ class Trainer:
         self.rates = settings.rates(self.epochs, self.position.losses)
         self._begun_steps = self.position.totals["STEPS"]
         self.tile: np.ndarray | None = None
+        self.device = settings.device_on(board.config)
         if not board.real:
             with wrong_input():
-                self.tile = np.array(settings.device_model.tile_words(board.config), np.int64)
+                self.tile = np.array(self.device.tile_words(board.config), np.int64)
         settings.check_profiles(board.facts.profiles)
         self.program = program or settings.compile(board.config)
         if self.program.config != board.config:
@@ -184,8 +187,11 @@ class Trainer:
                 self.tile = checkpoint.tile
             board.write(tile_image(self.tile.tolist()))
             with_spread = checkpoint.spread if checkpoint else None
-            board.write_spread(settings.device_model.spread_words(board.config, settings.seed) if with_spread is None else with_spread)
+            board.write_spread(settings.spread_words(board.config) if with_spread is None else with_spread)
         self.initial = self._cells_at_start(checkpoint, init)
+        if isinstance(self.device, TableDevice):
+            held = checkpoint.table if checkpoint else None
+            (held or TableState.new(self.device.words(board.config).flat(), self.initial)).write(board)
         self._rate = self.rates[-1]
         board.write_random({stream: list(states) for stream, states in random.items()})
         self._load_program()
@@ -205,16 +211,16 @@ class Trainer:
         if checkpoint and checkpoint.cells is not None:
             wanted = checkpoint.cells
         elif init is None:
-            wanted = initial_cells(self.program, settings.device_model, settings.seed)
+            wanted = initial_cells(self.program, self.device, settings.seed)
         else:
-            wanted, told = init.scaled(self.data.scaler, board.config.drive_max).cells(self.program, settings.device_model)
+            wanted, told = init.scaled(self.data.scaler, board.config.drive_max).cells(self.program, self.device)
             self.started["init"] = init.digest
             for text in told:
                 self.remark(text)
         if start == WRITTEN:
             board.write_cells(wanted, self._far("load"))
             return np.asarray(wanted, np.int16)
-        step = settings.device_model.dw_min
+        step = self.device.dw_min
         areas = Areas(board, self.program, read_profile=settings.read_profile, pulse_profile=settings.pulse_profile)
         if start == AS_IS:
             return areas.words(areas.measure(report=self._far("read")))
@@ -394,6 +400,7 @@ class Trainer:
             cells=self.cells if exact else None,
             spread=self.board.read_spread() if exact else None,
             tile=self.tile if exact else None,
+            table=TableState.read(self.board, self.device.words(self.board.config).flat()) if exact and self.board.tables else None,
             scales=np.array(self.settings.scale_words(self.rates[-1]), np.uint32),
             random={s: np.array(states, np.uint32) for s, states in self.board.read_random().items()},
         )

@@ -19,6 +19,7 @@ from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.real import array_machine
 from backpulse.firmware_py.registers import Capability
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.firmware_py.wired import facts, wired
 from backpulse.host.addresses import FORMS, VIRTUAL, likely
 from backpulse.host.array_file import read_array
@@ -98,7 +99,7 @@ class Address:
 
 def board_config(
     network: Network | None,
-    device: Device,
+    device: Device | TableDevice,
     *,
     tile: str = TILE,
     tiles: int | None = None,
@@ -131,7 +132,10 @@ def board_config(
     with wrong_input():
         noise = device.read_noise > 0 or (array is not None and array.needs_noise)
         config = replace(DEFAULT, tile_rows=int(rows), tile_cols=int(cols), read_noise=int(noise))
-        config = replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
+        if isinstance(device, TableDevice):
+            config = replace(config, device=DeviceKind.TABLE)
+        elif device.is_ideal:
+            config = replace(config, device=DeviceKind.IDEAL, spread=0)
         if array is not None and array.front_end:
             config, tiles = front_end_config(array, config), 1
         elif tiles is None:
@@ -245,6 +249,10 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
 
 def _virtual(config: Config, array: Array | None, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
     """Start the virtual board."""
+    if array is not None and config.device is DeviceKind.TABLE:
+        raise InputError(
+            "The array behind sim:// carries no step tables: take golden://?array=FILE, or the linear fit, --device FILE:linear"
+        )
     board = start(config, array, progress=progress)
     return VirtualPort(board), lambda: str(board.close())
 

@@ -14,6 +14,7 @@ from backpulse.firmware_py.device import Device, quantise_cells
 from backpulse.firmware_py.image import placed, taken_from
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.places import reason
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host.errors import InputError
 from backpulse.host.scaling import SAMPLE_ONE, Scaler
 from backpulse.host.storage import written_whole
@@ -194,7 +195,7 @@ class Weights:
             raise InputError(f"{self.name} has intercepts, and the network no bias lines: leave --no-bias out")
         return [weight.T for weight, _ in self.layers]
 
-    def cells(self, program: Program, device: Device) -> tuple[np.ndarray, list[str]]:
+    def cells(self, program: Program, device: Device | TableDevice) -> tuple[np.ndarray, list[str]]:
         """Return the cells of a network with these weights, and what the user should know of it.
 
         Returns

@@ -172,39 +172,58 @@ def test_the_table_in_integers():
         noise_down=tuple(random.uniform(0, 0.02, SEGMENTS)),
         bound_up=1.5,
         bound_down=-1.25,
+        bound_spread=0.3,
+        apparent_noise=0.05,
     )
     words = device.words()
-    assert 0 < words.shift <= 6
-    packed = words.packed()
-    assert packed.min() >= 0
-    assert packed.max() < 1 << 36
+    assert 0 < words.shift <= MOST_SHIFT
+    segments = words.segments().reshape(2, SEGMENTS, 2)
+    assert segments[..., 1].max() < CLASSES
     cells = random.randint(words.bound_down, words.bound_up, 300)
     counts, draws = random.randint(-31, 32, 300), random.randint(0, 1 << 32, 300)
-    found = table_update(cells, counts, draws, words)
-    for g, count, word, after in zip(cells.tolist(), counts.tolist(), draws.tolist(), found.tolist(), strict=True):
+    spread = random.randint(0, 1 << 24, 300)
+    spread[::7] = STUCK << 16 & 0xFF0000 | NO_SPREAD
+    found = table_update(cells, counts, draws, words, spread)
+    seen = table_seen(found, draws, words)
+    given = zip(cells.tolist(), counts.tolist(), draws.tolist(), spread.tolist(), strict=True)
+    for (g, count, word, own), after, read in zip(given, found.tolist(), seen.tolist(), strict=True):
         u = g + (1 << 15)
         k, low = u >> 10, u & 1023
-        entry = int(packed[0 if count > 0 else 1, k])
-        base, delta, kind = entry & 0xFFFF, ((entry >> 16 & 0xFFFF) ^ 0x8000) - 0x8000, entry >> 32
+        entry, kind = (int(word) for word in segments[0 if count > 0 else 1, k])
+        base, delta = entry & 0xFFFF, ((entry >> 16) ^ 0x8000) - 0x8000
         step = max(0, base + (delta * low >> 10))
         gaussian = sum(word.to_bytes(4, "little")) - 510
-        total = (count * 128 * step + gaussian * int(words.root[kind, abs(count)])) << words.shift
-        wanted = g if count == 0 else min(max(g + rshift(total, 13), words.bound_down), words.bound_up)
-        assert after == wanted
+        factor = own & 255 if count > 0 else own >> 8 & 255
+        total = (count * factor * step + gaussian * int(words.root[kind, abs(count)])) << words.shift
+        code = ((own >> 16) ^ 128) - 128
+        low, high = (
+            max(min(b, 32767), -32768) for b in (words.bound_down - code * words.bound_unit, words.bound_up + code * words.bound_unit)
+        )
+        wanted = g + rshift(total, 11)
+        wanted = high if wanted > high else max(wanted, low)
+        assert after == (g if count == 0 or code == -128 else wanted)
+        other = word ^ word << 7 & 0xFFFFFFFF
+        other ^= other >> 25
+        other ^= other << 12 & 0xFFFFFFFF
+        apparent = rshift((sum(other.to_bytes(4, "little")) - 510) * words.apparent, 11)
+        assert read == max(min(after + apparent, 32767), -32768)
     steps, _ = table_step(np.array([0]), np.array([True]), words)
     assert (int(steps[0]) << words.shift) / 2**20 == pytest.approx(np.interp(0, NODES, device.up), abs=1e-4)
 
 
 def test_tables_that_their_words_cannot_hold():
     flat: dict[str, Any] = {"down": (0.1,) * 65, "noise_up": (0.0,) * 64, "noise_down": (0.0,) * 64}
-    with pytest.raises(ValueError, match=r"Table device big has a step or write noise 2\.\d+ times as large as its words hold"):
-        TableDevice(name="big", up=(10.0,) * 65, **flat)
+    with pytest.raises(ValueError, match=r"Table device big has a step or write noise 1\.5 times as large as its words hold"):
+        TableDevice(name="big", up=(10.0,) * 65, bound_up=1.5, bound_down=-1.5, **flat)
     with pytest.raises(ValueError, match=r"Table up must have 65 numbers, not 3"):
         TableDevice(name="short", up=(0.1,) * 3, **flat)
     with pytest.raises(ValueError, match=r"Table up must have numbers from 0, not -1"):
         TableDevice(name="negative", up=(-1.0,) * 65, **flat)
-    with pytest.raises(ValueError, match=r"Table step_spread must be from 0 to 0.35, not 0.5"):
-        replace(TableDevice.of_linear(PRESETS["ecram"]), step_spread=0.5)
+    with pytest.raises(ValueError, match=r"Table step_spread must be from 0 to 2, not 2.5"):
+        replace(TableDevice.of_linear(PRESETS["ecram"]), step_spread=2.5)
+    with pytest.raises(ValueError, match=r"Table apparent_noise must be from 0 to 0.289, not 0.4"):
+        replace(TableDevice.of_linear(PRESETS["ecram"]), apparent_noise=0.4)
+    assert (TableDevice(name="steep", up=(10.0,) * 65, **flat).words().base[0] == 65535).all()  # the range, and no more
 
 
 def test_settings_hold_the_device_itself(tmp_path):

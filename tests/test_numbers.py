@@ -236,7 +236,7 @@ def test_digest_is_of_the_meaning() -> None:
         ({"tile_rows": 0}, "Configuration field tile_rows must be an integer from 1 to 512, not 0"),
         ({"sense_bits": 13}, "Configuration field sense_bits must be an integer from 6 to 12, not 13"),
         ({"tiles": 1.5}, "Configuration field tiles must be an integer from 1 to 1024, not 1.5"),
-        ({"device": 0, "spread": 1}, "Configuration field spread must be 0 but for the linear-step device"),
+        ({"device": 0, "spread": 1}, "Configuration field spread must be 0 but for the linear-step and the table device"),
         ({"order_depth": 1000}, "Configuration field order_depth must be a power of two, not 1000"),
     ],
 )
