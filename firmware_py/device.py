@@ -218,9 +218,14 @@ class Bounded(Protocol):
     """A device with bounds, in device units."""
 
     @property
-    def bound_up(self) -> float: ...
+    def bound_up(self) -> float:
+        """Upper bound of the conductance."""
+        ...
+
     @property
-    def bound_down(self) -> float: ...
+    def bound_down(self) -> float:
+        """Lower bound."""
+        ...
 
 
 def quantise_cells(device: Bounded, config: Config, weights: np.ndarray, weight_scale: float) -> np.ndarray:

@@ -22,7 +22,7 @@ from backpulse.firmware_py.registers import (
     Window,
 )
 from backpulse.firmware_py.streams import seed_states
-from backpulse.firmware_py.table_device import CLASSES, LEAKS, ROOTS, SEGMENTS, TableDevice, carried
+from backpulse.firmware_py.table_device import FLAT_PARTS, TableDevice, carried
 
 Image = list[tuple[int, Sequence[int] | np.ndarray]]
 """Runs of 32-bit words: the address of the first, and the words; arrays of them are unsigned."""
@@ -71,9 +71,8 @@ def persistent_image(cells: np.ndarray) -> Image:
 
 def table_image(words: np.ndarray) -> Image:
     """Return the tables of the table device from `TableWords.flat`."""
-    sizes = {TablePart.SEGMENTS: 4 * SEGMENTS, TablePart.ROOT: CLASSES * ROOTS, TablePart.LEAK: LEAKS, TablePart.PARAMETERS: AGE}
-    parts = np.split(np.asarray(words, np.uint32), np.cumsum(list(sizes.values()))[:-1])
-    return [(table_address(part), values) for part, values in zip(sizes, parts, strict=True)]
+    parts = np.split(np.asarray(words, np.uint32), np.cumsum(list(FLAT_PARTS.values()))[:-1])
+    return [(table_address(part), values) for part, values in zip(FLAT_PARTS, parts, strict=True)]
 
 
 def ages_image(ages: np.ndarray) -> Image:

@@ -190,6 +190,39 @@ def _element(context, builder, sig, args):
     return builder.sext(builder.load(at), ir.IntType(64))
 
 
+def look_twice(array, index):
+    """Return the lower and upper 32 bits, signed, of the elements of an int64 array at the indices in a vector; or at a number."""
+    word = int(array[index])
+    return ((word & 0xFFFFFFFF) ^ 1 << 31) - (1 << 31), word >> 32
+
+
+@infer_global(look_twice)
+class _LookTwice(templates.AbstractTemplate):
+    def generic(self, args: tuple[types.Type, ...], kws: object) -> Any:
+        array, index = args
+        kind = _LANES if index is _LANES else types.int64
+        return templates.signature(types.UniTuple(kind, 2), array, kind)
+
+
+@imputils.lower_builtin(look_twice, types.Array, _LANES)
+def _elements_twice(context, builder, sig, args):
+    found = ir.Constant(ir.VectorType(ir.IntType(64), GROUP), ir.Undefined)
+    for lane in range(GROUP):
+        place = builder.zext(builder.extract_element(args[1], ir.IntType(32)(lane)), ir.IntType(64))
+        at = cgutils.get_item_pointer(context, builder, sig.args[0], make_array(sig.args[0])(context, builder, args[0]), [place])
+        found = builder.insert_element(found, builder.load(at), ir.IntType(32)(lane))
+    upper = builder.ashr(found, ir.Constant(found.type, [32] * GROUP))
+    return context.make_tuple(builder, sig.return_type, [builder.trunc(half, _VECTOR) for half in (found, upper)])
+
+
+@imputils.lower_builtin(look_twice, types.Array, types.int64)
+def _element_twice(context, builder, sig, args):
+    at = cgutils.get_item_pointer(context, builder, sig.args[0], make_array(sig.args[0])(context, builder, args[0]), [args[1]])
+    word = builder.load(at)
+    lower = builder.sext(builder.trunc(word, ir.IntType(32)), ir.IntType(64))
+    return context.make_tuple(builder, sig.return_type, [lower, builder.ashr(word, ir.IntType(64)(32))])
+
+
 def _pointer(context, builder, array, index, values):
     """Return where a vector lies in memory; its elements are of the array's type."""
     places = cgutils.unpack_tuple(builder, values[1]) if isinstance(index, types.BaseTuple) else [values[1]]

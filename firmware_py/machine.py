@@ -66,7 +66,7 @@ class _Plane(NamedTuple):
     """Another memory, of the same shape, that what is written goes to, too."""
 
 
-_SPLIT = {Window.RANDOM: STREAM_SHIFT, Window.CELLS: PERSISTENT_SHIFT}
+_SPLIT: dict[int, int] = {Window.RANDOM: STREAM_SHIFT, Window.CELLS: PERSISTENT_SHIFT}
 """Windows of several memories: position of the memory's number in an offset."""
 
 

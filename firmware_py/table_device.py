@@ -12,7 +12,7 @@ import numpy as np
 
 from backpulse.firmware_py.config import DEFAULT, TABLE, Config, DeviceKind
 from backpulse.firmware_py.device import STEP_FRAC, Device, normal
-from backpulse.firmware_py.registers import TILE_WORDS, TableParameter, TileParameter
+from backpulse.firmware_py.registers import TILE_WORDS, TableParameter, TablePart, TileParameter
 from backpulse.firmware_py.streams import GAUSS_SIGMA, companion, draws, gauss
 
 _gauss, _companion = (getattr(function, "py_func", function) for function in (gauss, companion))  # also where nothing is compiled
@@ -55,7 +55,14 @@ VISIT_BITS = 16
 """Bits that are kept of the period of a row's last visit."""
 PERIOD_MASK = (1 << VISIT_BITS) - 1
 """Those."""
-FLAT_WORDS = 4 * SEGMENTS + CLASSES * ROOTS + LEAKS + TableParameter.AGE
+FLAT_PARTS = {
+    TablePart.SEGMENTS: 4 * SEGMENTS,
+    TablePart.ROOT: CLASSES * ROOTS,
+    TablePart.LEAK: LEAKS,
+    TablePart.PARAMETERS: int(TableParameter.AGE),
+}
+"""Parts of the TABLE window that are a device's, each from its beginning, and how many words of each."""
+FLAT_WORDS = sum(FLAT_PARTS.values())
 """Words of the TABLE window that a device has (`TableWords.flat`): all but its cells' age."""
 TABLE_BITS = {
     TableParameter.SHIFT: 3,
@@ -250,8 +257,8 @@ class TableDevice:
         """Raise ValueError if a configuration's tiles cannot carry this device."""
         if config.device is not DeviceKind.TABLE:
             raise ValueError(
-                f"Device {self.name} is a table of steps, and this board's tiles carry none: take golden://, sim:// or a board with the table "
-                "device, or its linear fit, --device FILE:linear"
+                f"Device {self.name} is a table of steps, and this board's tiles carry none: take golden://, sim:// or a board with the "
+                "table device, or its linear fit, --device FILE:linear"
             )
         if (self.step_spread or self.symmetry_spread or self.bound_spread or self.stuck) and not config.spread:
             raise ValueError(f"Device {self.name} has cell-to-cell spread, and this board has no spread words")

@@ -10,7 +10,7 @@ import numpy as np
 
 from backpulse.firmware_py.formats import rshift
 from backpulse.firmware_py.jit import inlined, part
-from backpulse.firmware_py.lanes import GROUP, everywhere, load, look, store, where
+from backpulse.firmware_py.lanes import GROUP, count, everywhere, load, look, look_twice, store, where
 from backpulse.firmware_py.memory import BANK
 from backpulse.firmware_py.registers import TableParameter, TileParameter
 from backpulse.firmware_py.streams import companion, gauss
@@ -20,6 +20,7 @@ from backpulse.firmware_py.table_device import (
     LEAKS,
     NO_SPREAD,
     PERIOD_MASK,
+    ROOT_BITS,
     ROOTS,
     SEGMENTS,
     SEGMENTS_LOG2,
@@ -29,8 +30,6 @@ from backpulse.firmware_py.table_device import (
 
 _SHIFT, _APPARENT, _REST, _LEAK_ON, _PERIOD, _AGE = (int(p) for p in TableParameter)
 _BOUND_UP, _BOUND_DOWN, _BOUND_UNIT = (int(p) for p in (TileParameter.BOUND_UP, TileParameter.BOUND_DOWN, TileParameter.BOUND_UNIT))
-_DOWN = 2 * SEGMENTS
-"""Where the words of the way down begin."""
 _BASE = (1 << BASE_BITS) - 1
 _STUCK = STUCK & 255
 
@@ -48,12 +47,12 @@ def shared_words(tile, parameters, cell_bits):
 
 @inlined
 def step(g, up, segments, shared):
-    """Return one pulse's step in 1/64 cell LSB before the shift, and its class of noise. int64 or lanes."""
+    """Return one pulse's step in 1/64 cell LSB before the shift, its write noise, and its class of noise. int64 or lanes."""
     _, _, sign, bits = shared
     u = g + sign
-    at = ((u >> bits) << 1) + where(up, 0, _DOWN)
-    word = look(segments, at)
-    return max((word & _BASE) + ((word >> BASE_BITS) * (u & ((1 << bits) - 1)) >> bits), 0), look(segments, at + 1)
+    word, noise = look_twice(segments, (u >> bits) + where(up, 0, SEGMENTS))
+    moved = max((word & _BASE) + ((word >> BASE_BITS) * (u & ((1 << bits) - 1)) >> bits), 0)
+    return moved, noise & ((1 << ROOT_BITS) - 1), noise >> ROOT_BITS
 
 
 @inlined
@@ -73,9 +72,11 @@ def update(g, pulses, size, word, spread, segments, root, shared):
     The largest sum, 31 pulses of the largest step with the largest factor, takes 30 bits: so it is not shifted left, but less far right.
     """
     up = pulses > 0
-    moved, kind = step(g, up, segments, shared)
+    moved, noise, kind = step(g, up, segments, shared)
+    if count(size > 1):  # rarely
+        noise = look(root, kind * ROOTS + size)
     factor, high, low, stuck = own_words(spread, up, shared)
-    total = pulses * factor * moved + gauss(word) * look(root, kind * ROOTS + size)
+    total = pulses * factor * moved + gauss(word) * noise
     wanted = g + rshift(total, UPDATE_FRAC - shared[1][0])
     return where((pulses == 0) | stuck, g, where(wanted > high, high, max(wanted, low)))
 
@@ -127,11 +128,11 @@ def take_part(m, f, row, c, pulses, word, chance, shared):
     law = m.law
     g, spread = np.int64(law.persistent[row, c]), np.int64(m.spread[row, c]) if f.spread else np.int64(NO_SPREAD)
     up = pulses > 0.0
-    moved, kind = step(g, up, law.segments, shared)
+    moved, noise, _ = step(g, up, law.segments, shared)
     factor, high, low, stuck = own_words(spread, up, shared)
     total = pulses * factor * moved
     if word != 0:
-        total += gauss(word) * np.float64(law.root[kind * ROOTS + 1]) * math.sqrt(abs(pulses))
+        total += gauss(word) * np.float64(noise) * math.sqrt(abs(pulses))
     wanted = g + np.int64(math.floor(total / (1 << (UPDATE_FRAC - shared[1][0])) + chance))
     if not stuck:
         after = high if wanted > high else max(wanted, low)

@@ -4,8 +4,8 @@ import numpy as np
 
 from backpulse.firmware_py.framing import BusError
 from backpulse.firmware_py.registers import TABLE_PART_SHIFT, TableParameter, TablePart
-from backpulse.firmware_py.table_device import CLASS_BITS, LEAK_BITS, ROOT_BITS, TABLE_BITS, VISIT_BITS
-from backpulse.firmware_py.table_memory import Law
+from backpulse.firmware_py.table_device import CLASS_BITS, LEAK_BITS, ROOT_BITS, SEGMENTS, TABLE_BITS, VISIT_BITS
+from backpulse.firmware_py.table_memory import Law, segment_words
 
 
 class TableWindow:
@@ -13,13 +13,13 @@ class TableWindow:
 
     def __init__(self, law: Law) -> None:
         self._words = {
-            TablePart.SEGMENTS: law.segments,
+            TablePart.SEGMENTS: np.zeros(4 * SEGMENTS, np.int64),
             TablePart.ROOT: law.root,
             TablePart.LEAK: law.leak,
             TablePart.PARAMETERS: law.parameters,
             TablePart.VISITED: law.visited,
         }
-        self._low = 0
+        self._law, self._low = law, 0
 
     def read(self, offset: int) -> int:
         """Return a word: of a signed number 32 bits."""
@@ -33,7 +33,7 @@ class TableWindow:
             case TablePart.SEGMENTS if index % 2 == 0:
                 self._low = word
             case TablePart.SEGMENTS:
-                words[index - 1], words[index] = np.array(self._low, np.uint32).view(np.int32), _number(word, CLASS_BITS)
+                words[index - 1], words[index] = self._low, _number(word, CLASS_BITS)
             case TablePart.ROOT:
                 words[index] = _number(word, ROOT_BITS)
             case TablePart.LEAK:
@@ -42,6 +42,9 @@ class TableWindow:
                 words[index] = _number(word, TABLE_BITS[TableParameter(index)])
             case TablePart.VISITED:
                 words[index] = _number(word, VISIT_BITS)
+        if offset >> TABLE_PART_SHIFT <= TablePart.ROOT:
+            low, kind = self._words[TablePart.SEGMENTS].reshape(-1, 2).T
+            self._law.segments[:] = segment_words(low, kind, self._law.root)
 
     def _find(self, offset: int) -> tuple[np.ndarray, int]:
         part, index = offset >> TABLE_PART_SHIFT, offset & ((1 << TABLE_PART_SHIFT) - 1)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from backpulse.firmware_py.config import DeviceKind
 from backpulse.firmware_py.device import FACTOR_FRAC, UPDATE_FRAC, Device
 from backpulse.firmware_py.formats import rshift
-from backpulse.firmware_py.image import tile_image
+from backpulse.firmware_py.image import device_image, tile_image
 from backpulse.firmware_py.isa import Region, Vector
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
@@ -26,12 +26,14 @@ from backpulse.firmware_py.registers import (
     Window,
 )
 from backpulse.firmware_py.streams import GAUSS_SIGMA, seed_states
+from backpulse.firmware_py.table_device import TableDevice, carried
 from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_chain import Chain
 from backpulse.host.array_operations import cell_sense, pulse, read, read_map, rectangle
 from backpulse.host.board import Board
 from backpulse.host.commands import reads, word_array
 from backpulse.host.stop import Stop
+from backpulse.host.table_state import TableState
 
 SIGMAS = 6.0
 """Standard deviations of noise that a word may be off: one of 10^9 is beyond."""
@@ -81,7 +83,7 @@ class Bench:
     Parameters
     ----------
     board : Board
-    device : Device
+    device : Device or TableDevice
         What the emulated tile's parameters are set to.
     wires : float
         Most sense words, at full scale, by which a cell's two directions may differ for the resistance of wires.
@@ -96,8 +98,8 @@ class Bench:
         Standard deviation of a read, in sense words.
     """
 
-    def __init__(self, board: Board, device: Device, *, wires: float = 0.0, report: Tell | None = None) -> None:
-        self.board, self.config, self.device, self.wires = board, board.config, device, wires
+    def __init__(self, board: Board, device: Device | TableDevice, *, wires: float = 0.0, report: Tell | None = None) -> None:
+        self.board, self.config, self.device, self.wires = board, board.config, carried(device, board.config), wires
         self.report: Tell = report or (lambda done, total: None)
         self.claims, self.kind = board.facts.capabilities, board.facts.kind
         self._armed = Capability.ARM in self.claims and TileState.ARMED in board.tile_state()[0]
@@ -140,6 +142,7 @@ class Bench:
         modelled = self.config.device is not DeviceKind.REAL
         parameters = self._parameters() if modelled else []
         random, spread = board.read_random(), board.read_spread()
+        table = TableState.read(board) if board.tables else None
         try:
             self._prepare(modelled)
             yield
@@ -153,6 +156,8 @@ class Bench:
                     board.write_spread(spread)
                 if cells is not None and Capability.CELLS_WRITE in self.claims:
                     board.write_cells(cells)
+                if table:
+                    table.write(board)
                 board.write_random(random)
 
     def _parameters(self) -> list[int]:
@@ -166,7 +171,7 @@ class Bench:
             board.link.write_words(REG["WATCHDOG"].address, [WATCHDOG])
         if modelled:
             words = self.device.tile_words(config)
-            board.write(tile_image(words))
+            board.write(device_image(self.device, config))
             board.write_spread(self.device.spread_words(config, SEED))
             board.write_random(seed_states(config, SEED))
             self.noise = words[TileParameter.READ_SIGMA] * GAUSS_SIGMA / (1 << config.sense_shift)

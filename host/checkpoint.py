@@ -277,7 +277,7 @@ class Checkpoint:
             wrong[f"{name} must not be 0, where a random stream stays for ever"] = (name, arrays[name] == 0)
         # Both follow from the settings; they are in the file for programs that do not know how.
         scales = self.settings.scale_words(self.settings.rates(self.epochs, self.position.losses)[-1])
-        follow = [("scales", scales)]
+        follow: list[tuple[str, Any]] = [("scales", scales)]
         for name in [name for name in ("cells", "persistent") if name in arrays]:
             wrong[f"{name} must be from {low} to {-low - 1}"] = (name, (arrays[name] < low) | (arrays[name] > -low - 1))
         device = self.settings.device_on(self.config)

@@ -219,7 +219,8 @@ def simulate(
         fitted = read_device(Path(what))
         twin = fitted.table_device
     else:
-        twin = TableDevice.of_linear(device_of(resolved(what)))
+        found = device_of(resolved(what))
+        twin = found if isinstance(found, TableDevice) else TableDevice.of_linear(found)
     enough = (
         1.25 * max(fitted.measured.states_up, fitted.measured.states_down) if fitted else (twin.bound_up - twin.bound_down) / twin.dw_min
     )

@@ -67,8 +67,8 @@ def resolved(text: str) -> str:
         return _text(found.table_device, found.digest)
     if found.linear_device is None:
         raise InputError(
-            f"Device {found.name} of {file} has no linear fit ({found.linear_refused}): leave {LINEAR} out, for its table, which golden://, "
-            "sim:// and boards with the table device carry"
+            f"Device {found.name} of {file} has no linear fit ({found.linear_refused}): leave {LINEAR} out, for its table, which "
+            "golden://, sim:// and boards with the table device carry"
         )
     return _text(found.linear_device, found.digest)
 
@@ -115,7 +115,8 @@ def _parsed(text: str) -> Device | TableDevice:
     try:
         values = json.loads(text)
         if table := values.get("table"):
-            device = TableDevice(**{key: tuple(value) if isinstance(value, list) else value for key, value in table.items()})
+            given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+            device = TableDevice(**given)
         else:
             device = Device(**values["linear"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -47,7 +47,7 @@ class SpreadMap:
             raise InputError(f"{self.path} has the spread of cells, and this board has no spread words: leave --spread out")
         if rows > config.rows or cols > config.tile_cols:
             raise InputError(
-                f"{self.path} has {rows} rows and {cols} columns of cells, and the board has {config.rows} rows of {config.tile_cols} in all: "
+                f"{self.path} has {rows} rows and {cols} columns of cells, and the board has {config.rows} rows of {config.tile_cols}: "
                 "choose larger tiles or more, --tile and --tiles, or a smaller map"
             )
         new = words.copy()
@@ -85,7 +85,7 @@ def read_map(path: Path) -> SpreadMap:
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise InputError(
-                f"{path}: {name} must be from {low:g} to {high:.4g}, not {field[row, column]:g} (row {row}, column {column}, counted from 0)"
+                f"{path}: {name} must be from {low:g} to {high:.4g}, not {field[row, column]:g} (row {row}, column {column}, from 0)"
             )
     return SpreadMap(path, fields)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from backpulse.firmware_py.image import AGE, ages_image, persistent_image, table_address, table_image
 from backpulse.firmware_py.registers import CELL_ROW_SHIFT, PERSISTENT_SHIFT, TablePart, Window
+from backpulse.firmware_py.table_device import FLAT_PARTS, FLAT_WORDS
 from backpulse.host.board import Board
 from backpulse.host.commands import reads, word_array
 
@@ -35,16 +36,16 @@ class TableState:
         return cls(words, np.asarray(cells, np.int16), np.zeros(1 + len(cells), np.uint32))
 
     @classmethod
-    def read(cls, board: Board, words: np.ndarray) -> Self:
-        """Return that of a board at rest whose tables are known."""
-        rows, cols, longest = board.config.rows, board.config.tile_cols, board.link.payload
-        persistent = [Window.CELLS.base + (1 << PERSISTENT_SHIFT) + (row << CELL_ROW_SHIFT) for row in range(rows)]
-        runs = [(address, cols) for address in persistent]
+    def read(cls, board: Board) -> Self:
+        """Return that of a board at rest."""
+        rows, cols = board.config.rows, board.config.tile_cols
+        runs = [(table_address(part), count) for part, count in FLAT_PARTS.items()]
+        runs += [(Window.CELLS.base + (1 << PERSISTENT_SHIFT) + (row << CELL_ROW_SHIFT), cols) for row in range(rows)]
         runs += [(table_address(TablePart.PARAMETERS) + AGE, 1), (table_address(TablePart.VISITED), rows)]
-        requests = [request for address, count in runs for request in reads(address, count, longest)]
+        requests = [request for address, count in runs for request in reads(address, count, board.link.payload)]
         board.link.exchange(requests)
-        found = word_array(requests)
-        return cls(words, found[: rows * cols].astype(np.uint16).view(np.int16).reshape(rows, cols), found[rows * cols :])
+        words, persistent, ages = np.split(word_array(requests), [FLAT_WORDS, FLAT_WORDS + rows * cols])
+        return cls(words, persistent.astype(np.uint16).view(np.int16).reshape(rows, cols), ages)
 
     def write(self, board: Board) -> None:
         """Write it to a board, behind its cells."""

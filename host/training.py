@@ -400,7 +400,7 @@ class Trainer:
             cells=self.cells if exact else None,
             spread=self.board.read_spread() if exact else None,
             tile=self.tile if exact else None,
-            table=TableState.read(self.board, self.device.words(self.board.config).flat()) if exact and self.board.tables else None,
+            table=TableState.read(self.board) if exact and self.board.tables else None,
             scales=np.array(self.settings.scale_words(self.rates[-1]), np.uint32),
             random={s: np.array(states, np.uint32) for s, states in self.board.read_random().items()},
         )

@@ -12,7 +12,19 @@ import pytest
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.firmware_py.device import PRESETS, Device, own_words, shared_words, update, with_values
 from backpulse.firmware_py.formats import rshift
-from backpulse.firmware_py.table_device import NODES, SEGMENTS, TableDevice, ramps, table_step, table_update
+from backpulse.firmware_py.table_device import (
+    CLASSES,
+    MOST_SHIFT,
+    NO_SPREAD,
+    NODES,
+    SEGMENTS,
+    STUCK,
+    TableDevice,
+    ramps,
+    table_seen,
+    table_step,
+    table_update,
+)
 from backpulse.host.device_file import DeviceFile, of_fit, read_device, write_device
 from backpulse.host.device_fit import Fit, fit_device
 from backpulse.host.device_layouts import read_measured
@@ -121,7 +133,7 @@ def test_a_file_holds_the_device(tmp_path):
         assert again.digest == device.digest
     assert len({fitted(name)[1].digest for name in SETS}) == len(SETS)
     words, read = device.table_device.words(), again.table_device.words()
-    assert np.array_equal(words.packed(), read.packed())
+    assert np.array_equal(words.flat(), read.flat())
     assert device.units(device.conductance(0.3)) == pytest.approx(0.3)
 
 
