@@ -21,9 +21,8 @@ from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
-from backpulse.host import api
+from backpulse.host import api, terminal
 from backpulse.host import options as o
-from backpulse.host import terminal
 from backpulse.host.array_file import read_array
 from backpulse.host.cli_array import array
 from backpulse.host.cli_boards import boards, build, fit, flash
@@ -37,6 +36,7 @@ from backpulse.host.cli_train import train
 from backpulse.host.devices import device_of, resolved
 from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, unexpected, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
+from backpulse.host.run_file import WithRunFile
 from backpulse.host.settings import Settings
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.storage import check_writable
@@ -93,8 +93,8 @@ def options(
     """Train neural networks inside an analog crossbar array: on the golden model, the simulated RTL, or a board."""
 
 
-app.command()(train)
-app.command()(infer)
+app.command(cls=WithRunFile)(train)
+app.command(cls=WithRunFile)(infer)
 app.command()(replay)
 app.command()(compare)
 app.command()(sweep)
