@@ -275,7 +275,7 @@ def train(
         given.setdefault("dataset", data.name)
     files = {"checkpoint": checkpoint, "best": best, "resume": resume, "pulse_log": pulse_log, "trace": trace}
     written = {f"--{name.replace('_', '-')}": file for name, file in files.items() if not (name == "resume" and checkpoint)}
-    check_outputs(written, {"dataset": given.get("dataset"), "--resume": resume if checkpoint else None})
+    check_outputs(written, {"--dataset": given.get("dataset"), "--resume": resume if checkpoint not in (None, resume) else None})
     order = Order(
         board=Address.of(board) if isinstance(board, str) else board,
         url=_name(board),

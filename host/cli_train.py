@@ -71,7 +71,8 @@ def train(
     """Train a network in the array, one sample at a time."""
     address = Address.of(board).calibrated(calibration, calibration_age)
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
-    read = {"--dataset": given.get("dataset"), "--resume": resume if checkpoint else None, "--init": init, "--config": config}
+    read = {"--dataset": given.get("dataset"), "--init": init, "--config": config}
+    read["--resume"] = resume if checkpoint not in (None, resume) else None
     check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log, "--trace": trace}, read)
     if plot and given.get("schedule") == SOFTWARE:
         raise InputError(NO_ARRAY)
