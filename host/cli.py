@@ -21,7 +21,7 @@ from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
-from backpulse.host import api, terminal
+from backpulse.host import api_parts, terminal
 from backpulse.host import options as o
 from backpulse.host.array_file import read_array
 from backpulse.host.cli_array import array
@@ -114,7 +114,7 @@ def program(
 ) -> None:
     """Print the program of a network: the listing, what it must hold, and what it uses of the machine."""
     check_outputs({"--json": json})
-    compiled = api.program(Settings.from_dict(given), tile=tile, tiles=tiles)
+    compiled = api_parts.program(Settings.from_dict(given), tile=tile, tiles=tiles)
     config = compiled.config
     used = {
         "instructions": (len(compiled.instructions), config.program_words),

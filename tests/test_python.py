@@ -17,7 +17,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.neural_network import MLPClassifier
 
 import backpulse as bp
-from backpulse.host import api, estimators, runs, weights
+from backpulse.host import api, api_parts, api_runs, estimators, runs, weights
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "python.md").read_text()
@@ -35,7 +35,7 @@ def test_the_pages_examples_run(text, tmp_path, monkeypatch):
     exec(text, {"__name__": "__main__"})
 
 
-@pytest.mark.parametrize("module", [api, estimators, weights], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [api_parts, api_runs, estimators, weights], ids=lambda module: module.__name__)
 def test_docstrings_examples_run(module):
     failed, tried = doctest.testmod(module)
     assert (failed, tried > 0) == (0, True)
