@@ -17,6 +17,7 @@ from backpulse.host.board import Board
 from backpulse.host.cli_train import open_told
 from backpulse.host.errors import HostError, InputError, LinkError, SignalError
 from backpulse.host.stop import Stop, StoppedError, stop_on_signals
+from backpulse.host.tables import with_nearest
 from backpulse.host.urls import Address, board_config
 from backpulse.host.view import console, show_warnings
 
@@ -121,7 +122,7 @@ def session(
         If the array has tripped.
     """
     if device not in PRESETS:
-        raise InputError(f"Unknown device {device}: choose one of {', '.join(PRESETS)}")
+        raise InputError(f"Unknown device {with_nearest([device], PRESETS)}: choose one of {', '.join(PRESETS)}")
     given = url if isinstance(url, Address) else Address.of(url)
     address, model = replace(given.calibrated(calibration, age), arming=not armed), PRESETS[device]
     config = board_config(None, model, tile=tile, tiles=tiles, array=address.array)

@@ -19,10 +19,9 @@ from typer.completion import (
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
-from backpulse.host import api, terminal
+from backpulse.host import api_parts, terminal
 from backpulse.host import options as o
 from backpulse.host.array_file import read_array
 from backpulse.host.cli_array import array
@@ -37,6 +36,7 @@ from backpulse.host.cli_train import train
 from backpulse.host.devices import device_of, resolved
 from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, unexpected, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
+from backpulse.host.run_file import WithRunFile
 from backpulse.host.settings import Settings
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.storage import check_writable
@@ -93,8 +93,8 @@ def options(
     """Train neural networks inside an analog crossbar array: on the golden model, the simulated RTL, or a board."""
 
 
-app.command()(train)
-app.command()(infer)
+app.command(cls=WithRunFile)(train)
+app.command(cls=WithRunFile)(infer)
 app.command()(replay)
 app.command()(compare)
 app.command()(sweep)
@@ -114,7 +114,7 @@ def program(
 ) -> None:
     """Print the program of a network: the listing, what it must hold, and what it uses of the machine."""
     check_outputs({"--json": json})
-    compiled = api.program(Settings.from_dict(given), tile=tile, tiles=tiles)
+    compiled = api_parts.program(Settings.from_dict(given), tile=tile, tiles=tiles)
     config = compiled.config
     used = {
         "instructions": (len(compiled.instructions), config.program_words),
@@ -271,7 +271,7 @@ def _gateware() -> None:
     try:
         import backpulse.gateware.sim.virtual_board  # noqa: F401  # whether it is there
     except ModuleNotFoundError as error:
-        raise InputError(f"This needs the simulator's packages ({error.name} is missing): {install('sim')}") from error
+        raise InputError(f"This needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
 
 
 def _tell(text: str) -> None:

@@ -38,10 +38,11 @@ def infer(
     calibration: a.Calibration = None,
     calibration_age: a.CalibrationAge = None,
     trace: o.Trace = None,
+    config: o.RunFile = None,
     json: o.Json = None,
 ) -> None:
     """Classify data with the trained array of a checkpoint; columns are found by name."""
-    check_outputs({"--json": json, "--trace": trace}, {"--checkpoint": checkpoint, "--dataset": dataset})
+    check_outputs({"--json": json, "--trace": trace}, {"--checkpoint": checkpoint, "--dataset": dataset, "--config": config})
     if outputs and json is None:
         raise InputError("--outputs are for the JSON: give --json FILE, or --json - for standard output")
     if target is not None and dataset is None:

@@ -65,12 +65,14 @@ def train(
         Path | None, typer.Option(help="Write every pulse (.npz or .csv).", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
     trace: o.Trace = None,
+    config: o.RunFile = None,
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
     address = Address.of(board).calibrated(calibration, calibration_age)
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
-    read = {"--dataset": given.get("dataset"), "--resume": resume if checkpoint else None, "--init": init}
+    read = {"--dataset": given.get("dataset"), "--init": init, "--config": config}
+    read["--resume"] = resume if checkpoint not in (None, resume) else None
     check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log, "--trace": trace}, read)
     if plot and given.get("schedule") == SOFTWARE:
         raise InputError(NO_ARRAY)

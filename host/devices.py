@@ -13,6 +13,7 @@ from typing import Any
 from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.table_device import MOST_SPREAD, TableDevice
 from backpulse.host.errors import InputError, wrong_input
+from backpulse.host.tables import with_nearest
 
 AIHWKIT = "aihwkit:"
 """What stands before a name of theirs."""
@@ -57,7 +58,9 @@ def resolved(text: str) -> str:
     file = text.removesuffix(LINEAR)
     path = Path(file)
     if path.suffix != ".toml" and not path.is_file() and "/" not in file:
-        raise InputError(f"Unknown device {text}: choose one of {', '.join(PRESETS)}, {AIHWKIT}NAME, or a device file")
+        raise InputError(
+            f"Unknown device {with_nearest([text], PRESETS)}: choose one of {', '.join(PRESETS)}, {AIHWKIT}NAME, or a device file"
+        )
     if path.suffix != ".toml":
         raise InputError(f"{file} is no device file: fit one to it first, backpulse device fit {file} --out {path.stem}.toml")
     from backpulse.host.device_file import read_device  # what fits is not needed for presets
@@ -133,7 +136,7 @@ def of_aihwkit(name: str) -> tuple[Device, list[str]]:
         If the tiles cannot carry it; the sentence says what and by how much.
     """
     if name not in figures():
-        raise InputError(f"Unknown preset {name} of aihwkit: choose one of {', '.join(figures())}")
+        raise InputError(f"Unknown preset {with_nearest([name], figures())} of aihwkit: choose one of {', '.join(figures())}")
     f = figures()[name]
     step = f["dw_min"]
     beyond = []

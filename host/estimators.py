@@ -88,8 +88,7 @@ class _Estimator(BaseEstimator):
 
     def _settings(self, inputs: int, validation: float) -> Settings:
         """Return the settings of the next run. The seed of a first one is a whole `random_state` itself, as in `backpulse train`."""
-        sizes = self.hidden_layer_sizes
-        hidden = [sizes] if isinstance(sizes, Integral) else list(sizes)
+        hidden = np.ravel(np.asarray(self.hidden_layer_sizes, object)).tolist()
         own = self._rest is None and isinstance(self.random_state, Integral)
         return Settings(
             layers="-".join(map(str, (inputs, *hidden, self.n_outputs_))),
@@ -180,7 +179,7 @@ class _Estimator(BaseEstimator):
         check_is_fitted(self, "n_iter_")
         saved = self._rest
         assert saved is not None
-        drives = saved.scaler.to_bytes(validate_data(self, X, dtype=np.float64, reset=False), saved.config.drive_max)
+        drives = saved.scaler.to_bytes(np.asarray(validate_data(self, X, dtype=np.float64, reset=False)), saved.config.drive_max)
         with open_board(self.board, config=saved.config) as board:
             load_network(board, saved, _warn)
             yield board, saved, drives

@@ -9,7 +9,7 @@ import numpy as np
 
 from backpulse.host.columns import KINDS, Column, decimal_comma, drop_option, values
 from backpulse.host.errors import InputError
-from backpulse.host.tables import Table, count, some
+from backpulse.host.tables import Table, count, some, with_nearest
 
 MISSING_CHOICES = ("drop", "mean", "median")
 MOST_CLASSES = 1 << 16
@@ -229,7 +229,7 @@ class Features:
 def check_missing(choice: str | None) -> None:
     """Refuse a choice about missing cells that is none."""
     if choice is not None and choice not in MISSING_CHOICES:
-        raise InputError(f"--missing must be one of {', '.join(MISSING_CHOICES)}, not {choice}")
+        raise InputError(f"--missing must be one of {', '.join(MISSING_CHOICES)}, not {with_nearest([choice], MISSING_CHOICES)}")
 
 
 def _check(right: object, field: str) -> None:

@@ -16,6 +16,7 @@ from backpulse.host.labels import UNLABELLED
 from backpulse.host.remarks import beyond_training
 from backpulse.host.scaling import records
 from backpulse.host.scores import scores
+from backpulse.host.tables import with_nearest
 from backpulse.host.urls import BAUD, Address, open_board
 
 PARTS = ("auto", "all", "train", "test")
@@ -63,7 +64,7 @@ def infer(
         If the board fails.
     """
     if part not in PARTS:
-        raise InputError(f"--part must be all, train, test or auto, not {part}")
+        raise InputError(f"--part must be all, train, test or auto, not {with_nearest([part], PARTS)}")
     data = _own_data(saved) if data is None else data
     part, indices = _part(data, part, own=data.digest == saved.data_digest)
     warnings = [*data.warnings, *beyond_training(data, saved.scaler)]

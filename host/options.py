@@ -69,6 +69,17 @@ Trace = Annotated[
 Plot = Annotated[Path | None, _option("--plot", text="Draw a picture (.png, .svg, .pdf).", metavar="FILE", panel=FILES)]
 
 
+RunFile = Annotated[
+    Path | None,
+    _option(
+        "--config",
+        text="Take what the command line does not say from this run file (TOML; docs/python.md).",
+        metavar="FILE",
+        panel=FILES,
+    ),
+]
+
+
 Given = dict[str, Any]
 """The settings that the user gave, by name."""
 

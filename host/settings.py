@@ -6,11 +6,11 @@ Command line, checkpoints, JSON results and Python take their names, defaults an
 import math
 import os
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -42,6 +42,15 @@ LEAST_PULSES = {"nearest": 0.5, "stochastic": 2.0**-16}
 """Fewer expected pulses than this always round to none."""
 PROFILES = ("read_profile", "pulse_profile", "evaluate_profile")
 """Settings that are numbers of an array's profiles, and options of the compiler by the same names."""
+CHOICES = {
+    "activation": HIDDEN,
+    "output": OUTPUTS,
+    "loss": LOSSES,
+    "schedule": ALL_SCHEDULES,
+    "lr_schedule": LR_SCHEDULES,
+    "rounding": ROUNDINGS,
+}
+"""Settings that are one of some words."""
 HIDDEN_UNITS = 32
 """Units of the hidden layer of a network that nobody described."""
 MOST_WEIGHTS = HIGHEST["tile_rows"] * HIGHEST["tile_cols"] * HIGHEST["tiles"]
@@ -207,10 +216,9 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        choices_of = {"schedule": ALL_SCHEDULES, "lr_schedule": LR_SCHEDULES, "rounding": ROUNDINGS}
-        for name, choices in choices_of.items():
-            if (value := getattr(self, name)) not in choices:
-                raise InputError(f"Unknown {name} {value}: choose one of {', '.join(choices)}")
+        for name, choices in CHOICES.items():
+            if (value := getattr(self, name)) not in choices and (name, value) != ("output", "relu"):  # of which the network says more
+                raise InputError(f"Unknown {name} {with_nearest([value], choices)}: choose one of {', '.join(choices)}")
         if not 0 <= self.seed < 1 << 32:
             raise InputError(f"The seed must be from 0 to {(1 << 32) - 1}, not {self.seed}")
         if not (math.isfinite(self.lr) and self.lr > 0):
@@ -339,6 +347,14 @@ class Settings(BaseModel):
         """Return the values by name, which are plain JSON; of some settings only if they are not the defaults."""
         fields = type(self).model_fields
         return {k: v for k, v in self.model_dump().items() if k not in but_defaults_of or v != fields[k].default}
+
+    @classmethod
+    def plain(cls, name: str, value: object) -> object:
+        """Return a value of a setting as settings keep it: text of a list of sizes, say. What it may not be stays as it is."""
+        for data in cls.model_fields[name].metadata:
+            if isinstance(data, BeforeValidator):
+                value = cast("Callable[[object], object]", data.func)(value)
+        return value
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

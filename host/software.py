@@ -115,8 +115,8 @@ def train_software(
     Rates and early end are those of the settings, by its own losses; or those of a run in the array, if its `rates` are given. `init`
     are the initial weights, if not those of the seed.
     """
-    init = init.scaled(data.scaler, unit) if init else None
-    reference = Software(settings.network, lr=settings.lr, seed=settings.seed, unit=unit / SAMPLE_ONE, init=init)
+    given = init.scaled(data.scaler, unit) if init else None
+    reference = Software(settings.network, lr=settings.lr, seed=settings.seed, unit=unit / SAMPLE_ONE, init=given)
     x, t = data.x, data.t
     position, validation = Position(), data.validation
     predictions, _ = reference.predict(x[:0], t[:0])

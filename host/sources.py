@@ -14,7 +14,7 @@ from backpulse.host.errors import InputError
 from backpulse.host.features import Features
 from backpulse.host.idx import find_parts, is_idx, read_pair, unzip
 from backpulse.host.labels import from_array, text
-from backpulse.host.tables import Table, Words, count
+from backpulse.host.tables import Table, Words, count, with_nearest
 from backpulse.host.text_tables import read_table
 
 FASHION = "fashion-mnist"
@@ -78,7 +78,7 @@ def read(source: str, learned: Features | None = None) -> Source:
 def _by_path(source: str, learned: Features | None) -> Source:
     path, labelled = Path(source), learned is None
     if not path.exists():
-        raise InputError(f"There is no data set {source}: give {KNOWN}")
+        raise InputError(f"There is no data set {with_nearest([source], NAMES)}: give {KNOWN}")
     if path.is_dir():
         return _idx(source, find_parts(path), labelled)
     if not path.is_file():  # a device or a pipe may never end

@@ -30,6 +30,7 @@ from backpulse.host.settings import Prepared, Settings, prepare
 from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.storage import check_writable
 from backpulse.host.table_state import TableState
+from backpulse.host.tables import with_nearest
 from backpulse.host.tile import facts_dict, facts_text, is_exact, missed
 from backpulse.host.weights import Weights, weights_of
 
@@ -166,7 +167,7 @@ class Trainer:
         """Return how the array gets its weights, or refuse what it cannot do."""
         board, writable = self.board, Capability.CELLS_WRITE in self.board.capabilities
         if start not in (None, *STARTS):
-            raise InputError(f"Unknown start {start}: choose one of {', '.join(STARTS)}")
+            raise InputError(f"Unknown start {with_nearest([start], STARTS)}: choose one of {', '.join(STARTS)}")
         if checkpoint and start not in (None, AS_IS):
             raise InputError(f"A run that goes on has its weights already: leave the start {start} out")
         if (start == WRITTEN or (checkpoint and checkpoint.cells is not None)) and not writable:

@@ -1,0 +1,284 @@
+"""Of the public interface: what takes its time, as the commands do it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from backpulse.firmware_py.compiler import Program
+from backpulse.host import datasets, inference
+from backpulse.host.api_parts import dataset
+from backpulse.host.audience import Audience
+from backpulse.host.board import Board
+from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.datasets import Dataset
+from backpulse.host.errors import HostError, StorageError
+from backpulse.host.output import RunLog, check_outputs
+from backpulse.host.replay import Outcome
+from backpulse.host.run_logs import replay_trace
+from backpulse.host.runs import Order, Training, training
+from backpulse.host.settings import Settings
+from backpulse.host.stop import Stop
+from backpulse.host.sweep import Sweep
+from backpulse.host.trace_file import TraceFile
+from backpulse.host.trace_file import read_trace as read_trace_file
+from backpulse.host.training import Watcher
+from backpulse.host.urls import BAUD, Address
+from backpulse.host.weights import Weights
+
+
+def train(
+    settings: Settings | None = None,
+    *,
+    data: Dataset | tuple[Any, Any] | None = None,
+    board: str | Address | Board = "golden://",
+    epochs: int | None = None,
+    init: Any = None,
+    program: Program | None = None,
+    start: str | None = None,
+    reference: bool = False,
+    checkpoint: str | Path | None = None,
+    best: str | Path | None = None,
+    resume: str | Path | None = None,
+    pulse_log: str | Path | None = None,
+    trace: str | Path | None = None,
+    tile: str | None = None,
+    tiles: int | None = None,
+    baud: int = BAUD,
+    watch: Watcher | None = None,
+    stop: Stop | None = None,
+    **named: Any,
+) -> Training:
+    """Train a network in an array: what `backpulse train` does.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        The network, the algorithm, the device and the data by name.
+    data : Dataset or (X, y), optional
+        The data, if the settings do not name it.
+    board : str, Address or Board
+        Where to train: a URL, or a board that is open and stays open.
+    epochs : int, optional
+        5 if not given, or those of the run that goes on.
+    init : path, scikit-learn MLP, Weights or sequence of (W, b), optional
+        Initial weights, if not those of the seed. Those of a scikit-learn model are taken as weights for the data as it is.
+    program : Program, optional
+        What runs in the array, if not what the schedule compiles to: one of `program`, changed.
+    start, reference, checkpoint, best, resume, pulse_log, trace, tile, tiles, baud
+        As the options of the command.
+    watch : callable, optional
+        Called with each `Event`.
+    stop : Stop, optional
+        `stop.asked = True`, in another thread or in `watch`, ends the run at a sample boundary.
+    **named
+        Settings by name, beside those of `settings`. Without `layers` the network is the one that fits the data.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    InputError
+        If settings, data, files and board do not go together; nothing is trained then.
+    StorageError
+        If a result could not be written; the run is the error's `run`.
+    HostError
+        If the board fails.
+
+    Examples
+    --------
+    >>> run = train(dataset="iris", epochs=10, seed=1)
+    >>> run.result["test_accuracy"][-1] > 0.8
+    True
+    >>> [W.shape for W, b in run.weights()]
+    [(4, 32), (32, 3)]
+    """
+    given = {**(settings.to_dict() if settings else {}), **named}
+    if isinstance(data, tuple):
+        data = dataset(*data)
+    if data is not None:
+        given.setdefault("dataset", data.name)
+    files = {"checkpoint": checkpoint, "best": best, "resume": resume, "pulse_log": pulse_log, "trace": trace}
+    written = {f"--{name.replace('_', '-')}": file for name, file in files.items() if not (name == "resume" and checkpoint)}
+    check_outputs(written, {"--dataset": given.get("dataset"), "--resume": resume if checkpoint not in (None, resume) else None})
+    order = Order(
+        board=Address.of(board) if isinstance(board, str) else board,
+        url=_name(board),
+        epochs=epochs,
+        tile=tile,
+        tiles=tiles,
+        baud=baud,
+        data=data,
+        init=None if init is None else Weights.of(init),
+        program=program,
+        start=start,
+        reference=reference,
+        **{name: Path(file) if file is not None else None for name, file in files.items()},
+    )
+    with training(given, order, Audience(watch, stop)) as run:
+        run.keep()
+    try:
+        run.results.finish()
+    except StorageError as error:
+        error.run = run
+        raise
+    return run
+
+
+def infer(
+    trained: Training | Checkpoint | str | Path,
+    data: Dataset | tuple[Any, Any] | str | Path | None = None,
+    *,
+    board: str | Address | Board = "golden://",
+    target: str | None = None,
+    part: str = "auto",
+    outputs: bool = False,
+    trace: str | Path | None = None,
+    baud: int = BAUD,
+) -> dict[str, Any]:
+    """Classify data with a trained array: what `backpulse infer` does.
+
+    Parameters
+    ----------
+    trained : Training, Checkpoint or path
+        A run, or the checkpoint of one.
+    data : Dataset, (X, y), name or path, optional
+        With labels or, of a file, without; the run's own if not given.
+    board : str, Address or Board
+        Where to ask it: a URL, or a board that is open and stays open.
+    target, part, outputs, trace, baud
+        As the options of the command.
+
+    Returns
+    -------
+    dict
+        As the JSON of the command: `predictions`, class numbers; `predicted_labels`; `accuracy`; `outputs`; ...
+
+    Raises
+    ------
+    InputError
+        If checkpoint, data and board do not go together.
+    HostError
+        If the board fails.
+
+    Examples
+    --------
+    >>> run = train(dataset="iris", epochs=10)
+    >>> infer(run)["accuracy"] == run.result["test_accuracy"][-1]
+    True
+    """
+    saved = trained.checkpoint() if isinstance(trained, Training) else trained
+    saved = saved if isinstance(saved, Checkpoint) else Checkpoint.load(saved)
+    check_outputs({"--trace": trace})
+    if isinstance(data, tuple):
+        data = dataset(*data)
+    elif isinstance(data, str | Path):
+        data = datasets.load(data, target=target, learned=saved.features)
+    elif data is None and isinstance(trained, Training):
+        data = trained.data
+    return inference.infer(
+        saved,
+        Address.of(board) if isinstance(board, str) else board,
+        _name(board),
+        data=data,
+        part=part,
+        outputs=outputs,
+        baud=baud,
+        trace=None if trace is None else Path(trace),
+        audience=Audience(),
+    )
+
+
+def read_trace(path: str | Path) -> TraceFile:
+    """Read the trace of a run, also of one that still goes on.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is damaged.
+    """
+    return read_trace_file(Path(path))
+
+
+def replay(trace: TraceFile | str | Path, *, pulse_log: str | Path | None = None) -> Outcome:
+    """Replay a trace on the golden model, and compare every number that it holds: what `backpulse replay` does.
+
+    Parameters
+    ----------
+    trace : TraceFile or path
+    pulse_log : path, optional
+        Where every pulse is written (.npz or .csv).
+
+    Returns
+    -------
+    Outcome
+        `divergence`, the first difference or nothing; `pulses`; `ledger`, what each cell was asked for and got; ...
+
+    Raises
+    ------
+    InputError
+        If the trace cannot be replayed.
+    StorageError
+        If the log cannot be written.
+    """
+    check_outputs({"--pulse-log": pulse_log}, {"TRACE": None if isinstance(trace, TraceFile) else trace})
+    log = RunLog(Path(pulse_log)) if pulse_log else None
+    outcome = replay_trace(trace if isinstance(trace, TraceFile) else read_trace(trace), log)
+    if log:
+        log.close()
+    return outcome
+
+
+def sweep(
+    given: Sweep | str | Path,
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    stop: Stop | None = None,
+    watch: Callable[[Any], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Do the runs of a sweep that a folder lacks: what `backpulse sweep` does. In a script it stands behind `if __name__ == "__main__":`.
+
+    Parameters
+    ----------
+    given : Sweep or path
+        The sweep, or the TOML file of one.
+    out : path
+        Folder of the results, Parquet.
+    workers, scheduler
+        As the options of the command.
+    stop : Stop, optional
+        Ends it; the runs that are kept stay.
+    watch : callable, optional
+        Called with what each run came to.
+
+    Returns
+    -------
+    list of dict
+        The best first: the settings that vary, `mean`, `std`, `min`, `max` of the test accuracy over the seeds, and more.
+
+    Raises
+    ------
+    InputError
+        If it is none, or some runs can never be done.
+    HostError
+        If runs failed; the others are kept.
+    """
+    from backpulse.host.sweep_store import Store, do_missing  # Parquet, of the extra `sweep`
+    from backpulse.host.sweep_table import best_of, summarise, varied
+
+    plan = given if isinstance(given, Sweep) else Sweep.read(Path(given))
+    runs, _ = plan.plan()
+    with Store(Path(out)) as store:
+        failed = do_missing(runs, store, workers=workers, scheduler=scheduler, stop=stop, watch=watch)
+        done = [(run.settings, store.rows[run.identity]) for run in runs if run.identity in store.rows]
+    if failed:
+        raise HostError(f"{len(failed):,} of {len(runs):,} runs failed, first: {failed[0].error}", "the others are kept; try again")
+    by = varied([run.settings for run in runs])
+    return best_of(summarise(done, by), by, plan.choose)
+
+
+def _name(board: str | Address | Board) -> str:
+    return board if isinstance(board, str) else board.board if isinstance(board, Address) else "an open board"
