@@ -20,8 +20,10 @@ from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.cli_replay import replay_told
+from backpulse.host.cost import CellPulses
+from backpulse.host.cost import told as cost_told
 from backpulse.host.datasets import Dataset
-from backpulse.host.devices import resolved
+from backpulse.host.devices import facts_of, resolved
 from backpulse.host.errors import HostError, InputError, SignalError
 from backpulse.host.ledger import ledger_arrays
 from backpulse.host.output import PulseReceiver, Results, RunLog, check_outputs, write_json
@@ -121,6 +123,9 @@ def train(
         golden, endures = address.board == "golden://", address.array.endurance if address.array else None
         budget = Budget.of(address.array, address.folder, config) if golden else None
         counting = CountingLog(budget, log) if budget else log
+        # How far cells are worn is asked of devices whose file says how they are pulsed; a run that goes on has counted only its rest.
+        worn = CellPulses(config, counting) if golden and not saved and facts_of(settings.device).operation else None
+        counting = worn or counting
         beside = pulse_log or (address.folder / endures.ledger if endures else None)
         hidden = _hidden(stack, beside) if beside and not golden and not trace else None
         after = stack.enter_context(ExitStack())  # what is done when the board is closed, whatever ends the run
@@ -168,6 +173,8 @@ def train(
             count()
         if budget:
             result |= budget.figures()
+        if worn:
+            result["cost"] = trainer.cost(worn.pulses)
         if log and begun:
             _replay(begun, trainer, log, result)
         elif log and recorded and not golden:
@@ -303,3 +310,6 @@ def _summary(result: dict[str, Any]) -> None:
             style="dim",
             soft_wrap=True,
         )
+    if result.get("cost") and result["cost"]["array"]["source"]:
+        for line in cost_told(result["cost"]):
+            console.print(plain(line), style="dim", soft_wrap=True)
