@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from backpulse.host import options as o
+from backpulse.host.cost import mean_step, said
 from backpulse.host.errors import HostError, InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.runs import settings_and_data
@@ -18,7 +19,7 @@ from backpulse.host.settings import Settings
 from backpulse.host.sweep import array_text, plan
 from backpulse.host.sweep_pool import execute
 from backpulse.host.sweep_run import Run, remember
-from backpulse.host.sweep_table import summarise
+from backpulse.host.sweep_table import key, summarise
 from backpulse.host.sweep_view import SweepView
 from backpulse.host.tables import count
 from backpulse.host.urls import board_config
@@ -83,8 +84,12 @@ def compare(
     show_warnings(warnings)
     results = _results(runs)
     rows = summarise(((run.settings, result) for run, result in zip(runs, results, strict=True)), BY)
+    for row in rows:
+        of = zip(runs, results, strict=True)
+        row["cost"] = mean_step(result["cost"] for run, result in of if key(run.settings, BY) == tuple(row[name] for name in BY))
     if json != STDOUT:
         _show(rows, epochs, seeds)
+        _show_costs(rows)
     written = Results()
     with written.each():
         write_json(json, {"epochs": epochs, "seeds": seeds, "warnings": warnings, "summary": rows, "runs": results})
@@ -95,6 +100,22 @@ def compare(
             curves = [(f"{r['schedule']}, lr {r['lr']:g}", np.array(r["curves"])) for r in rows]
             plot_comparison(plot, f"{first.layers} on {first.dataset}, {first.device_model.name} device, {seeds} seeds", curves)
     written.finish()
+
+
+def _show_costs(rows: list[dict[str, Any]]) -> None:
+    """Print what a step costs the array, where the device's file says enough of it."""
+    names = ("read_time_s", "read_energy_j", "pulse_time_s", "pulse_energy_j")
+    known = [row for row in rows if row["cost"] and any(row["cost"][name] is not None for name in names)]
+    if not known:
+        return
+    table = Table(title="What a training step costs the array, mean", title_justify="left", box=None, padding=(0, 1))
+    for heading in ("schedule", "lr", "pulses", "reads", "pulses take"):
+        table.add_column(heading, justify="left" if heading == "schedule" else "right")
+    for row in known:
+        cost = row["cost"]
+        figures = [said(cost[name], name[-1].replace("j", "J")) for name in names]
+        table.add_row(row["schedule"], f"{row['lr']:g}", f"{cost['pulses']:.1f}", ", ".join(figures[:2]), ", ".join(figures[2:]))
+    stdout.print(table)
 
 
 def _rates(text: str) -> list[float]:
@@ -129,5 +150,11 @@ def _show(rows: list[dict[str, Any]], epochs: int, seeds: int) -> None:
     for row in rows:
         cells = [f"{100 * row[key]:.2f}" for key in ("mean", "std", "min", "max")]
         hardest = min(share for share in row["class_accuracy"] if share is not None)
-        table.add_row(row["schedule"], f"{row['lr']:g}", *cells, f"{100 * hardest:.2f}", style="bold green" if row["mean"] == best else "")
+        table.add_row(
+            row["schedule"],
+            f"{row['lr']:g}",
+            *cells,
+            f"{100 * hardest:.2f}",
+            style="bold green" if row["mean"] == best else "",
+        )
     stdout.print(table)

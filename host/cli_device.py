@@ -7,9 +7,10 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.host import options as o
-from backpulse.host.devices import AIHWKIT, SOURCES, device_of, figures, of_aihwkit, resolved
+from backpulse.host.device_aihwkit import AIHWKIT, figures, of_aihwkit
+from backpulse.host.devices import SOURCES, device_of, file_of, resolved, shipped
 from backpulse.host.errors import InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.storage import written_whole
@@ -66,7 +67,7 @@ def fit(
         measured, siemens = in_siemens(read_measured(files, layout=layout, separator=separator, decimal=decimal), units, read_voltage)
         status.update(f"Fitting {count(len(measured.parts), 'ramp' if measured.ramps else 'table of steps')}")
         called = name or out.stem
-        fitted = of_fit(fit_device(measured, called), called, files, siemens, about, licence)
+        fitted = of_fit(fit_device(measured, called), called, files, siemens, about, licence, read_voltage)
     for said in dict.fromkeys(measured.remarks):
         console.print(plain(said), style="dim", soft_wrap=True)
     results = Results()
@@ -114,8 +115,16 @@ def _tell(fitted: Any) -> None:
         ("noise that stays", f"{100 * found.persistent_up:.2g} % of the range a pulse up, {100 * found.persistent_down:.2g} % down"),
         ("noise of a reading", f"{100 * found.apparent:.2g} % of the range"),
     ]
+    if found.lasting:
+        lasts = f", for some {found.lasts:.0f} pulses" if found.lasts else ""
+        rows.append(("noise that lasts a while", f"{100 * found.lasting:.2g} % of the range{lasts}"))
     if found.step_spread is not None:
         rows.append(("cell to cell", f"steps {100 * found.step_spread:.0f} %, bounds {100 * found.bound_spread:.0f} % of half the range"))
+    if found.ramp_steps is not None:
+        rows.append(("ramp to ramp", f"steps {100 * found.ramp_steps:.1f} %"))
+    if found.ramp_ends:
+        low, high = found.ramp_ends
+        rows.append(("range, ramp to ramp", f"{100 * low:.1f} % of it at the lower end, {100 * high:.1f} % at the upper one"))
     if found.drift is not None:
         rows.append(("drift with cycles", f"{100 * found.drift:+.0f} % pulses"))
     rows.append(
@@ -136,10 +145,10 @@ def show(what: What, plot: o.Plot = None, json: o.Json = None) -> None:
     """Show a device: of a file the fit and its source, data and twin in one picture."""
     check_outputs({"--json": json, "--plot": plot}, {"FILE": what})
     results = Results()
-    if what.endswith(".toml"):
+    if file := file_of(what):
         from backpulse.host.device_file import read_device
 
-        fitted = read_device(Path(what))
+        fitted = read_device(file)
         with results.each():
             write_json(json, _dict(fitted))
         if json != STDOUT:
@@ -169,30 +178,53 @@ def show(what: What, plot: o.Plot = None, json: o.Json = None) -> None:
 
 @device.command("list")
 def listed(json: o.Json = None) -> None:
-    """List the devices that have a name: presets, and those of aihwkit's, with their source and figures."""
+    """List the devices that have a name: presets, fitted ones that come along, and aihwkit's, each with its source and figures."""
     check_outputs({"--json": json})
+    from backpulse.host.device_file import read_device
+
     rows: list[dict[str, Any]] = []
     for called, model in PRESETS.items():
-        rows.append({"name": called, "source": SOURCES[called], "dw_min": model.dw_min, "states": round(model.states), "refused": ""})
+        rows.append(_row(called, SOURCES[called], "linear step", model.dw_min, model.states, "figures", "BSD-2-Clause"))
+    for called, file in shipped().items():
+        fitted = read_device(file)
+        up, down = fitted.residuals["table"]
+        table = fitted.table_device
+        rows.append(_row(called, fitted.source.about, "table", table.dw_min, table.states, f"{up:.2f} / {down:.2f}", fitted.source.licence))
     for called, values in figures().items():
+        states = (values["w_max"] - values["w_min"]) / values["dw_min"]
+        source = f"aihwkit's figures: {values['from']}"
         try:
-            _, left_out = of_aihwkit(called)
-            refused = ""
+            found, left_out = of_aihwkit(called)
+            kind, refused = "linear step" if isinstance(found, Device) else "table", ""
         except InputError as error:
-            left_out, refused = [], str(error).removeprefix(f"{AIHWKIT}{called} cannot be carried: ").rpartition(":")[0]
-        states = round((values["w_max"] - values["w_min"]) / values["dw_min"])
-        source = values["from"] + "".join(f"; without {what}" for what in left_out)
-        rows.append({"name": AIHWKIT + called, "source": source, "dw_min": values["dw_min"], "states": states, "refused": refused})
+            kind, left_out, refused = "", [], str(error).removeprefix(f"{AIHWKIT}{called} cannot be carried: ").rpartition(":")[0]
+        source += "".join(f"; without {what}" for what in left_out)
+        rows.append({**_row(AIHWKIT + called, source, kind, values["dw_min"], states, "figures", ""), "refused": refused})
     write_json(json, {"devices": rows})
     if json == STDOUT:
         return
     table = Table(box=None, padding=(0, 2))
-    for heading in ("name", "dw_min", "states", "source, and what refuses it"):
+    for heading in ("name", "kind", "dw_min", "states", "leaves, %", "source, and what refuses it"):
         table.add_column(heading, justify="right" if heading in ("dw_min", "states") else "left", overflow="fold")
     for row in rows:
-        text = row["source"] + (f". Refused: {row['refused']}" if row["refused"] else "")
-        table.add_row(row["name"], f"{row['dw_min']:.3g}", str(row["states"]), plain(text))
+        licence = f" ({row['licence']})" if row["licence"] else ""
+        text = row["source"] + licence + (f". Refused: {row['refused']}" if row["refused"] else "")
+        table.add_row(row["name"], row["kind"], f"{row['dw_min']:.3g}", str(row["states"]), row["residual"], plain(text))
     stdout.print(table)
+
+
+def _row(name: str, source: str, kind: str, dw_min: float, states: float, residual: str, licence: str) -> dict[str, Any]:
+    """Return a row of the list; the residual is what a table leaves of the ramps that it was fitted to, up / down, % of the range."""
+    return {
+        "name": name,
+        "kind": kind,
+        "dw_min": float(f"{dw_min:.3g}"),
+        "states": round(states),
+        "residual": residual,
+        "source": source,
+        "licence": licence,
+        "refused": "",
+    }
 
 
 @device.command()
@@ -213,10 +245,10 @@ def simulate(
     from backpulse.firmware_py.table_device import TableDevice, ramps
 
     fitted = None
-    if what.endswith(".toml"):
+    if file := file_of(what):
         from backpulse.host.device_file import read_device
 
-        fitted = read_device(Path(what))
+        fitted = read_device(file)
         twin = fitted.table_device
     else:
         found = device_of(resolved(what))
@@ -232,10 +264,12 @@ def simulate(
         )
     signs = np.tile(np.repeat([1, -1], each), cycles)
     with console.status(f"{count(len(signs), 'pulse')} of {count(cells, 'cell')}"):
-        read = ramps(twin, signs, twin.bound_down, cells, seed)
-    unit = "device units"
-    if fitted:
-        read, unit = fitted.conductance(read), "S" if fitted.scale.unit == "S" else "as measured"
+        if fitted:
+            from backpulse.host.device_ramps import simulated
+
+            read, unit = simulated(fitted, signs, fitted.scale.low, cells, seed), "S" if fitted.scale.unit == "S" else "as measured"
+        else:
+            read, unit = ramps(twin, signs, twin.bound_down, cells, seed), "device units"
     low, high = (float(np.mean(read[k * each])) for k in (0, 1))
     ends = {"low": low, "high": high, "spread_of_high": float(np.std(read[each])), "back": float(np.mean(read[-1]))}
     results = Results()

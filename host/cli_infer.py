@@ -1,17 +1,20 @@
 """The command `infer`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from backpulse.host import array_options as a
 from backpulse.host import inference
 from backpulse.host import options as o
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.datasets import load
+from backpulse.host.devices import facts_of
 from backpulse.host.errors import InputError
-from backpulse.host.output import STDOUT, check_outputs, write_json
+from backpulse.host.output import STDOUT, Results, check_outputs, write_json
+from backpulse.host.retention import MEAN, check_retention, parse_times
 from backpulse.host.scores import told
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
@@ -33,6 +36,14 @@ def infer(
         ),
     ] = None,
     part: Annotated[str, typer.Option(help="Samples: all, train, test; auto is test for the run's own data, else all.")] = "auto",
+    after: Annotated[
+        str | None, typer.Option(help="Classify also with the cells as they are after these times, as in 1h,1d,30d.", metavar="TIMES")
+    ] = None,
+    compensate: Annotated[
+        str | None,
+        typer.Option(help=f"{MEAN}: with --after, give each layer's cells back what they have lost in the mean.", metavar="NAME"),
+    ] = None,
+    plot: o.Plot = None,
     outputs: Annotated[bool, typer.Option("--outputs", help="Put the outputs of the network for each sample into the JSON.")] = False,
     baud: o.Baud = BAUD,
     calibration: a.Calibration = None,
@@ -42,15 +53,32 @@ def infer(
     json: o.Json = None,
 ) -> None:
     """Classify data with the trained array of a checkpoint; columns are found by name."""
-    check_outputs({"--json": json, "--trace": trace}, {"--checkpoint": checkpoint, "--dataset": dataset, "--config": config})
+    read = {"--checkpoint": checkpoint, "--dataset": dataset, "--config": config}
+    check_outputs({"--json": json, "--trace": trace, "--plot": plot}, read)
+    times = _times(after, compensate, plot)
     if outputs and json is None:
         raise InputError("--outputs are for the JSON: give --json FILE, or --json - for standard output")
     if target is not None and dataset is None:
         raise InputError(f"--target {target} names a column of other data: give --dataset, or leave it out")
     saved = Checkpoint.load(checkpoint)
+    if times:
+        check_retention(saved.settings.device_model, facts_of(saved.settings.device))
+        if saved.cells is None:
+            raise InputError("The checkpoint holds no cells, whose loss could be told: leave --after out")
     data = load(dataset, target=target, learned=saved.features) if dataset is not None else None
-    address = Address.of(board).calibrated(calibration, calibration_age)
-    result = inference.infer(saved, address, board, data=data, part=part, outputs=outputs, baud=baud, trace=trace, audience=Terminal())
+    result = inference.infer(
+        saved,
+        Address.of(board).calibrated(calibration, calibration_age),
+        board,
+        data=data,
+        part=part,
+        outputs=outputs,
+        after=times,
+        compensate=compensate is not None,
+        baud=baud,
+        trace=trace,
+        audience=Terminal(),
+    )
     words, of = result["predicted_labels"], count(len(result["samples"]), "sample")
     if result["accuracy"] is None:
         if json != STDOUT:
@@ -60,4 +88,39 @@ def infer(
         known_of = of if result["labelled"] == len(words) else f"the {result['labelled']} with a label of {of}"
         console.print(f"Accuracy {100 * result['accuracy']:.2f} % of {known_of} ({result['part']})", style="bold green")
         console.print(plain(told(result["labels"], result["class_accuracy"])), soft_wrap=True)
-    write_json(json, result)
+    if times and json != STDOUT:
+        _show_later(result["accuracy"], result["after"])
+    results = Results()
+    with results.each():
+        write_json(json, result)
+    with results.each():
+        if plot:
+            from backpulse.host.device_plots import plot_retention  # matplotlib takes its time
+
+            name = data.name if data else saved.settings.dataset
+            title = f"{saved.settings.device_model.name}, {saved.settings.layers} on {name}"
+            plot_retention(plot, title, result["accuracy"], result["after"])
+    results.finish()
+
+
+def _times(after: str | None, compensate: str | None, plot: Path | None) -> dict[str, float]:
+    """Return the times to look ahead, and refuse options that need some."""
+    if compensate not in (None, MEAN):
+        raise InputError(f"--compensate must be {MEAN}, not {compensate!r:.40}")
+    for option, value in (("--compensate", compensate), ("--plot", plot)):
+        if value is not None and after is None:
+            raise InputError(f"{option} is for cells that forget: give --after too, or leave it out")
+    return parse_times(after) if after is not None else {}
+
+
+def _show_later(accuracy: float | None, later: list[dict[str, Any]]) -> None:
+    """Print the accuracies after each time."""
+    compensated_too = f"accuracy_{MEAN}" in later[0]
+    table = Table(box=None, padding=(0, 2))
+    for heading in ("after", "accuracy, %", *(["with mean shift, %"] if compensated_too else [])):
+        table.add_column(heading, justify="left" if heading == "after" else "right")
+    rows = [{"after": "0", "accuracy": accuracy, f"accuracy_{MEAN}": accuracy}, *later]
+    for row in rows:
+        values = [row["accuracy"], *([row[f"accuracy_{MEAN}"]] if compensated_too else [])]
+        table.add_row(row["after"], *("-" if value is None else f"{100 * value:.2f}" for value in values))
+    stdout.print(table)

@@ -11,6 +11,7 @@ from backpulse.firmware_py.config import Config
 from backpulse.host import array_options as a
 from backpulse.host import options as o
 from backpulse.host.board import Board
+from backpulse.host.cost import told as cost_told
 from backpulse.host.errors import InputError, SignalError
 from backpulse.host.output import PulseReceiver, check_outputs, write_json
 from backpulse.host.runs import EPOCHS, NO_ARRAY, Order, training
@@ -139,3 +140,6 @@ def _summary(result: dict[str, Any]) -> None:
             style="dim",
             soft_wrap=True,
         )
+    if result.get("cost") and result["cost"]["array"]["source"]:
+        for line in cost_told(result["cost"]):
+            console.print(plain(line), style="dim", soft_wrap=True)

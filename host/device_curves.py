@@ -1,10 +1,11 @@
-"""What a measurement says of itself: its range, mean ramps, noise that stays and noise that does not, spread, drift, doubts."""
+"""What a measurement says of itself: its range, mean ramps, spread, drift, doubts."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from backpulse.host.device_models import LEAST_SHARE, Curve, Fitted
+from backpulse.host.device_models import LEAST_SHARE, Curve
+from backpulse.host.device_noise import MANY_RAMPS, aligned
 from backpulse.host.device_traces import Measured, Ramp, Steps
 from backpulse.host.errors import InputError
 
@@ -12,12 +13,6 @@ GRID = np.linspace(0, 1, 65)
 """Places of the range that tables of several devices are averaged at."""
 MOST_PULSES = 2000
 """Pulses that a table of steps is followed for."""
-LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-"""Pulses between the points that noise is told by."""
-QUARTERS = 4
-"""Parts of the range whose noise is told apart."""
-LEAST_PAIRS = 60
-"""Fewest pairs of points that tell the noise of such a part."""
 FEW_POINTS = 16
 """Fewer points of a ramp are warned of."""
 DIFFERENT = 0.1
@@ -37,9 +32,12 @@ class Ways:
     steps : dict
         Of tables: places, mean steps and their sigma by direction, in ranges.
     spread : dict
-        From cell to cell: `step` and `bound`, relative; empty where there is one device.
+        From cell to cell: `step`, `symmetry` (of steps up against those down) and `bound`, relative; empty where there is one device.
     drift : float or None
         Change of the pulses that a ramp takes, from the first quarter of the cycles to the last.
+    shift : tuple of float or None
+        Standard deviations of the ends of the range, lower and upper, from ramp to ramp of one device, in ranges: the curves are without
+        this movement. None of few ramps.
     warnings : list of str
     """
 
@@ -49,6 +47,7 @@ class Ways:
     steps: dict[bool, tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
     spread: dict[str, float] = field(default_factory=dict)
     drift: float | None = None
+    shift: tuple[float, float] | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -63,20 +62,26 @@ def ways_of(measured: Measured) -> Ways:
 
 
 def _of_ramps(ramps: list[Ramp]) -> Ways:
+    devices, shift = list(dict.fromkeys(ramp.device for ramp in ramps)), None
+    if len(devices) == 1:
+        ramps, shift = aligned(ramps)
     values = np.concatenate([ramp.g for ramp in ramps])
     ways = Ways(float(values.min()), float(values.max()))
+    ways.shift = shift and (shift[0] / ways.range, shift[1] / ways.range)
     for up in (True, False):
         placed = [(ramp.n - ramp.n[0], (ramp.g - ways.low) / ways.range) for ramp in ramps if ramp.up is up]
         ways.curves[up] = Curve(up, *_mean(placed), tuple(placed))
         _doubts(ways, up)
     _ends(ways)
-    devices = list(dict.fromkeys(ramp.device for ramp in ramps))
     if len(devices) > 1:
         own = [[ramp for ramp in ramps if ramp.device == device] for device in devices]
         lows = np.array([min(ramp.g.min() for ramp in of) for of in own])
         highs = np.array([max(ramp.g.max() for ramp in of) for of in own])
-        steps = np.array([np.mean([np.ptp(ramp.g) / max(ramp.n[-1] - ramp.n[0], 1) for ramp in of]) for of in own])
-        _spread(ways, lows, highs, steps)
+        up, down = (
+            np.array([np.mean([np.ptp(ramp.g) / max(ramp.n[-1] - ramp.n[0], 1) for ramp in of if ramp.up is up] or [np.nan]) for of in own])
+            for up in (True, False)
+        )
+        _spread(ways, lows, highs, up, down)
     ways.drift = _drift(ways, ramps)
     return ways
 
@@ -118,12 +123,12 @@ def _of_steps(tables: list[Steps]) -> Ways:
             ways.warnings.append(
                 f"Pulses {_word(up)} move the wrong way in {100 * np.mean(mean < 0):.0f} % of the range: taken as the least step"
             )
-        mean_steps.append([float(np.mean(step)) for _, step, _ in scaled])
+        by_device = {table.device: float(np.mean(step)) for table, (_, step, _) in zip(of, scaled, strict=True)}
+        mean_steps.append(np.array([by_device.get(device, np.nan) for device in devices]) * (highs - lows))
         ways.steps[up] = (x, np.maximum(mean, LEAST_SHARE * mean.mean()), sigma)
         ways.curves[up] = _followed(up, x, ways.steps[up][1])
     if len(devices) > 1:
-        both = np.array([np.mean(pair) for pair in zip(*mean_steps, strict=False)])
-        _spread(ways, lows, highs, both * (highs - lows) if len(both) == len(lows) else both)
+        _spread(ways, lows, highs, *mean_steps)
     return ways
 
 
@@ -173,11 +178,25 @@ def _ends(ways: Ways) -> None:
         )
 
 
-def _spread(ways: Ways, lows: np.ndarray, highs: np.ndarray, steps: np.ndarray) -> None:
-    """Take the spread of cells: of steps relative to their mean, of ends relative to half the range."""
+def _spread(ways: Ways, lows: np.ndarray, highs: np.ndarray, up: np.ndarray, down: np.ndarray) -> None:
+    """Take the spread of cells: of steps relative to their mean, of what ways up have more than ways down, of ends to half the range.
+
+    `up` and `down` are the mean steps of each device, NaN where it has no such way.
+    """
     half = (highs - lows).mean() / 2
-    ways.spread["step"] = float(np.std(np.log(np.maximum(steps, 1e-300)), ddof=1))
-    ways.spread["bound"] = float(np.sqrt((np.var(lows, ddof=1) + np.var(highs, ddof=1)) / 2) / half)
+    bound = float(np.sqrt((np.var(lows, ddof=1) + np.var(highs, ddof=1)) / 2) / half)
+    if bound > 1:
+        ways.warnings.append(
+            f"The ranges of the devices differ by {100 * bound:.0f} % of half of one: they are on no common scale, each is taken in its own"
+        )
+        up, down = up / (highs - lows), down / (highs - lows)
+    else:
+        ways.spread["bound"] = bound
+    logs = np.log(np.maximum([up, down], 1e-300))
+    ways.spread["step"] = float(np.std(np.nanmean(logs, axis=0), ddof=1))
+    both = ~np.isnan(logs).any(axis=0)
+    if both.sum() > 1:
+        ways.spread["symmetry"] = float(np.std((logs[0] - logs[1])[both] / 2, ddof=1))
 
 
 def _drift(ways: Ways, ramps: list[Ramp]) -> float | None:
@@ -185,7 +204,7 @@ def _drift(ways: Ways, ramps: list[Ramp]) -> float | None:
     changes = []
     for up in (True, False):
         of = [ramp for ramp in ramps if ramp.up is up]
-        if len({ramp.device for ramp in of}) > 1 or len(of) < 8:
+        if len({ramp.device for ramp in of}) > 1 or len(of) < MANY_RAMPS:
             continue
         taken = np.array([np.sum((x > 0.25) & (x < 0.75)) + 1.0 for _, x in ways.curves[up].ramps])
         quarter = len(taken) // 4
@@ -196,56 +215,3 @@ def _drift(ways: Ways, ramps: list[Ramp]) -> float | None:
     if abs(worst) > DIFFERENT:
         ways.warnings.append(f"The device drifts with its cycles: ramps take {100 * worst:+.0f} % pulses at the end, and no model has that")
     return worst
-
-
-def noise(ways: Ways, fitted: dict[bool, Fitted]) -> tuple[float, dict[bool, tuple[np.ndarray, np.ndarray]]]:
-    """Return the apparent noise, and the persistent one of a pulse by place (places, sigma) in each direction, all in ranges.
-
-    The variance of what a model leaves of G[n + L] - G[n] grows as 2 a^2 + L p^2: a is the noise of a reading, which the next one does not
-    keep, and p that of a pulse, which stays.
-    """
-    from scipy.optimize import nnls
-
-    if ways.steps:
-        return 0.0, {up: (x, sigma) for up, (x, _, sigma) in ways.steps.items()}
-    pairs = {up: _differences(fitted[up]) for up in (True, False)}
-
-    def solve(up: bool, low: float, high: float, apparent: float | None) -> tuple[float, float] | None:
-        lags, variances = [], []
-        for lag, (at, left) in pairs[up].items():
-            inside = left[(at >= low) & (at <= high)]
-            if len(inside) >= LEAST_PAIRS or (apparent is None and len(inside) > 3):
-                lags.append(float(lag))
-                variances.append(float(np.var(inside)))
-        if not lags:
-            return None
-        lag, variance = np.array(lags), np.array(variances)
-        if apparent is not None:
-            rest = np.maximum(variance - 2 * apparent**2, 0)
-            return apparent, float(np.sqrt(rest.sum() / lag.sum()))
-        a2, p2 = nnls(np.stack([np.full(len(lag), 2.0), lag], axis=1), variance)[0]
-        return float(np.sqrt(a2)), float(np.sqrt(p2))
-
-    whole = {up: solve(up, -1.0, 2.0, None) or (0.0, 0.0) for up in (True, False)}
-    apparent = float(np.sqrt(np.mean([a**2 for a, _ in whole.values()])))
-    persistent = {}
-    edges = np.linspace(0, 1, QUARTERS + 1)
-    for up, (own, p) in whole.items():
-        parts = [solve(up, edges[k], edges[k + 1], own) for k in range(QUARTERS)] if p else [None] * QUARTERS
-        persistent[up] = ((edges[1:] + edges[:-1]) / 2, np.array([p if part is None else part[1] for part in parts]))
-    return apparent, persistent
-
-
-def _differences(fitted: Fitted) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Return, by lag, the places and what the model leaves of the way between two points so many pulses apart."""
-    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    sign, ramps = 1 if fitted.curve.up else -1, fitted.curve.ramps
-    ways = [np.concatenate([[0.0], np.cumsum(sign * fitted.steps(x[:-1]) * np.diff(n))]) for n, x in ramps]
-    for lag in LAGS:
-        parts = [
-            (x[:-lag], (x[lag:] - x[:-lag]) - (way[lag:] - way[:-lag])) for (_, x), way in zip(ramps, ways, strict=True) if len(x) > 4 * lag
-        ]
-        if parts:
-            # Less each ramp's own mean: cells and cycles that differ are no noise.
-            found[lag] = (np.concatenate([at for at, _ in parts]), np.concatenate([left - left.mean() for _, left in parts]))
-    return found

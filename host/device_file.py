@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.table_device import NODES, SEGMENTS, TableDevice
+from backpulse.host.device_facts import Facts, FileTable, Operation, Pair, Positive, Retention, Scale
 from backpulse.host.device_fit import Fit
 from backpulse.host.device_models import NAMES
 from backpulse.host.storage import written_whole
@@ -19,15 +20,8 @@ PAGE = "docs/devices.md"
 MOST_POINTS = 200
 """Points of a measured ramp that a file keeps, for pictures."""
 
-Positive = Annotated[float, Field(ge=0.0)]
-Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Source(_Table):
+class Source(FileTable):
     """Where the data is from."""
 
     files: list[str]
@@ -40,24 +34,7 @@ class Source(_Table):
     """Of the data."""
 
 
-class Scale(_Table):
-    """What a device unit is."""
-
-    unit: str
-    """Of the data: S if it could be told in siemens, else norm."""
-    low: float
-    """Conductance at the lower end of the range."""
-    high: float
-    """At the upper end."""
-    zero: float
-    """Of a weight of zero."""
-    zero_is: Literal["symmetry point", "middle"]
-    """What that is."""
-    weight_scale: Annotated[int, Field(ge=1, le=64)]
-    """Logical weight of one device unit, half the range."""
-
-
-class Measured(_Table):
+class Measured(FileTable):
     """What the data says; noise is in shares of the range."""
 
     states_up: Positive
@@ -71,15 +48,25 @@ class Measured(_Table):
     persistent_down: Positive
     apparent: Positive
     """Standard deviation of one reading, which the next does not keep."""
+    lasting: Positive = 0.0
+    """That of readings which the next ones keep, and none for long."""
+    lasts: Positive = 0.0
+    """Pulses after which 1/e of it is left; 0 where nobody knows."""
     step_spread: Positive | None = None
     """From cell to cell, relative; of one device nothing is known."""
+    symmetry_spread: Positive | None = None
+    """Of what steps up have more, and steps down less."""
     bound_spread: Positive | None = None
     """Of the ends of the range, relative to half of it."""
+    ramp_steps: Positive | None = None
+    """From ramp to ramp of one device: of its steps, relative; of few ramps nothing is known."""
+    ramp_ends: Pair | None = None
+    """Likewise: of the lower and the upper end of the range."""
     drift: float | None = None
     """Change of the pulses that a ramp takes from the first quarter of the cycles to the last; of few cycles nothing is known."""
 
 
-class Table(_Table):
+class Table(FileTable):
     """The table device, in device units."""
 
     bound_up: float
@@ -87,11 +74,16 @@ class Table(_Table):
     apparent_noise: Positive
     step_spread: Positive
     bound_spread: Positive
+    symmetry_spread: Positive = 0.0
+    stuck: Positive = 0.0
+    read_noise: Positive = 0.0
+    leak_samples: Positive = 0.0
+    leak_rest: float = 0.0
     nodes: list[Annotated[list[Positive], Field(min_length=4, max_length=4)]]
     """At each of 65 conductances from -2 to 2: step up, step down, noise of a pulse up and down in the segment above."""
 
 
-class Linear(_Table):
+class Linear(FileTable):
     """The linear-step device, as a preset; `firmware_py.device.Device` says what is what."""
 
     weight_scale: Annotated[int, Field(ge=1, le=64)]
@@ -105,7 +97,7 @@ class Linear(_Table):
     bound_spread: float
 
 
-class Curves(_Table):
+class Curves(FileTable):
     """Mean measured ramps, thinned: pulse and conductance of each point; and where the fitted ones begin."""
 
     start_up: float
@@ -114,7 +106,7 @@ class Curves(_Table):
     down: list[Pair]
 
 
-class DeviceFile(_Table):
+class DeviceFile(FileTable):
     """A device file.
 
     Raises
@@ -127,10 +119,14 @@ class DeviceFile(_Table):
     name: Annotated[str, Field(min_length=1, max_length=60)]
     source: Source
     scale: Scale
+    operation: Operation | None = None
+    """How it is pulsed and read: for what a run costs."""
+    retention: Retention | None = None
+    """How it forgets: for `infer --after`."""
     measured: Measured
     residuals: dict[str, Pair]
     """By model, up and down: root mean square of what it leaves of G(n), in % of the range."""
-    warnings: list[str] = []
+    warnings: list[str] = Field(default_factory=list)
     linear: Linear | None = None
     """None where the linear-step device cannot be this one."""
     linear_refused: str = ""
@@ -142,8 +138,6 @@ class DeviceFile(_Table):
     def _check(self) -> "DeviceFile":
         if len(self.table.nodes) != len(NODES):
             raise ValueError(f"table.nodes must have {len(NODES)} rows, not {len(self.table.nodes)}")
-        if self.scale.low >= self.scale.high:
-            raise ValueError(f"scale.low must be below scale.high, not {self.scale.low:g} with {self.scale.high:g}")
         if unknown := sorted({*self.residuals} - {*NAMES}):
             raise ValueError(f"residuals has the model {unknown[0]}: models are {', '.join(NAMES)}")
         _ = self.table_device, self.linear_device  # which check their words
@@ -162,6 +156,11 @@ class DeviceFile(_Table):
         return Device(name=self.name, **self.linear.model_dump(exclude={"weight_scale"})) if self.linear else None
 
     @property
+    def facts(self) -> Facts:
+        """What a run keeps of it beside the device."""
+        return Facts(scale=self.scale, operation=self.operation, retention=self.retention)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the device: of all but where it is from, and what was remarked."""
         content = self.model_dump(include={"scale", "linear", "table"})
@@ -178,7 +177,9 @@ class DeviceFile(_Table):
         )
 
 
-def of_fit(fit: Fit, name: str, paths: list[Path], siemens: float, about: str, licence: str) -> DeviceFile:
+def of_fit(
+    fit: Fit, name: str, paths: list[Path], siemens: float, about: str, licence: str, read_voltage: float | None = None
+) -> DeviceFile:
     """Return the device file of a fit; `siemens` is what one number of the data is, 0 if nobody knows."""
     ways, table, spread = fit.ways, fit.table, fit.ways.spread
     linear = None
@@ -209,6 +210,7 @@ def of_fit(fit: Fit, name: str, paths: list[Path], siemens: float, about: str, l
             zero_is="symmetry point" if fit.zero.what == "symmetry point" else "middle",
             weight_scale=fit.weight_scale,
         ),
+        operation=Operation(read_v=abs(read_voltage), source="the measurement") if read_voltage else None,
         measured=Measured(
             states_up=_short(fit.states[0]),
             states_down=_short(fit.states[1]),
@@ -216,9 +218,12 @@ def of_fit(fit: Fit, name: str, paths: list[Path], siemens: float, about: str, l
             symmetry_note=fit.zero.told,
             persistent_up=_short(fit.persistent[0]),
             persistent_down=_short(fit.persistent[1]),
-            apparent=_short(fit.apparent),
-            step_spread=_short(spread["step"]) if spread else None,
-            bound_spread=_short(spread["bound"]) if spread else None,
+            apparent=_short(fit.noise.apparent),
+            lasting=_short(fit.noise.lasting),
+            lasts=fit.noise.lasts,
+            **{f"{key}_spread": _short(value) for key, value in spread.items()},
+            ramp_steps=None if fit.noise.step is None else _short(fit.noise.step),
+            ramp_ends=None if ways.shift is None else [_short(end) for end in ways.shift],
             drift=None if ways.drift is None else _short(ways.drift),
         ),
         residuals={model: [_short(100 * value) for value in pair] for model, pair in fit.residuals.items()},
@@ -228,9 +233,7 @@ def of_fit(fit: Fit, name: str, paths: list[Path], siemens: float, about: str, l
         table=Table(
             bound_up=table.bound_up,
             bound_down=table.bound_down,
-            apparent_noise=_short(table.apparent_noise),
-            step_spread=_short(table.step_spread),
-            bound_spread=_short(table.bound_spread),
+            **{key: _short(getattr(table, key)) for key in ("apparent_noise", "step_spread", "symmetry_spread", "bound_spread")},
             nodes=[[_short(value) for value in row] for row in zip(*columns, strict=True)],
         ),
         curves=Curves(**curves),

@@ -6,10 +6,11 @@ import numpy as np
 
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.firmware_py.device import Device
-from backpulse.firmware_py.table_device import MOST_SPREAD, SEGMENTS, TableDevice
+from backpulse.firmware_py.table_device import MOST_SPREAD, SEGMENTS, WIDEST, TableDevice
 from backpulse.firmware_py.table_device import NODES as PLACES
-from backpulse.host.device_curves import Ways, noise, ways_of
+from backpulse.host.device_curves import MOST_PULSES, Ways, ways_of
 from backpulse.host.device_models import NAMES, NODES, Fitted, fit_all
+from backpulse.host.device_noise import Noise, noise
 from backpulse.host.device_traces import Measured
 
 RANGE = 2.0
@@ -26,6 +27,8 @@ MIDDLE = (0.1, 0.9)
 """Share of the range whose pulses are counted: bounds that are only approached would count for ever."""
 FEW_STATES = 8
 """Fewer pulses through it are warned of."""
+SHIFTS = 0.005
+"""Movement of an end of the range from ramp to ramp that is told."""
 FLATTERS = 1.0
 """Residual of the linear model in % of the range, beyond that of the table, from which a run on it is warned of."""
 
@@ -66,9 +69,10 @@ class Fit:
     zero : Zero
     weight_scale : int
     states : tuple of float
-        Pulses from 10 to 90 % of the range, up and down.
-    apparent : float
-        Noise of a reading, in ranges.
+        Pulses from 10 to 90 % of the range, up and down, by the size of the steps there.
+    pulses : tuple of int
+        Pulses one after the other from where a ramp begins to 90 % of its way.
+    noise : Noise
     persistent : tuple of float
         Noise of a pulse up and down, in ranges: mean over the range.
     table : TableDevice
@@ -86,7 +90,8 @@ class Fit:
     zero: Zero
     weight_scale: int
     states: tuple[float, float]
-    apparent: float
+    pulses: tuple[int, int]
+    noise: Noise
     persistent: tuple[float, float]
     table: TableDevice
     linear: Device | None
@@ -97,11 +102,19 @@ class Fit:
     def warnings(self) -> list[str]:
         """What a person should know, in sentences."""
         found = list(self.ways.warnings)
-        for word, states in zip(("up", "down"), self.states, strict=True):
-            if states < FEW_STATES:
+        for word, states, one_by_one in zip(("up", "down"), self.states, self.pulses, strict=True):
+            if min(states, one_by_one) < FEW_STATES:
+                few, most = sorted((round(states), one_by_one))
                 found.append(
-                    f"The step {word} crosses the range, from 10 to 90 %, in {states:.0f} pulses: hardly any state is left to train with"
+                    f"The step {word} crosses the range in {few} to {most} pulses ({one_by_one} one after the other from its end to "
+                    f"{100 * MIDDLE[1]:.0f} % of the way, {states:.0f} steps as between 10 and 90 %): hardly any state is left to "
+                    "train with"
                 )
+        if self.ways.shift and max(self.ways.shift) > SHIFTS:
+            found.append(
+                f"The range of the device moves from ramp to ramp, by {100 * self.ways.shift[0]:.1f} % of it at the lower end and "
+                f"{100 * self.ways.shift[1]:.1f} % at the upper one: device simulate has that, a tile has not"
+            )
         if self.zero.symmetry is None:
             found.append(f"The device has no symmetry point that attracts ({self.zero.told}): algorithms that need one will fail")
         linear, table = (100 * max(self.residuals[name]) for name in ("linear", "table"))
@@ -111,8 +124,9 @@ class Fit:
                 "be those of this one"
             )
         for name, value in self.ways.spread.items():
-            if value > MOST_SPREAD:
-                found.append(f"The {name}s spread by {100 * value:.0f} % from cell to cell, and the twin holds {100 * MOST_SPREAD:.0f} %")
+            if value > WIDEST[f"{name}_spread"]:
+                most = 100 * WIDEST[f"{name}_spread"]
+                found.append(f"The {name}s spread by {100 * value:.0f} % from cell to cell, and the twin holds {most:.0f} %")
         return found
 
 
@@ -131,11 +145,16 @@ def fit_device(measured: Measured, name: str) -> Fit:
         models = {up: fit_all(ways.curves[up], ways.steps[up][:2] if ways.steps else None) for up in (True, False)}
         residuals = {name: (models[True][name].residual, models[False][name].residual) for name in NAMES}
         tables = {up: models[up]["table"] for up in (True, False)}
-        apparent, persistent = noise(ways, tables)
+        if ways.steps:
+            found = Noise(0.0, 0.0, 0.0, {up: (x, sigma) for up, (x, _, sigma) in ways.steps.items()})
+        else:
+            found = noise(ways.curves, tables)
     zero = _zero(tables)
-    mean = tuple(float(np.mean(persistent[up][1])) for up in (True, False))
-    spread = {f"{k}_spread": min(v, MOST_SPREAD) for k, v in ways.spread.items()}
-    linear, scale, refused = _linear(name, models, float(np.mean(mean)), spread)
+    mean = tuple(float(np.mean(found.persistent[up][1])) for up in (True, False))
+    # Of one device the steps of its own ramps are the least that is known to differ.
+    spread = ways.spread or ({"step": found.step} if found.step else {})
+    narrow = {f"{k}_spread": min(v, MOST_SPREAD) for k, v in spread.items() if k != "symmetry"}
+    linear, scale, refused = _linear(name, models, float(np.mean(mean)), narrow)
     return Fit(
         ways=ways,
         models=models,
@@ -143,9 +162,10 @@ def fit_device(measured: Measured, name: str) -> Fit:
         zero=zero,
         weight_scale=_weight_scale(RANGE * min(zero.place, 1 - zero.place)),
         states=(_states(tables[True]), _states(tables[False])),
-        apparent=apparent,
+        pulses=(_pulses(tables[True]), _pulses(tables[False])),
+        noise=found,
         persistent=(mean[0], mean[1]),
-        table=_table(name, tables, zero.place, apparent, persistent, spread),
+        table=_table(name, tables, zero.place, found, {f"{k}_spread": min(v, WIDEST[f"{k}_spread"]) for k, v in spread.items()}),
         linear=linear,
         linear_scale=scale,
         refused=refused,
@@ -187,6 +207,15 @@ def _states(table: Fitted) -> float:
     return float((MIDDLE[1] - MIDDLE[0]) * np.mean(1 / np.maximum(table.steps(x), 1e-9)))
 
 
+def _pulses(table: Fitted) -> int:
+    """Return the pulses that a table needs one after the other from its end to 90 % of its way."""
+    way, count = 0.0, 0
+    while way < MIDDLE[1] and count < MOST_PULSES:
+        way += float(table.steps(np.array([way if table.curve.up else 1 - way]))[0])
+        count += 1
+    return count
+
+
 def _weight_scale(reach: float) -> int:
     """Return the weight of one device unit with which the nearer bound, so many units away, holds `REACH`."""
     scale = SMALLEST_SCALE
@@ -199,15 +228,14 @@ def _table(
     name: str,
     tables: dict[bool, Fitted],
     zero: float,
-    apparent: float,
-    persistent: dict[bool, tuple[np.ndarray, np.ndarray]],
+    found: Noise,
     spread: dict[str, float],
 ) -> TableDevice:
     """Return the twin: beyond the measured range its steps are as at the ends."""
     x = np.clip(PLACES / RANGE + zero, 0, 1)
     middles = np.clip((PLACES[1:] + PLACES[:-1]) / 2 / RANGE + zero, 0, 1)
     assert len(middles) == SEGMENTS
-    noises = {up: np.interp(middles, *persistent[up]) * RANGE for up in (True, False)}
+    noises = {up: np.interp(middles, *found.persistent[up]) * RANGE for up in (True, False)}
     return TableDevice(
         name=name,
         up=tuple((tables[True].steps(x) * RANGE).tolist()),
@@ -216,7 +244,7 @@ def _table(
         noise_down=tuple(noises[False].tolist()),
         bound_up=RANGE * (1 - zero),
         bound_down=-RANGE * zero,
-        apparent_noise=apparent * RANGE,
+        apparent_noise=found.reading * RANGE,
         **spread,
     )
 

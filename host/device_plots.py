@@ -1,6 +1,7 @@
 """Pictures of devices: the measurement with its twin, and the twin alone."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import style
@@ -139,5 +140,38 @@ def plot_response(path: Path, title: str, signs: np.ndarray, read: np.ndarray, u
             axes.axvline(turn, color=GRID, linewidth=1, zorder=0)
         axes.set_xlabel("pulse")
         axes.set_ylabel(f"conductance, {unit}")
+        axes.legend()
+        save(figure, path, 110)
+
+
+def plot_retention(path: Path, title: str, accuracy: float | None, later: list[dict[str, Any]]) -> None:
+    """Draw accuracies over the time without pulses.
+
+    Parameters
+    ----------
+    path : Path
+    title : str
+    accuracy : float or None
+        At first.
+    later : list of dict
+        `seconds`, `accuracy` and perhaps `accuracy_mean` of each time, as the JSON of `infer` has them.
+    """
+    with style.context(["default", STYLE]):
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_title(plain(title), parse_math=False)
+        rows = sorted(later, key=lambda row: row["seconds"])
+        ways = (("accuracy", "as it is", REFERENCE), ("accuracy_mean", "with the mean shift compensated", ACCENT))
+        for name, label, color in ways:
+            known = [row for row in rows if row.get(name) is not None]
+            if known:
+                axes.plot([row["seconds"] for row in known], [100 * row[name] for row in known], "o-", color=color, label=label)
+        if accuracy is not None:
+            axes.axhline(100 * accuracy, color=SOFT, linestyle=":", label="at first")
+        axes.set_xscale("log")
+        axes.set_xticks([row["seconds"] for row in rows], [row["after"] for row in rows])
+        axes.minorticks_off()
+        axes.set_xlabel("time without pulses")
+        axes.set_ylabel("accuracy, %")
         axes.legend()
         save(figure, path, 110)

@@ -5,18 +5,19 @@ again. A preset is its name.
 """
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from backpulse.firmware_py.device import PRESETS, Device
-from backpulse.firmware_py.table_device import MOST_SPREAD, TableDevice
+from backpulse.firmware_py.table_device import TableDevice
+from backpulse.host.device_aihwkit import AIHWKIT, of_aihwkit
+from backpulse.host.device_facts import Facts
 from backpulse.host.errors import InputError, wrong_input
 from backpulse.host.tables import with_nearest
 
-AIHWKIT = "aihwkit:"
-"""What stands before a name of theirs."""
 LINEAR = ":linear"
 """What stands behind a device file whose linear fit is asked for."""
 SOURCES = {
@@ -29,9 +30,16 @@ SOURCES = {
 
 
 @cache
-def figures() -> dict[str, dict[str, Any]]:
-    """Return the figures of aihwkit's presets by name."""
-    return json.loads(files("backpulse.host").joinpath("device_presets.json").read_text("utf-8"))["presets"]
+def shipped() -> dict[str, Path]:
+    """Return the device files that come with Backpulse, by name."""
+    folder = Path(str(files("backpulse.host"))) / "device_files"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def file_of(text: str) -> Path | None:
+    """Return the device file that a text names: one that comes with Backpulse, or a path; None of other devices."""
+    name = text.removesuffix(LINEAR)
+    return shipped().get(name) or (Path(name) if name.endswith(".toml") else None)
 
 
 def resolved(text: str) -> str:
@@ -52,39 +60,38 @@ def resolved(text: str) -> str:
     if text.startswith("{"):
         _parsed(text)
         return text
-    if text.startswith(AIHWKIT):
-        device, _ = of_aihwkit(text.removeprefix(AIHWKIT))
-        return _text(device, text)
     file = text.removesuffix(LINEAR)
-    path = Path(file)
+    if file.startswith(AIHWKIT):
+        device, _ = of_aihwkit(file.removeprefix(AIHWKIT), linear=file != text)
+        return _text(device, text, {})
+    path = file_of(file) or Path(file)
     if path.suffix != ".toml" and not path.is_file() and "/" not in file:
-        raise InputError(
-            f"Unknown device {with_nearest([text], PRESETS)}: choose one of {', '.join(PRESETS)}, {AIHWKIT}NAME, or a device file"
-        )
+        known = [*PRESETS, *shipped()]
+        raise InputError(f"Unknown device {with_nearest([text], known)}: choose one of {', '.join(known)}, {AIHWKIT}NAME, or a device file")
     if path.suffix != ".toml":
         raise InputError(f"{file} is no device file: fit one to it first, backpulse device fit {file} --out {path.stem}.toml")
     from backpulse.host.device_file import read_device  # what fits is not needed for presets
 
     found = read_device(path)
     if file == text:
-        return _text(found.table_device, found.digest)
+        return _text(found.table_device, found.digest, found.facts.plain())
     if found.linear_device is None:
         raise InputError(
             f"Device {found.name} of {file} has no linear fit ({found.linear_refused}): leave {LINEAR} out, for its table, which "
             "golden://, sim:// and boards with the table device carry"
         )
-    return _text(found.linear_device, found.digest)
+    return _text(found.linear_device, found.digest, found.facts.plain())
 
 
 def scale_of(text: str) -> int | None:
-    """Return the weight scale that a device file, by its path, was fitted for; None for other devices."""
-    file = text.removesuffix(LINEAR)
-    if not file.endswith(".toml"):
+    """Return the weight scale that a device file, by its path or its name, was fitted for; None for other devices."""
+    file = file_of(text)
+    if file is None:
         return None
     from backpulse.host.device_file import read_device
 
-    found = read_device(Path(file))
-    if file == text:
+    found = read_device(file)
+    if not text.endswith(LINEAR):
         return found.scale.weight_scale
     return found.linear.weight_scale if found.linear else None
 
@@ -100,16 +107,26 @@ def text_of(device: Device) -> str:
 
 
 def name_of(text: str) -> str:
-    """Return what messages and pictures call it."""
-    return device_of(text).name
+    """Return what tables and pictures call it: its name, and whether it is the linear fit of a file."""
+    name = device_of(text).name
+    return name + LINEAR if text.startswith("{") and "scale" in (known := json.loads(text)) and "linear" in known else name
 
 
-def _text(device: Device | TableDevice, source: str) -> str:
+def facts_of(text: str) -> Facts:
+    """Return what is known beside the step of what `resolved` returned: of a preset nothing."""
+    if not text.startswith("{"):
+        return Facts()
+    values = json.loads(text)
+    with wrong_input("The setting device: "):
+        return Facts.model_validate({key: values[key] for key in Facts.model_fields if key in values})
+
+
+def _text(device: Device | TableDevice, source: str, beside: Mapping[str, Any]) -> str:
     """Return a device as one line of text; what is not in it is zero."""
     if isinstance(device, Device):
         values = {key: value for key, value in vars(device).items() if value or key in ("dw_min", "bound_up", "bound_down")}
-        return json.dumps({"source": source, "linear": values})
-    return json.dumps({"source": source, "table": {key: value for key, value in vars(device).items() if value}})
+        return json.dumps({"source": source, "linear": values, **beside})
+    return json.dumps({"source": source, "table": {key: value for key, value in vars(device).items() if value}, **beside})
 
 
 @cache
@@ -125,50 +142,3 @@ def _parsed(text: str) -> Device | TableDevice:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"The setting device is no device ({error!s:.100}): give a preset or a device file") from error
     return device
-
-
-def of_aihwkit(name: str) -> tuple[Device, list[str]]:
-    """Return a preset of aihwkit's as today's device, and what of it is left out.
-
-    Raises
-    ------
-    InputError
-        If the tiles cannot carry it; the sentence says what and by how much.
-    """
-    if name not in figures():
-        raise InputError(f"Unknown preset {with_nearest([name], figures())} of aihwkit: choose one of {', '.join(figures())}")
-    f = figures()[name]
-    step = f["dw_min"]
-    beyond = []
-    if f["step"] == "exponential":
-        beyond.append("an exponential step, and today's tiles have the linear one")
-    if f.get("up_down"):
-        beyond.append(f"steps up and down that differ by {200 * f['up_down']:.0f} % at zero, and there they have one for both")
-    if noise := f.get("write_noise_std"):
-        beyond.append(f"apparent noise of {noise * step:.3g} units, and they have none")
-    bound = max(f["w_max_dtod"], f["w_min_dtod"])
-    for what, value in (("steps", f["dw_min_dtod"]), ("bounds", bound)):
-        if value > MOST_SPREAD:
-            beyond.append(
-                f"{what} that spread by {100 * value:.0f} % from cell to cell, and theirs do by {100 * MOST_SPREAD:.0f} % at most"
-            )
-    if beyond:
-        raise InputError(f"{AIHWKIT}{name} cannot be carried: it has {'; '.join(beyond)}: choose another --device")
-    with wrong_input(f"{AIHWKIT}{name}: "):
-        device = Device(
-            name=f"{AIHWKIT}{name}",
-            dw_min=step,
-            bound_up=f["w_max"],
-            bound_down=f["w_min"],
-            slope_up=f.get("gamma_up", 0.0),
-            slope_down=f.get("gamma_down", 0.0),
-            write_noise=f["dw_min_std"],
-            step_spread=f["dw_min_dtod"],
-            bound_spread=(f["w_max_dtod"] + f["w_min_dtod"]) / 2,
-        )
-    left_out = []
-    if spread := f.get("up_down_dtod"):
-        left_out.append(f"the spread of its symmetry point, {100 * spread:.0f} % of a step")
-    if lifetime := f.get("lifetime"):
-        left_out.append(f"its leak, with a time constant of {lifetime:.0e} samples")
-    return device, left_out

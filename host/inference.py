@@ -1,6 +1,6 @@
 """What the trained array of a checkpoint says of samples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ from backpulse.host.audience import Audience
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.datasets import Dataset
+from backpulse.host.devices import facts_of
 from backpulse.host.errors import InputError
 from backpulse.host.labels import UNLABELLED
 from backpulse.host.remarks import beyond_training
+from backpulse.host.retention import MEAN, as_words, compensated
+from backpulse.host.retention import after as lose
 from backpulse.host.scaling import records
 from backpulse.host.scores import scores
 from backpulse.host.tables import with_nearest
@@ -31,6 +34,8 @@ def infer(
     data: Dataset | None = None,
     part: str = "auto",
     outputs: bool = False,
+    after: Mapping[str, float] | None = None,
+    compensate: bool = False,
     baud: int = BAUD,
     trace: Path | None = None,
     audience: Audience,
@@ -50,6 +55,10 @@ def infer(
         One of `PARTS`.
     outputs : bool
         Whether the outputs for each sample are told.
+    after : mapping, optional
+        Seconds, by the names that they were given: the data is classified also with the cells as they are then.
+    compensate : bool
+        Whether it is so again with what each layer's cells have lost in the mean given back.
     baud : int
         Of a serial port.
     trace : Path, optional
@@ -85,6 +94,7 @@ def infer(
         load_network(board, saved, tell)
         vectors = outputs_of(board, saved, x, indices, tell) if outputs else None
         predictions = classes_of(board, saved, x, indices) if vectors is None else vectors.argmax(axis=1)
+        later = [later_classes(board, saved, data, indices, name, seconds, compensate) for name, seconds in (after or {}).items()]
         retries = board.link.retries
         if trace:
             board.end_recording()
@@ -103,6 +113,7 @@ def infer(
         **scores(data.y[indices][known], predictions[known], saved.settings.network.layers[-1]),
         "labelled": int(known.sum()),
         "link_retries": retries,
+        **({"after": later, "retention": facts_of(saved.settings.device).plain()["retention"]} if later else {}),
     }
 
 
@@ -141,6 +152,27 @@ def outputs_of(board: Board, saved: Checkpoint, x: np.ndarray, indices: np.ndarr
         tell("The board has no ring that holds the outputs of a sample: they are read sample by sample, which takes longer")
     board.upload(_records(saved, x))
     return board.evaluate_outputs(program, indices, saved.settings.seed)
+
+
+def later_classes(
+    board: Board, saved: Checkpoint, data: Dataset, indices: np.ndarray, name: str, seconds: float, compensate: bool
+) -> dict[str, Any]:
+    """Classify uploaded samples with the cells as they are after a time; return accuracies, with and without the compensation."""
+    assert saved.cells is not None
+    settings, config = saved.settings, saved.config
+    program = settings.compile(board.config)
+    cells = np.asarray(saved.cells, np.float64)
+    gone = lose(cells, settings.device_model, facts_of(settings.device), seconds, settings.seed, config.cell_frac)
+    labels = data.y[indices]
+    known = labels != UNLABELLED
+    found: dict[str, Any] = {"after": name, "seconds": seconds}
+    ways = {"accuracy": gone} | ({f"accuracy_{MEAN}": compensated(gone, cells, program)} if compensate else {})
+    for key, held in ways.items():
+        board.write_cells(as_words(held, config.cell_max))
+        predictions = board.evaluate(program, indices, settings.seed)
+        found[key] = float(np.mean((predictions == labels)[known])) if known.any() else None
+        found[key.replace("accuracy", "predictions")] = predictions.tolist()
+    return found
 
 
 def _records(saved: Checkpoint, x: np.ndarray) -> np.ndarray:

@@ -15,8 +15,9 @@ from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.audience import Audience
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.cost import CellPulses
 from backpulse.host.datasets import Dataset
-from backpulse.host.devices import resolved
+from backpulse.host.devices import facts_of, resolved
 from backpulse.host.errors import InputError
 from backpulse.host.output import Results, RunLog
 from backpulse.host.rates import best_epoch, has_ended
@@ -235,6 +236,9 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
         golden, endures = address.board == "golden://", address.array.endurance if address.array else None
         budget = Budget.of(address.array, address.folder, config) if golden else None
         counting = CountingLog(budget, log) if budget else log
+        # How far cells are worn is asked of devices whose file says how they are pulsed; a run that goes on has counted only its rest.
+        worn = CellPulses(config, counting) if golden and not saved and facts_of(settings.device).operation else None
+        counting = worn or counting
         beside = pulse_log or (address.folder / endures.ledger if endures else None)
         hidden = hidden_trace(stack, beside) if beside and not golden and not trace else None
         after = stack.enter_context(ExitStack())  # what is done when the board is closed, whatever ends the run
@@ -296,6 +300,8 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
             count()
         if budget:
             result |= budget.figures()
+        if worn:
+            result["cost"] = trainer.cost(worn.pulses)
         if log and begun:
             repeat(begun, trainer, log, result)
         elif log and recorded and not golden:

@@ -151,6 +151,7 @@ def train_software(
         "steps": steps,
         "predictions": predictions.tolist(),
         **scores(data.y[data.test], predictions, settings.network.layers[-1]),
+        "cost": None,
         "steps_per_second": steps / max(1e-9, time.monotonic() - begun),
     }
 

@@ -83,8 +83,9 @@ def _panel(axes: Axes, groups: Sequence[Group], values: list[list[Any]], names: 
         picture[up.index(group[names[1]]), across.index(group[names[0]])] = 100 * group["mean"]
     axes.grid(visible=False)
     image = axes.imshow(picture, cmap=COLORS, vmin=low, vmax=high, origin="lower", aspect="auto", interpolation="nearest")
-    axes.set_xticks(range(len(across)), [said(value) for value in across], rotation=45 if max(map(len, map(said, across))) > 6 else 0)
-    axes.set_yticks(range(len(up)), [said(value) for value in up])
+    labels = [[said(value, name) for value in of] for of, name in zip(values, names, strict=True)]
+    axes.set_xticks(range(len(across)), labels[0], rotation=45 if max(map(len, labels[0])) > 6 else 0)
+    axes.set_yticks(range(len(up)), labels[1])
     if picture.size <= MOST_NUMBERS:
         for row, column in product(range(len(up)), range(len(across))):
             if not np.isnan(value := picture[row, column]):
@@ -104,7 +105,7 @@ def _points(axes: Axes, groups: Sequence[Group], names: tuple[str, str], limits:
             places.append(found)
         else:
             values = _values(groups, name)
-            axis.set_ticks(range(len(values)), [said(value) for value in values])
+            axis.set_ticks(range(len(values)), [said(value, name) for value in values])
             places.append([values.index(value) for value in found])
     colors = [100 * group["mean"] for group in groups]
     return axes.scatter(*places, c=colors, cmap=COLORS, vmin=limits[0], vmax=limits[1], s=70, edgecolors=SOFT, linewidths=0.6)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from backpulse.host import devices
 from backpulse.host.settings import Settings
 
 Group = dict[str, Any]
@@ -95,11 +96,13 @@ def best_of(groups: Sequence[Group], by: Sequence[str], choose: Sequence[str]) -
 
 def title(group: Group, by: Iterable[str]) -> str:
     """Return a group's settings as one line."""
-    return ", ".join(str(group[name]) if name in WORDS else f"{name} {said(group[name])}" for name in by) or "all runs"
+    return ", ".join(said(group[name], name) if name in WORDS else f"{name} {said(group[name])}" for name in by) or "all runs"
 
 
-def said(value: object) -> str:
-    """Return a setting's value as text."""
+def said(value: object, name: str = "") -> str:
+    """Return a setting's value as text; of the setting of this name, devices by theirs."""
+    if name == "device" and isinstance(value, str):
+        return devices.name_of(value)
     return f"{value:g}" if isinstance(value, float) else "-" if value is None else str(value)
 
 

@@ -69,7 +69,7 @@ class SweepView:
         if outcome.error:
             self._failed += 1
         else:
-            key = tuple(said(getattr(outcome.run.settings, name)) for name in self._by)
+            key = tuple(said(getattr(outcome.run.settings, name), name) for name in self._by)
             self._groups.setdefault(key, []).append(counting_accuracy(outcome.result))
         if not self._live and time.monotonic() - self._told > LINE_S:
             self._line()
@@ -153,5 +153,5 @@ def best_table(groups: Sequence[Group], by: Sequence[str], heading: str, wanted:
         cells = [f"{100 * group[key]:.2f}" for key in (*figures, "std", "min", "max")]
         runs, most = len(group["curves"]), wanted[tuple(group[name] for name in by)]
         done = f"{runs}" if runs == most else f"{runs} of {most}"
-        table.add_row(*(plain(said(group[name])) for name in by), done, *cells, style="" if place else "bold green")
+        table.add_row(*(plain(said(group[name], name)) for name in by), done, *cells, style="" if place else "bold green")
     return table

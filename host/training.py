@@ -20,7 +20,9 @@ from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host.array_cells import Areas
 from backpulse.host.board import Board, Tell
 from backpulse.host.checkpoint import Checkpoint, Position, check_names, program_digest
+from backpulse.host.cost import cost
 from backpulse.host.departure import remark
+from backpulse.host.devices import facts_of
 from backpulse.host.errors import HostError, InputError, StorageError, wrong_input
 from backpulse.host.output import PulseReceiver
 from backpulse.host.rates import best_epoch, has_ended
@@ -406,6 +408,10 @@ class Trainer:
             random={s: np.array(states, np.uint32) for s, states in self.board.read_random().items()},
         )
 
+    def cost(self, by_cell: np.ndarray | None = None) -> dict[str, Any]:
+        """Return what the run has cost its array; `by_cell` are the pulses of each cell, if they were counted."""
+        return cost(self.program, self.position.totals, facts_of(self.settings.device), by_cell)
+
     def result(self) -> dict[str, Any]:
         """Return what the run came to, as the JSON of `backpulse train`."""
         totals = self.position.totals
@@ -435,6 +441,7 @@ class Trainer:
             **self.started,
             "predictions": self.predictions.tolist(),
             **scores(self.data.y[self.data.test], self.predictions, self.program.network.layers[-1]),
+            "cost": self.cost(),
             "steps_per_second": here / self.train_seconds if self.train_seconds else 0.0,
             "link_retries": self.board.link.retries,
         }
