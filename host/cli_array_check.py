@@ -29,6 +29,9 @@ def check(
     wires: Annotated[
         float, typer.Option(help="Sense words by which a cell's two directions may differ for its wires.", min=0.0, metavar="LSB")
     ] = 0.0,
+    reads: Annotated[
+        int | None, typer.Option(help="Reads of check 12 (if not given: 100,000, which takes a virtual board half an hour).", min=1, metavar="N")
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a page with pictures to this file.", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
@@ -39,7 +42,7 @@ def check(
     Emulated tiles are set to --device. Afterwards the array is as it was where its cells can be read and written, and at rest.
     """
     check_outputs({"--json": json, "--html": html})
-    from backpulse.host.array_bench import Bench  # matplotlib and compiled kernels take their time
+    from backpulse.host.array_bench import DISTURBS, Bench  # matplotlib and compiled kernels take their time
     from backpulse.host.array_check import Result, check_array, chosen
     from backpulse.host.array_report import CheckView, reasons, result_table, verdict, write_page
 
@@ -52,7 +55,7 @@ def check(
         opened.check_armed()
         config = opened.config
         with CheckView(checks) as view, opened.heeding(stop):
-            bench = Bench(opened, model, wires=wires, report=view.report)
+            bench = Bench(opened, model, wires=wires, reads=reads or DISTURBS, report=view.report)
             try:
                 with bench.kept():
                     for result in check_array(bench, checks, view.begin):

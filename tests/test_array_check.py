@@ -79,7 +79,6 @@ def test_an_emulated_tile_passes_and_is_left_as_it_was(config, device):
 
 
 def test_real_devices_pass_by_their_read_map_and_what_hardware_alone_shows_is_measured_there(monkeypatch):
-    monkeypatch.setattr(array_checks_pulse, "DISTURBS", 600)
     device = replace(IDEAL_DEVICE, read_noise=0.5)
     with real_board(device, SMALL) as (board, machine):
         machine.memory.cells[:] = np.random.RandomState(1).randint(-9000, 9001, machine.memory.cells.shape)

@@ -50,7 +50,7 @@ def perfect(array, config, tables, region, given, factors, *, transposed):
 @pytest.mark.parametrize("ohm", [2.0, 0.5])
 def test_sense_words_of_a_calibrated_array_are_those_of_perfect_converters(ohm, monkeypatch):
     """200 random reads each way, through all serial frames: within 1 LSB of nodal analysis; at 0.5 Ω, of the product without wires too."""
-    monkeypatch.setattr(AnalogTile, "_most_averages", lambda self, profile, limit: 3)  # without noise 8 conversions are enough
+    monkeypatch.setattr(AnalogTile, "most_averages", lambda self, profile, limit: 3)  # without noise 8 conversions are enough
     with lab(text(ohm)) as (board, tile, array):
         tables, rng = physical(array, CLOCK_KHZ), np.random.default_rng(7)
         unit = array.cells.per_unit
