@@ -27,6 +27,7 @@ from backpulse.firmware_py.registers import (
 )
 from backpulse.firmware_py.streams import GAUSS_SIGMA, seed_states
 from backpulse.host.analog_tile import AnalogTile
+from backpulse.host.array_budget import Budget
 from backpulse.host.array_chain import Chain
 from backpulse.host.array_operations import cell_sense, pulse, read, read_map, rectangle
 from backpulse.host.board import Board
@@ -89,6 +90,8 @@ class Bench:
         Most sense words, at full scale, by which a cell's two directions may differ for the resistance of wires.
     reads : int
         Reads of the read-disturb check.
+    budget : Budget, optional
+        Where the pulses of all checks are counted: what would go beyond is refused, and the check is not made.
     report : callable, optional
         Called with (done, total) within a check.
 
@@ -102,8 +105,18 @@ class Bench:
         Sense words that the steps of converters take from a read or add to it, at most.
     """
 
-    def __init__(self, board: Board, device: Device, *, wires: float = 0.0, reads: int = DISTURBS, report: Tell | None = None) -> None:
+    def __init__(
+        self,
+        board: Board,
+        device: Device,
+        *,
+        wires: float = 0.0,
+        reads: int = DISTURBS,
+        budget: Budget | None = None,
+        report: Tell | None = None,
+    ) -> None:
         self.board, self.config, self.device, self.wires, self.reads = board, board.config, device, wires, reads
+        self.budget, board.pulsed = budget, budget.pulsed if budget else None
         self.report: Tell = report or (lambda done, total: None)
         self.claims, self.kind = board.facts.capabilities, board.facts.kind
         self._armed = Capability.ARM in self.claims and TileState.ARMED in board.tile_state()[0]

@@ -130,6 +130,10 @@ def check_array(bench: Bench, checks: Sequence[Check], begin: Callable[[Check], 
             yield result("not tested", None, str(reason))
         except _LINE:
             raise
+        except InputError as reason:  # what a check needs does not fit the board, or is beyond a cell's budget
+            bench.rest()
+            bench.lay()
+            yield result("not tested", None, str(reason))
         except HostError as error:
             bench.rest()
             bench.lay()

@@ -7,6 +7,7 @@ import typer
 
 from backpulse.host import array_options as a
 from backpulse.host import options as o
+from backpulse.host.array_budget import Budget
 from backpulse.host.cli_train import open_told
 from backpulse.host.devices import device_of, resolved
 from backpulse.host.errors import HostError, SignalError
@@ -14,7 +15,7 @@ from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.stop import StoppedError, stop_on_signals
 from backpulse.host.tile import facts_dict, facts_text
 from backpulse.host.urls import BAUD, Address, board_config
-from backpulse.host.view import console, stdout
+from backpulse.host.view import console, show_warnings, stdout
 
 
 def check(
@@ -55,7 +56,8 @@ def check(
         opened.check_armed()
         config = opened.config
         with CheckView(checks) as view, opened.heeding(stop):
-            bench = Bench(opened, model, wires=wires, reads=reads or DISTURBS, report=view.report)
+            budget = Budget.of(address.array, address.folder, config)
+            bench = Bench(opened, model, wires=wires, reads=reads or DISTURBS, budget=budget, report=view.report)
             try:
                 with bench.kept():
                     for result in check_array(bench, checks, view.begin):
@@ -63,6 +65,9 @@ def check(
                         results.append(result)
             except StoppedError:
                 raise SignalError(f"Stopped after {len(results)} of {len(checks)} checks; the board is at rest", stop) from None
+            finally:
+                if budget:
+                    show_warnings(budget.save())
         about = {
             "board": board,
             "facts": facts_text(opened.facts),
