@@ -125,7 +125,12 @@ def arming(bench: Bench) -> Figure:
         if TileState.ARMED in board.tile_state()[0]:
             wrong.append("it cannot be disarmed")
         tries("the second word alone", (at, ARM_SECOND))
-        tries("the second word, with another write behind the first,", (at, ARM_FIRST), (at - ArrayWord.ARM + ArrayWord.LIMIT, limit), (at, ARM_SECOND))
+        tries(
+            "the second word, with another write behind the first,",
+            (at, ARM_FIRST),
+            (at - ArrayWord.ARM + ArrayWord.LIMIT, limit),
+            (at, ARM_SECOND),
+        )
         wrong += _fault(bench, Cause.UNARMED, "a read while unarmed", rectangle(bench.config))
         bench.rest()
         if Capability.BUDGET in bench.claims:
@@ -150,7 +155,7 @@ def arming(bench: Bench) -> Figure:
 
 
 def _cut(bench: Bench, tile: AnalogTile, cell: Region, later: int) -> tuple[int, int, list[str]]:
-    """Disarm while a cell is pulsed, so many answers later; return how many pulses were begun and are counted as done, and what is wrong."""
+    """Disarm while a cell is pulsed, so many answers later; return the pulses that were begun and that count as done, and what is wrong."""
     board, config = bench.board, bench.config
     vectors = [Vector(base=0, length=1, sample=1), Vector(base=1, length=1, sample=1)]
     chain = Chain(board, [[Instruction(op=Op.PULSE, a=0, b=1)]], vectors, np.array([[ROW_BYTE, config.pulse_max]]), [cell])
@@ -166,7 +171,9 @@ def _cut(bench: Bench, tile: AnalogTile, cell: Region, later: int) -> tuple[int,
         if state is State.FAULT:
             break
         state, fault, _, _ = board.status()
-    wrong = [] if state is State.FAULT and fault & 0xFF == Fault.TILE else [f"being disarmed ended in state {state.name}, fault {fault & 0xFF}"]
+    wrong = (
+        [] if state is State.FAULT and fault & 0xFF == Fault.TILE else [f"being disarmed ended in state {state.name}, fault {fault & 0xFF}"]
+    )
     gained = np.subtract(board.raw_counters(), counted)
     done = int(gained[Counter.PULSES_UP] + gained[Counter.PULSES_DOWN] - gained[Counter.PULSES_MISSED]) & 0xFFFFFFFF
     return (tile.words[ArrayWord.PULSES] - before) & 0xFFFFFFFF, done, wrong
@@ -273,7 +280,9 @@ def converters(bench: Bench) -> Figure:
             board.stop()
             board.disarm()
             tile.set_word(ArrayWord.SDO_DELAY, delay)
-            board.link.exchange([request for word in (ARM_FIRST, ARM_SECOND) for request in writes(Window.ARRAY.base + ArrayWord.ARM, [word])])
+            board.link.exchange(
+                [request for word in (ARM_FIRST, ARM_SECOND) for request in writes(Window.ARRAY.base + ArrayWord.ARM, [word])]
+            )
             state, trip = board.tile_state()
             for _ in range(POLLS):
                 if TileState.TRIPPED in state or TileState.BUSY not in state:
@@ -292,7 +301,7 @@ def converters(bench: Bench) -> Figure:
 
 
 def scaled(bench: Bench) -> Figure:
-    """Check 21: currents have the sign of their voltages, lines the codes of their drives, and sense words are what samples make of them."""
+    """Check 21: currents have the sign of their voltages, lines the codes of their drives, sense words are what samples make of them."""
     tile, wrong = _tile(bench), []
     with _kept(bench, tile):
         wrong += _passive(bench, tile)
@@ -386,7 +395,9 @@ def _formula(bench: Bench, tile: AnalogTile) -> tuple[int, list[str]]:
             tables = {
                 **perfect,
                 LineWord.OFFSET: rng.integers(-(1 << signed), 1 << signed, lines.count),
-                LineWord.GAIN: np.minimum(perfect[LineWord.GAIN] * rng.uniform(0.3, 2.0, lines.count), (1 << GAIN_FRAC + 1) - 1).astype(int),
+                LineWord.GAIN: np.minimum(perfect[LineWord.GAIN] * rng.uniform(0.3, 2.0, lines.count), (1 << GAIN_FRAC + 1) - 1).astype(
+                    int
+                ),
                 LineWord.FACTOR: rng.integers(-(1 << GAIN_FRAC), 1 << GAIN_FRAC, lines.count),
             }
             tile.write_calibration(tables, 0)
@@ -428,8 +439,6 @@ def _right(
         at = slice(first + pieces * k, first + pieces * (k + 1))
         gains, offsets = tables[LineWord.GAIN][at].tolist(), tables[LineWord.OFFSET][at].tolist()
         factor = 0 if lines.reference is Reference.PAIRS else int(tables[LineWord.FACTOR][first + k])
-        found[k], beyond = sense_word(
-            sums[at].tolist(), gains, profile, sense_max, offsets=offsets, factor=factor, drives=drives
-        )
+        found[k], beyond = sense_word(sums[at].tolist(), gains, profile, sense_max, offsets=offsets, factor=factor, drives=drives)
         overs += bool(beyond or over[at].any())
     return found, overs

@@ -109,7 +109,10 @@ def read_disturb(bench: Bench) -> Figure:
     bench.board.stop()
     moved = np.abs(bench.observe(region) - before)
     return Figure(
-        value=float(moved.max()), limit=bench.seen, unit="LSB", said=f"moved by {bench.reads:,} reads, at most; worst: {where(moved, region)}"
+        value=float(moved.max()),
+        limit=bench.seen,
+        unit="LSB",
+        said=f"moved by {bench.reads:,} reads, at most; worst: {where(moved, region)}",
     )
 
 

@@ -31,7 +31,8 @@ def check(
         float, typer.Option(help="Sense words by which a cell's two directions may differ for its wires.", min=0.0, metavar="LSB")
     ] = 0.0,
     reads: Annotated[
-        int | None, typer.Option(help="Reads of check 12 (if not given: 100,000, which takes a virtual board half an hour).", min=1, metavar="N")
+        int | None,
+        typer.Option(help="Reads of check 12 (if not given: 100,000, which takes a virtual board half an hour).", min=1, metavar="N"),
     ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a page with pictures to this file.", metavar="FILE", rich_help_panel=o.FILES)

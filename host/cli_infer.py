@@ -6,8 +6,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from backpulse.firmware_py.dead import NONE
 from backpulse.host import array_options as a
 from backpulse.host import options as o
+from backpulse.host.array_map import dead_of
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.cli_train import open_told
 from backpulse.host.datasets import Dataset, load
@@ -20,7 +22,7 @@ from backpulse.host.scores import scores, told
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
-from backpulse.host.urls import BAUD, Address
+from backpulse.host.urls import BAUD, Address, board_config
 from backpulse.host.view import console, show_warnings, stdout
 
 
@@ -58,21 +60,26 @@ def infer(
     chosen, indices = _part(data, part, own=data.digest == saved.data_digest)
     warnings = [*data.warnings, *beyond_training(data, saved.scaler)]
     show_warnings(warnings)
-    x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
-    with (
-        open_told(Address.of(board).calibrated(calibration, calibration_age), saved.config, baud) as opened,
-        stop_on_signals() as stop,
-        opened.heeding(stop),
-    ):
-        saved.check_config(opened.config_digest)
+    address = Address.of(board).calibrated(calibration, calibration_age)
+    dead, config = dead_of(address.array) if address.array else NONE, saved.config
+    if saved.cells is not None and address.real:
+        config = board_config(saved.settings.network, saved.settings.device_model, array=address.array, dead=dead)
+    with open_told(address, config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
+        # Of emulated devices, on a board with real ones: the network that `array program` has put there.
+        programmed = saved.cells is not None and opened.real
+        if not programmed:
+            saved.check_config(opened.config_digest)
         if trace:
             opened.record(trace, saved.settings.to_dict())
-        program = saved.settings.compile(opened.config)
+        settings = saved.settings.changed(dead=dead.text) if programmed else saved.settings
+        program = settings.compile(opened.config)
+        x = saved.scaler.to_bytes(data.x, opened.config.drive_max)
         opened.check_ready()
         saved.settings.check_profiles(opened.facts.profiles)
-        opened.load(program, scales=saved.scales.tolist(), tile_words=None if saved.tile is None else saved.tile.tolist())
-        if saved.cells is None or saved.spread is None:
-            warnings.append("The checkpoint holds no cells: the array classifies as it stands")
+        opened.load(program, scales=saved.scales.tolist(), tile_words=None if programmed or saved.tile is None else saved.tile.tolist())
+        if programmed or saved.cells is None or saved.spread is None:
+            why = "`array program` brings real devices to a checkpoint's weights" if programmed else "The checkpoint holds no cells"
+            warnings.append(f"{why}: the array classifies as it stands")
             show_warnings(warnings[-1:])
         else:
             opened.write_cells(saved.cells)
@@ -83,7 +90,7 @@ def infer(
             show_warnings(warnings[-1:])
         vectors = opened.evaluate_outputs(program, indices, saved.settings.seed) if outputs else None
         predictions = opened.evaluate(program, indices, saved.settings.seed) if vectors is None else vectors.argmax(axis=1)
-        retries = opened.link.retries
+        retries, digest = opened.link.retries, opened.config_digest
         opened.end_recording()
     labels, known = saved.features.labels, data.y[indices] != UNLABELLED
     words = [labels[k] if k < len(labels) else None for k in predictions.tolist()]
@@ -102,7 +109,7 @@ def infer(
         json,
         {
             "board": board,
-            "config_digest": saved.config_digest,
+            "config_digest": digest,
             "part": chosen,
             "warnings": warnings,
             "samples": data.rows[indices].tolist(),

@@ -14,7 +14,7 @@ from backpulse.firmware_py.registers import REG, Capability, Counter, State, Til
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.trace import SENSE_BITS, Kind
 from backpulse.firmware_py.trace_ring import TraceRing
-from backpulse.host import array_checks_pulse, urls
+from backpulse.host import urls
 from backpulse.host.array_bench import Bench
 from backpulse.host.array_check import CHECKS, NUMBERS, check_array, chosen
 from backpulse.host.board import Board
