@@ -21,7 +21,7 @@ FAULTS = {
     "long pulse": 16,
     "no gap": 16,
     "early": 16,
-    "cut pulse counts": 15,
+    "cut pulse counts": 16,
     "armed by one word": 15,
     "trip forgets": 15,
     "failure unheard": 19,

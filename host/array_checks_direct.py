@@ -33,7 +33,7 @@ from backpulse.firmware_py.analog import (
 from backpulse.firmware_py.formats import rshift
 from backpulse.firmware_py.isa import Instruction, Op, Region, Vector
 from backpulse.firmware_py.registers import REG, ArrayWord, Capability, Cause, Counter, Fault, State, TileState, Window
-from backpulse.host.analog_tile import AnalogTile
+from backpulse.host.analog_tile import CONVERSION_S, AnalogTile
 from backpulse.host.array_bench import Bench, Figure, NotTestedError
 from backpulse.host.array_chain import Chain
 from backpulse.host.array_operations import ROW_BYTE, one_hot, pulse, pulse_scale, read, rectangle
@@ -148,6 +148,7 @@ def arming(bench: Bench) -> Figure:
                 if begun - done not in (0, 1):
                     wrong.append(f"of {begun} pulses begun {done} count as done, and one was cut off at most")
                 bench.rest()
+                pulse(board, cell, -done * one)
             if not cut:
                 wrong.append(f"none of {CUTS} pulses that may have been cut off was counted as such")
     said = f"armed by two words, right behind each other and without a trip; {cut} of {CUTS} times a pulse was cut off, and not counted"
@@ -185,10 +186,12 @@ def times(bench: Bench) -> Figure:
     cell, one = rectangle(bench.config, rows=1, cols=1), np.ones((1, 1), int)
     profile = tile.profile(0)
     width, settle = profile[ProfileWord.WIDTH], profile[ProfileWord.SETTLE]
+    averages = 1 << (profile[ProfileWord.FLAGS] >> AVERAGES_AT & AVERAGES_LOG2_MAX)
     phases = 2 if profile[ProfileWord.FLAGS] & ProfileFlag.TWO_PHASE else 1
-    count = bench.config.pulse_max
+    count, given = bench.config.pulse_max, 0
 
     def cycles(counter: Counter, word: ProfileWord | None = None, value: int = 0) -> int:
+        nonlocal given
         changed = [*profile]
         if word is not None:
             changed[word] = value
@@ -196,6 +199,7 @@ def times(bench: Bench) -> Figure:
         before = bench.board.raw_counters()[counter]
         if counter is Counter.PULSE_CYCLES:
             pulse(bench.board, cell, one * count)
+            given += count
         else:
             read(bench.board, rectangle(bench.config), bench.drives(1, bench.config.tile_rows))
         return (bench.board.raw_counters()[counter] - before) & 0xFFFFFFFF
@@ -208,7 +212,10 @@ def times(bench: Bench) -> Figure:
             wrong.append(f"a pulse of {width} cycles ended in cause {error.cause} with a limit of as many: it is longer")
             bench.rest()
         tile.set_word(ArrayWord.LIMIT, width - 1)
+        before = bench.board.raw_counters()[Counter.PULSES_MISSED]
         wrong += _fault(bench, Cause.WIDTH, f"a pulse of {width} cycles with a limit of one less", cell, one)
+        if bench.board.raw_counters()[Counter.PULSES_MISSED] - before & 0xFFFFFFFF != 1:
+            wrong.append("a pulse that was cut off in its last cycle counts as done")
         bench.rest()
         stood = tile.words[ArrayWord.READ_LIMIT]
         tile.set_word(ArrayWord.READ_LIMIT, 1)
@@ -216,18 +223,22 @@ def times(bench: Bench) -> Figure:
         bench.rest()
         tile.set_word(ArrayWord.READ_LIMIT, stood)
         tile.set_word(ArrayWord.LIMIT, width)
+        extra = max(0, min(MORE, stood - settle - round(CONVERSION_S * 1000 * tile.clock_khz) * averages))
         # Of a pair each half has its pulse, and so its gap.
         gaps = tile.lines.pieces * count - 1
         pulses = cycles(Counter.PULSE_CYCLES)
         longer = {
             "gaps": (cycles(Counter.PULSE_CYCLES, ProfileWord.GAP, profile[ProfileWord.GAP] + MORE) - pulses, gaps * MORE),
             "the delay": (cycles(Counter.PULSE_CYCLES, ProfileWord.DELAY, profile[ProfileWord.DELAY] + MORE) - pulses, MORE),
-            "settling": (cycles(Counter.READ_CYCLES) - cycles(Counter.READ_CYCLES, ProfileWord.SETTLE, 0), phases * settle),
+            "settling": (
+                cycles(Counter.READ_CYCLES, ProfileWord.SETTLE, settle + extra) - cycles(Counter.READ_CYCLES, ProfileWord.SETTLE, 0),
+                phases * (settle + extra),
+            ),
         }
-        bench.lay()
+        pulse(bench.board, cell, -given * one)
     for what, (found, asked) in longer.items():
         # What a front end needs anyway hides a part of what was there before.
-        least = 0 if what == "settling" and settle < MORE * SPREAD else asked * (1 - SPREAD)
+        least = asked * (1 - SPREAD)
         slack = profile[ProfileWord.GAP] * gaps if what == "gaps" else profile[ProfileWord.DELAY] if what == "the delay" else 0
         if not least - slack <= found <= asked * (1 + SPREAD) + MORE * SPREAD:
             wrong.append(f"{what} took {found} cycles more, not {asked}")
@@ -249,11 +260,10 @@ def code_limits(bench: Bench) -> Figure:
         for limit in (tile.words[ArrayWord.READ_CODE_LIMIT], full // 2):
             tile.set_word(ArrayWord.READ_CODE_LIMIT, limit)
             read(bench.board, whole, config.drive_max * np.ones((1, config.tile_rows), int))
-            sums.append(_sums(tile)[0][config.tile_rows :])
+            sums.append(_sums(tile)[0][tile.lines.rows :])
         share = float(np.abs(sums[1]).sum() / max(1, np.abs(sums[0]).sum()))
         if not abs(share - 0.5) < 0.05:
             wrong.append(f"with half of a full drive as the limit a read senses {share:.3f} of what it did")
-        tile.set_word(ArrayWord.READ_CODE_LIMIT, tile.words[ArrayWord.READ_CODE_LIMIT])
     moved = []
     with _kept(bench, tile):
         for limit in (tile.words[ArrayWord.CODE_LIMIT], most // 4):
@@ -261,8 +271,7 @@ def code_limits(bench: Bench) -> Figure:
             before = bench.map(whole)
             pulse(bench.board, whole, towards)
             moved.append(float(np.median(np.abs(bench.map(whole) - before))))
-            if limit != most // 4:
-                pulse(bench.board, whole, -towards)
+            pulse(bench.board, whole, -towards)
     if moved[1] > moved[0] / 2 + bench.seen:
         wrong.append(f"with a quarter of a pulse's voltage as the limit cells move by {moved[1]:.2f} LSB, and by {moved[0]:.2f} without")
     said = f"half of the limit, {share:.3f} of the current; a quarter, pulses of {moved[1]:.2f} LSB in place of {moved[0]:.2f}"

@@ -325,6 +325,28 @@ def test_trained_networks_are_targets(tmp_path):
         assert np.array_equal(one, other)
 
 
+def test_pulses_of_checks_are_in_the_ledger_and_kept_within_the_budget(lab, tmp_path):
+    file, ideal = tmp_path / "real.toml", REAL.replace("ecram", "ideal")
+    file.write_text(ideal + BUDGET.replace("200", "100000"))
+    assert lab("self-check")[0] == 0
+    with np.load(tmp_path / "ledger.npz") as ledger:
+        first = ledger["done"]
+        assert first.min() > 0
+        assert np.array_equal(ledger["up"], ledger["down"])
+    assert lab("check", "--only", "10,22")[0] == 0
+    with np.load(tmp_path / "ledger.npz") as ledger:
+        assert (ledger["done"] > first).all()
+        assert np.array_equal(ledger["up"], ledger["down"])
+        given = int(ledger["done"].max())
+    file.write_text(ideal + BUDGET.replace("200", str(given + 1)))
+    code, out, err = lab("check", "--only", "10", "--json", "check.json")
+    assert code == 0
+    (found,) = json.loads((tmp_path / "check.json").read_text())["checks"]
+    assert found["status"] == "not tested"
+    assert re.search(r"Cell r\d+c\d+ has had .* are beyond the .* that the array file allows a cell", found["why"])
+    assert "80 % or more of their budget" in err
+
+
 def test_a_programmed_network_is_scored_where_it_stands(backpulse, tmp_path, monkeypatch):
     """A checkpoint of emulated devices, on a board with real ones whose cells `array program` has brought to its weights."""
     run = ("--dataset", "iris", "--layers", "4-6-3", "--lr", 1, "--epochs", 8, "--checkpoint", "run.npz")

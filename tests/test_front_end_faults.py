@@ -1,6 +1,7 @@
 """The conformance bench on analog tiles behind front ends: sound ones pass, broken ones are found (`make array`)."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,12 @@ def test_each_fault_is_found(fault):
             carry_out(tile, plan(tile, array).limits)
             board.link.write_words(FAULT_WORD, [make(config).number(fault)])
             assert failed(board, str(FAULTS[fault])) == {FAULTS[fault]}
+
+
+def test_the_page_has_the_faults():
+    page = (Path(__file__).parents[1] / "docs" / "tile.md").read_text()
+    for fault, check in FAULTS.items():
+        assert f"| {fault} | {check} |" in page
 
 
 def test_all_faults_but_one_are_seen_over_the_line():
