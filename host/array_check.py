@@ -7,9 +7,10 @@ from typing import Any, Literal, NoReturn
 
 from backpulse.host.array_bench import Bench, Figure, NotTestedError
 from backpulse.host.array_checks_abort import aborts
-from backpulse.host.array_checks_direct import arming, code_limits, converters, scaled, times
+from backpulse.host.array_checks_direct import arming, code_limits, converters, times
 from backpulse.host.array_checks_pulse import budget, half_select, read_disturb, refusals, self_check, settled, signs
 from backpulse.host.array_checks_read import edges, linearity, over_range, read_map_order, transpose, two_phase, zero
+from backpulse.host.array_checks_scale import scaled
 from backpulse.host.array_checks_trace import replayed
 from backpulse.host.array_checks_windows import streams, windows
 from backpulse.host.errors import HostError, InputError, LineBlockedError, LineLostError, NoAnswerError, SessionLostError

@@ -1,7 +1,7 @@
-"""The checks of tiles whose lines the host can drive one by one: 15 to 17, 19 and 21 of the conformance bench.
+"""The checks of tiles whose lines the host can drive one by one: 15 to 17 and 19 of the conformance bench.
 
-What the host knows of such a tile is enough to hold it to its own numbers: what samples, calibration and drives make of a sense word, the
-cycles of a pulse by the interlock, which counts for itself, and all other times by the cycles of instructions.
+What the host knows of such a tile is enough to hold it to its own numbers: the cycles of a pulse by the interlock, which counts for itself,
+and all other times by the cycles of instructions.
 """
 
 from collections.abc import Iterator
@@ -16,19 +16,13 @@ from backpulse.firmware_py.analog import (
     AVERAGES_LOG2_MAX,
     CODES,
     DIRECT_SAMPLES,
-    GAIN_FRAC,
-    OFFSET_BITS,
     OVER_AT,
     PHASE_WORDS,
     SCALE_FRAC,
     LineClass,
-    LineWord,
     Phase,
-    Profile,
     ProfileFlag,
     ProfileWord,
-    Reference,
-    sense_word,
 )
 from backpulse.firmware_py.formats import rshift
 from backpulse.firmware_py.isa import Instruction, Op, Region, Vector
@@ -60,20 +54,17 @@ SPREAD = 0.1
 """Share of a time by which its cycles may differ: a front end's frames begin when its serial clock lets them."""
 POLLS = 200
 """Looks at an array that should trip as it is armed."""
-READS = 4
-"""Reads of each way of scaling."""
-PASSIVE = 0.02
-"""Share of the largest current of any line by which one may flow against its voltage, for offsets and noise."""
 
 
-def _tile(bench: Bench) -> AnalogTile:
+def direct_tile(bench: Bench) -> AnalogTile:
+    """Return the tile, or raise NotTestedError if the host sees no line of it."""
     if Capability.DIRECT not in bench.claims or Capability.ARM not in bench.claims:
         raise NotTestedError("the tile claims no direct operations: the host sees no line of it")
     return AnalogTile(bench.board)
 
 
 @contextmanager
-def _kept(bench: Bench, tile: AnalogTile) -> Iterator[None]:
+def kept(bench: Bench, tile: AnalogTile) -> Iterator[None]:
     """Write limits, profile 0 and calibration back behind the body, whatever ends it."""
     stood, profile, tables = tile.words, tile.profile(0), tile.calibration()
     try:
@@ -108,7 +99,7 @@ def _fault(bench: Bench, cause: Cause, operation: str, region: Region, counts: n
 
 def arming(bench: Bench) -> Figure:
     """Check 15: drivers are switched on by two words alone, not while there is a trip, and off at once: a pulse cut off is not counted."""
-    tile, board, wrong = _tile(bench), bench.board, []
+    tile, board, wrong = direct_tile(bench), bench.board, []
     cell, one = rectangle(bench.config, rows=1, cols=1), np.ones((1, 1), int)
     at = Window.ARRAY.base + ArrayWord.ARM
     limit = tile.words[ArrayWord.LIMIT]
@@ -119,7 +110,7 @@ def arming(bench: Bench) -> Figure:
             wrong.append(f"{what} has armed it")
             board.disarm()
 
-    with _kept(bench, tile):
+    with kept(bench, tile):
         board.stop()
         board.disarm()
         if TileState.ARMED in board.tile_state()[0]:
@@ -182,7 +173,7 @@ def _cut(bench: Bench, tile: AnalogTile, cell: Region, later: int) -> tuple[int,
 
 def times(bench: Bench) -> Figure:
     """Check 16: a pulse is as long as the profile says, by the interlock; gaps, delay and settling are, by the cycles of instructions."""
-    tile, wrong = _tile(bench), []
+    tile, wrong = direct_tile(bench), []
     cell, one = rectangle(bench.config, rows=1, cols=1), np.ones((1, 1), int)
     profile = tile.profile(0)
     width, settle = profile[ProfileWord.WIDTH], profile[ProfileWord.SETTLE]
@@ -204,7 +195,7 @@ def times(bench: Bench) -> Figure:
             read(bench.board, rectangle(bench.config), bench.drives(1, bench.config.tile_rows))
         return (bench.board.raw_counters()[counter] - before) & 0xFFFFFFFF
 
-    with _kept(bench, tile):
+    with kept(bench, tile):
         tile.set_word(ArrayWord.LIMIT, width)
         try:
             pulse(bench.board, cell, one)
@@ -249,23 +240,23 @@ def times(bench: Bench) -> Figure:
 
 def code_limits(bench: Bench) -> Figure:
     """Check 17: no line gets more than the limits of codes, whatever a profile asks for."""
-    tile, wrong = _tile(bench), []
+    tile, wrong = direct_tile(bench), []
     config, whole = bench.config, rectangle(bench.config)
     profile, dose = tile.profile(0), bench.dose
     full = rshift(config.drive_max * profile[ProfileWord.SCALE], SCALE_FRAC)
-    most = max(abs(code) for phase in (Phase.UP, Phase.DOWN) for code in _codes(profile, phase))
+    most = max(abs(code) for phase in (Phase.UP, Phase.DOWN) for code in codes_of(profile, phase))
     towards = np.where(bench.map(whole) > 0, -1, 1) * dose
-    with _kept(bench, tile):
+    with kept(bench, tile):
         sums = []
         for limit in (tile.words[ArrayWord.READ_CODE_LIMIT], full // 2):
             tile.set_word(ArrayWord.READ_CODE_LIMIT, limit)
             read(bench.board, whole, config.drive_max * np.ones((1, config.tile_rows), int))
-            sums.append(_sums(tile)[0][tile.lines.rows :])
+            sums.append(sums_of(tile)[0][tile.lines.rows :])
         share = float(np.abs(sums[1]).sum() / max(1, np.abs(sums[0]).sum()))
         if not abs(share - 0.5) < 0.05:
             wrong.append(f"with half of a full drive as the limit a read senses {share:.3f} of what it did")
     moved = []
-    with _kept(bench, tile):
+    with kept(bench, tile):
         for limit in (tile.words[ArrayWord.CODE_LIMIT], most // 4):
             tile.set_word(ArrayWord.CODE_LIMIT, limit)
             before = bench.map(whole)
@@ -280,9 +271,9 @@ def code_limits(bench: Bench) -> Figure:
 
 def converters(bench: Bench) -> Figure:
     """Check 19: answers of converters that come at another time than they are taken are noticed before a line is connected."""
-    tile, board = _tile(bench), bench.board
+    tile, board = direct_tile(bench), bench.board
     stood, tripped = tile.words[ArrayWord.SDO_DELAY], []
-    with _kept(bench, tile):
+    with kept(bench, tile):
         for delay in (15, 8, 4, 2):
             if delay == stood:
                 continue
@@ -309,145 +300,13 @@ def converters(bench: Bench) -> Figure:
     return Figure(value=len(wrong) + (not tripped), limit=0, unit="wrong", said=said)
 
 
-def scaled(bench: Bench) -> Figure:
-    """Check 21: currents have the sign of their voltages, lines the codes of their drives, sense words are what samples make of them."""
-    tile, wrong = _tile(bench), []
-    with _kept(bench, tile):
-        wrong += _passive(bench, tile)
-        wrong += _driven(bench, tile)
-        words, said = _formula(bench, tile)
-    wrong += said
-    told = f"{words} sense words are those of their samples, calibration and drives; lines are driven as asked, and currents flow with them"
-    return Figure(value=len(wrong), limit=0, unit="wrong", said="; ".join(wrong) or told, details={"words": words})
-
-
-def _codes(profile: list[int], phase: Phase) -> list[int]:
+def codes_of(profile: list[int], phase: Phase) -> list[int]:
     """Return the codes of a phase, by class of line."""
     return [(profile[CODES + PHASE_WORDS * phase + line] & 0xFFFF ^ 0x8000) - 0x8000 for line in LineClass]
 
 
-def _sums(tile: AnalogTile) -> tuple[np.ndarray, np.ndarray]:
+def sums_of(tile: AnalogTile) -> tuple[np.ndarray, np.ndarray]:
     """Return the sums of samples of the last read, int64 of shape (lines), and whether one was at its rail."""
     words = np.array(tile.board.link.read_words(Window.TILE.base + DIRECT_SAMPLES, tile.lines.count), np.int64)
     sums = words & (1 << OVER_AT) - 1
     return sums - (sums >> OVER_AT - 1 << OVER_AT), words >> OVER_AT & 1
-
-
-def _passive(bench: Bench, tile: AnalogTile) -> list[str]:
-    """Cells are resistors: a line that is driven up makes a current flow into all others."""
-    lines, wrong = tile.lines, []
-    code = rshift(bench.config.drive_max * tile.profile(0)[ProfileWord.SCALE], SCALE_FRAC)
-    for name, first, count, others in (
-        ("row", 0, lines.rows, slice(lines.rows, lines.rows + lines.cols)),
-        ("column", lines.rows, lines.cols, slice(0, lines.rows)),
-    ):
-        found = np.zeros((count, others.stop - others.start))
-        for k in range(count):
-            codes = np.zeros(lines.count, int)
-            codes[first + k] = code
-            found[k] = (tile.measure(codes).values - tile.measure(-codes).values)[others] / 2
-        if (found < -PASSIVE * np.abs(found).max()).any() or not found.any():
-            at = np.unravel_index(int(found.argmin()), found.shape)
-            wrong.append(f"{name} {int(at[0])}, driven up, draws a current of {found.min():.0f} samples from a line: against its voltage")
-    return wrong
-
-
-def _driven(bench: Bench, tile: AnalogTile) -> list[str]:
-    """The samples of a read are those of a direct measurement with the codes of its drives."""
-    lines, config, wrong = tile.lines, bench.config, []
-    profile = tile.profile(0)
-    if profile[ProfileWord.FLAGS] & ProfileFlag.UNIPOLAR:
-        return []  # its phases drive other lines
-    whole, gain = rectangle(config), tile.calibration()[LineWord.GAIN] / (1 << GAIN_FRAC)
-    averages = 1 << (profile[ProfileWord.FLAGS] >> AVERAGES_AT & AVERAGES_LOG2_MAX)
-    two = bool(profile[ProfileWord.FLAGS] & ProfileFlag.TWO_PHASE)
-    for transposed in (False, True):
-        drives = bench.drives(1, config.tile_cols if transposed else config.tile_rows)
-        read(bench.board, whole, drives, transposed=transposed)
-        sums, _ = _sums(tile)
-        codes = np.array([rshift(int(drive) * profile[ProfileWord.SCALE], SCALE_FRAC) for drive in drives[0]])
-        ways = []
-        for sign, phase in ((1, Phase.READ), (-1, Phase.READ_NEGATIVE))[: 1 + two]:
-            rest = _codes(profile, phase)
-            driven = np.full(lines.count, rest[LineClass.SELECTED_GATE])
-            driven[: lines.rows], driven[lines.rows : lines.rows + lines.cols] = rest[LineClass.SELECTED_ROW], rest[LineClass.SELECTED_COL]
-            if not transposed:
-                driven[: lines.rows] = sign * codes
-            elif lines.reference is Reference.PAIRS:
-                driven[lines.rows : lines.rows + lines.cols] = sign * np.column_stack([codes, -codes]).ravel()
-            else:
-                driven[lines.rows : lines.rows + lines.cols] = sign * codes
-            ways.append(tile.measure(driven).values)
-        sensed = slice(0, lines.rows) if transposed else slice(lines.rows, lines.rows + lines.cols)
-        right = ways[0] - ways[1] if two else ways[0]
-        off = np.abs((sums / averages - right) * gain / (1 + two))[sensed]
-        if off.max() > bench.tolerance():
-            name = "row" if transposed else "column"
-            wrong.append(f"{name} {int(off.argmax())} senses {off.max():.1f} LSB else than when its lines are driven directly")
-    return wrong
-
-
-def _formula(bench: Bench, tile: AnalogTile) -> tuple[int, list[str]]:
-    """Sense words of random calibrations, phases, averages and shifts are those of `sense_word`; return how many, and what is wrong."""
-    lines, config, rng = tile.lines, bench.config, bench.rng
-    stood, perfect, limit = tile.profile(0), tile.calibration(), tile.words[ArrayWord.READ_LIMIT]
-    whole, words, wrong, said = rectangle(config), 0, 0, ""
-    signed = OFFSET_BITS - 4
-    for two_phase in (True, False):
-        for averages_log2 in (0, min(2, tile.most_averages(0, limit))):
-            shift = int(rng.integers(3))
-            profile = Profile(two_phase=two_phase, averages_log2=averages_log2, sense_shift=shift)
-            flags = ProfileFlag.VALID | ProfileFlag.TWO_PHASE * two_phase | averages_log2 << AVERAGES_AT
-            changed = [*stood]
-            changed[ProfileWord.FLAGS], changed[ProfileWord.SENSE_SHIFT] = flags, shift
-            tile.write_profile(0, changed)
-            tables = {
-                **perfect,
-                LineWord.OFFSET: rng.integers(-(1 << signed), 1 << signed, lines.count),
-                LineWord.GAIN: np.minimum(perfect[LineWord.GAIN] * rng.uniform(0.3, 2.0, lines.count), (1 << GAIN_FRAC + 1) - 1).astype(
-                    int
-                ),
-                LineWord.FACTOR: rng.integers(-(1 << GAIN_FRAC), 1 << GAIN_FRAC, lines.count),
-            }
-            tile.write_calibration(tables, 0)
-            for number in range(READS):
-                transposed = bool(number % 2)
-                drives = bench.drives(1, config.tile_cols if transposed else config.tile_rows)
-                before = bench.board.raw_counters()[Counter.SENSE_CLIPPED]
-                found = read(bench.board, whole, drives, transposed=transposed)[0]
-                clipped = bench.board.raw_counters()[Counter.SENSE_CLIPPED] - before & 0xFFFFFFFF
-                sums, over = _sums(tile)
-                right, overs = _right(tile, config.sense_max, profile, tables, sums, over, int(drives.sum()), transposed=transposed)
-                off = found != right
-                words, wrong = words + len(found), wrong + int(off.sum())
-                if off.any() and not said:
-                    at = int(off.argmax())
-                    said = f"{'row' if transposed else 'column'} {at} reads {found[at]}, and its samples make {right[at]}"
-                if clipped != overs:
-                    wrong, said = wrong + 1, said or f"over was said {clipped} times, not {overs}"
-    return words, [f"{wrong} of {words} sense words are not what samples, calibration and drives make: {said}"] if wrong else []
-
-
-def _right(
-    tile: AnalogTile,
-    sense_max: int,
-    profile: Profile,
-    tables: dict[LineWord, np.ndarray],
-    sums: np.ndarray,
-    over: np.ndarray,
-    drives: int,
-    *,
-    transposed: bool,
-) -> tuple[np.ndarray, int]:
-    """Return what all lines of a read should sense, and how many of them `over` goes with."""
-    lines = tile.lines
-    pieces = 1 if transposed else lines.pieces
-    first, count = (0, lines.rows) if transposed else (lines.rows, lines.logical_cols)
-    found, overs = np.zeros(count, np.int64), 0
-    for k in range(count):
-        at = slice(first + pieces * k, first + pieces * (k + 1))
-        gains, offsets = tables[LineWord.GAIN][at].tolist(), tables[LineWord.OFFSET][at].tolist()
-        factor = 0 if lines.reference is Reference.PAIRS else int(tables[LineWord.FACTOR][first + k])
-        found[k], beyond = sense_word(sums[at].tolist(), gains, profile, sense_max, offsets=offsets, factor=factor, drives=drives)
-        overs += bool(beyond or over[at].any())
-    return found, overs

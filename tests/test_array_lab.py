@@ -339,7 +339,7 @@ def test_pulses_of_checks_are_in_the_ledger_and_kept_within_the_budget(lab, tmp_
         assert np.array_equal(ledger["up"], ledger["down"])
         given = int(ledger["done"].max())
     file.write_text(ideal + BUDGET.replace("200", str(given + 1)))
-    code, out, err = lab("check", "--only", "10", "--json", "check.json")
+    code, _, err = lab("check", "--only", "10", "--json", "check.json")
     assert code == 0
     (found,) = json.loads((tmp_path / "check.json").read_text())["checks"]
     assert found["status"] == "not tested"
