@@ -41,8 +41,8 @@ SETTLE, WIDTH = cycles(15e-6), cycles(10e-6)
 class TimedFront(wiring.Component):
     """A front end that takes its time, senses nothing, and counts the cycles in which it or the array is busy.
 
-    As slices do, it takes codes only while the gate is low, and sends them when it has all. Neither taking them nor giving samples counts
-    as busy.
+    As slices do, it takes codes while the gate is high, too, and sends them when it has all and the gate is low. Neither taking them nor
+    giving samples counts as busy.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ class TimedFront(wiring.Component):
         m.d.comb += [
             front.closed.eq(1),
             front.ready.eq(front.on),
-            front.codes.ready.eq(~front.gate & ~taken & (loading == 0)),
+            front.codes.ready.eq(~taken & (loading == 0)),
             front.samples.valid.eq((line != self._lines) & (converting == 0)),
             front.samples.payload.last.eq(line == self._lines - 1),
             count.eq((loading != 0) | (converting != 0) | (front.gate & (since != SETTLE))),
         ]
         with m.If(front.codes.valid & front.codes.ready):
             m.d.sync += [front.loaded.eq(0), taken.eq(front.codes.payload.last)]
-        with m.If(taken):
+        with m.If(taken & ~front.gate):
             m.d.sync += [taken.eq(0), loading.eq(LOAD)]
         with m.If(loading != 0):
             m.d.sync += loading.eq(loading - 1)
