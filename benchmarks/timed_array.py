@@ -12,12 +12,16 @@ from amaranth.lib.wiring import Out, connect, flipped
 from backpulse.firmware_py.analog import FrontEnd, Lines
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.registers import Window
+from backpulse.gateware.front_end import dac81416
+from backpulse.gateware.front_end.crc8 import BITS as CRC_BITS
+from backpulse.gateware.front_end.slice_pins import TIMES
 from backpulse.rtl.tile.analog.signature import FrontEndSignature
 from backpulse.rtl.tile.analog.tile import AnalogTile
 from backpulse.rtl.tile.emulated import EmulatedTile
 from backpulse.rtl.tile.signature import TileSignature, window_code
 
-CLK_HZ = 75_000_000
+CLK_HZ = 50_000_000
+"""Of boards with slices."""
 TABLES, WORDS, BUSY = 1 << 13, 1 << 14, 1 << 15
 """Offsets in the TILE window: the analog tile's tables, its words of ARRAY, the cycles in which array or front end are busy."""
 
@@ -27,8 +31,8 @@ def cycles(seconds: float) -> int:
     return round(seconds * CLK_HZ)
 
 
-LOAD = cycles(16 * 24 / 25e6)
-"""Sixteen codes of 24 bits at 25 MHz; all slices at once."""
+LOAD = dac81416.CHANNELS * (2 * (dac81416.WORD_BITS + CRC_BITS) + 4) + TIMES.cycles("latch", CLK_HZ)
+"""A frame a channel at 25 MHz, four cycles between two of them, and the latch; all slices at once."""
 CONVERT = cycles(8e-6 + 6e-6)
 """A burst, and its readback."""
 SETTLE, WIDTH = cycles(15e-6), cycles(10e-6)
@@ -37,7 +41,8 @@ SETTLE, WIDTH = cycles(15e-6), cycles(10e-6)
 class TimedFront(wiring.Component):
     """A front end that takes its time, senses nothing, and counts the cycles in which it or the array is busy.
 
-    Codes of the next set are taken while the gate is high. Neither taking them nor giving samples counts as busy.
+    As slices do, it takes codes while the gate is high, too, and sends them when it has all and the gate is low. Neither taking them nor
+    giving samples counts as busy.
 
     Parameters
     ----------

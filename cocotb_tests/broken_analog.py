@@ -9,7 +9,7 @@ from unittest import mock
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 
-from backpulse.firmware_py.analog import Phase
+from backpulse.firmware_py.analog import ARM_SECOND, Phase
 from backpulse.firmware_py.registers import Cause
 from backpulse.rtl.tile.analog import guard, tile
 from cocotb_tests.mutants import Mutants, through
@@ -91,8 +91,11 @@ class _Interlock(_Faulty):
 
 class _Words(_Faulty):
     def _break(self, m, inner, fault):
-        second = inner.disarm & (self.bus.w_data[0] == 1)
-        return [self.arm.eq(fault("armed by one word", second, inner.arm))]
+        second = inner.disarm & (self.bus.w_data == ARM_SECOND)
+        return [
+            self.arm.eq(fault("armed by one word", inner.arm | second, inner.arm)),
+            self.disarm.eq(fault("armed by one word", inner.disarm & ~second, inner.disarm)),
+        ]
 
 
 class _Scale(_Faulty):

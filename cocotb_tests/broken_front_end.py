@@ -18,14 +18,28 @@ from cocotb_tests import broken_analog
 from cocotb_tests.mutants import Mutants, through
 
 FAULTS = {
-    "order": {3},
-    "polarity": {10},
-    "row": {3},
-    "slots": {18},
-    "budget": {18},
+    "long pulse": 16,
+    "no gap": 16,
+    "early": 16,
+    "cut pulse counts": 16,
+    "armed by one word": 15,
+    "trip forgets": 15,
+    "failure unheard": 19,
+    "budget": 18,
+    "width limit": 16,
+    "offset": 21,
+    "factor": 21,
+    "truncated": 21,
+    "over is silent": 21,
+    "order": 21,
+    "row": 3,
+    "second phase": 21,
+    "polarity": 10,
+    "slots": 18,
+    "code limit": 17,
 }
-"""Faults of the analog tile that a bench over the line sees, and a check that does. What it cannot see, such as a factor of the wrong
-sign, which is the same in all reads, the tile's own bench does (`analog_faults_bench`)."""
+"""Faults of the analog tile, and a check over the line that sees each. One alone it cannot see: a gate that falls a cycle after the drivers
+("gate opens late"), which the front end has disconnected then; that the tile's own bench does (`analog_faults_bench`)."""
 
 
 class BrokenFrontEnd(wiring.Component):

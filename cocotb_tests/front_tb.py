@@ -62,11 +62,19 @@ class FrontTB:
 
     async def load(self, codes: list[int], open_: list[bool]) -> None:
         """Load codes and wait until they are in place."""
-        last = self.lines - 1
-        self.source.send({"code": c, "open": int(o), "last": int(i == last)} for i, (c, o) in enumerate(zip(codes, open_, strict=True)))
+        self.offer(codes, open_)
         await self.source.drain()
         await FallingEdge(self.dut.clk)
         assert not int(self.dut.loaded.value)
+        await self.placed(codes, open_)
+
+    def offer(self, codes: list[int], open_: list[bool]) -> None:
+        """Offer codes."""
+        last = self.lines - 1
+        self.source.send({"code": c, "open": int(o), "last": int(i == last)} for i, (c, o) in enumerate(zip(codes, open_, strict=True)))
+
+    async def placed(self, codes: list[int], open_: list[bool]) -> None:
+        """Wait until codes are in place."""
         await self.until("loaded")
 
     def some(self) -> tuple[list[int], list[bool]]:

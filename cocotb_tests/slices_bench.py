@@ -53,8 +53,8 @@ class TB(FrontTB):
         assert not int(dut.failed.value)
         assert all(self.connected())
 
-    async def load(self, codes: list[int], open_: list[bool]) -> None:
-        await super().load(codes, open_)
+    async def placed(self, codes: list[int], open_: list[bool]) -> None:
+        await super().placed(codes, open_)
         self.codes = codes
         assert self.connected() == [not o for o in open_]
 
@@ -100,8 +100,17 @@ async def drives_and_senses(dut, pause):
         await cycles(dut, 2)
         await tb.convert()
         assert tb.drive() == tb.codes
+        codes, open_ = tb.some()
+        tb.offer(codes, open_)
+        await tb.convert()  # asked for while codes come
+        await tb.source.drain()
+        await cycles(dut, 3)
+        assert not int(dut.loaded.value)
+        assert tb.drive() == tb.codes, "codes did not wait for the gate"
         dut.gate.value = 0
         await FallingEdge(dut.clk)
+        await tb.placed(codes, open_)
+        await tb.pulse(5)
     await tb.off()
     await tb.on()
     dut.gate.value = 1

@@ -154,6 +154,27 @@ class FrontEnd(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Converters:
+    """What drives and senses the lines of a kind of front end."""
+
+    drive_bits: int
+    sense_bits: int
+    drive_volts: float
+    """Of a full-scale code, at a line."""
+    sense_volts: float
+    """Of a full-scale sample, at an amplifier's output."""
+    rest_volts: float = 0.0
+    """Of an amplifier's output at rest, from the middle of its converter."""
+
+
+CONVERTERS = {
+    FrontEnd.SLICES: Converters(drive_bits=16, sense_bits=16, drive_volts=5.0, sense_volts=5.0),
+    # Rest is the middle of 0 to 2.5 V of the DAC; the ADCs reach from 0 to 3.3 V.
+    FrontEnd.STUDENT: Converters(drive_bits=12, sense_bits=12, drive_volts=1.25, sense_volts=1.65, rest_volts=1.25 - 1.65),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lines:
     """How many lines a tile has, and what its logical columns are.
 

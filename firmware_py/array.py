@@ -4,11 +4,12 @@ A file of it is TOML (docs/arrays.md). Rows are counted over all tiles, as in th
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from backpulse.firmware_py.analog import AVERAGES_LOG2_MAX, PROFILES, SENSE_SHIFT_MAX
+from backpulse.firmware_py.analog import AVERAGES_LOG2_MAX, CONVERTERS, PROFILES, SENSE_SHIFT_MAX, Converters
+from backpulse.firmware_py.analog import FrontEnd as Kind
 from backpulse.firmware_py.device import PRESETS
 
 Ohm = Annotated[float, Field(ge=0.0, le=1e6)]
@@ -165,10 +166,10 @@ class FrontEnd(_Table):
     """Slices of eight rows and eight columns each, or the kit of four rows and four columns."""
     slices: Literal[1, 2, 4] = 1
     """Slices side by side."""
-    drive_volts: Volt = 5.0
-    """Of a full-scale code, at the line."""
-    sense_volts: Volt = 5.0
-    """Of a full-scale sample, at the amplifier's output."""
+    drive_volts: Volt = CONVERTERS[Kind.SLICES].drive_volts
+    """Of a full-scale code, at the line; if it is not given, what the kind's converters have."""
+    sense_volts: Volt = CONVERTERS[Kind.SLICES].sense_volts
+    """Of a full-scale sample, at the amplifier's output; likewise."""
     feedback_ohm: Annotated[float, Field(ge=100.0, le=1e8)] = 10e3
     """Of the amplifiers."""
     read_volts: Volt = 0.2
@@ -189,6 +190,26 @@ class FrontEnd(_Table):
     """Relative, of a line's feedback."""
     noise_mv: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
     """Of one conversion, at the amplifier's output; a standard deviation."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_kind(cls, given: Any) -> Any:
+        """Take what is left out of the converters' full scales from their kind."""
+        kind = given.get("kind") if isinstance(given, dict) else None
+        found = next((one for one in Kind if one.name.lower() == kind), None)
+        if found is None:
+            return given
+        return {"drive_volts": CONVERTERS[found].drive_volts, "sense_volts": CONVERTERS[found].sense_volts, **given}
+
+    @property
+    def converters(self) -> Converters:
+        """Those of its kind."""
+        return CONVERTERS[Kind[self.kind.upper()]]
+
+    @property
+    def most_amperes(self) -> float:
+        """Current of a line at which its amplifier or its converter is at its rail, the nearer one."""
+        return (self.sense_volts - abs(self.converters.rest_volts)) / self.feedback_ohm
 
 
 class LineVolts(_Table):

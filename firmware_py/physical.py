@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 ROW_COUNT, COL_COUNT, ADC_BITS, SEED = range(4)
 """Places in Physical.sizes: physical rows and columns, bits of the converters that sense, first state of the random numbers."""
-VOLTS_OF_CODE, VOLTS_OF_SAMPLE, NOISE_VOLTS, PULSE_VOLTS, PULSE_CYCLES, LAW, ZERO, PER_LSB, TOLERANCE = range(9)
-"""Places in Physical.numbers: volts of one code and of one sample of SAMPLE_BITS; noise of a conversion; voltage and clock cycles of the
-pulse that moves a cell by one step; steepness of the law between, or 0: a cell that sees WHOLE_PULSE of the voltage takes all of it, and
-others nothing; conductance of a cell at zero and of one LSB of a cell; largest error of a current."""
+VOLTS_OF_CODE, VOLTS_OF_SAMPLE, REST_VOLTS, NOISE_VOLTS, PULSE_VOLTS, PULSE_CYCLES, LAW, ZERO, PER_LSB, TOLERANCE = range(10)
+"""Places in Physical.numbers: volts of one code and of one sample of SAMPLE_BITS; of an amplifier's output at rest, from the middle of
+its converter; noise of a conversion; voltage and clock cycles of the pulse that moves a cell by one step; steepness of the law between, or
+0: a cell that sees WHOLE_PULSE of the voltage takes all of it, and others nothing; conductance of a cell at zero and of one LSB of a cell;
+largest error of a current."""
 PLACES = (
     *("ROW_COUNT", "COL_COUNT", "ADC_BITS", "SEED"),
-    *("VOLTS_OF_CODE", "VOLTS_OF_SAMPLE", "NOISE_VOLTS", "PULSE_VOLTS", "PULSE_CYCLES", "LAW", "ZERO", "PER_LSB", "TOLERANCE"),
+    *("VOLTS_OF_CODE", "VOLTS_OF_SAMPLE", "REST_VOLTS", "NOISE_VOLTS"),
+    *("PULSE_VOLTS", "PULSE_CYCLES", "LAW", "ZERO", "PER_LSB", "TOLERANCE"),
 )
 """Names of these, for the model in another language."""
 SIZES, NUMBERS = SEED + 1, TOLERANCE + 1
@@ -36,15 +38,13 @@ WHOLE_PULSE = 0.75
 """Share of the programming voltage from which on a cell counts as pulsed: half-selected ones see 0.5 of it."""
 LEAST_PULSE = 1e-7
 """Part of a pulse below which nothing moves: what reads do."""
-ADC_BITS_OF = {"slices": SAMPLE_BITS, "student": 12}
-"""Bits of the converters that sense, by kind of front end."""
 
 
 class Physical(NamedTuple):
     """A physical array. R and C are its rows and columns; lines are rows, then columns."""
 
     sizes: np.ndarray  # int64 (4)
-    numbers: np.ndarray  # float64 (9)
+    numbers: np.ndarray  # float64 (10)
     parameters: np.ndarray  # float64 (64): the device's, as in the TILE window of an emulated tile
     row_end: np.ndarray  # float64 (R): conductance from a row's amplifier to its first node
     col_end: np.ndarray  # float64 (C)
@@ -93,6 +93,7 @@ def physical(array: Array, clock_khz: int, config: Config = DEFAULT) -> Physical
     numbers = {
         VOLTS_OF_CODE: front.drive_volts / (1 << (CODE_BITS - 1)),
         VOLTS_OF_SAMPLE: front.sense_volts / (1 << (SAMPLE_BITS - 1)),
+        REST_VOLTS: front.converters.rest_volts,
         NOISE_VOLTS: front.noise_mv / 1000,
         PULSE_VOLTS: front.pulse_volts,
         PULSE_CYCLES: front.pulse_s * clock_khz * 1000,
@@ -102,7 +103,7 @@ def physical(array: Array, clock_khz: int, config: Config = DEFAULT) -> Physical
         TOLERANCE: TOLERANCE_OF_SCALE * front.sense_volts / of_one,
     }
     return Physical(
-        sizes=np.array([found.rows, found.cols, ADC_BITS_OF[front.kind], array.seed or 1]),
+        sizes=np.array([found.rows, found.cols, front.converters.sense_bits, array.seed or 1]),
         numbers=np.array([numbers[k] for k in range(NUMBERS)]),
         parameters=np.array(device.tile_words(inside), float),
         row_end=tables.row_line[0, :, DRIVER],

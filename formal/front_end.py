@@ -59,6 +59,8 @@ class _Sequence(Harness):
         converting = ("STARTED", "BUSY", "READ", "ANSWERS")
         before = self.in_state("OFF", "RESET", "WAKE", "SETUP", "SET UP", "SETUP LATCH", *converting)
         after = self.in_state("READY", "GIVE", *converting)
+        taking = self.in_state("TAKE")
+        loaded, lifted, waiting = (self.signal(name) for name in ("loaded", "lifted", "waiting"))
         self.lemmas(
             m,
             ~idle | (select == 0),
@@ -67,8 +69,10 @@ class _Sequence(Harness):
             *(cs_n[c] | state for c, state in frames.items()),
             *(~select[c] | state for c, state in frames.items()),
             chip <= max(Chip),
-            ~self.signal("loaded") | after,
-            ~self.signal("probing") | (before & ~self.signal("loaded")),
+            ~loaded | after,
+            ~lifted | after | taking,
+            ~waiting | (after & ~loaded),
+            ~self.signal("probing") | (before & ~loaded & ~lifted & ~waiting),
             self.signal("pins__ldac_n") | self.in_state("SETUP LATCH", "LATCH"),
         )
 

@@ -14,11 +14,15 @@ from backpulse.firmware_py.analog import (
     CALIBRATION,
     CODE_BITS,
     CODE_OPEN,
+    CONVERTERS,
     DIRECT_CODES,
     DIRECT_SAMPLES,
+    GAIN_FRAC,
     LINE_WORDS,
     OVER_AT,
     PROFILE_WORDS,
+    SAMPLE_BITS,
+    SCALE_FRAC,
     Direct,
     Lines,
     LineWord,
@@ -161,6 +165,18 @@ class AnalogTile:
         self.board.disarm()
         raise NoProgressError(f"The front end was not ready within {PATIENCE_S:.0f} s of being armed, and was disarmed")
 
+    def coarse(self, number: int) -> float:
+        """Return the sense words that converters' steps take from a read of a profile or add to it, at most: of one driven line."""
+        words, tables, one = self.profile(number), self.calibration(), 1 << GAIN_FRAC
+        converters = {int(kind): found for kind, found in CONVERTERS.items()}.get(self.front_end)
+        if not converters:  # of a kind that this version does not know
+            return 0.0
+        sensed = tables[LineWord.GAIN].max() / one * (1 << SAMPLE_BITS - converters.sense_bits) * (1 << words[ProfileWord.SENSE_SHIFT])
+        # A driven line's step in drive LSB, through a cell at zero, or at one unit where that is taken off.
+        drive = (1 << CODE_BITS - converters.drive_bits) * (1 << SCALE_FRAC) / max(1, words[ProfileWord.SCALE])
+        cell = max(1.0, tables[LineWord.FACTOR].max() / one)
+        return (self.lines.pieces * sensed + cell * drive) / 2
+
     # Direct operations
 
     def measure(self, codes: np.ndarray, *, connected: np.ndarray | None = None, profile: int = 0) -> Samples:
@@ -215,15 +231,15 @@ class AnalogTile:
         link = self.board.link
         flags = link.read_words(at, 1)[0]
         limit = self.words[ArrayWord.READ_LIMIT]
-        link.write_words(at, [flags & ~_AVERAGES | self._most_averages(profile, limit) << AVERAGES_AT])
+        link.write_words(at, [flags & ~_AVERAGES | self.most_averages(profile, limit) << AVERAGES_AT])
         try:
             yield
         finally:
             with self.board.heeding(Stop()):
                 link.write_words(at, [flags])
 
-    def _most_averages(self, profile: int, limit: int) -> int:
-        """Return log2 of the most conversions for which lines may be away from rest."""
+    def most_averages(self, profile: int, limit: int) -> int:
+        """Return log2 of the most conversions for which a limit, in cycles, lets lines of a profile's times be away from rest."""
         room = limit - self.profile(profile)[ProfileWord.SETTLE]
         cycles = CONVERSION_S * 1000 * self.clock_khz
         return next((k for k in range(AVERAGES_LOG2_MAX, 0, -1) if cycles * (1 << k) <= room), 0)

@@ -28,6 +28,7 @@ from backpulse.firmware_py.registers import (
 from backpulse.firmware_py.streams import GAUSS_SIGMA, seed_states
 from backpulse.firmware_py.table_device import TableDevice, carried
 from backpulse.host.analog_tile import AnalogTile
+from backpulse.host.array_budget import Budget
 from backpulse.host.array_chain import Chain
 from backpulse.host.array_operations import cell_sense, pulse, read, read_map, rectangle
 from backpulse.host.board import Board
@@ -45,6 +46,8 @@ WATCHDOG = 1 << 17
 """Cycles without progress that end an instruction of an emulated tile here, which takes hundreds: a broken one is not waited for."""
 LAID = 0.75
 """Part of the sense full scale that random drives of the cells which are laid reach with four standard deviations."""
+DISTURBS = 100_000
+"""Reads of the read-disturb check, if nothing else is said."""
 SEED = 14
 
 Tell = Callable[[int, int], None]
@@ -87,6 +90,10 @@ class Bench:
         What the emulated tile's parameters are set to.
     wires : float
         Most sense words, at full scale, by which a cell's two directions may differ for the resistance of wires.
+    reads : int
+        Reads of the read-disturb check.
+    budget : Budget, optional
+        Where the pulses of all checks are counted: what would go beyond is refused, and the check is not made.
     report : callable, optional
         Called with (done, total) within a check.
 
@@ -96,15 +103,28 @@ class Bench:
         An emulated tile whose cells can be read: each sense word is known.
     noise : float
         Standard deviation of a read, in sense words.
+    coarse : float
+        Sense words that the steps of converters take from a read or add to it, at most.
     """
 
-    def __init__(self, board: Board, device: Device | TableDevice, *, wires: float = 0.0, report: Tell | None = None) -> None:
-        self.board, self.config, self.device, self.wires = board, board.config, carried(device, board.config), wires
+    def __init__(
+        self,
+        board: Board,
+        device: Device | TableDevice,
+        *,
+        wires: float = 0.0,
+        reads: int = DISTURBS,
+        budget: Budget | None = None,
+        report: Tell | None = None,
+    ) -> None:
+        self.board, self.config, self.device, self.wires, self.reads = board, board.config, carried(device, board.config), wires, reads
+        self.budget, board.pulsed = budget, budget.pulsed if budget else None
         self.report: Tell = report or (lambda done, total: None)
         self.claims, self.kind = board.facts.capabilities, board.facts.kind
         self._armed = Capability.ARM in self.claims and TileState.ARMED in board.tile_state()[0]
         self.exact = self.kind is TileKind.EMULATED and Capability.CELLS_READ in self.claims
         self.noise = 0.0
+        self.coarse = AnalogTile(board).coarse(0) if Capability.DIRECT in self.claims else 0.0
         self.reseed(0)
 
     def reseed(self, number: int) -> None:
@@ -125,9 +145,10 @@ class Bench:
         if self.exact:
             return f"An emulated tile with read noise of {self.noise:.2f} LSB: rounding and {SIGMAS:g} standard deviations"
         wires = f", and {self.wires:.2f} LSB for its wires" if self.wires else ""
+        steps = f", converters' steps of {self.coarse:.2f} LSB at most" if self.coarse else ""
         return (
             f"Cells that nobody knows: the read map stands for them. Read noise, measured, {self.noise:.2f} LSB; limits are "
-            f"roundings and {SIGMAS:g} standard deviations{wires}"
+            f"roundings{steps} and {SIGMAS:g} standard deviations{wires}"
         )
 
     # What the board is at the beginning and at the end
@@ -239,11 +260,13 @@ class Bench:
     @property
     def seen(self) -> float:
         """Sense words that two looks at a cell which did not move may differ."""
-        return 0.0 if self.exact else 1.0 + SIGMAS * self.noise * np.sqrt(2 / self.averages)
+        return 0.0 if self.exact else 1.0 + 2 * self.coarse + SIGMAS * self.noise * np.sqrt(2 / self.averages)
 
     def tolerance(self, *, reads: int = 1) -> float:
         """Return the sense words that the mean of several reads of the same may differ from another, or from what is known."""
-        return 0.0 if self.exact and not self.noise else 1.0 + SIGMAS * self.noise * np.sqrt(2 / reads)
+        if self.exact and not self.noise:
+            return 0.0
+        return 1.0 + 2 * self.coarse + SIGMAS * self.noise * np.sqrt(2 / reads)
 
     # What should be
 
@@ -274,8 +297,9 @@ class Bench:
         if self.exact:
             return self.sensed(known, drives, transposed=transposed)
         share, most = drives / self.config.drive_max, self.config.sense_max
-        # The map's words are rounded, and so is the sum.
-        rounding = np.sqrt((share**2).sum(axis=1).max(initial=0) * (1 / 12 + self.noise**2 / self.averages) + self.noise**2)
+        # The map's words are rounded, and so is the sum, by converters too.
+        steps, most_shares = self.coarse**2 / 3, (share**2).sum(axis=1).max(initial=0)
+        rounding = np.sqrt(most_shares * (1 / 12 + steps + self.noise**2 / self.averages) + steps + self.noise**2)
         return np.clip(share @ (known.T if transposed else known), -most, most), 0.5 + SIGMAS * float(rounding)
 
     def sensed(self, cells: np.ndarray, drives: np.ndarray, *, transposed: bool = False) -> tuple[np.ndarray, float]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.isa import Region
 from backpulse.host.cell_names import cell_name
 from backpulse.host.errors import InputError
 from backpulse.host.ledger import read_counts, write_counts
@@ -83,6 +84,20 @@ class Budget:
         """Count pulses that were given: integers of shape (rows of all tiles, columns), positive is potentiation."""
         up, down = np.maximum(counts, 0), np.maximum(-counts, 0)
         self.add_counts({"asked": up + down, "done": up + down, "up": up, "down": down, "unsure": np.zeros_like(up)})
+
+    def pulsed(self, region: Region, counts: np.ndarray) -> None:
+        """Count pulses of a region, (rows, columns), which are about to be given, unless they go beyond the budget.
+
+        Raises
+        ------
+        InputError
+            As `check`.
+        """
+        plane = np.zeros(self.pulses.shape, np.int64)
+        row0 = region.tile * self.tile_rows + region.row0
+        plane[row0 : row0 + region.rows, region.col0 : region.col0 + region.cols] = counts
+        self.check(np.abs(plane))
+        self.add(plane)
 
     def add_counts(self, counts: dict[str, np.ndarray]) -> None:
         """Count pulses as `ledger_arrays` has them."""

@@ -25,7 +25,8 @@ POLL_S = 0.002
 class Chain:
     """A program that is a chain of what is done with each sample, a NEXT behind it, loaded into a board at rest.
 
-    Many samples run between two exchanges, on any board: each instruction may leave its result in a vector of its own.
+    Many samples run between two exchanges, on any board: each instruction may leave its result in a vector of its own. What pulses it asks
+    for is told to `board.pulsed` before, if that is set: of a row byte other than 0, as many as the column's byte (`pulse_scale`).
 
     Parameters
     ----------
@@ -51,6 +52,8 @@ class Chain:
         bank: int = EVALUATION,
     ) -> None:
         self._board, self._bank, self._steps = board, bank, 0
+        self._each, self._vectors, self._samples, self._regions = steps, vectors, samples, regions
+        self._at = 0
         chain = [Instruction(op=Op.NEXT, region=1)]
         for step in steps:
             chain += [*step, Instruction(op=Op.NEXT, region=len(chain) + len(step) + 1)]
@@ -79,11 +82,13 @@ class Chain:
         more : sequence of Request
             What follows in the same breath.
         """
-        self._steps = self._board.counters_at_rest[Counter.STEPS]
+        self._steps, self._at = self._board.counters_at_rest[Counter.STEPS], 0
         begin = [*writes(REG["ENTRY"].address, [0, self._bank]), command(Opcode.START)]
         self._send(begin, np.zeros(0, int) if indices is None else indices, more)
 
     def _send(self, begin: Sequence[Request], indices: np.ndarray, more: Sequence[Request]) -> None:
+        if self._board.pulsed:
+            self._tell(self._board.pulsed, indices)
         provided = self._board.provide(indices)
         self._board.link.exchange([*begin, *provided, *more])
         check(begin)
@@ -97,6 +102,15 @@ class Chain:
         self._board.taken(taken)
         if taken < len(indices):
             raise NoProgressError(f"The board took {taken} of {len(indices)} samples, and its order is not that short")
+
+    def _tell(self, pulsed: Callable[[Region, np.ndarray], None], indices: np.ndarray) -> None:
+        for index in indices:
+            for step in self._each[self._at % len(self._each)]:
+                if step.op is Op.PULSE:
+                    region = self._regions[step.region]
+                    a, b = (self._samples[index, v.base : v.base + v.length] for v in (self._vectors[step.a], self._vectors[step.b]))
+                    pulsed(region, np.outer(np.sign(a[: region.rows]), b[: region.cols]).astype(int))
+            self._at += 1
 
     def run(self, indices: np.ndarray, *, start: bool = True, more: Callable[[], Sequence[Request]] = tuple) -> None:
         """Let the board work on samples, and wait until it is paused behind them.

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from backpulse.firmware_py.isa import Function, Instruction, Op, Region, Vector
 from backpulse.firmware_py.registers import REG, ArrayWord, Capability, Cause, Counter, Fault, TileKind, TileState, Window
+from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_bench import Bench, Figure, NotTestedError, where
 from backpulse.host.array_chain import Chain
 from backpulse.host.array_operations import ROW_BYTE, pulse, pulse_scale, read, rectangle, sensed_words
@@ -16,8 +17,6 @@ from backpulse.host.plots import ACCENT, REFERENCE, SOFT
 
 HALF_SELECTS = 1000
 """Pulses of one cell, each way, of the half-select check."""
-DISTURBS = 100_000
-"""Reads of the read-disturb check."""
 LEAST_SHARE = 0.75
 """Part of a change in what is read that the pulses must explain, where nobody knows what a pulse does."""
 UNLIMITED = (1 << 32) - 1
@@ -102,14 +101,18 @@ def read_disturb(bench: Bench) -> Figure:
     config, region = bench.config, rectangle(bench.config)
     before, count = bench.observe(region), min(config.order_depth, 256)
     vectors = [Vector(base=0, length=region.rows, sample=1), Vector(base=0, length=region.cols)]
-    chain = Chain(bench.board, [[Instruction(op=Op.READ, a=0, b=1)]], vectors, bench.drives(1, region.rows), [region])
-    for done in range(0, DISTURBS, count):
+    full = np.full((1, region.rows), config.drive_max)  # no read sees more
+    chain = Chain(bench.board, [[Instruction(op=Op.READ, a=0, b=1)]], vectors, full, [region])
+    for done in range(0, bench.reads, count):
         chain.run(np.zeros(count, int), start=done == 0)
-        bench.report(done + count, DISTURBS)
+        bench.report(done + count, bench.reads)
     bench.board.stop()
     moved = np.abs(bench.observe(region) - before)
     return Figure(
-        value=float(moved.max()), limit=bench.seen, unit="LSB", said=f"moved by {DISTURBS:,} reads, at most; worst: {where(moved, region)}"
+        value=float(moved.max()),
+        limit=bench.seen,
+        unit="LSB",
+        said=f"moved by {bench.reads:,} reads, at most; worst: {where(moved, region)}",
     )
 
 
@@ -177,10 +180,12 @@ def budget(bench: Bench) -> Figure:
     if Capability.BUDGET not in bench.claims:
         raise NotTestedError("the tile claims no budget of pulses, and nothing else that the host could make it trip by")
     board, config, wrong = bench.board, bench.config, []
-    at, left, count = Window.ARRAY.base + ArrayWord.BUDGET, config.tile_cols + 1, 2
+    at, count = Window.ARRAY.base + ArrayWord.BUDGET, 2
     region = rectangle(config, rows=min(3, config.tile_rows))
     counts = np.full((region.rows, region.cols), count)
-    asked = -(-left // (count * region.cols)) * count * region.cols
+    # The first row, and one more: of a cell, or of the first half of a pair, whose pulse is done with its second.
+    row, pieces = count * region.cols, AnalogTile(board).lines.pieces if Capability.DIRECT in bench.claims else 1
+    left, given, asked = pieces * row + 1, row + (pieces == 1), 2 * row
     missed = board.raw_counters()[Counter.PULSES_MISSED]
 
     def faults(what: str, operation: Callable[[], object]) -> None:
@@ -195,8 +200,8 @@ def budget(bench: Bench) -> Figure:
         board.link.write_words(at, [left])
         faults(f"{counts.sum()} pulses on a budget of {left}", lambda: pulse(board, region, counts))
         missed = board.raw_counters()[Counter.PULSES_MISSED] - missed & 0xFFFFFFFF
-        if missed != asked - left:
-            wrong.append(f"PULSES_MISSED gained {missed}, not {asked - left}")
+        if missed != asked - given:
+            wrong.append(f"PULSES_MISSED gained {missed}, not {asked - given}")
         state, trip = board.tile_state()
         if trip != Cause.BUDGET or state & ~TileState.INTERLOCK != TileState.TRIPPED | TileState.SAFE:
             wrong.append(f"STATE {int(state)} and TRIP {trip} behind the trip")

@@ -8,6 +8,7 @@ from backpulse.firmware_py.registers import Capability, Counter
 from backpulse.host.array_bench import Bench, Figure, NotTestedError, where
 from backpulse.host.array_operations import pulse, read, rectangle
 from backpulse.host.plots import ACCENT, ARRAY_COLORS, INK, REFERENCE
+from backpulse.host.stop import Stop
 
 VECTORS = 1000
 """Random vectors of the linearity check."""
@@ -15,6 +16,8 @@ ZEROS = 64
 """Reads without drives, in each direction."""
 RECTANGLES = 8
 """Random regions, besides the corners and edges."""
+RAISED = 4
+"""Doses at once by which check 8 moves the cells of a column whose converter is not over its range."""
 CLIPS = 1.1
 """Times the full scale that a line must reach for its converter to be surely over its range."""
 
@@ -172,13 +175,16 @@ def over_range(bench: Bench) -> Figure:
         bench.lay(
             np.full((config.rows, config.tile_cols), int(0.95 * min(config.cell_max, bench.device.bound_up * (1 << config.cell_frac))))
         )
+    given = np.zeros((region.rows, region.cols), int)
     try:
         found = bench.observe(region)
-        reach = np.abs(found).sum(axis=0)
-        col = int(reach.argmax())
-        if reach[col] < CLIPS * config.sense_max:
+        col = int(np.abs(found).sum(axis=0).argmax())
+        if Capability.CELLS_WRITE not in bench.claims:
+            found = _raised(bench, region, col, found, given)
+        reach = float(np.abs(found[:, col]).sum())
+        if reach < CLIPS * config.sense_max:
             raise NotTestedError(
-                f"all cells of the strongest column reach {reach[col]:.0f} of {config.sense_max} sense words: no converter can be over"
+                f"all cells of the strongest column reach {reach:.0f} of {config.sense_max} sense words: no converter can be over"
             )
         push = np.where(found[:, col] >= 0, config.drive_max, -config.drive_max)
         calm = bench.drives(1, region.rows)[0] // 8
@@ -194,8 +200,24 @@ def over_range(bench: Bench) -> Figure:
         if after > bench.tolerance():
             wrong.append(f"the read behind one over range is {after} LSB off")
     finally:
-        bench.lay()
+        with board.heeding(Stop()):
+            pulse(board, region, -given)
+            bench.lay()
     return Figure(value=len(wrong), limit=0, unit="wrong", said="; ".join(wrong) or f"over said {counted} times, and the next read right")
+
+
+def _raised(bench: Bench, region: Region, col: int, found: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Pulse a column's cells away from zero while that helps and is needed; return the cells, and in `given` what has been given."""
+    column = np.where(found[:, col] >= 0, 1, -1)
+    while (reach := np.abs(found[:, col]).sum()) < CLIPS * bench.config.sense_max:
+        counts = np.zeros_like(given)
+        counts[:, col] = RAISED * column * bench.dose
+        pulse(bench.board, region, counts)
+        given += counts
+        found = bench.observe(region)
+        if np.abs(found[:, col]).sum() < reach + bench.seen * region.rows:
+            break
+    return found
 
 
 def edges(bench: Bench) -> Figure:

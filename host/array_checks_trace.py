@@ -13,6 +13,7 @@ from backpulse.firmware_py.trace import ring_units
 from backpulse.host.array_bench import Bench, Figure, NotTestedError
 from backpulse.host.commands import Request, reads, words, writes
 from backpulse.host.errors import StorageError
+from backpulse.host.ledger import ledger_arrays
 from backpulse.host.replay import Outcome, Replay
 from backpulse.host.scaling import records, targets
 from backpulse.host.trace_file import read_trace
@@ -103,4 +104,7 @@ def _recorded(bench: Bench, path: Path) -> Outcome:
     finally:
         board.end_recording()
     bench.report(1, 2)
-    return Replay(read_trace(path)).go()
+    outcome = Replay(read_trace(path)).go()
+    if bench.budget and outcome.ledger.size:
+        bench.budget.add_counts(ledger_arrays(outcome.ledger))
+    return outcome

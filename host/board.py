@@ -21,6 +21,7 @@ from backpulse.firmware_py.image import (
     spread_image,
     tile_image,
 )
+from backpulse.firmware_py.isa import Region
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
     REG,
@@ -72,6 +73,8 @@ class Board:
         By program entry, the highest number of samples a second that a run of it was seen to do.
     recorder : Recorder or None
         What records the session, if anything (`record`).
+    pulsed : callable or None
+        Called with region and counts (rows, columns) of what hand-written programs (`Chain`) are about to pulse.
     counters_at_rest : list of int
         The counters when the machine last stopped, from which the next run counts on.
 
@@ -88,6 +91,7 @@ class Board:
         self._resident = False
         self._slots = self._streamed = 0
         self.rates: dict[int, float] = {}
+        self.pulsed: Callable[[Region, np.ndarray], None] | None = None
         self.counters_at_rest: list[int] = []
         link.hello()
         known = read_identity(link)

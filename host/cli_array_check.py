@@ -7,6 +7,7 @@ import typer
 
 from backpulse.host import array_options as a
 from backpulse.host import options as o
+from backpulse.host.array_budget import Budget
 from backpulse.host.cli_train import open_told
 from backpulse.host.devices import device_of, resolved
 from backpulse.host.errors import HostError, SignalError
@@ -14,7 +15,7 @@ from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.stop import StoppedError, stop_on_signals
 from backpulse.host.tile import facts_dict, facts_text
 from backpulse.host.urls import BAUD, Address, board_config
-from backpulse.host.view import console, stdout
+from backpulse.host.view import console, show_warnings, stdout
 
 
 def check(
@@ -29,6 +30,10 @@ def check(
     wires: Annotated[
         float, typer.Option(help="Sense words by which a cell's two directions may differ for its wires.", min=0.0, metavar="LSB")
     ] = 0.0,
+    reads: Annotated[
+        int | None,
+        typer.Option(help="Reads of check 12 (if not given: 100,000, which takes a virtual board half an hour).", min=1, metavar="N"),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a page with pictures to this file.", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
@@ -39,7 +44,7 @@ def check(
     Emulated tiles are set to --device. Afterwards the array is as it was where its cells can be read and written, and at rest.
     """
     check_outputs({"--json": json, "--html": html})
-    from backpulse.host.array_bench import Bench  # matplotlib and compiled kernels take their time
+    from backpulse.host.array_bench import DISTURBS, Bench  # matplotlib and compiled kernels take their time
     from backpulse.host.array_check import Result, check_array, chosen
     from backpulse.host.array_report import CheckView, reasons, result_table, verdict, write_page
 
@@ -52,7 +57,8 @@ def check(
         opened.check_armed()
         config = opened.config
         with CheckView(checks) as view, opened.heeding(stop):
-            bench = Bench(opened, model, wires=wires, report=view.report)
+            budget = Budget.of(address.array, address.folder, config)
+            bench = Bench(opened, model, wires=wires, reads=reads or DISTURBS, budget=budget, report=view.report)
             try:
                 with bench.kept():
                     for result in check_array(bench, checks, view.begin):
@@ -60,6 +66,9 @@ def check(
                         results.append(result)
             except StoppedError:
                 raise SignalError(f"Stopped after {len(results)} of {len(checks)} checks; the board is at rest", stop) from None
+            finally:
+                if budget:
+                    show_warnings(budget.save())
         about = {
             "board": board,
             "facts": facts_text(opened.facts),

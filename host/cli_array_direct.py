@@ -103,7 +103,7 @@ def iv(
         analog, (array, front) = AnalogTile(s.board), of_front_end(s)
         s.check_profiles(read_profile)
         row, col = one_cell(cell, s.board.config)
-        most = front.sense_volts / front.feedback_ohm
+        most = front.most_amperes
         if not 0 < compliance <= most:
             raise InputError(
                 f"--compliance must be above 0 and at most {most:.3g} A, where the amplifier is at its rail, not {compliance:g}"

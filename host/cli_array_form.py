@@ -153,6 +153,6 @@ def _forming(
     said = [
         ("pulses", f"{volts[0]:.4g} V to {volts[-1]:.4g} V at the cell, half of it at its row and the other half at its column"),
         ("each", f"{time(words[ProfileWord.WIDTH])} wide, {count(len(volts), 'pulse')} a cell at most"),
-        ("current at most", f"{1000 * front.sense_volts / front.feedback_ohm:.3g} mA a line, by its amplifier"),
+        ("current at most", f"{1000 * front.most_amperes:.3g} mA a line, by its amplifier"),
     ]
     return limits(analog, array, profiles) | own, said

@@ -12,6 +12,7 @@ from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.image import tile_image
 from backpulse.host import array_options as a
 from backpulse.host import options as o
+from backpulse.host.array_budget import Budget
 from backpulse.host.array_cells import Areas
 from backpulse.host.cli_train import open_told
 from backpulse.host.errors import HostError
@@ -22,7 +23,7 @@ from backpulse.host.stop import stop_on_signals
 from backpulse.host.storage import written_whole
 from backpulse.host.tile import cause_of, facts_dict, is_exact
 from backpulse.host.urls import BAUD, Address, board_config
-from backpulse.host.view import console, stdout
+from backpulse.host.view import console, show_warnings, stdout
 
 Board = Annotated[str, typer.Option("--board", help="URL of the board.", metavar="URL", rich_help_panel=o.BOARD)]
 
@@ -65,14 +66,20 @@ def self_checks(
     config = board_config(network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=Dead.parse(settings.dead))
     with open_told(address, config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
         opened.check_ready()
+        budget = Budget.of(address.array, address.folder, opened.config)
+        opened.pulsed = budget.pulsed if budget else None
         settings.check_profiles(opened.facts.profiles)
         program = settings.compile(opened.config) if "layers" in given else None
         if not opened.real:  # emulated devices are those of the settings
             opened.write(tile_image(settings.device_model.tile_words(opened.config)))
         kept = opened.read_cells() if is_exact(opened.facts) else None
         areas = Areas(opened, program)
-        with console.status("") as status:
-            found = self_check(areas, settings.device_model.dw_min, report=lambda n, of: status.update(f"{n} of {of} areas"))
+        try:
+            with console.status("") as status:
+                found = self_check(areas, settings.device_model.dw_min, report=lambda n, of: status.update(f"{n} of {of} areas"))
+        finally:
+            if budget:
+                show_warnings(budget.save())
         if kept is not None:
             opened.write_cells(kept)
         facts = facts_dict(opened.facts)

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from backpulse.firmware_py.dead import NONE, Dead
+from backpulse.host.array_map import dead_of
 from backpulse.host.audience import Audience
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
@@ -20,10 +23,11 @@ from backpulse.host.retention import after as lose
 from backpulse.host.scaling import records
 from backpulse.host.scores import scores
 from backpulse.host.tables import with_nearest
-from backpulse.host.urls import BAUD, Address, open_board
+from backpulse.host.urls import BAUD, Address, board_config, open_board
 
 PARTS = ("auto", "all", "train", "test")
 """Samples of a data set; auto is test for the run's own data, else all."""
+NO_CELLS = "The checkpoint holds no cells"
 
 
 def infer(
@@ -83,15 +87,22 @@ def infer(
         warnings.append(text)
         audience.warn([text])
 
-    x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
     with ExitStack() as stack:
+        dead, why = NONE, NO_CELLS
         if isinstance(board, Address):
-            board = stack.enter_context(open_board(board, config=saved.config, baud=baud, progress=audience.say))
+            address, config = board, saved.config
+            dead = dead_of(address.array) if address.array else NONE
+            if saved.cells is not None and address.real:
+                config = board_config(saved.settings.network, saved.settings.device_model, array=address.array, dead=dead)
+            board = stack.enter_context(open_board(address, config=config, baud=baud, progress=audience.say))
         stack.enter_context(board.heeding(stack.enter_context(audience.stopping())))
-        saved.check_config(board.config_digest)
+        if saved.cells is not None and board.real:
+            why = "`array program` brings real devices to a checkpoint's weights"
+            saved = _on_real_devices(saved, board, dead)
+        x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
         if trace:
             board.record(trace, saved.settings.to_dict())
-        load_network(board, saved, tell)
+        load_network(board, saved, tell, why)
         vectors = outputs_of(board, saved, x, indices, tell) if outputs else None
         predictions = classes_of(board, saved, x, indices) if vectors is None else vectors.argmax(axis=1)
         later = [later_classes(board, saved, data, indices, name, seconds, compensate) for name, seconds in (after or {}).items()]
@@ -117,8 +128,10 @@ def infer(
     }
 
 
-def load_network(board: Board, saved: Checkpoint, tell: Callable[[str], object]) -> None:
+def load_network(board: Board, saved: Checkpoint, tell: Callable[[str], object], why: str = NO_CELLS) -> None:
     """Load a checkpoint's program and cells into a board that was made for them; `tell` is called with what the user should know.
+
+    `why` is the reason why an array is left as it stands, if no cells are there to be written.
 
     Raises
     ------
@@ -131,7 +144,7 @@ def load_network(board: Board, saved: Checkpoint, tell: Callable[[str], object])
     program = saved.settings.compile(board.config)
     board.load(program, scales=saved.scales.tolist(), tile_words=None if saved.tile is None else saved.tile.tolist())
     if saved.cells is None or saved.spread is None:
-        tell("The checkpoint holds no cells: the array classifies as it stands")
+        tell(f"{why}: the array classifies as it stands")
     else:
         board.write_cells(saved.cells)
         board.write_spread(saved.spread)
@@ -173,6 +186,13 @@ def later_classes(
         found[key] = float(np.mean((predictions == labels)[known])) if known.any() else None
         found[key.replace("accuracy", "predictions")] = predictions.tolist()
     return found
+
+
+def _on_real_devices(saved: Checkpoint, board: Board, dead: Dead) -> Checkpoint:
+    """Return a checkpoint of emulated devices as that of a board with real ones, in which `array program` has put its network."""
+    settings = saved.settings.changed(dead=dead.text)
+    there = {"config": board.config, "config_digest": board.config_digest, "settings": settings}
+    return replace(saved, **there, cells=None, spread=None, tile=None, table=None)
 
 
 def _records(saved: Checkpoint, x: np.ndarray) -> np.ndarray:

@@ -92,6 +92,11 @@ class Address:
         return replace(self, calibration=file or self.calibration, calibration_days=self.calibration_days if days is None else days)
 
     @property
+    def real(self) -> bool:
+        """Whether the array file is of real devices."""
+        return self.array is not None and (self.array.kind == "real" or self.array.front_end is not None)
+
+    @property
     def virtual(self) -> bool:
         """Whether the board is made here, to a configuration of the caller's."""
         return self.board in VIRTUAL
@@ -200,8 +205,7 @@ def open_board(
     """
     address = url if isinstance(url, Address) else Address.of(url)
     board, array = address.board, address.array
-    physical = array is not None and (array.kind == "real" or array.front_end is not None)
-    if address.virtual and config.device is DeviceKind.REAL and not physical:
+    if address.virtual and config.device is DeviceKind.REAL and not address.real:
         raise InputError(
             f'Real devices are those of a board, or of {board}?array=FILE with kind = "real" in the file: give the board that was trained'
         )

@@ -152,7 +152,8 @@ class Analog:
         currents = np.concatenate(
             nodal(self.array, self.g, connected=connected).currents(volts[: self.lines.rows], volts[self.lines.rows :])
         )
-        samples = -np.rint((volts - currents * self.tables.feedback) / self.tables.numbers[places.VOLTS_OF_SAMPLE]).astype(int)
+        output = volts - currents * self.tables.feedback + self.tables.numbers[places.REST_VOLTS]
+        samples = -np.rint(output / self.tables.numbers[places.VOLTS_OF_SAMPLE]).astype(int)
         averages = 1 << (words[ProfileWord.FLAGS] >> AVERAGES_AT & AVERAGES_LOG2_MAX)
         for line, sample in enumerate(samples.tolist()):
             inside = min(max(sample, -32768), 32767)

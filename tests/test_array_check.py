@@ -14,7 +14,7 @@ from backpulse.firmware_py.registers import REG, Capability, Counter, State, Til
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.trace import SENSE_BITS, Kind
 from backpulse.firmware_py.trace_ring import TraceRing
-from backpulse.host import array_checks_pulse, urls
+from backpulse.host import urls
 from backpulse.host.array_bench import Bench
 from backpulse.host.array_check import CHECKS, NUMBERS, check_array, chosen
 from backpulse.host.board import Board
@@ -79,7 +79,6 @@ def test_an_emulated_tile_passes_and_is_left_as_it_was(config, device):
 
 
 def test_real_devices_pass_by_their_read_map_and_what_hardware_alone_shows_is_measured_there(monkeypatch):
-    monkeypatch.setattr(array_checks_pulse, "DISTURBS", 600)
     device = replace(IDEAL_DEVICE, read_noise=0.5)
     with real_board(device, SMALL) as (board, machine):
         machine.memory.cells[:] = np.random.RandomState(1).randint(-9000, 9001, machine.memory.cells.shape)

@@ -16,7 +16,7 @@ from backpulse.firmware_py.config import IDEAL
 from backpulse.firmware_py.dead import NONE
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.image import initial_cells, placed, taken_from, tile_image
-from backpulse.firmware_py.real import real_config, real_machine
+from backpulse.firmware_py.real import array_machine, real_config, real_machine
 from backpulse.firmware_py.registers import Counter
 from backpulse.host import cli_array_curves, urls
 from backpulse.host.array_cells import Areas
@@ -323,6 +323,53 @@ def test_trained_networks_are_targets(tmp_path):
     assert again.what.startswith("the network 4-6-3 of")
     for one, other in zip(taken_from(program, again.units), weights, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_pulses_of_checks_are_in_the_ledger_and_kept_within_the_budget(lab, tmp_path):
+    file, ideal = tmp_path / "real.toml", REAL.replace("ecram", "ideal")
+    file.write_text(ideal + BUDGET.replace("200", "100000"))
+    assert lab("self-check")[0] == 0
+    with np.load(tmp_path / "ledger.npz") as ledger:
+        first = ledger["done"]
+        assert first.min() > 0
+        assert np.array_equal(ledger["up"], ledger["down"])
+    assert lab("check", "--only", "10,22")[0] == 0
+    with np.load(tmp_path / "ledger.npz") as ledger:
+        assert (ledger["done"] > first).all()
+        assert np.array_equal(ledger["up"], ledger["down"])
+        given = int(ledger["done"].max())
+    file.write_text(ideal + BUDGET.replace("200", str(given + 1)))
+    code, _, err = lab("check", "--only", "10", "--json", "check.json")
+    assert code == 0
+    (found,) = json.loads((tmp_path / "check.json").read_text())["checks"]
+    assert found["status"] == "not tested"
+    assert re.search(r"Cell r\d+c\d+ has had .* are beyond the .* that the array file allows a cell", found["why"])
+    assert "80 % or more of their budget" in err
+
+
+def test_a_programmed_network_is_scored_where_it_stands(backpulse, tmp_path, monkeypatch):
+    """A checkpoint of emulated devices, on a board with real ones whose cells `array program` has brought to its weights."""
+    run = ("--dataset", "iris", "--layers", "4-6-3", "--lr", 1, "--epochs", 8, "--checkpoint", "run.npz")
+    assert backpulse("train", "--board", "golden://", "--tile", "12x12", "--tiles", 2, *run)[0] == 0
+    (tmp_path / "real.toml").write_text(REAL.replace("ecram", "ideal") + "[dead]\nrows = [1]\n")
+    made = []
+
+    def once(*arguments, **more):  # one array, whoever opens it
+        made[:] = made or [array_machine(*arguments, **more)]
+        return made[0]
+
+    monkeypatch.setattr("backpulse.host.urls.array_machine", once)
+    infer = ("infer", "--checkpoint", "run.npz", "--json", "-")
+    right = json.loads(backpulse(*infer)[1])["accuracy"]
+    assert right > 0.8
+    before = json.loads(backpulse(*infer, *BOARD[:2])[1])["accuracy"]
+    code, _, err = backpulse("array", "program", "run.npz", *BOARD[:2])
+    assert code == 0, err
+    code, out, err = backpulse(*infer, *BOARD[:2])
+    assert code == 0, err
+    assert "`array program` brings real devices to a checkpoint's weights: the array classifies as it stands" in " ".join(err.split())
+    assert before < 0.6
+    assert json.loads(out)["accuracy"] >= right - 0.1
 
 
 def test_taken_from_is_the_inverse_of_placed():

@@ -85,7 +85,7 @@ def test_a_sample_is_the_amplifiers_output_rounded_and_clipped(library):
         world.drive(0, codes)
         volts = codes * tables.numbers[places.VOLTS_OF_CODE] + tables.offset
         currents = np.concatenate(nodal(array, tables.conductances()).currents(volts[: count.rows], volts[count.rows :]))
-        output = (volts - currents * tables.feedback) / tables.numbers[places.VOLTS_OF_SAMPLE]
+        output = (volts - currents * tables.feedback + tables.numbers[places.REST_VOLTS]) / tables.numbers[places.VOLTS_OF_SAMPLE]
         samples = world.convert()
         assert np.array_equal(samples, np.rint(output / step) * step)
         codes[0] = 32767

@@ -60,7 +60,7 @@ class Circuit:
     def sampled(self, cycle: int) -> list[int]:
         """Lines are sampled."""
         self.go(cycle + 20)
-        samples = np.rint(self.output / self.tables.numbers[places.VOLTS_OF_SAMPLE]).astype(int)
+        samples = np.rint((self.output + self.tables.numbers[places.REST_VOLTS]) / self.tables.numbers[places.VOLTS_OF_SAMPLE]).astype(int)
         self.differences.append(float(np.abs(samples - self.world.convert()).max()))
         return (-samples).tolist()
 

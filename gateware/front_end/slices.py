@@ -47,7 +47,8 @@ class Slices(wiring.Component):
     switches, all lines connected at 0 V, `ready`. When it falls, `clr_n`, `toggle` and `enable` are low in
     the same cycle, and from the next on all converters are in reset.
 
-    Codes go out in frames with a CRC, 16 of 32 bits, then LDAC; after them, where lines are to be connected
+    Codes are taken while `gate` is high too, and go out when it has fallen, in frames with a CRC, 16 of 32
+    bits, then LDAC; after them, where lines are to be connected
     or not other than before, the switches, first those that open, then those that close, all at 0 V. `gate`
     moves `toggle` in the same cycle, but only when `loaded`. A conversion is a burst over all lines, a
     microsecond from one to the next; `samples` are given after their CRC has been looked at. A wrong CRC, a
@@ -262,11 +263,15 @@ class SliceSequence(wiring.Component):
         connecting = Signal(init=1)  # the first time
         asked = Signal(range(ads8686s.PAIRS + 1))
         broken = Signal()
+        lifted = Signal()  # lines are at codes: those that come meanwhile wait
+        waiting = Signal()
+        convert = Signal()  # asked for while codes came
         m.d.comb += [
             moved.eq(shifter.words.valid & shifter.words.ready),
-            pins.toggle.eq(self.gate & self.loaded & ~broken),
+            pins.toggle.eq(self.gate & (self.loaded | lifted) & ~broken),
             broken.eq(self.failed != Cause.NONE),
         ]
+        m.d.sync += lifted.eq(self.gate & (self.loaded | lifted))
         with m.FSM():
             with m.State("OFF"):
                 wait("reset", "RESET")
@@ -304,20 +309,25 @@ class SliceSequence(wiring.Component):
                 with m.If(moved):
                     m.next = "MAKE"
             with m.State("READY"):
-                m.d.comb += [self.ready.eq(~broken), self.codes.ready.eq(~self.gate & ~broken)]
-                m.d.sync += index.eq(0)
+                m.d.comb += [self.ready.eq(~broken), self.codes.ready.eq(~waiting & ~broken)]
+                m.d.sync += [index.eq(0), channel.eq(0), convert.eq(convert | self.convert)]
                 with m.If(taken):
                     m.d.sync += [self.loaded.eq(0), index.eq(1)]
                     m.next = "TAKE"
-                with m.Elif(self.convert):
+                with m.Elif(convert | self.convert):
+                    m.d.sync += convert.eq(0)
                     start()
+                with m.Elif(waiting & ~self.gate):
+                    m.d.sync += waiting.eq(0)
+                    m.next = "LOAD"
             with m.State("TAKE"):
                 m.d.comb += self.codes.ready.eq(~broken)
-                m.d.sync += channel.eq(0)
+                m.d.sync += convert.eq(convert | self.convert)
                 with m.If(taken):
                     m.d.sync += index.eq(index + 1)
                     with m.If(self.codes.payload.last):
-                        m.next = "LOAD"
+                        m.d.sync += waiting.eq(1)
+                        m.next = "READY"
             with m.State("LOAD"):
                 frames = [
                     Cat(code[s] ^ dac81416.ZERO, channel, Const(1, WORD_BITS - CODE_BITS - len(channel)))

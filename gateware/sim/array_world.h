@@ -70,7 +70,8 @@ public:
             const double current = row ? row_current[k] : col_current[k - rows_];
             random_ = xorshift(random_);
             const double noise = gauss(random_) * numbers_[kNoiseVolts] / kGaussSigma;
-            const double volts = (row ? row_drive_[k] : col_drive_[k - rows_]) - current * feedback_[k] + noise;
+            const double output = (row ? row_drive_[k] : col_drive_[k - rows_]) - current * feedback_[k];
+            const double volts = output + numbers_[kRestVolts] + noise;
             const double sample = std::rint(volts / numbers_[kVoltsOfSample] * most / kSampleOne);
             samples[k] = int(std::min(std::max(sample, -most), most - 1)) * int(kSampleOne / most);
         }
