@@ -40,7 +40,6 @@ _LOG_ROOM = 4
 
 _PLACES = {register.address + i: (register.name, i) for register in REG.values() for i in range(register.count)}
 """Register and number in it, by offset."""
-_COUNTERS = REG["COUNTER"].address
 
 
 def _numbers(words: np.ndarray, bits: int) -> np.ndarray:
@@ -239,8 +238,6 @@ class GoldenMachine:
             If there are not so many.
         """
         window, offset = address >> WINDOW_SHIFT, address & ((1 << WINDOW_SHIFT) - 1)
-        if window == Window.REGISTERS and offset == _COUNTERS and count <= len(Counter):  # what each look at the board reads
-            return self.memory.counters[:count].astype("<u4")
         if get := self._readers.get(window):
             return np.array([get(at) & _MASK32 for at in range(offset, offset + count)], "<u4")
         _, part = self._part(window, offset, count)
