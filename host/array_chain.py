@@ -11,9 +11,9 @@ from backpulse.firmware_py.image import instruction_words
 from backpulse.firmware_py.isa import Instruction, Op, Region, Vector
 from backpulse.firmware_py.registers import REG, Counter, State, Window
 from backpulse.host.board import EVALUATION, Board
-from backpulse.host.commands import Request, check, command, granted, words, writes
+from backpulse.host.commands import Request, check, command, granted, writes
 from backpulse.host.errors import InputError, NoProgressError
-from backpulse.host.run import counter_reads, state_of, status_reads
+from backpulse.host.run import look_reads, looked
 from backpulse.host.tile import fault_error
 
 PATIENCE_S = 60.0
@@ -131,15 +131,15 @@ class Chain:
         NoProgressError
             If it does not go on.
         """
-        link, status, counters = self._board.link, status_reads(), counter_reads()
+        link, look = self._board.link, look_reads()
         if start:
-            self.start(indices, [*status, *counters])
+            self.start(indices, look)
         else:
-            self._send([], indices, [*status, *counters])
+            self._send([], indices, look)
         done, moved = 0, monotonic()
         while True:
-            steps = (words(counters)[Counter.STEPS] - self._steps) & 0xFFFFFFFF
-            state, code, at = state_of(words(status))
+            (state, code, at), counters = looked(look)
+            steps = (counters[Counter.STEPS] - self._steps) & 0xFFFFFFFF
             if state is State.FAULT:
                 raise fault_error(code, at, steps)
             if steps == len(indices) and state is State.PAUSED:
@@ -151,9 +151,8 @@ class Chain:
                 link.abort()
                 raise NoProgressError(f"The board has ended no read or pulse for {PATIENCE_S:.0f} s, and was aborted")
             link.wait(POLL_S)
-            status, counters = status_reads(), counter_reads()
-            also = more()
-            self._board.exchange([*also, *status, *counters])
+            look, also = look_reads(), more()
+            self._board.exchange([*also, *look])
             check(also)
 
 

@@ -9,7 +9,7 @@ from backpulse.host.array_bench import Bench, Figure, NotTestedError
 from backpulse.host.array_chain import Chain, room
 from backpulse.host.array_operations import ROW_BYTE, pulse_scale, read, rectangle
 from backpulse.host.commands import command, reads, words
-from backpulse.host.run import counter_reads, state_of, status_reads
+from backpulse.host.run import look_reads, looked
 
 TRIALS, LATER = 12, 3
 """Aborts of each operation: of ever lower regions, whose commands end earlier, behind none to two other commands of the line."""
@@ -69,12 +69,12 @@ def _abort(bench: Bench, op: Op, region: Region, trial: int) -> tuple[bool, list
     chain = _chain(bench, op, region, sign)
     cells = bench.cells(region) if bench.steady else None
     counters = board.raw_counters()
-    status, after = status_reads(), counter_reads()
+    look = look_reads()
     between = [request for _ in range(trial % LATER) for request in reads(REG["STATE"].address, 1)]
     window = [] if config.lean else reads(Window.ARRAY.base + ArrayWord.STATE, 1)
     samples = np.arange(min(room(config, region.rows + region.cols), SAMPLES))
-    chain.start(samples, [*between, command(Opcode.ABORT), *window, *status, *after])
-    state, fault, at = state_of(words(status))
+    chain.start(samples, [*between, command(Opcode.ABORT), *window, *look])
+    (state, fault, at), _ = looked(look)
     inside = at % 2 == 1
     if state is not State.FAULT or fault & 0xFF != Fault.ABORTED:
         wrong.append(f"an abort of {op.name} ended in state {state.name}, fault {fault & 0xFF}")

@@ -35,13 +35,13 @@ from backpulse.firmware_py.registers import (
     Window,
 )
 from backpulse.firmware_py.streams import seed_lane, seed_states
-from backpulse.host.commands import Request, check, command, grants, reads, word_array, words, writes
+from backpulse.host.commands import Request, check, command, grants, reads, word_array, writes
 from backpulse.host.errors import HostError, InputError, LinkError, NoProgressError, OwnError
 from backpulse.host.identity import read_identity
 from backpulse.host.link import Link
 from backpulse.host.readers import OutputReader, RingReader
 from backpulse.host.recorder import Recorder
-from backpulse.host.run import Report, Run, counter_reads, patience_s, state_of, status_reads
+from backpulse.host.run import STATUS_WORDS, Report, Run, look_reads, looked, patience_s, state_of
 from backpulse.host.stop import Stop
 from backpulse.host.tile import read_state, tripped
 
@@ -159,7 +159,7 @@ class Board:
 
     def status(self) -> tuple[State, int, int, int]:
         """Return (state, fault code with the tile's cause from bit 8 on, program address of the fault, credit)."""
-        status = self.link.read_words(REG["STATE"].address, 3)
+        status = self.link.read_words(REG["STATE"].address, STATUS_WORDS)
         return *state_of(status), status[2]
 
     def raw_counters(self) -> list[int]:
@@ -413,10 +413,11 @@ class Board:
             until = time.monotonic() + patience
             halt = [command(Opcode.HALT)]
             while True:
-                status, counters = status_reads(), counter_reads()
-                self.exchange([*halt, *status, *counters])
+                look = look_reads()
+                self.exchange([*halt, *look])
                 check(halt)
-                if state_of(words(status))[0] not in (State.TRAINING, State.PAUSED):
+                (state, _, _), counters = looked(look)
+                if state not in (State.TRAINING, State.PAUSED):
                     break
                 if time.monotonic() > until:
                     self.link.abort()
@@ -424,6 +425,6 @@ class Board:
                 halt = []
                 if not (self.recorder and self.recorder.behind):
                     self.link.wait(0.001)
-            self.counters_at_rest, self.link.started = words(counters), False
+            self.counters_at_rest, self.link.started = counters, False
             if self.recorder:
                 self.recorder.rest(self.counters_at_rest)

@@ -34,6 +34,9 @@ POLL_S = 0.05
 """Longest pause between looks at a board that has work: each look takes the time of a virtual board that shares the processor."""
 REPORT_S = 0.05
 """Shortest time between two reports."""
+STATUS_WORDS = 3
+"""Registers STATE, FAULT and CREDIT."""
+_STATES = {int(state): state for state in State}
 
 
 @dataclass(frozen=True)
@@ -168,17 +171,16 @@ class Run:
         """Grant samples and look at the board, in one round trip; return state, fault and its address."""
         first = self._granted
         provided = self._board.provide(self._order[first : first + count])
-        status, counters = status_reads(), counter_reads()
-        self._board.exchange([*begin, *provided, *status, *counters])
-        check(begin)
+        look = look_reads()
+        self._board.exchange([*begin, *provided, *look])
         grant = [request for request in provided if request.opcode is Opcode.GRANT]
-        check(request for request in provided if request.opcode is not Opcode.GRANT)
-        result = state_of(words(status))
+        check(request for request in (*begin, *provided) if request.opcode is not Opcode.GRANT)
+        result, counters = looked(look)
         if result[0] is not State.FAULT:  # which takes no samples, and says why
             taken = granted(grant)
             self._granted += taken
             self._board.taken(taken)
-        self._count(words(counters))
+        self._count(counters)
         self._done = self._gained(Counter.STEPS)
         if self._done > self._granted:
             raise NoProgressError(f"The board says {self._done} samples done of {self._granted} granted: its counter STEPS is wrong")
@@ -212,14 +214,15 @@ def patience_s(board: "Board") -> float:
     return max(REAL_PATIENCE_S if board.real else PATIENCE_S, board.link.patience_s)
 
 
-def status_reads() -> list[Request]:
-    """Return what reads state, fault and credit."""
-    return reads(REG["STATE"].address, 3)
+def look_reads() -> list[Request]:
+    """Return what reads state, fault, credit and the counters: a look at the board."""
+    return [*reads(REG["STATE"].address, STATUS_WORDS), *reads(REG["COUNTER"].address, len(Counter))]
 
 
-def counter_reads() -> list[Request]:
-    """Return what reads the counters."""
-    return reads(REG["COUNTER"].address, len(Counter))
+def looked(requests: Sequence[Request]) -> tuple[tuple[State, int, int], list[int]]:
+    """Return what a look saw: the state as `state_of` does, and the counters."""
+    found = words(requests)
+    return state_of(found), found[STATUS_WORDS:]
 
 
 def state_of(status: Sequence[int]) -> tuple[State, int, int]:
@@ -231,9 +234,9 @@ def state_of(status: Sequence[int]) -> tuple[State, int, int]:
         If there is no such state.
     """
     state, fault = status[:2]
-    if state not in set(State):
+    if state not in _STATES:
         raise LinkError(f"The board says that its state is {state}, which does not exist: restart it")
-    return State(state), fault & 0xFFFF, fault >> 16
+    return _STATES[state], fault & 0xFFFF, fault >> 16
 
 
 def losses_counted(program: Program) -> int:

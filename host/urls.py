@@ -212,6 +212,8 @@ def open_board(
     if board == "golden://":
         # A line that is made bad for a test is like a board's, and on such a line long frames are lost.
         payload = MAX_PAYLOAD if wrap else LONG_PAYLOAD
+        if not wrap:  # which would not have the memory for so long an order, either
+            config = replace(config, order_depth=HIGHEST["order_depth"])
         port, end = GoldenPort(_golden(config, array, payload, log)), _nothing
     elif board == "sim://":
         port, end = _virtual(config, array, progress)
@@ -252,11 +254,12 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
 
 
 def _virtual(config: Config, array: Array | None, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
-    """Start the virtual board."""
+    """Start the virtual board, with the order of a board in hardware though the configuration be of a golden board's checkpoint."""
     if array is not None and config.device is DeviceKind.TABLE:
         raise InputError(
             "The array behind sim:// carries no step tables: take golden://?array=FILE, or the linear fit, --device FILE:linear"
         )
+    config = replace(config, order_depth=min(config.order_depth, DEFAULT.order_depth))
     board = start(config, array, progress=progress)
     return VirtualPort(board), lambda: str(board.close())
 

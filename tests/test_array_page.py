@@ -16,6 +16,7 @@ from backpulse.host.array_file import read_array
 from backpulse.host.calibration_file import read_calibration
 from backpulse.host.datasets import load
 from backpulse.host.urls import board_config
+from tests.front_ends import SMALL
 
 PAGE = (Path(__file__).parent.parent / "docs" / "array.md").read_text()
 PORT = "/dev/ttyUSB1"
@@ -109,8 +110,9 @@ def check(person, folder):
         assert (folder / f"{name}.png").exists()
 
 
-def test_its_commands_work_in_their_order(backpulse, tmp_path):
-    """With every tenth flower and one epoch of training; `make array` takes all."""
+def test_its_commands_work_in_their_order(backpulse, tmp_path, monkeypatch):
+    """With every tenth flower and one epoch of training, on a board that other tests build too; `make array` takes all."""
+    monkeypatch.setattr("backpulse.host.urls.DEFAULT", SMALL)
     person = follow(backpulse, tmp_path, shortened=True)
     check(person, tmp_path)
     assert "Accuracy" in person.out["infer"]

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from backpulse.firmware_py.compiler import compile_network
+from backpulse.firmware_py.config import DEFAULT
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.framing import LONG_PAYLOAD, MAX_PAYLOAD, Opcode
 from backpulse.firmware_py.isa import Scale
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, Counter, State, Window
+from backpulse.host import urls
 from backpulse.host.errors import HostError, InputError, LineLostError, RefusedError
 from backpulse.host.scaling import records
 from backpulse.host.settings import Settings
@@ -79,8 +81,36 @@ def test_frames_are_as_long_as_the_board_says():
 
 def test_small_order_and_result_memories_change_nothing():
     wide, _ = run()
-    narrow, _ = run(order_depth=16, result_depth=16)
+    narrow, board = run(order_depth=16, result_depth=16, wrap=lambda port: port)
+    assert board.config.order_depth == 16
     assert {k: narrow[k] for k in SAME} == {k: wide[k] for k in SAME}
+
+
+def test_the_golden_board_takes_an_epoch_in_one_grant():
+    settings = Settings(layers="64-8-10", dataset="digits", lr=0.5)
+    sizes = []
+    with open_board("golden://", config=board_config(settings.network, settings.device_model)) as board:
+        trainer = Trainer(board, settings, 3)
+        assert trainer.run()
+        trainer.epochs = 4
+        board.link.told = lambda request: sizes.append(request.size) if request.opcode is Opcode.GRANT else None
+        trainer.train_part(len(trainer.data.train))
+    assert sizes == [len(trainer.data.train)]
+
+
+def test_a_virtual_board_has_the_order_of_one_in_hardware(monkeypatch):
+    """So that a checkpoint of the golden board goes on with the RTL that is built already."""
+    asked = []
+
+    def start(config, *_, **__):
+        asked.append(config.order_depth)
+        raise InputError("asked")
+
+    monkeypatch.setattr(urls, "start", start)
+    for depth in (65536, 16):
+        with pytest.raises(InputError, match="asked"):
+            open_board("sim://", config=config(order_depth=depth))
+    assert asked == [DEFAULT.order_depth, 16]
 
 
 def test_a_bad_line_changes_nothing_but_the_retries():
