@@ -241,15 +241,18 @@ def test_tables_that_their_words_cannot_hold():
 def test_settings_hold_the_device_itself(tmp_path):
     path = tmp_path / "multi.toml"
     write_device(path, fitted("enode-multi")[1])
-    settings = Settings(device=str(path), lr=0.25)
+    made = [Settings(device=f"{path}{fit}", lr=0.25) for fit in ("", ":linear")]
     path.unlink()
-    again = Settings.from_dict(json.loads(json.dumps(settings.to_dict())))
-    assert again == settings
-    assert again.device_model == fitted("enode-multi")[1].linear_device
-    assert again.changed(seed=2).device_model.name == "enode-multi"
+    device = fitted("enode-multi")[1]
+    for settings, model in zip(made, (device.table_device, device.linear_device), strict=True):
+        again = Settings.from_dict(json.loads(json.dumps(settings.to_dict())))
+        assert again == settings
+        assert again.device_model == model
+        assert again.changed(seed=2).device_model.name == "enode-multi"
     write_device(path, fitted("steep66")[1])
-    with pytest.raises(InputError, match=r"Device steep66 of .* needs a tile with step tables, and today's have the linear step"):
-        Settings(device=str(path))
+    assert Settings(device=str(path)).device_model == fitted("steep66")[1].table_device
+    with pytest.raises(InputError, match=r"Device steep66 of .* has no linear fit \(.*\): leave :linear out, for its table"):
+        Settings(device=f"{path}:linear")
     with pytest.raises(InputError, match="The setting device is no device"):
         Settings(device='{"linear": {"dw_min": 7}}')
     with pytest.raises(InputError, match="The setting device must be text, not 3"):
@@ -261,8 +264,10 @@ def test_a_device_file_brings_its_weight_scale(tmp_path):
     linear = device.linear
     assert linear is not None
     path = tmp_path / "wide.toml"
-    write_device(path, device.model_copy(update={"linear": linear.model_copy(update={"weight_scale": 16})}))
-    assert Settings(device=str(path)).weight_scale == 16
+    scale = device.scale.model_copy(update={"weight_scale": 8})
+    write_device(path, device.model_copy(update={"linear": linear.model_copy(update={"weight_scale": 16}), "scale": scale}))
+    assert Settings(device=str(path)).weight_scale == 8
+    assert Settings(device=f"{path}:linear").weight_scale == 16
     assert Settings(device=str(path), weight_scale=2).weight_scale == 2
 
 
