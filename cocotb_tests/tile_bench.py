@@ -1,39 +1,35 @@
 """Bench of a tile: random commands against the device model and the contract of rtl/tile/signature.py."""
 
-import random
-
 import cocotb
-import numpy as np
 from amaranth.hdl import signed
 from cocotb.triggers import ReadOnly
 
-from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.device import STUCK, fixed_words, own_words, parameter_bits, shared_words, twins, update, write_noise
-from backpulse.firmware_py.formats import rshift, sat
 from backpulse.firmware_py.isa import Op
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
+    PERSISTENT_SHIFT,
     STREAM_SHIFT,
+    TABLE_PART_SHIFT,
     TILE_WORDS,
     ArrayWord,
     Cause,
     Stream,
+    TableParameter,
     TileParameter,
     TileState,
     Window,
 )
-from backpulse.firmware_py.streams import gauss, xorshift
+from backpulse.firmware_py.table_device import CLASSES, LEAKS, ROOTS, SEGMENTS
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.rtl.tile.converter import row_stages
 from backpulse.rtl.tile.signature import Status, command_layout, completion_layout, counts_layout, sense_layout, window_code
 from cocotb_tests.host_port import HostPortDriver
 from cocotb_tests.parameters import parameters
 from cocotb_tests.streams import Sink, Source, cycle, cycles, generator, pattern, sink_pause, start
+from cocotb_tests.tile_models import CONFIG, FULL, TABLES, Model, TableModel
 
 PARAMETERS = parameters()
-CONFIG = Config.from_words(PARAMETERS["config"])
 SEED = 1
-FULL = CONFIG.device is not DeviceKind.IDEAL
 ABORT_CYCLES = EMULATED.safe_cycles
 
 
@@ -42,83 +38,12 @@ def completion(command: dict, *, asked: int, done: int, status: Status) -> dict:
     return {"tag": command["tag"], "asked": asked, "done": done, "status": status, "cause": Cause.NONE}
 
 
-class Model:
-    """What the tile holds and should answer, from the golden functions."""
-
-    def __init__(self, rng: random.Random) -> None:
-        shape = (CONFIG.rows, CONFIG.tile_cols)
-        top = CONFIG.cell_max
-        self.cells = np.array([rng.randint(-top, top) for _ in range(shape[0] * shape[1])], np.int64).reshape(shape)
-        bounds = [rng.choice([STUCK & 15, rng.randint(0, 15), rng.randint(0, 15)]) for _ in range(self.cells.size)]
-        spread = [bound << 4 | rng.randint(0, 15) for bound in bounds]
-        self.spread = np.array(spread, np.int64).reshape(shape) * CONFIG.spread
-        self.write = [rng.getrandbits(32) or 1 for _ in range(CONFIG.tile_cols)]
-        self.noise = [rng.getrandbits(32) or 1 for _ in range(2)]
-        words = {
-            TileParameter.BASE_UP: rng.randint(0, 65535),
-            TileParameter.BASE_DOWN: rng.randint(0, 65535),
-            TileParameter.SLOPE_UP: rng.randint(-32768, 32767),
-            TileParameter.SLOPE_DOWN: rng.randint(-32768, 32767),
-            TileParameter.BOUND_UP: rng.randint(top // 2, top * 2 // 3),
-            TileParameter.BOUND_DOWN: -rng.randint(top // 2, top * 2 // 3),
-            TileParameter.STEP_UNIT: 15,
-            TileParameter.BOUND_UNIT: top // 3 // 8,
-            TileParameter.READ_SIGMA: rng.randint(1000, 65535),
-        }
-        roots = {TileParameter.ROOT + n: rng.randint(0, 65535) for n in range(32)}
-        self.tile = np.zeros(TILE_WORDS, np.int64)
-        for offset, word in (words | roots).items():
-            bits = parameter_bits(CONFIG, offset) or 0
-            self.tile[offset] = word % (1 << bits) if bits >= 0 else word
-        # What a tile goes by without saying so.
-        self.unseen = self.tile.copy()
-        for offset, word in fixed_words(CONFIG).items():
-            self.unseen[offset] = word
-        for offset in words:
-            for twin in twins(CONFIG, offset):
-                self.unseen[twin] = self.tile[offset]
-
-    def sense(self, total: int, bank: int) -> dict:
-        """Return the sense word of a sum, but for `last`."""
-        if CONFIG.read_noise:
-            self.noise[bank] = xorshift(self.noise[bank])
-            total += gauss(self.noise[bank]) * int(self.tile[TileParameter.READ_SIGMA])
-        value = rshift(int(total), CONFIG.sense_shift)
-        return {"value": sat(value, CONFIG.sense_max), "over": int(abs(value) > CONFIG.sense_max), "last": 0}
-
-    def block(self, command: dict) -> tuple[slice, slice]:
-        """Return the rows and columns of a command's region."""
-        row = command["tile"] * CONFIG.tile_rows + command["row0"]
-        return slice(row, row + command["rows"]), slice(command["col0"], command["col0"] + command["cols"])
-
-    def read(self, command: dict, drives: list[int]) -> list[dict]:
-        """Return the sense words of READ or READT."""
-        block = self.cells[self.block(command)]
-        sums = np.array(drives) @ (block if command["op"] == Op.READ else block.T)
-        words = [self.sense(int(s), command["bank"]) for s in sums]
-        words[-1]["last"] = 1
-        return words
-
-    def pulse(self, command: dict, counts: list[list[int]]) -> int:
-        """Apply the rows of counts that came and return the pulses in them."""
-        rows, _ = self.block(command)
-        shared = shared_words(self.unseen, CONFIG.cell_bits)
-        for row, line in enumerate(counts, rows.start):
-            if FULL:
-                self.write = [xorshift(w) for w in self.write]
-            for col, count in enumerate(line):
-                noise = write_noise(self.tile, abs(count), self.write[col]) if FULL else 0
-                cell, spread = int(self.cells[row, col]), int(self.spread[row, col])
-                self.cells[row, col] = update(cell, count, own_words(spread, shared), noise, shared)
-        return sum(abs(n) for line in counts for n in line)
-
-
 class TB:
     """Tile, drivers, monitors and model."""
 
     def __init__(self, dut, *, pause: str = "never", seed: int = SEED) -> None:
         self.dut, self.rng, self.tag = dut, generator(seed), 0
-        self.model = Model(self.rng)
+        self.model = TableModel(self.rng) if TABLES else Model(self.rng)
         self.cmd = Source(dut, "cmd", command_layout(CONFIG), pause=pattern(pause, seed + 1))
         self.drive = Source(dut, "drive", signed(CONFIG.drive_bits), pause=pattern(pause, seed + 2))
         self.counts = Source(dut, "counts", counts_layout(CONFIG), pause=pattern(pause, seed + 3))
@@ -126,36 +51,22 @@ class TB:
         self.completion = Sink(dut, "completion", completion_layout(CONFIG), pause=sink_pause(pause, seed + 5))
         self.host = HostPortDriver(dut)
         dut.abort.value = 0
+        if TABLES:
+            dut.aging.value = 0
 
     async def begin(self) -> None:
         """Reset, and bring the tile to the model's state."""
         await start(self.dut)
         await self.upload()
 
-    def words(self):
-        """Yield window, offset and value of everything that the tile holds."""
-        model = self.model
-        for row in range(CONFIG.rows):
-            for col in range(CONFIG.tile_cols):
-                yield Window.CELLS, row << CELL_ROW_SHIFT | col, int(model.cells[row, col])
-                if CONFIG.spread:
-                    yield Window.SPREAD, row << CELL_ROW_SHIFT | col, int(model.spread[row, col])
-        for lane, word in enumerate(model.write if FULL else []):
-            yield Window.RANDOM, Stream.WRITE << STREAM_SHIFT | lane, word
-        for bank, word in enumerate(model.noise if CONFIG.read_noise else []):
-            yield Window.RANDOM, Stream.READ << STREAM_SHIFT | bank, word
-        for offset in range(TILE_WORDS):
-            if parameter_bits(CONFIG, offset) is not None:
-                yield Window.TILE, offset, int(model.tile[offset])
-
     async def upload(self) -> None:
         """Write everything."""
-        for window, offset, value in self.words():
+        for window, offset, value in self.model.words():
             await self.host.write(offset, value, window=window_code(window))
 
     async def compare(self) -> None:
         """Read everything back."""
-        for window, offset, value in self.words():
+        for window, offset, value in self.model.words():
             word = await self.host.read(offset, window=window_code(window))
             assert word == value & 0xFFFFFFFF, f"{window.name} 0x{offset:x} is 0x{word:x}, not 0x{value & 0xFFFFFFFF:x}"
 
@@ -189,13 +100,25 @@ class TB:
         return [rng.randint(-most, most) for _ in range(command["rows" if command["op"] == Op.READ else "cols"])]
 
     def send(self, command: dict, words: list) -> None:
-        """Queue a command and its data."""
+        """Queue a command and its data; the rows of a table device leak before."""
+        if TABLES:
+            self.model.leak(command)
         self.cmd.send([command])
         (self.counts if command["op"] == Op.PULSE else self.drive).send(words)
+
+    async def age(self, samples: int) -> None:
+        """Let so many samples of a training begin; the next command comes as soon as it may after the last."""
+        await cycles(self.dut, 1)
+        self.dut.aging.value = 1
+        await cycles(self.dut, samples)
+        self.dut.aging.value = 0
+        self.model.age += samples
 
     async def run(self, command: dict) -> None:
         """Do a command in the tile and in the model, and compare."""
         words = self.data(command)
+        if TABLES:
+            await self.age(self.rng.choice([0, 0, 1, 3]))
         self.send(command, words)
         ended = await self.completion.get()
         pulses = 0
@@ -225,7 +148,8 @@ async def latency(dut):
     """Without pauses every command takes exactly the cycles that its docstring says."""
     tb = TB(dut)
     await tb.begin()
-    beyond = {Op.READ: 3, Op.READT: 3, Op.PULSE: 2} if CONFIG.lean else {Op.READ: 4, Op.READT: 3 + row_stages(CONFIG), Op.PULSE: 5}
+    full = {Op.READ: 4, Op.READT: 3 + row_stages(CONFIG), Op.PULSE: 8 if TABLES else 5}
+    beyond = {Op.READ: 3, Op.READT: 3, Op.PULSE: 2} if CONFIG.lean else full
     for i in range(9):
         command = tb.command([Op.READ, Op.PULSE, Op.READT][i % 3])
         tb.send(command, tb.data(command))
@@ -246,7 +170,11 @@ async def host_port(dut):
     """What is not there is an error and changes nothing; so is any access while a command is executing."""
     tb = TB(dut)
     await tb.begin()
-    absent = [(Window.CELLS, offset) for offset in (CONFIG.rows << CELL_ROW_SHIFT, CONFIG.tile_cols, 1 << 27)]
+    kept = 1 << PERSISTENT_SHIFT
+    beyond = (CONFIG.rows << CELL_ROW_SHIFT, CONFIG.tile_cols)
+    absent = [(Window.CELLS, offset) for offset in (*beyond, *((kept | offset for offset in beyond) if TABLES else (kept,)))]
+    sizes = (4 * SEGMENTS, CLASSES * ROOTS, LEAKS, len(TableParameter), CONFIG.rows, 0) if TABLES else (0,)
+    absent += [(Window.TABLE, part << TABLE_PART_SHIFT | size) for part, size in enumerate(sizes)]
     absent += [(Window.SPREAD, CONFIG.tile_cols), (Window.RANDOM, Stream.ROUNDING << STREAM_SHIFT), (Window.RANDOM, 3 << STREAM_SHIFT)]
     absent += [(Window.RANDOM, Stream.READ << STREAM_SHIFT | 2), (Window.RANDOM, Stream.WRITE << STREAM_SHIFT | CONFIG.tile_cols)]
     absent += [(Window.TILE, offset) for offset in (TileParameter.READ_SIGMA + 1, TileParameter.ROOT - 1, TILE_WORDS, 1 << 27)]
@@ -275,6 +203,8 @@ async def host_port(dut):
 async def abort(dut, pause):
     """An abort at any moment ends the command at a row, safely and soon, and the next command is right again."""
     tb = TB(dut, pause=pause)
+    if TABLES:
+        tb.model.leaks = False  # nobody sees from outside whether a leak has begun
     await tb.begin()
     await cycles(dut)
     for i in range(PARAMETERS.get("aborts", 24)):

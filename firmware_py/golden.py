@@ -421,7 +421,7 @@ def execute(m, f, order, granted):
         hadamard = int(function >= _HADAMARD)
         cycles = instruction_cycles(m.costs, op, hadamard, rows, cols, (m.table[a] >> 16) & 0x7FFF)
         if rows and any_leaks(m):
-            cycles += leak_cycles(rows)
+            cycles += leak_cycles(op, rows, cols)
             if m.played is None:
                 any_leak(m, f, m.array, (m.regions[region][0] >> 16) * f.tile_rows + (m.regions[region][0] & 0xFFFF), rows)
         fault = 0

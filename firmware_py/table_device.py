@@ -15,6 +15,7 @@ from backpulse.firmware_py.device import STEP_FRAC, Device, normal
 from backpulse.firmware_py.registers import TILE_WORDS, TableParameter, TablePart, TileParameter
 from backpulse.firmware_py.streams import GAUSS_SIGMA, companion, draws, gauss
 
+_gauss, _companion = (getattr(function, "py_func", function) for function in (gauss, companion))  # also where nothing is compiled
 SEGMENTS_LOG2 = 6
 SEGMENTS = 1 << SEGMENTS_LOG2
 """Segments of a direction."""
@@ -392,7 +393,7 @@ def table_update(g: np.ndarray, count: np.ndarray, word: np.ndarray, words: Tabl
     step, kind = table_step(g, count > 0, words)
     spread = np.asarray(spread, np.int64)
     factor = np.where(count > 0, spread & 255, spread >> 8 & 255)
-    total = (count * factor * step + gauss.py_func(word) * words.root[kind, np.abs(count)]) << words.shift
+    total = (count * factor * step + _gauss(word) * words.root[kind, np.abs(count)]) << words.shift
     low, high = own_bounds(words, spread)
     wanted = g + _rshift(total, UPDATE_FRAC)
     return np.where((count == 0) | _stuck(spread), g, np.where(wanted > high, high, np.maximum(wanted, low)))
@@ -411,7 +412,7 @@ def _stuck(spread: np.ndarray | int) -> np.ndarray:
 
 def table_seen(g: np.ndarray, word: np.ndarray, words: TableWords) -> np.ndarray:
     """Return what reads see of cells that have just moved: what stays of them, and apparent noise from the word that moved them."""
-    return _word(g + _rshift(gauss.py_func(companion.py_func(word)) * words.apparent, APPARENT_FRAC), words)
+    return _word(g + _rshift(_gauss(_companion(word)) * words.apparent, APPARENT_FRAC), words)
 
 
 def table_leak(

@@ -18,10 +18,11 @@ LEAN_PACE = 3
 FETCH_REGION, FETCH_VECTORS, FETCH_NEXT = 10, 6, 4
 """Cycles of fetching an instruction with a region, one of vectors alone, and one of neither, where it is not fetched ahead."""
 FETCH_BITS = 4
-TABLE_STAGES_MORE = 1
+TABLE_STAGES_MORE = 3
 """Stages, and so cycles of a PULSE, that a lane of the table device has more."""
-LEAK_CYCLES = 10
-"""Cycles of letting a region's rows leak, beside one a row, before a command of the table device with LEAK_ON = 1."""
+LEAK_READ, LEAK_PULSE = 8, 3
+"""Cycles of letting a region's rows leak, beside one a row, before a read of the table device with LEAK_ON = 1; the same of a PULSE, whose
+columns are loaded meanwhile."""
 REFUSED_CYCLES = 2
 """Cycles of a command that an emulated tile refuses: it takes the first and answers in the second; what fetching costs is added."""
 
@@ -37,6 +38,7 @@ class Cost(NamedTuple):
     fetch: int = 0
 
 
+_PULSE = int(Op.PULSE)
 _FIXED, _ROWS, _COLS, _ELEMENTS, _LEAST, _FETCH = range(len(Cost._fields))
 
 
@@ -111,9 +113,9 @@ def refused_cycles(table, op):
 
 
 @shared
-def leak_cycles(rows):
-    """Return the cycles of letting the rows of a region leak, before the command proper."""
-    return LEAK_CYCLES + rows
+def leak_cycles(op, rows, cols):
+    """Return the cycles by which an instruction takes longer as the rows of its region leak before its command."""
+    return max(rows - cols + LEAK_PULSE, 0) if op == _PULSE else rows + LEAK_READ
 
 
 @shared

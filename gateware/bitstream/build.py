@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from backpulse.firmware_py import cache
+from backpulse.firmware_py.config import DeviceKind
 from backpulse.firmware_py.places import CacheError, lock, usable, work
 from backpulse.gateware import child
 from backpulse.gateware.bitstream.reports import read_report
@@ -50,6 +51,9 @@ _APART = (
     *("tables", "scratch", "words", "ledger_words"),
 )
 """Memories whose read data do not matter when the same word is written in that cycle: spares logic."""
+
+_APART_OF_TABLES = ("persistents", "segments", "visits", "losses")
+"""Those of the table device, beside the others."""
 
 Progress = Callable[[str], None]
 
@@ -148,6 +152,7 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
     )  # some platforms ask for it even when nothing is loaded
     family = FAMILIES[board.part.family]
     platform = board.load_platform()(toolchain=family["toolchain"])
+    apart = _APART + _APART_OF_TABLES * (board.config.device is DeviceKind.TABLE)
     place = [option.format(mhz=board.clk_hz / 1e6) for option in family["place"]]
     with uncollected():
         return platform.prepare(
@@ -157,7 +162,7 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
             debug_verilog=False,
             script_after_read=family["prelude"]
             + "".join(
-                f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in _APART
+                f"setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:MEMID=*{name} %i\n" for name in apart
             ),
             synth_opts=family["synth"],
             nextpnr_opts=[

@@ -26,6 +26,16 @@ from backpulse.firmware_py.dead import NONE, Dead
 from backpulse.firmware_py.isa import REGION_WORDS
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REGISTER_WORDS
+from backpulse.firmware_py.table_device import (
+    CLASSES,
+    LEAK_BITS,
+    LEAKS,
+    ROOT_BITS,
+    ROOTS,
+    SEGMENTS,
+    SPREAD_BITS,
+    VISIT_BITS,
+)
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
 from backpulse.gateware.boards.boards import Board
 from backpulse.gateware.chip.store import bank_depths
@@ -33,6 +43,8 @@ from backpulse.gateware.link.microcode import DATA_BYTES, PROGRAM_WORDS
 from backpulse.rtl.core.fetch import places
 from backpulse.rtl.core.ledger import ring_at
 from backpulse.rtl.tile.analog.tile import FACTS
+from backpulse.rtl.tile.layouts import segment_layout
+from backpulse.rtl.tile.tables import PAIR
 
 __all__ = ["REPORTS", "brams", "dsps", "estimate", "facts", "fit", "luts"]
 
@@ -70,6 +82,14 @@ def memories(config: Config, *, store: bool) -> list[tuple[int, int]]:
     full = c.device is not DeviceKind.IDEAL
     lane = [(c.rows, c.cell_bits)] + [(c.rows, 8)] * c.spread + [(c.pulse_max + 1, 16)] * full
     tile = lane * c.tile_cols
+    if c.device is DeviceKind.TABLE:
+        lane = (
+            [(c.rows, c.cell_bits)] * 2
+            + [(c.rows, SPREAD_BITS)] * c.spread
+            + [(2 * SEGMENTS, segment_layout().size)]
+        )
+        tile = lane * c.tile_cols + [(CLASSES * ROOTS, ROOT_BITS)] * -(-c.tile_cols // PAIR)
+        tile += [(c.rows, VISIT_BITS), (LEAKS, LEAK_BITS)]
     if c.device is DeviceKind.REAL:
         lines = c.tile_rows + c.tile_cols
         tile = [
@@ -120,14 +140,16 @@ def _in_luts(depth: int, width: int) -> bool:
 def dsps(family: str, config: Config) -> int:
     """Return the multipliers of a machine.
 
-    They are a lane's and the planner's, four for spread, four of the vector units, one of read noise. A lean
-    machine has one for each lane, and one for each column of the planner, which does everything else too.
+    They are a lane's and the planner's, four for spread, four of the vector units, one of read noise. Lanes
+    of the table device have one more, and none for spread. A lean machine has one for each lane, and one for
+    each column of the planner, which does everything else too.
     """
     if config.lean:
         return 2 * config.tile_cols
     if config.device is DeviceKind.REAL:
         return 9  # for any number of lines: the vector units', the serial planner's, the analog tile's
-    return config.tile_cols * (3 + 4 * config.spread) + 4 + config.read_noise
+    lane = 4 if config.device is DeviceKind.TABLE else 3 + 4 * config.spread
+    return config.tile_cols * lane + 4 + config.read_noise
 
 
 def luts(family: str, config: Config) -> int | None:

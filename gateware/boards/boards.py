@@ -4,7 +4,7 @@ import importlib
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN, Config, DeviceKind
+from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN, TABLE, Config, DeviceKind
 
 __all__ = ["BOARDS", "PARTS", "Board", "Part", "find_board"]
 
@@ -168,6 +168,18 @@ BOARDS = {
             ),
             fits=("784-128-10", "64-32-10"),
             seed=2,
+            loader=_ULX3S_LOADER,
+            **_ULX3S,
+        ),
+        Board(
+            name="ulx3s-85f-table",
+            title="ULX3S 85F with the table device",
+            part=PARTS["LFE5U-85F"],
+            platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
+            clk_hz=75_000_000,
+            baud=3_000_000,
+            config=replace(TABLE, tiles=8, store_words=5120, output_depth=0, trace_words=1024),
+            fits=("64-32-10",),
             loader=_ULX3S_LOADER,
             **_ULX3S,
         ),

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, DomainRenamer, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.registers import LOSS_FRAC, REG, Counter, Window
 from backpulse.firmware_py.registers import State as Seen
 from backpulse.firmware_py.timing import ALU_CYCLES, FETCH_REGION
@@ -206,6 +206,9 @@ class Core(wiring.Component):
             fetch.clear.eq(clear),
             fetch.entry.eq(self.entry),
         ]
+
+        if c.device is DeviceKind.TABLE:
+            m.d.comb += self.to_tile.aging.eq(sequencer.sample_take & ~self.bank)
 
         # Elements, and words on their way back.
         connect(m, port_a.memory, memory.read_a)

@@ -8,7 +8,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import Op
 from backpulse.firmware_py.registers import REG
 from backpulse.firmware_py.trace import (
@@ -63,6 +63,7 @@ class Trace(wiring.Component):
                 "Configuration field trace_words must be 2 at least where there is a trace, not 0"
             )
         self._units = ring_units(config)
+        self._aging = config.device is DeviceKind.TABLE
         super().__init__(
             {
                 "on": In(1),
@@ -121,6 +122,7 @@ class Trace(wiring.Component):
         waiting = Cat(s.valid for s in (tile.sense, tile.short, tile.completion)).any()
         m.d.comb += [
             tile.abort.eq(core.abort),
+            *([tile.aging.eq(core.aging)] if self._aging else []),
             *(getattr(core, name).eq(getattr(tile, name)) for name in ("safe", "busy", "trip")),
             core.progress.eq(tile.progress | (self.on & ~room & waiting)),
         ]

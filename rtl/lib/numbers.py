@@ -6,7 +6,7 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 
-__all__ = ["clamp", "magnitude", "negated_if", "rshift", "rshift_by", "rshift_parts", "sat", "times"]
+__all__ = ["clamp", "clip", "magnitude", "negated_if", "rshift", "rshift_by", "rshift_parts", "sat", "times"]
 
 
 def rshift(value: ValueLike, n: int) -> Value:
@@ -57,6 +57,13 @@ def sat(value: ValueLike, limit: int) -> tuple[Value, Value]:
     return Mux(clamped, nearest, value[: bits + 1]).as_signed(), clamped
 
 
+def clip(value: Value, bits: int) -> tuple[Value, Value]:
+    """Limit a signed value to what a word of two's complement holds; return it, and whether it was beyond."""
+    beyond = value[bits - 1 : -1] != value[-1].replicate(len(value) - bits)
+    low = Mux(beyond, (~value[-1]).replicate(bits - 1), value[: bits - 1])
+    return Cat(low, value[-1]).as_signed(), beyond
+
+
 def clamp(value: ValueLike, low: ValueLike, high: ValueLike) -> Value:
     """Clamp between two variable signed bounds, of which `low` is not above `high`."""
     low, high = Value.cast(low), Value.cast(high)
@@ -98,7 +105,7 @@ def rshift_parts(m: Module, value: ValueLike, n: ValueLike, width: int) -> tuple
 
 
 def times(value: ValueLike, few: ValueLike) -> Value:
-    """Multiply two unsigned values, of which the second has few bits, with adders alone."""
+    """Multiply by an unsigned value of few bits, with adders alone."""
     few = Value.cast(few)
     terms = [Value.cast(Mux(few[i], value, 0)) << i for i in range(len(few))]
     while len(terms) > 1:

@@ -5,14 +5,22 @@
 
 from amaranth.hdl import Value
 
-from backpulse.firmware_py.streams import GAUSS_MEAN, XORSHIFT
+from backpulse.firmware_py.streams import COMPANION, GAUSS_MEAN, XORSHIFT
 
-__all__ = ["gauss", "xorshift"]
+__all__ = ["companion", "gauss", "xorshift"]
 
 
 def xorshift(state: Value) -> Value:
     """Return the next state, which is also the random word."""
-    a, b, c = XORSHIFT
+    return _shifted(state, *XORSHIFT)
+
+
+def companion(word: Value) -> Value:
+    """Return a second random word made of one."""
+    return _shifted(word, *COMPANION)
+
+
+def _shifted(state: Value, a: int, b: int, c: int) -> Value:
     state = state ^ (state << a)[:32]
     state = state ^ (state >> b)
     return (state ^ (state << c))[:32]

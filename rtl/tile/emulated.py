@@ -3,6 +3,8 @@
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, DomainRenamer, Module, Mux, ResetInserter, Signal, Value, ValueLike
 from amaranth.lib import wiring
 
@@ -16,11 +18,26 @@ from backpulse.rtl.tile.host import TileHost
 from backpulse.rtl.tile.lane import STAGES, Lane
 from backpulse.rtl.tile.signature import Status, TileSignature
 from backpulse.rtl.tile.status import TileStatus
+from backpulse.rtl.tile.table_lane import STAGES as TABLE_STAGES
+from backpulse.rtl.tile.table_lane import TableLane
+from backpulse.rtl.tile.tables import Tables
 
 __all__ = ["EmulatedTile"]
 
 
 require("emulated tile", (Op.READ, Op.READT, Op.PULSE), Unit.READER, Unit.PLANNER)
+
+
+class _LeakPass(NamedTuple):
+    """Of the table device: a pass over the rows of the command on offer, before that is taken."""
+
+    due: Signal
+    """The command has to wait for it."""
+    going: Signal
+    rows: Signal
+    """Valid bits of the lanes' stages."""
+    off: Signal
+    """In the last cycles of a PULSE: its drivers are off, those of other devices would be."""
 
 
 class EmulatedTile(wiring.Component):
@@ -29,10 +46,11 @@ class EmulatedTile(wiring.Component):
     Takes one drive or one row of counts a cycle and gives one sense word a cycle. With T the cycle that takes
     the first word, and no pauses from outside, the last sense word of a READ is offered in cycle T + rows +
     cols + 4, of a READT in T + rows + cols + 3 + `converter.row_stages`; the completion of either comes with
-    it. A PULSE completes in T + rows + 5. If `sense` is not taken, reading pauses before words could get
-    lost; drives and counts are never refused while a command wants them. After `abort`, which it heeds
-    between two rows, the completion comes within EMULATED.safe_cycles. Every pulse is applied; it never trips
-    nor fails. A fresh tile's cells are zero and its random states one.
+    it. A PULSE completes in T + rows + 5, with the table device in T + rows + 8. If `sense` is not taken,
+    reading pauses before words could get lost; drives and counts are never refused while a command wants
+    them. After `abort`, which it heeds between two rows, the tile is safe within EMULATED.safe_cycles. Before
+    a command is taken whose rows may leak, it is busy with them for rows + 10 cycles. Every pulse is applied;
+    it never trips nor fails. A fresh tile's cells are zero and its random states one.
 
     Parameters
     ----------
@@ -62,14 +80,21 @@ class EmulatedTile(wiring.Component):
         m.submodules.host = host = DomainRenamer("host")(TileHost(config))
         converter = DomainRenamer("convert")(Converter(config))
         m.submodules.converter = converter = ResetInserter({"convert": self.abort})(converter)
-        lanes = [Lane(config) for _ in range(config.tile_cols)]
+        tables = Tables(config) if config.device is DeviceKind.TABLE else None
+        stages = STAGES if tables is None else TABLE_STAGES
+        lanes = [(Lane if tables is None else TableLane)(config) for _ in range(config.tile_cols)]
         for i, lane in enumerate(lanes):
             m.submodules[f"lane_{i}"] = lane
         m.submodules.status = status = TileStatus(EMULATED)
         wiring.connect(m, wiring.flipped(self.host), status.bus)
         wiring.connect(m, status.inner, host.bus)
+        leak, busy = None, ~host.free
+        if tables is not None:
+            m.submodules.tables = tables
+            leak = _LeakPass(due=Signal(), going=Signal(), rows=Signal(stages + 1), off=Signal())
+            busy |= leak.going
         m.d.comb += [
-            self.busy.eq(~host.free),
+            self.busy.eq(busy),
             self.trip.eq(status.trip),
             status.safe.eq(self.safe),
             status.busy.eq(self.busy),
@@ -90,8 +115,11 @@ class EmulatedTile(wiring.Component):
         drive_row = Signal()
         ask_row = Signal()
         ask_column = Signal()
-        pulse = Signal(STAGES + 1)
+        pulse = Signal(stages + 1)
         next_row, next_column = drive_row | ask_row | take_counts, ask_column | (take_drive & transposed)
+        passing = pulse
+        if leak is not None:
+            next_row, passing = next_row | leak.rows[0], pulse | leak.rows
         done, cmd = self.completion.payload, self.cmd.payload
         # While idle, whatever is offered: that is quicker than to tell a command.
         first = cmd.tile * config.tile_rows + cmd.row0
@@ -120,9 +148,9 @@ class EmulatedTile(wiring.Component):
                 m.d.sync += [read.eq(Mux(host.free, first, host_row)), write.eq(first)]
             with m.If(next_row):
                 m.d.sync += read.eq(read + 1)
-            with m.If(pulse[STAGES - 1]):
+            with m.If(passing[stages - 1]):
                 m.d.sync += write.eq(write + 1)
-            m.d.sync += at.eq(Mux(pulse[STAGES - 1], write, host_row))
+            m.d.sync += at.eq(Mux(passing[stages - 1], write, host_row))
 
         # What a command wants is said by a bit of its own: from there it is a long way back to the vectors.
         driving = Signal()
@@ -157,8 +185,13 @@ class EmulatedTile(wiring.Component):
         enters = next_row | take_drive | accept
         m.d.sync += [pulse[1:].eq(pulse[:-1]), moving.eq(Cat(enters, moving))]
         gated_domain(m, platform, "host", awake=host.bus.request | ~host.free)
-        gated_domain(m, platform, "cells", awake=enters | moving.any() | ~host.free)
-        gated_domain(m, platform, "pulse", awake=self.counts.valid | pulse[1:].any() | ~host.free)
+        reads, pulses_on = moving.any(), pulse[1:].any()
+        if leak is not None:
+            # The multiplier is that of cells.
+            pulses_on |= leak.rows.any()
+            reads |= pulses_on
+        gated_domain(m, platform, "cells", awake=enters | reads | ~host.free)
+        gated_domain(m, platform, "pulse", awake=self.counts.valid | pulses_on | ~host.free)
         gated_domain(m, platform, "convert", awake=ask_row | ask_column | converter.busy | self.abort)
         m.d.cells += [
             drive1.eq(self.drive.payload),
@@ -209,12 +242,16 @@ class EmulatedTile(wiring.Component):
             m.d.sync += pulses.eq(pulses + row_pulses)
         m.d.comb += [done.asked.eq(pulses), done.done.eq(pulses)]
 
+        if tables is not None:
+            self._connect_tables(m, host, lanes, tables, row=row[0], pulse=pulse, leak=leak)
+
         self._control(
             m,
             host=host,
             room=converter.room,
             ended=converter.ended,
-            settled=~pulse[: STAGES - 2].any(),
+            settled=~pulse[: stages - 2].any(),
+            leak=leak,
             last_row=last_row,
             last_col=last_col,
             known=known,
@@ -239,7 +276,11 @@ class EmulatedTile(wiring.Component):
         state, root = late(host.write_state), late(host.write_root)
         # A row has one register more to go through.
         cell, spread = late(late(host.write_cell)), late(late(host.write_spread))
-        m.d.comb += host.root.eq(late(lanes[0].root))
+        persistent = []
+        if self._config.device is DeviceKind.TABLE:
+            persistent = late(late(host.write_persistent))
+        if self._config.device is not DeviceKind.TABLE:
+            m.d.comb += host.root.eq(late(lanes[0].root))
         if noise is not None:
             m.d.comb += [
                 noise.host_write.eq(late(host.write_read)),
@@ -255,7 +296,14 @@ class EmulatedTile(wiring.Component):
                 host.cells[i].eq(lane.cell),
                 host.spreads[i].eq(lane.spread),
             ]
-            if self._config.device is not DeviceKind.IDEAL:
+            if self._config.device is DeviceKind.TABLE:
+                m.d.comb += [
+                    lane.host_state.eq(state[i]),
+                    lane.host_persistent.eq(persistent[i]),
+                    host.states[i].eq(lane.state),
+                    host.persistents[i].eq(lane.persistent),
+                ]
+            elif self._config.device is not DeviceKind.IDEAL:
                 m.d.comb += [
                     lane.host_state.eq(state[i]),
                     lane.host_root.eq(root),
@@ -263,6 +311,57 @@ class EmulatedTile(wiring.Component):
                     host.states[i].eq(lane.state),
                 ]
         return row
+
+    def _connect_tables(
+        self,
+        m: Module,
+        host: TileHost,
+        lanes: list[TableLane],
+        tables: Tables,
+        *,
+        row: Signal,
+        pulse: Signal,
+        leak: _LeakPass,
+    ) -> None:
+        """Lead the host's words to the tables, those to the lanes, and say when a leak pass is due."""
+        cmd = self.cmd.payload
+        leaks = Signal(len(leak.rows))
+        passed = Signal()
+        in_region = (cmd.op == Op.READ) | (cmd.op == Op.READT) | (cmd.op == Op.PULSE)
+        here = self.cmd.valid & (cmd.profile < EMULATED.profiles) & in_region & ~cmd.bank
+        m.d.sync += [
+            leak.rows[1:].eq(leak.rows[:-1]),
+            leaks[4:].eq(leaks[3:-1]),
+            # It has been done for the command that is on offer.
+            passed.eq(self.cmd.valid & ~self.cmd.ready & (passed | leak.going)),
+        ]
+        m.d.comb += [
+            leak.off.eq(~pulse[: STAGES - 2].any()),
+            leak.due.eq(here & tables.parameters.leak_on & ~passed),
+            leaks[3].eq(tables.leaks),
+            tables.aging.eq(self.aging),
+            tables.row.eq(row),
+            tables.enter.eq(leak.rows[0]),
+            tables.look.eq(pulse[4]),
+            tables.at.eq(host.table_at),
+            tables.write.eq(host.table_write),
+            tables.data.eq(lanes[0].host_data),
+            tables.segment.eq(lanes[0].segment),
+            host.table_known.eq(tables.known),
+            host.table_word.eq(tables.word),
+        ]
+        for i, lane in enumerate(lanes):
+            m.d.comb += [
+                lane.tables.eq(tables.parameters),
+                lane.leak.eq(leaks),
+                lane.loss.eq(tables.loss),
+                tables.root_at[i].eq(lane.root_at),
+                lane.root.eq(tables.root[i]),
+                *(
+                    getattr(lane, n).eq(getattr(tables, n))
+                    for n in ("host_segment", "segment_at", "host_low")
+                ),
+            ]
 
     def _control(
         self,
@@ -272,6 +371,7 @@ class EmulatedTile(wiring.Component):
         room,
         ended,
         settled,
+        leak,
         last_row,
         last_col,
         known,
@@ -290,7 +390,12 @@ class EmulatedTile(wiring.Component):
         take_drive = self.drive.valid & self.drive.ready
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.safe.eq(1), host.idle.eq(1), self.cmd.ready.eq(host.free & ~self.abort)]
+                free = host.free & ~self.abort
+                if leak is not None:
+                    with m.If(free & leak.due):
+                        m.next = "LEAK"
+                    free &= ~leak.due
+                m.d.comb += [self.safe.eq(1), host.idle.eq(1), self.cmd.ready.eq(free)]
                 with m.If(self.cmd.valid & self.cmd.ready):
                     with m.Switch(Mux(known, self.cmd.payload.op, 0)):
                         with m.Case(Op.READ):
@@ -302,6 +407,16 @@ class EmulatedTile(wiring.Component):
                         with m.Default():
                             m.d.sync += self.completion.payload.status.eq(Status.REFUSED)
                             m.next = "COMPLETE"
+            if leak is not None:
+                with m.State("LEAK"):
+                    m.d.comb += [leak.going.eq(1), leak.rows[0].eq(1)]
+                    with m.If(last_row):
+                        m.next = "LEAK SETTLE"
+                with m.State("LEAK SETTLE"):
+                    m.d.comb += leak.going.eq(1)
+                    with m.If(~leak.rows[: TABLE_STAGES - 1].any()):
+                        m.next = "IDLE"
+                m.d.comb += self.progress.eq(leak.going)
             with m.State("DRIVE ROWS"):
                 m.d.comb += drive_row.eq(take_drive)
                 with m.If(take_drive & last_row):
@@ -334,6 +449,8 @@ class EmulatedTile(wiring.Component):
                     m.next = "SETTLE"
                 stop_if_aborted()
             with m.State("SETTLE"):
+                if leak is not None:
+                    m.d.comb += self.safe.eq(leak.off)
                 with m.If(settled):
                     m.next = "COMPLETE"
             with m.State("COMPLETE"):

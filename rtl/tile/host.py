@@ -11,12 +11,16 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.registers import (
     CELL_ROW_SHIFT,
+    PERSISTENT_SHIFT,
     STREAM_SHIFT,
+    TABLE_PART_SHIFT,
     TILE_WORDS,
+    WINDOW_SHIFT,
     Stream,
     TileParameter,
     Window,
 )
+from backpulse.firmware_py.table_device import SPREAD_BITS
 from backpulse.rtl.lib.trees import GROUP
 from backpulse.rtl.tile.layouts import parameter_layout
 from backpulse.rtl.tile.signature import HostSignature, window_code
@@ -55,11 +59,24 @@ class TileHost(wiring.Component):
         Words read, within `LATENCY` - 1 cycles of `active`: a register is behind each group of lanes.
     parameters
         Device parameters without the noise table.
+    write_persistent, persistents
+        Of the table device: like those of cells, for what of them stays.
+    table_at, table_write, table_known, table_word
+        Of the table device: address in TABLE, write strobe, whether there is such a word, and what it is.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         lanes = config.tile_cols
+        self._tables = config.device is DeviceKind.TABLE
+        tables = {
+            "write_persistent": Out(lanes),
+            "persistents": In(signed(config.cell_bits)).array(lanes),
+            "table_at": Out(WINDOW_SHIFT),
+            "table_write": Out(1),
+            "table_known": In(1),
+            "table_word": In(32),
+        }
         super().__init__(
             {
                 "bus": In(HostSignature()),
@@ -75,11 +92,12 @@ class TileHost(wiring.Component):
                 "write_read": Out(1),
                 "bank": Out(1),
                 "cells": In(signed(config.cell_bits)).array(lanes),
-                "spreads": In(8).array(lanes),
+                "spreads": In(SPREAD_BITS if self._tables else 8).array(lanes),
                 "states": In(32).array(lanes),
                 "root": In(16),
                 "read_states": In(32).array(2),
                 "parameters": Out(parameter_layout(config)),
+                **(tables if self._tables else {}),
             }
         )
 
@@ -100,6 +118,10 @@ class TileHost(wiring.Component):
         def window(which: Window) -> Value:
             return chosen_window == window_code(which)
 
+        if self._tables:
+            persistent = window(Window.CELLS) & address[PERSISTENT_SHIFT]
+            of_cells = Mux(persistent, row[: PERSISTENT_SHIFT - CELL_ROW_SHIFT], row)
+            row = Mux(window(Window.TABLE), address[:TABLE_PART_SHIFT], of_cells)
         lane = Signal(range(lanes))
         # Larger offsets are refused.
         parameter_at = address[: (TILE_WORDS - 1).bit_length()]
@@ -128,6 +150,10 @@ class TileHost(wiring.Component):
             ),
         ]
 
+        if self._tables:
+            with m.If(window(Window.TABLE)):
+                m.d.comb += good.eq(self.table_known)
+
         # Reading. Lanes lie all over the chip: first a lane of each group is chosen, then the group.
         def near(words: list[Value]) -> Value:
             groups = [Signal.like(words[0], name="near", reset_less=True) for _ in range(0, lanes, GROUP)]
@@ -150,13 +176,17 @@ class TileHost(wiring.Component):
         state = Array(self.read_states)[self.bank]
         if full:
             state = Mux(of_writes, near(self.states), state)
+        of_cell, of_table = near(self.cells), own
+        if self._tables:
+            of_cell = Mux(persistent, near(self.persistents), of_cell)
+            of_table = Mux(window(Window.TABLE), self.table_word, own)
         m.d.comb += [
-            cell.eq(near(self.cells)),
+            cell.eq(of_cell),
             picked.eq(
                 Mux(
                     window(Window.CELLS),
                     cell,
-                    Mux(window(Window.SPREAD), spread, Mux(window(Window.RANDOM), state, own)),
+                    Mux(window(Window.SPREAD), spread, Mux(window(Window.RANDOM), state, of_table)),
                 )
             ),
         ]
@@ -164,8 +194,16 @@ class TileHost(wiring.Component):
         # Writing.
         write = Signal()
         chosen = Const(1, lanes) << lane
+        write_cell = write & window(Window.CELLS)
+        if self._tables:
+            m.d.comb += [
+                self.table_at.eq(address),
+                self.table_write.eq(write & window(Window.TABLE)),
+                self.write_persistent.eq(Mux(write & persistent, chosen, 0)),
+            ]
+            write_cell &= ~persistent
         m.d.comb += [
-            self.write_cell.eq(Mux(write & window(Window.CELLS), chosen, 0)),
+            self.write_cell.eq(Mux(write_cell, chosen, 0)),
             self.write_spread.eq(Mux(write & window(Window.SPREAD), chosen, 0)),
             self.write_state.eq(Mux(write & window(Window.RANDOM) & of_writes, chosen, 0)),
             self.write_read.eq(write & window(Window.RANDOM) & (stream == Stream.READ)),

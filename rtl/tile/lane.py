@@ -17,10 +17,83 @@ from backpulse.rtl.lib.numbers import clamp, rshift, times
 from backpulse.rtl.lib.xorshift import gauss, xorshift
 from backpulse.rtl.tile.layouts import parameter_layout, sum_bits
 
-__all__ = ["STAGES", "Lane"]
+__all__ = ["STAGES", "Lane", "column_sum", "lane_members", "multiplier", "next_state"]
 
 STAGES = 7
 """Clock edges from the cycle that takes a row of counts to the cycle that writes its cells."""
+
+
+def lane_members(config: Config, stages: int) -> dict[str, wiring.Member]:
+    """Return what all lanes have but for what the host reads: members of `Lane`, for so many stages."""
+    rows, count = range(config.rows), signed(config.count_bits)
+    return {
+        "parameters": In(parameter_layout(config).size),
+        "row": In(rows),
+        "write_row": In(rows),
+        "pulse": In(stages + 1),
+        "count": In(count),
+        "size": Out(config.count_bits - 1),
+        "drive": In(signed(config.drive_bits)),
+        "keep": In(1),
+        "kept": In(1),
+        "add": In(1),
+        "clear": In(1),
+        "product": Out(signed(config.drive_bits + config.cell_bits)),
+        "total": Out(signed(sum_bits(config))),
+        "host_data": In(32),
+        "host_cell": In(1),
+        "host_spread": In(1),
+        "host_state": In(1),
+    }
+
+
+def multiplier(m: Module, lane: wiring.Component, cell: Value, *, bits: int) -> tuple[Signal, Signal]:
+    """Add to a lane its one multiplier of cells.
+
+    Multipliers lie far away: registers before and after them. Registers have no enables: nets with thousands
+    of ends are slow.
+
+    Parameters
+    ----------
+    m, lane
+        The lane and its module.
+    cell
+        What the drive of stage 1 meets in stage 2.
+    bits
+        Of the factor.
+
+    Returns
+    -------
+    tuple
+        The factor of stage 1, a drive that others may take the place of, and the product after stage 2.
+    """
+    held = Signal.like(lane.drive)
+    factor1 = Signal(signed(bits))
+    factor2 = Signal.like(factor1)
+    product = Signal(signed(bits + len(cell)), reset_less=True)
+    m.d.cells += [
+        held.eq(Mux(lane.keep, lane.drive, Mux(lane.clear, 0, held))),
+        factor2.eq(factor1),
+        product.eq(factor2 * cell),
+    ]
+    m.d.comb += [
+        lane.product.eq(product),
+        factor1.eq(Mux(lane.kept & ~lane.keep, held, lane.drive)),
+    ]
+    return factor1, product
+
+
+def column_sum(m: Module, lane: wiring.Component) -> None:
+    """Add to a lane the sum of its products down the column."""
+    total = Signal.like(lane.total)
+    m.d.comb += lane.total.eq(Mux(lane.add, (total + lane.product)[: len(total)].as_signed(), total))
+    m.d.cells += total.eq(Mux(lane.clear, 0, lane.total))
+
+
+def next_state(lane: wiring.Component) -> Value:
+    """Return the next state of the lane's write stream: the host's, or in stage 2 of a pulse the next."""
+    following = Mux(lane.pulse[2], xorshift(lane.state), lane.state)
+    return Mux(lane.host_state, lane.host_data, following)
 
 
 class Lane(wiring.Component):
@@ -77,26 +150,9 @@ class Lane(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        rows, count = range(config.rows), signed(config.count_bits)
         super().__init__(
             {
-                "parameters": In(parameter_layout(config).size),
-                "row": In(rows),
-                "write_row": In(rows),
-                "pulse": In(STAGES + 1),
-                "count": In(count),
-                "size": Out(config.count_bits - 1),
-                "drive": In(signed(config.drive_bits)),
-                "keep": In(1),
-                "kept": In(1),
-                "add": In(1),
-                "clear": In(1),
-                "product": Out(signed(config.drive_bits + config.cell_bits)),
-                "total": Out(signed(sum_bits(config))),
-                "host_data": In(32),
-                "host_cell": In(1),
-                "host_spread": In(1),
-                "host_state": In(1),
+                **lane_members(config, STAGES),
                 "host_root": In(1),
                 "root_at": In(range(config.pulse_max + 1)),
                 "cell": Out(signed(config.cell_bits)),
@@ -119,34 +175,18 @@ class Lane(wiring.Component):
         # A large memory is half a cycle away; from here on the cell is a register.
         m.d.cells += self.cell.eq(cell_out.data)
 
-        # The one multiplier of cells, in stage 2, serves drives and slopes. Multipliers lie far away:
-        # registers before and after them. Registers have no enables: nets with thousands of ends are slow.
+        # The one multiplier of cells serves drives and slopes.
         count1 = Signal(signed(config.count_bits))
         count2 = Signal(signed(config.count_bits))
-        held = Signal.like(self.drive)
-        factor1 = Signal(signed(16))
-        factor2 = Signal.like(factor1)
-        product = Signal(signed(16 + config.cell_bits), reset_less=True)
         up2 = ~count2[-1]
         size2 = Signal.like(self.size)
         m.d.pulse += [count1.eq(self.count), count2.eq(count1), size2.eq(abs(count1))]
-        m.d.cells += [
-            held.eq(Mux(self.keep, self.drive, Mux(self.clear, 0, held))),
-            factor2.eq(factor1),
-            product.eq(factor2 * self.cell),
-        ]
-        m.d.comb += [
-            self.size.eq(size2),
-            self.product.eq(product),
-            factor1.eq(Mux(self.kept & ~self.keep, held, self.drive)),
-        ]
+        m.d.comb += self.size.eq(size2)
+        factor1, product = multiplier(m, self, self.cell, bits=16)
         if full:
             with m.If(self.pulse[1]):
                 m.d.comb += factor1.eq(self._directed(~count1[-1], par.slope_up, par.slope_down))
-
-        total = Signal.like(self.total)
-        m.d.comb += self.total.eq(Mux(self.add, (total + self.product)[: len(total)].as_signed(), total))
-        m.d.cells += total.eq(Mux(self.clear, 0, self.total))
+        column_sum(m, self)
 
         # Spread: the step factor of stage 2, the bound offset of stages 3 and 4.
         factor = Const(1 << FACTOR_FRAC, FACTOR_FRAC + 1)
@@ -262,9 +302,8 @@ class Lane(wiring.Component):
         number4 = Signal(signed(10))
         root4 = Signal(16)
         noise5 = Signal(signed(26))
-        following = Mux(self.pulse[2], xorshift(self.state), self.state)
         m.d.pulse += [
-            self.state.eq(Mux(self.host_state, self.host_data, following)),
+            self.state.eq(next_state(self)),
             number4.eq(gauss(self.state)),
             root4.eq(self.root),
             noise5.eq(number4 * root4),

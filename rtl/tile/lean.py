@@ -12,12 +12,12 @@ from amaranth.lib.wiring import In, Out
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.device import STEP_FRAC
 from backpulse.firmware_py.isa import Op, Unit, require
-from backpulse.rtl.lib.numbers import sat
+from backpulse.rtl.lib.numbers import clip, sat
 from backpulse.rtl.tile.host import TileHost
 from backpulse.rtl.tile.layouts import parameter_layout, sum_bits
 from backpulse.rtl.tile.signature import Status, TileSignature, sense_layout
 
-__all__ = ["LeanLane", "LeanTile", "clip", "rounded"]
+__all__ = ["LeanLane", "LeanTile", "rounded"]
 
 HOST_FACTOR = 1 << STEP_FRAC
 """Operand of a lane at rest: a word of the host, so multiplied, goes the way of a moved cell."""
@@ -26,13 +26,6 @@ HOST_FACTOR = 1 << STEP_FRAC
 def rounded(value: Value, n: int) -> Value:
     """Shift a signed value right by a constant, half away from zero, with an adder for what is left only."""
     return (value >> n) + (value[n - 1] & ~(value[-1] & ~value[: n - 1].any()))
-
-
-def clip(value: Value, bits: int) -> tuple[Value, Value]:
-    """Limit a signed value to what a word of two's complement holds; return it, and whether it was beyond."""
-    beyond = value[bits - 1 : -1] != value[-1].replicate(len(value) - bits)
-    low = Mux(beyond, (~value[-1]).replicate(bits - 1), value[: bits - 1])
-    return Cat(low, value[-1]).as_signed(), beyond
 
 
 class LeanLane(wiring.Component):

@@ -7,7 +7,7 @@ from amaranth.hdl import signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.isa import FIELDS
 from backpulse.firmware_py.registers import Cause, Window
 
@@ -155,6 +155,8 @@ class TileSignature(wiring.Signature):
     trip
         Why the tile has switched its drivers off by itself, until the host writes ArrayWord.TRIP; else zero.
         No command is taken meanwhile, and one that was executing completes as FAILED or ABORTED.
+    aging
+        Of the table device alone. Strobe: the next sample of a training begins.
     progress
         Strobe: what takes long goes on. Taking or giving a word of any stream says so too.
     host
@@ -177,6 +179,7 @@ class TileSignature(wiring.Signature):
                 "trip": Out(Cause),
                 "progress": Out(1),
                 "host": In(HostSignature()),
+                **({"aging": In(1)} if config.device is DeviceKind.TABLE else {}),
             }
         )
 

@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.registers import ARRAY_WORDS, STREAM_SHIFT, WINDOW_SHIFT, Stream, Window
 from backpulse.rtl.lib.ports import HostPort
 from backpulse.rtl.tile.signature import HostSignature, window_code
@@ -23,6 +23,8 @@ def tile_windows(config: Config) -> dict[Window, int]:
     windows: dict[Window, int] = dict.fromkeys(
         (Window.CELLS, Window.SPREAD, Window.RANDOM, Window.TILE), WINDOW_SHIFT
     )
+    if config.device is DeviceKind.TABLE:
+        windows[Window.TABLE] = WINDOW_SHIFT
     return windows if config.lean else {Window.ARRAY: (ARRAY_WORDS - 1).bit_length(), **windows}
 
 
@@ -36,8 +38,8 @@ class TileWindows(wiring.Component):
 
     Members
     -------
-    cells, spread, random, tile, array
-        The windows; at most one has a request at a time.
+    cells, spread, random, tile, array, table
+        The windows, as the machine has them; at most one has a request at a time.
     o_tile, o_rounding
         Port of the tile; port of the planner, one address a lane.
     """
