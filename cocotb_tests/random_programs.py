@@ -15,18 +15,23 @@ from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.device import PRESETS, parameter_bits
 from backpulse.firmware_py.image import (
     Image,
+    ages_image,
     cells_image,
     instruction_words,
+    persistent_image,
     random_image,
     scales_image,
     spread_image,
+    table_image,
     tile_image,
 )
 from backpulse.firmware_py.isa import FIELDS, INSTRUCTION_BITS, SCALE_LOG2_MAX, USED_BITS, Function, Instruction, Op, Region, Scale, Vector
 from backpulse.firmware_py.overlap import overtaken
-from backpulse.firmware_py.registers import REG, TileParameter, Window
+from backpulse.firmware_py.registers import REG, Stream, TileParameter, Window
 from backpulse.firmware_py.streams import seed_states
+from backpulse.firmware_py.table_device import PERIOD_MASK
 from cocotb_tests.machine_image import Writes, word_by_word
+from cocotb_tests.random_tables import random_spread, random_tables
 
 ZONES = {"plain": (0, 32), "outputs": (32, 16), "sums": (48, 16)}
 """First word and words of each zone."""
@@ -106,6 +111,8 @@ class Case:
     def _tile(self, rng: random.Random) -> Image:
         """Return the tile's parameters, cells, spread words and random states."""
         config = self.config
+        if config.device is DeviceKind.TABLE:
+            return self._tables(rng)
         words = PRESETS[self.preset].tile_words(config)
         for offset, word in self.parameters.items():
             words[offset] = word
@@ -115,12 +122,34 @@ class Case:
             cells[place] = rng.randint(-most, most)
             if config.spread:
                 spread[place] = rng.getrandbits(8)
-        states = {stream: [rng.getrandbits(32) | 1 for _ in lanes] for stream, lanes in sorted(seed_states(config, 0).items())}
         return [
             *tile_image(words),
             *cells_image(cells),
             *(spread_image(spread) if config.spread else []),
-            *random_image(states),
+            *random_image(self._states(rng)),
+        ]
+
+    def _states(self, rng: random.Random) -> dict[Stream, list[int]]:
+        return {stream: [rng.getrandbits(32) | 1 for _ in lanes] for stream, lanes in sorted(seed_states(self.config, 0).items())}
+
+    def _tables(self, rng: random.Random) -> Image:
+        """Return the same of the table device, and its tables and ages."""
+        config = self.config
+        shape = config.rows, config.tile_cols
+        tables = random_tables(rng, config)
+        cells, kept = (
+            np.array([rng.randint(-config.cell_max, config.cell_max) for _ in range(config.rows * config.tile_cols)]) for _ in "RG"
+        )
+        age = rng.getrandbits(32)
+        visits = [(age >> tables.leak_period) - rng.choice((0, 1, 2, 3, 20)) & PERIOD_MASK for _ in range(config.rows)]
+        return [
+            *tile_image(tables.tile_words()),
+            *table_image(tables.flat()),
+            *cells_image(cells.reshape(shape)),
+            *persistent_image(kept.reshape(shape)),
+            *ages_image(np.array([age, *visits], np.uint32)),
+            *(spread_image(random_spread(rng, shape)) if config.spread else []),
+            *random_image(self._states(rng)),
         ]
 
 

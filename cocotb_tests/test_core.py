@@ -17,6 +17,7 @@ from backpulse.rtl.lib.clocks import gated_domain
 from backpulse.rtl.units.reader import auto_range
 from cocotb_tests.mutants import Mutants
 from cocotb_tests.runner import expect_failure, run_cocotb
+from cocotb_tests.test_differential import MACHINES
 
 SIZES = {
     "store_words": 64,
@@ -61,6 +62,12 @@ def test_virtual_board():
 def test_virtual_board_ideal():
     runs = [{key: value for key, value in run.items() if key != "device"} for run in RUNS if "layers" not in run]
     _run(IDEAL_CELLS, runs=runs, testcase="trains", platform=Simulator())
+
+
+def test_table():
+    """With noise, spread, stuck cells and leak; columns that are loaded while rows leak, and longer than that."""
+    runs = [{"layers": [1, 4, 2], "network": {"bias": False}}, {"layers": [4, 3, 2], "schedule": "deferred"}]
+    _run(MACHINES["table"], runs=[{**run, "device": "table"} for run in runs], testcase="trains")
 
 
 def test_without_prefetch():

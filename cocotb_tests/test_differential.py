@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from backpulse.firmware_py.config import DEFAULT, LEAN
+from backpulse.firmware_py.config import DEFAULT, LEAN, TABLE
 from backpulse.firmware_py.registers import Counter
 from backpulse.gateware.chip.top import Machine
 from backpulse.rtl.core.ledger import Ledger
@@ -32,9 +32,11 @@ ONE_STEP = {"spread": 0, "read_noise": 0, "steps": 1, "bounds": 0, "prefetch": 0
 MACHINES = {
     "full": replace(DEFAULT, **FULL, output_depth=32),
     "one step": replace(DEFAULT, **FULL, **ONE_STEP, output_depth=0),
+    "table": replace(TABLE, **FULL, output_depth=32),
     "lean": replace(LEAN, **SIZES, cell_bits=11, cell_frac=10),
 }
-SOME, MANY = 120, 3000
+SOME, FEW, MANY = 120, 30, 3000
+"""Examples; few where each has a thousand words more to write."""
 
 
 def _run(machine: str, examples: int, run=run_cocotb) -> None:
@@ -45,7 +47,7 @@ def _run(machine: str, examples: int, run=run_cocotb) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda name: name.replace(" ", "-"))
 def test_some_programs(machine):
-    _run(machine, SOME)
+    _run(machine, FEW if machine == "table" else SOME)
 
 
 class Forgetful(Ledger):

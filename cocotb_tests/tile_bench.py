@@ -204,7 +204,7 @@ async def abort(dut, pause):
     """An abort at any moment ends the command at a row, safely and soon, and the next command is right again."""
     tb = TB(dut, pause=pause)
     if TABLES:
-        tb.model.parameters[TableParameter.LEAK_ON] = 0  # nobody sees from outside whether a leak has begun
+        tb.model.leaks = False  # nobody sees from outside whether a leak has begun
     await tb.begin()
     await cycles(dut)
     for i in range(PARAMETERS.get("aborts", 24)):

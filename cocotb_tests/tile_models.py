@@ -22,22 +22,10 @@ from backpulse.firmware_py.registers import (
     Window,
 )
 from backpulse.firmware_py.streams import gauss, xorshift
-from backpulse.firmware_py.table_device import (
-    CLASSES,
-    LEAKS,
-    MOST_SHIFT,
-    NO_SPREAD,
-    PERIOD_MASK,
-    ROOTS,
-    SEGMENTS,
-    TABLE_BITS,
-    TableWords,
-    table_leak,
-    table_seen,
-    table_update,
-)
+from backpulse.firmware_py.table_device import LEAKS, NO_SPREAD, PERIOD_MASK, table_leak, table_seen, table_update
 from backpulse.firmware_py.table_device import STUCK as STUCK_CODE
 from cocotb_tests.parameters import parameters
+from cocotb_tests.random_tables import random_spread, random_tables
 
 PARAMETERS = parameters()
 CONFIG = Config.from_words(PARAMETERS["config"])
@@ -136,57 +124,21 @@ class TableModel(Model):
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__(rng)
-        shape = self.cells.shape
-        top = 1 << (CONFIG.cell_bits - 1)
-        self.kept = np.array([rng.randrange(-top, top) for _ in range(self.cells.size)], np.int64).reshape(shape)
-        codes = [rng.choice([STUCK_CODE & 255, *(rng.randrange(256) for _ in range(4))]) for _ in range(self.cells.size)]
-        factors = [rng.choice([0, 32, 255, rng.randrange(256)]) | rng.randrange(256) << 8 for _ in codes]
-        spread = np.array([f | code << 16 for f, code in zip(factors, codes, strict=True)], np.int64).reshape(shape)
-        self.spread = spread if CONFIG.spread else np.full(shape, NO_SPREAD)
-        self.tile[TileParameter.BOUND_UNIT] = rng.choice([20, 200, 4095]) * CONFIG.spread
-        # Small steps as well as some that cross the range in one pulse.
-        most = [1 << rng.choice([4, 8, 12, 16]) for _ in range(2 * SEGMENTS)]
-        self.base = np.array([rng.randrange(n) for n in most], np.int64).reshape(2, SEGMENTS)
-        self.delta = np.array([rng.randrange(-n // 2, n // 2) for n in most], np.int64).reshape(2, SEGMENTS)
-        self.kind = np.array([rng.randrange(CLASSES) for _ in most], np.int64).reshape(2, SEGMENTS)
-        roots = [rng.randrange(1 << rng.choice([4, 10, 16])) for _ in range(CLASSES * ROOTS)]
-        self.root = np.array(roots, np.int64).reshape(CLASSES, ROOTS)
-        self.losses = np.array([rng.randrange(1 << rng.choice([8, 16])) for _ in range(LEAKS)], np.int64)
-        self.visits = np.array([rng.randrange(PERIOD_MASK + 1) for _ in range(CONFIG.rows)], np.int64)
+        top = CONFIG.cell_max
+        self.kept = np.array([rng.randint(-top - 1, top) for _ in range(self.cells.size)], np.int64).reshape(self.cells.shape)
+        self.spread = random_spread(rng, self.cells.shape) if CONFIG.spread else np.full(self.cells.shape, NO_SPREAD)
+        self.table = random_tables(rng, CONFIG)
+        self.tile = np.array(self.table.tile_words(), np.int64)
+        self.leaks = True
         self.age = rng.getrandbits(32)
-        self.parameters = {
-            TableParameter.SHIFT: rng.randint(0, MOST_SHIFT),
-            TableParameter.APPARENT: rng.randrange(1 << TABLE_BITS[TableParameter.APPARENT]),
-            TableParameter.REST: rng.randrange(-top, top),
-            TableParameter.LEAK_ON: 1,
-            TableParameter.LEAK_PERIOD: rng.randint(0, 2),
-        }
         # Most rows were visited lately.
-        for row in range(0, CONFIG.rows, 2):
-            self.visits[row] = (self.period - rng.choice([0, 1, LEAKS - 1, LEAKS, LEAKS + 3])) & PERIOD_MASK
+        ages = (rng.choice((0, 1, LEAKS - 1, LEAKS, LEAKS + 3, rng.getrandbits(16))) for _ in range(CONFIG.rows))
+        self.visits = np.array([self.period - age & PERIOD_MASK for age in ages], np.int64)
 
     @property
     def period(self) -> int:
         """Number of the period that AGE lies in."""
-        return (self.age & 0xFFFFFFFF) >> self.parameters[TableParameter.LEAK_PERIOD] & PERIOD_MASK
-
-    @property
-    def table(self) -> TableWords:
-        """The words of the tables, as the reference takes them."""
-        return TableWords(
-            base=self.base,
-            delta=self.delta,
-            kind=self.kind,
-            root=self.root,
-            bound_up=int(self.tile[TileParameter.BOUND_UP]),
-            bound_down=int(self.tile[TileParameter.BOUND_DOWN]),
-            bound_unit=int(self.tile[TileParameter.BOUND_UNIT]),
-            shift=self.parameters[TableParameter.SHIFT],
-            cell_bits=CONFIG.cell_bits,
-            apparent=self.parameters[TableParameter.APPARENT],
-            rest=self.parameters[TableParameter.REST],
-            leak=self.losses,
-        )
+        return (self.age & 0xFFFFFFFF) >> self.table.leak_period & PERIOD_MASK
 
     def words(self) -> Iterator[tuple[Window, int, int]]:
         """Yield everything, as the linear device's; what stays of cells behind what reads see, which sets both."""
@@ -194,11 +146,13 @@ class TableModel(Model):
         for row in range(CONFIG.rows):
             for col in range(CONFIG.tile_cols):
                 yield Window.CELLS, 1 << PERSISTENT_SHIFT | row << CELL_ROW_SHIFT | col, int(self.kept[row, col])
+        parameters = [*self.table.parameters(), self.age]
+        parameters[TableParameter.LEAK_ON] = int(self.leaks)
         parts = {
             TablePart.SEGMENTS: self.table.segments(),
             TablePart.ROOT: self.table.roots(),
-            TablePart.LEAK: self.losses,
-            TablePart.PARAMETERS: [*self.parameters.values(), self.age],
+            TablePart.LEAK: self.table.leak,
+            TablePart.PARAMETERS: parameters,
             TablePart.VISITED: self.visits,
         }
         for part, values in parts.items():
@@ -208,7 +162,7 @@ class TableModel(Model):
     def leak(self, command: dict) -> None:
         """Let the rows of a command leak before it."""
         known = command["profile"] == 0 and command["op"] in (Op.READ, Op.READT, Op.PULSE)
-        if not self.parameters[TableParameter.LEAK_ON] or command["bank"] or not known:
+        if not self.leaks or command["bank"] or not known:
             return
         rows, _ = self.block(command)
         for row in range(rows.start, rows.stop):

@@ -106,13 +106,13 @@ def cost(program: Program, totals: Mapping[str, int], facts: Facts, by_cell: np.
     operation, scale = facts.operation or Operation(), facts.scale
     missing: list[str] = []
     figures = {
-        "read_time_s": _times(_needed(operation, "read_time_s", missing), (of_step["reads"] * steps,) * 2),
+        "read_time_s": _times(_needed(operation, "read_time_s", missing), _exactly(of_step["reads"] * steps)),
         # A row at a time, its columns all at once, or one pulse after the other: how a front end does it is not known here.
         "pulse_time_s": _times(_needed(operation, "pulse_width_s", missing), (pulses / max(of_step["widest"], 1), pulses)),
         "read_energy_j": _times(_read_energy(operation, scale, missing), (0.0, of_step["cells_read"] * steps)),
         "pulse_energy_j": _sum(
-            _times(_pulse_energy(operation, scale, "pulse_up_v", missing), (ups, ups)),
-            _times(_pulse_energy(operation, scale, "pulse_down_v", missing), (downs, downs)),
+            _times(_pulse_energy(operation, scale, "pulse_up_v", missing), _exactly(ups)),
+            _times(_pulse_energy(operation, scale, "pulse_down_v", missing), _exactly(downs)),
         ),
     }
     clk_hz = BOARDS[CLOCK_OF].clk_hz
@@ -121,7 +121,7 @@ def cost(program: Program, totals: Mapping[str, int], facts: Facts, by_cell: np.
         "steps": steps,
         "of_step": {**of_step, "pulses": pulses / steps if steps else 0.0},
         "array": {
-            "step": {name: _plain(_times(value, (1 / steps,) * 2) if steps else None) for name, value in figures.items()},
+            "step": {name: _plain(_times(value, _exactly(1 / steps)) if steps else None) for name, value in figures.items()},
             "run": {name: _plain(value) for name, value in figures.items()},
             "missing": list(dict.fromkeys(missing)),
             "source": operation.source,
@@ -162,6 +162,10 @@ def _pulse_energy(operation: Operation, scale: Scale | None, volts_name: str, mi
         return found
     volts, seconds = _needed(operation, volts_name, missing), ends(operation.pulse_width_s)
     return _times(_times(volts, _current("pulse_current_a", volts, operation, scale, missing)), seconds)
+
+
+def _exactly(value: float) -> Range:
+    return value, value
 
 
 def _times(a: Range | None, b: Range | None) -> Range | None:

@@ -120,9 +120,9 @@ def _of_ramps(fitted: Fitted, apparent: float, persistent: tuple[np.ndarray, np.
     return float(np.sqrt(stays)), float(np.sqrt(differ)), float(np.sqrt(wobble))
 
 
-def _lost(lag: float | np.ndarray, lasts: float) -> float | np.ndarray:
+def _lost(lag: np.ndarray, lasts: float) -> np.ndarray:
     """Return the share of lasting noise that is another one so many pulses later."""
-    return -np.expm1(-lag / lasts) if lasts else 0.0 * lag
+    return -np.expm1(-lag / lasts) if lasts else np.zeros(len(lag))
 
 
 def _parts(lefts: dict[int, np.ndarray]) -> tuple[float, float, float, float]:

@@ -13,13 +13,16 @@ from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, State
 from backpulse.firmware_py.room import tiles_needed
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host.board import Board
 from backpulse.host.ports import GoldenPort
 
 
-def carrying(config: Config, device: Device, network: Network) -> Config:
+def carrying(config: Config, device: Device | TableDevice, network: Network) -> Config:
     """Return a configuration with the tiles and the device model that a network on a device needs."""
     config = replace(config, tiles=tiles_needed(network, config), read_noise=int(device.read_noise > 0))
+    if isinstance(device, TableDevice):
+        return replace(config, device=DeviceKind.TABLE)
     return replace(config, device=DeviceKind.IDEAL, spread=0) if device.is_ideal else config
 
 
@@ -48,7 +51,7 @@ class Loaded:
         if self.machine.state == State.PAUSED:
             self.machine.halt()
 
-    def load(self, device: Device, *, lr: float, seed: int, samples: np.ndarray) -> None:
+    def load(self, device: Device | TableDevice, *, lr: float, seed: int, samples: np.ndarray) -> None:
         """Write program, tables, device, cells, spread, random states, scales and samples (int8, one record a row)."""
         program = self.program
         records = np.zeros((len(samples), 4 * program.stride_words), np.int8)
@@ -93,7 +96,7 @@ def machine_of(board: Board) -> GoldenMachine:
     return port._machine
 
 
-def noisy_cells(program: Program, device: Device, seed: int) -> np.ndarray:
+def noisy_cells(program: Program, device: Device | TableDevice, seed: int) -> np.ndarray:
     """Return cells of a network's initial weights, and noise where no layer lies: a stray pulse must show."""
     shape = (program.config.rows, program.config.tile_cols)
     return initial_cells(program, device, seed, np.random.RandomState(seed).randint(-99, 100, shape))
@@ -115,7 +118,7 @@ def loaded(
     network: Network,
     schedule: str = DEFAULT_SCHEDULE,
     *,
-    device: Device = PRESETS["ideal"],
+    device: Device | TableDevice = PRESETS["ideal"],
     config: Config = DEFAULT,
     lr: float = 0.5,
     seed: int = 1,

@@ -15,28 +15,42 @@ from tests.test_device_fit import DATA, SETS, fitted
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "devices.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+BLOCKS = re.findall(r"```(sh|toml)\n(.*?)```", PAGE, re.DOTALL)
+"""Commands, and what is added to the device file between them, in the order shown."""
 
 
 def test_the_page_runs_in_the_order_shown(backpulse, tmp_path):
     """From an empty folder to a trained twin; afterwards the run goes on with the device file moved away."""
-    assert len(COMMANDS) == 6
-    for line in COMMANDS:
-        program, *arguments = shlex.split(line)
-        assert program == "backpulse"
-        code, _, err = backpulse(*arguments)
-        assert code == 0, err
-    assert {"lab.csv", "mine.toml", "mine.png", "twin.png", "run.npz"} <= {path.name for path in tmp_path.iterdir()}
+    assert [kind for kind, _ in BLOCKS] == ["sh", "sh", "toml", "sh"]
+    said = []
+    for kind, block in BLOCKS:
+        if kind == "toml":
+            with (tmp_path / "mine.toml").open("a") as file:
+                file.write(f"\n{block}")
+            continue
+        for line in block.splitlines():
+            program, *arguments = shlex.split(line)
+            assert program == "backpulse"
+            code, out, err = backpulse(*arguments)
+            assert code == 0, err
+            said.append(out + err)
+    assert len(said) == 7
+    assert {"lab.csv", "mine.toml", "mine.png", "twin.png", "later.png", "run.npz"} <= {path.name for path in tmp_path.iterdir()}
+    assert "Array, run: reads" in said[4]
+    assert "with mean shift, %" in said[5]
+    assert "What a training step costs the array" in said[6]
     measured = read_measured([tmp_path / "lab.csv"])
     assert (len(measured.devices), len(measured.ramps)) == (5, 20)
     code, _, err = backpulse("train", "--resume", "run.npz", "--epochs", 3, "--device", "mine.toml")
     assert (code, "all of its 3 epochs" in err) == (2, True)
     (tmp_path / "mine.toml").rename(tmp_path / "gone.toml")
-    code, out, err = backpulse("train", "--resume", "run.npz", "--epochs", 4, "--json", "-")
+    code, out, err = backpulse("train", "--resume", "run.npz", "--epochs", 4, "--json", "-", "--trace", "run.trace")
     assert code == 0, err
-    assert json.loads(json.loads(out)["settings"]["device"])["linear"]["name"] == "mine"
+    assert json.loads(json.loads(out)["settings"]["device"])["table"]["name"] == "mine"
     assert "mine device" in err
-    assert backpulse("infer", "--checkpoint", "run.npz")[0] == 0
+    assert backpulse("infer", "--checkpoint", "run.npz", "--after", "1h")[0] == 0
+    code, out, err = backpulse("replay", "run.trace")
+    assert code == 0, err
     code, _, err = backpulse("train", "--resume", "run.npz", "--epochs", 5, "--device", "ecram")
     assert (code, "is not the checkpoint's" in err) == (2, True)
 
@@ -69,8 +83,8 @@ def test_fit_tells_what_it_found(backpulse, tmp_path):
     assert (code, json.loads(out)["measured"]["symmetry"]) == (0, pytest.approx(0.47, abs=0.03)), err
     code, out, err = backpulse("device", "simulate", "mine.toml", "--json", "-", "--cells", 3)
     assert (code, json.loads(out)["high"]) == (0, pytest.approx(4.5e-5, rel=0.05)), err
-    code, _, err = backpulse("train", "--device", "mine.toml")
-    assert (code, "needs a tile with step tables, and today's have the linear step" in err) == (2, True)
+    code, _, err = backpulse("train", "--device", "mine.toml:linear")
+    assert (code, "has no linear fit" in err, err.count("\n")) == (2, True, 1)
 
 
 def test_list_and_show_of_presets(backpulse):
@@ -78,11 +92,17 @@ def test_list_and_show_of_presets(backpulse):
     rows = {row["name"]: row for row in json.loads(out)["devices"]}
     assert code == 0
     assert all(row["source"] for row in rows.values())
-    assert "apparent noise" in rows["aihwkit:ReRamSB"]["refused"]
-    assert rows["aihwkit:EcRam"]["refused"] == ""
-    assert backpulse("device", "list")[0] == 0
+    assert "a weight takes a pair of cells" in rows["aihwkit:PCM"]["refused"]
+    assert (rows["aihwkit:EcRam"]["kind"], rows["aihwkit:EcRam"]["refused"]) == ("linear step", "")
+    assert (rows["aihwkit:ReRamArrayOM"]["kind"], rows["aihwkit:ReRamSB"]["refused"]) == ("table", "")
+    assert (rows["sandia"]["kind"], rows["sandia"]["licence"], rows["sandia"]["residual"]) == ("table", "BSD-3-Clause", "0.34 / 0.32")
+    code, out, _ = backpulse("device", "list")
+    assert (code, "ENODe" in out, "pair of cells" in " ".join(out.split())) == (0, True, True)
     assert json.loads(backpulse("device", "show", "aihwkit:ReRamES", "--json", "-")[1])["write_noise_std"] == 75.0
     assert "0.115" in backpulse("device", "show", "ecram")[1]
+    assert "sandialabs/cross-sim-data" in " ".join(backpulse("device", "show", "enode")[1].split())
+    code, out, err = backpulse("device", "simulate", "aihwkit:ReRamArrayOM", "--pulses", 60, "--cells", 200, "--json", "-")
+    assert (code, json.loads(out)["high"]) == (0, pytest.approx(0.75, abs=0.15)), err
 
 
 @pytest.mark.parametrize(
@@ -98,7 +118,8 @@ def test_list_and_show_of_presets(backpulse):
         (("show", "ecram", "--plot", "a.png"), "--plot of show needs a device file"),
         (("simulate", "two.csv"), "two.csv is no device file: fit one to it first, backpulse device fit two.csv --out two.toml"),
         (("simulate", "ecram", "--pulses", 100000, "--cycles", 1000), "are too many at once"),
-        (("simulate", "aihwkit:ReRamES"), "an exponential step, and today's tiles have the linear one"),
+        (("simulate", "aihwkit:ReRamES:linear"), "cannot be a linear-step device: it has an exponential step"),
+        (("simulate", "aihwkit:PCM"), "its pulses move it one way only"),
     ],
 )
 def test_wrong_commands(arguments, told, backpulse, tmp_path):

@@ -3,7 +3,7 @@
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -91,7 +91,7 @@ class Leak(wiring.Component):
             visit_in.addr.eq(Mux(enter1, row1, self.row)),
             visit_in.data.eq(Mux(enter1, period, self.host_data)),
             visit_in.en.eq(enter1 | self.host_visited),
-            loss_out.addr.eq(Mux(enter2, Mux(passed2 < LEAKS, passed2, LEAKS - 1), self.loss_at)),
+            loss_out.addr.eq(Mux(enter2, _entry(passed2), self.loss_at)),
             loss_in.addr.eq(self.loss_at),
             loss_in.data.eq(self.host_data),
             loss_in.en.eq(self.host_loss),
@@ -100,3 +100,8 @@ class Leak(wiring.Component):
             self.visited.eq(visit_out.data),
         ]
         return m
+
+
+def _entry(periods: Value) -> Value:
+    """Return the entry of LEAK for so many periods: the last one is for more, too."""
+    return Mux(periods < LEAKS, periods[: (LEAKS - 1).bit_length()], LEAKS - 1)

@@ -33,6 +33,8 @@ __all__ = ["STAGES", "TableLane"]
 
 STAGES = 10
 """Clock edges from the cycle that takes a row of counts to the cycle that writes its cells."""
+MOST_EVEN = 4
+"""Most bits by which a weight is shifted left, so that it fits a multiplier of 18 bits."""
 
 
 class TableLane(wiring.Component):
@@ -120,7 +122,6 @@ class TableLane(wiring.Component):
         m.d.pulse += [count1.eq(self.count), count2.eq(count1), size2.eq(abs(count1))]
         m.d.comb += self.size.eq(size2)
         up = _stages(m, "up", ~count2[-1], range(2, 8))
-        size = _stages(m, "size", size2, range(2, 5))
         weight2 = size2 << SPREAD_FRAC
         stuck2 = Const(0, 1)
         if config.spread:
@@ -130,32 +131,29 @@ class TableLane(wiring.Component):
             weight2 = times(Mux(up[2], self.spread[:8], self.spread[8:16]), size2)
             stuck2 = self.spread[16:].as_signed() == STUCK
         weight = _stages(m, "weight", weight2, range(2, 6))
-        moves3 = Signal()
+        pulsed3 = Signal()
         stuck3 = Signal()
-        m.d.pulse += [moves3.eq((count2 != 0) & ~stuck2 & self.pulse[2]), stuck3.eq(stuck2)]
-        moves = _stages(m, "moves", Mux(self.leak[3], ~stuck3, moves3), range(3, 11))
-        m.d.pulse += self.state.eq(next_state(self))
+        m.d.pulse += [pulsed3.eq((count2 != 0) & self.pulse[2]), stuck3.eq(stuck2)]
+        moves = _stages(m, "moves", _moves(self.leak[3], pulsed3, stuck3), range(3, 11))
 
         # The segment, in stage 3.
         m.submodules.segments = segments = Memory(shape=segment_layout(), depth=2 * SEGMENTS, init=[])
         segment_out = segments.read_port(domain="pulse")
         segment_in = segments.write_port(domain="pulse")
-        place2 = Cat(self.persistent[low_bits:-1], ~self.persistent[-1], ~up[2])
         m.d.comb += [
-            segment_out.addr.eq(Mux(self.pulse[2], place2, self.segment_at)),
+            segment_out.addr.eq(Mux(self.pulse[2], _segment(self.persistent, up[2]), self.segment_at)),
             self.segment.eq(segment_out.data),
             segment_in.addr.eq(self.segment_at),
             segment_in.data.eq(Cat(self.host_low, self.host_data)),
             segment_in.en.eq(self.host_segment),
         ]
         base = _stages(m, "base", self.segment.base, range(3, 6))
-        kind = _stages(m, "kind", self.segment.kind, range(3, 5))
 
         # The multiplier: cells in stage 2 of a read, the segment or what leaks in stage 4.
         late3 = self.pulse[3] | self.leak[3]
         entered = Signal(signed(config.cell_bits + 1))
-        rest3 = Mux(self.leak[3], par.rest - kept[3], kept[3][:low_bits])
-        m.d.cells += entered.eq(Mux(late3, rest3, seen_out.data))
+        apart3 = Mux(self.leak[3], par.rest - kept[3], kept[3][:low_bits])
+        m.d.cells += entered.eq(Mux(late3, apart3, seen_out.data))
         factor1, product5 = multiplier(m, self, entered, bits=LEAK_FRAC + 1)
         with m.If(late3):
             m.d.comb += factor1.eq(Mux(self.leak[3], self.loss, self.segment.delta))
@@ -165,7 +163,7 @@ class TableLane(wiring.Component):
         step5 = Signal(signed(BASE_BITS + 2))
         m.d.comb += step5.eq(base[5] + (product5 >> low_bits))
         step6 = Signal(BASE_BITS + 2)
-        weight6 = Signal(len(weight[5]) + 4)
+        weight6 = Signal(len(weight[5]) + MOST_EVEN)
         leaks6 = Signal(signed(config.cell_bits + 2))
         move7 = Signal(len(step6) + len(weight6))
         m.d.pulse += [
@@ -176,41 +174,19 @@ class TableLane(wiring.Component):
         ]
         leaks = _stages(m, "leaks", leaks6, range(6, 8))
 
-        # Write noise: its number is there in stage 4, its root in stage 5.
-        number4 = Signal(signed(10))
-        number = _stages(m, "number", number4, range(4, 6))
-        number6 = Signal(signed(len(number4) + 4))
-        root6 = Signal(ROOT_BITS + 1)
-        noise7 = Signal(signed(len(number6) + len(root6)))
-        m.d.comb += self.root_at.eq(Cat(size[4], Const(0, (ROOTS - 1).bit_length() - len(size2)), kind[4]))
-        m.d.pulse += [
-            number4.eq(gauss(self.state)),
-            number6.eq(_lifted(number[5], par.shift)),
-            root6.eq(Mux(par.shift[0], self.root << 1, self.root)),
-            noise7.eq(number6 * root6),
-        ]
-
-        # Apparent noise.
-        other4 = Signal(signed(10))
-        apparent5 = Signal(signed(10 + len(par.apparent)))
-        m.d.pulse += [
-            other4.eq(gauss(companion(self.state))),
-            apparent5.eq(times(other4, par.apparent)),
-        ]
-        apparent6 = Signal(signed(len(apparent5) - APPARENT_FRAC + 1))
-        m.d.pulse += apparent6.eq(rshift(apparent5, APPARENT_FRAC))
-        apparent = _stages(m, "apparent", apparent6, range(6, 10))
-
         # Stages 7 to 9.
         change7 = Signal(signed(len(move7) + 2))
         change8 = Signal(signed(len(change7) - UPDATE_FRAC + 1))
+        moved8 = Signal(signed(len(change8) + 1))
         kept9 = Signal(cell)
         change9 = Signal(signed(config.cell_bits + 2))
+        seen9 = Signal(signed(config.cell_bits + 3))
+        noise7, apparent9 = self._noise(m, par, size2)
         low8, high8 = self._bounds(m)
-        moved8 = Signal(signed(len(change8) + 1))
         m.d.comb += [
             change7.eq(Mux(up[7], move7, -move7) + noise7),
             moved8.eq(kept[8] + change8),
+            seen9.eq(Mux(self.leak[9], seen[9], kept9) + Mux(self.leak[9], change9, apparent9)),
         ]
         m.d.pulse += [
             change8.eq(Mux(self.leak[7], leaks[7], rshift(change7, UPDATE_FRAC))),
@@ -221,8 +197,6 @@ class TableLane(wiring.Component):
         # To the memories, half a chip away.
         kept10 = Signal(cell)
         seen10 = Signal(cell)
-        seen9 = Signal(signed(config.cell_bits + 3))
-        m.d.comb += seen9.eq(Mux(self.leak[9], seen[9], kept9) + Mux(self.leak[9], change9, apparent[9]))
         host = self.host_data[: config.cell_bits].as_signed()
         m.d.pulse += [kept10.eq(kept9), seen10.eq(clip(seen9, config.cell_bits)[0])]
         m.d.comb += [
@@ -232,6 +206,35 @@ class TableLane(wiring.Component):
             kept_in.en.eq(moves[10] | self.host_cell | self.host_persistent),
         ]
         return m
+
+    def _noise(self, m: Module, par: data.View, size2: Signal) -> tuple[Signal, Value]:
+        """Return write noise for stage 7 and apparent noise for stage 9, of the word of stage 3."""
+        size = _stages(m, "size", size2, range(2, 5))
+        kind = _stages(m, "kind", self.segment.kind, range(3, 5))
+        number4 = Signal(signed(10))
+        number5 = Signal.like(number4)
+        number6 = Signal(signed(len(number4) + MOST_EVEN))
+        root6 = Signal(ROOT_BITS + 1)
+        noise7 = Signal(signed(len(number6) + len(root6)))
+        m.d.comb += self.root_at.eq(_root_at(kind[4], size[4]))
+        m.d.pulse += [
+            self.state.eq(next_state(self)),
+            number4.eq(gauss(self.state)),
+            number5.eq(number4),
+            number6.eq(_lifted(number5, par.shift)),
+            root6.eq(Mux(par.shift[0], self.root << 1, self.root)),
+            noise7.eq(number6 * root6),
+        ]
+
+        other4 = Signal.like(number4)
+        apparent5 = Signal(signed(len(other4) + len(par.apparent)))
+        apparent6 = Signal(signed(len(apparent5) - APPARENT_FRAC + 1))
+        m.d.pulse += [
+            other4.eq(gauss(companion(self.state))),
+            apparent5.eq(times(other4, par.apparent)),
+            apparent6.eq(rshift(apparent5, APPARENT_FRAC)),
+        ]
+        return noise7, _stages(m, "apparent", apparent6, range(6, 10))[9]
 
     def _memory(self, m: Module, name: str, shape: ShapeLike) -> tuple[ReadPort, WritePort]:
         """Add a memory of all rows; return its ports, which have their addresses."""
@@ -247,13 +250,13 @@ class TableLane(wiring.Component):
         low7, high7 = par.bound_down, par.bound_up
         if self._config.spread:
             # The code as a number from 0 on, so that adders multiply; 128 units are taken off the bounds.
-            code6 = _stages(m, "code", Cat(self.spread[16:23], ~self.spread[23]), range(2, 6))[5]
+            code5 = _stages(m, "code", Cat(self.spread[16:23], ~self.spread[23]), range(2, 6))[5]
             offset6 = Signal(len(par.bound_unit) + 8)
             most = par.bound_unit << 7
             low7 = Signal(signed(len(offset6) + 1))
             high7 = Signal.like(low7)
             m.d.pulse += [
-                offset6.eq(times(par.bound_unit, code6)),
+                offset6.eq(times(par.bound_unit, code5)),
                 low7.eq(par.bound_down + most - offset6),
                 high7.eq(par.bound_up - most + offset6),
             ]
@@ -274,5 +277,20 @@ def _stages(m: Module, name: str, value: ValueLike, stages: range) -> dict[int, 
 
 
 def _lifted(value: Value, shift: Value) -> Value:
-    """Shift left by the even part of SHIFT, up to 4; the other factor of a product takes the odd bit."""
-    return Mux(shift[2], value << 4, Mux(shift[1], value << 2, value))
+    """Shift left by the even part of SHIFT; the other factor of a product takes the odd bit."""
+    return Mux(shift[2], value << MOST_EVEN, Mux(shift[1], value << 2, value))
+
+
+def _segment(cell: Value, up: Value) -> Value:
+    """Return the place of the segment that a cell lies in, for a direction."""
+    return Cat(cell[-SEGMENTS_LOG2:-1], ~cell[-1], ~up)
+
+
+def _root_at(kind: Value, size: Value) -> Value:
+    """Return the place of the root of a class and a count."""
+    return kind * ROOTS + size
+
+
+def _moves(leaks: Value, pulsed: Value, stuck: Value) -> Value:
+    """Return whether a cell moves."""
+    return (leaks | pulsed) & ~stuck
