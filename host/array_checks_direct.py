@@ -156,7 +156,10 @@ def _cut(bench: Bench, tile: AnalogTile, cell: Region, later: int) -> tuple[int,
     profile[ProfileWord.GAP] = 1  # so that it is mostly within a pulse
     tile.write_profile(0, profile)
     before, counted = tile.words[ArrayWord.PULSES], board.raw_counters()
-    status, between = reads(REG["STATE"].address, STATUS_WORDS), [request for _ in range(later) for request in reads(REG["STATE"].address, 1)]
+    status, between = (
+        reads(REG["STATE"].address, STATUS_WORDS),
+        [request for _ in range(later) for request in reads(REG["STATE"].address, 1)],
+    )
     chain.start(np.zeros(8, int), [*between, *writes(Window.ARRAY.base + ArrayWord.ARM, [0]), *status])
     state, fault, _ = state_of(words_of(status))
     for _ in range(POLLS):

@@ -101,9 +101,9 @@ def device_of(text: str) -> Device | TableDevice:
     return _parsed(text) if text.startswith("{") else PRESETS[text]
 
 
-def text_of(device: Device) -> str:
-    """Return what settings keep of a device."""
-    return device.name if PRESETS.get(device.name) == device else _text(device, device.name)
+def text_of(device: Device | TableDevice, source: str = "") -> str:
+    """Return what settings keep of a device, which is from a source, if that is not its name."""
+    return device.name if PRESETS.get(device.name) == device else _text(device, source or device.name, {})
 
 
 def name_of(text: str) -> str:
@@ -131,7 +131,7 @@ def _text(device: Device | TableDevice, source: str, beside: Mapping[str, Any]) 
 
 @cache
 def _parsed(text: str) -> Device | TableDevice:
-    """Return the device that `_text` wrote."""
+    """Return the device that `text_of` wrote."""
     try:
         values = json.loads(text)
         if table := values.get("table"):

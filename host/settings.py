@@ -81,7 +81,7 @@ def _path(value: object) -> object:
 
 def _device(value: object) -> object:
     """Return the text of a device."""
-    if isinstance(value, Device):
+    if isinstance(value, Device | TableDevice):
         return devices.text_of(value)
     return devices.resolved(value) if isinstance(value, str) else value
 

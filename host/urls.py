@@ -255,10 +255,6 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
 
 def _virtual(config: Config, array: Array | None, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
     """Start the virtual board, with the order of a board in hardware though the configuration be of a golden board's checkpoint."""
-    if array is not None and config.device is DeviceKind.TABLE:
-        raise InputError(
-            "The array behind sim:// carries no step tables: take golden://?array=FILE, or the linear fit, --device FILE:linear"
-        )
     config = replace(config, order_depth=min(config.order_depth, DEFAULT.order_depth))
     board = start(config, array, progress=progress)
     return VirtualPort(board), lambda: str(board.close())
