@@ -47,8 +47,8 @@ class TableLane(wiring.Component):
     ======  =========================================================
     1       the cell leaves its memories
     2       n * factor; the random word
-    3       the segment leaves its table; distance from rest; its number and that of apparent noise
-    4       delta * low, or distance * loss; apparent noise
+    3       the segment leaves its table; distance from rest; two numbers of the word
+    4       delta * low, or distance * loss; in 4 to 6 apparent noise
     5       step, or what leaks; the root of the class leaves its table
     6       n * factor * step; the noise of n pulses
     7       the update, rounded; the cell's bounds
@@ -226,15 +226,21 @@ class TableLane(wiring.Component):
             noise7.eq(number6 * root6),
         ]
 
+        # APPARENT comes from far away: half of its bits in each of two sums.
+        half = len(par.apparent) // 2
         other4 = Signal.like(number4)
-        apparent5 = Signal(signed(len(other4) + len(par.apparent)))
-        apparent6 = Signal(signed(len(apparent5) - APPARENT_FRAC + 1))
+        below5 = Signal(signed(len(other4) + half))
+        above5 = Signal(signed(len(other4) + len(par.apparent) - half))
+        product6 = Signal(signed(len(other4) + len(par.apparent)))
+        apparent7 = Signal(signed(len(product6) - APPARENT_FRAC + 1))
         m.d.pulse += [
             other4.eq(gauss(companion(self.state))),
-            apparent5.eq(times(other4, par.apparent)),
-            apparent6.eq(rshift(apparent5, APPARENT_FRAC)),
+            below5.eq(times(other4, par.apparent[:half])),
+            above5.eq(times(other4, par.apparent[half:])),
+            product6.eq(below5 + (above5 << half)),
+            apparent7.eq(rshift(product6, APPARENT_FRAC)),
         ]
-        return noise7, _stages(m, "apparent", apparent6, range(6, 10))[9]
+        return noise7, _stages(m, "apparent", apparent7, range(7, 10))[9]
 
     def _memory(self, m: Module, name: str, shape: ShapeLike) -> tuple[ReadPort, WritePort]:
         """Add a memory of all rows; return its ports, which have their addresses."""
