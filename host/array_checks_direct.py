@@ -237,7 +237,10 @@ def times(bench: Bench) -> Figure:
         if not least - slack <= found <= asked * (1 + SPREAD) + MORE * SPREAD:
             wrong.append(f"{what} took {found} cycles more, not {asked}")
     said = f"a pulse of {width} cycles is as long by the interlock; gaps, delay and settling take what the profile says"
-    details = {"width_cycles": width, **{f"{what.split()[-1]}_cycles": found for what, (found, _) in longer.items()}}
+    details: dict[str, float | int | str] = {
+        "width_cycles": width,
+        **{f"{what.split()[-1]}_cycles": found for what, (found, _) in longer.items()},
+    }
     return Figure(value=len(wrong), limit=0, unit="wrong", said="; ".join(wrong) or said, details=details)
 
 
