@@ -3,10 +3,11 @@
 import pickle
 import warnings
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone as sklearn_clone
 from sklearn.datasets import load_diabetes, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -22,7 +23,9 @@ from backpulse.host.board import Board
 
 from .real_boards import real_board
 
-IRIS = load_iris(return_X_y=True)
+WINE: Any = load_wine(return_X_y=True)
+DIABETES: Any = load_diabetes(return_X_y=True)
+IRIS: Any = load_iris(return_X_y=True)
 NOT_ASKED = {"check_array_api_input"}
 """Skipped by scikit-learn itself where SCIPY_ARRAY_API is not set."""
 
@@ -38,7 +41,7 @@ def test_scikit_learns_own_checks_pass(estimator):
 
 
 def test_wine_is_learned_as_by_scikit_learns_network():
-    X, y = load_wine(return_X_y=True)
+    X, y = WINE
     ours = cross_val_score(make_pipeline(StandardScaler(), BackpulseClassifier(random_state=1)), X, y, cv=5)
     theirs = cross_val_score(make_pipeline(StandardScaler(), MLPClassifier(max_iter=500, random_state=1)), X, y, cv=5)
     assert ours.mean() >= theirs.mean() - 0.03
@@ -51,16 +54,21 @@ def test_a_search_runs_on_two_processes():
         warnings.simplefilter("ignore", ConvergenceWarning)
         search = GridSearchCV(BackpulseClassifier(max_iter=10, random_state=1), grid, cv=2, n_jobs=2).fit(*IRIS)
     assert search.best_params_["learning_rate_init"] == 0.1
-    assert search.score(*IRIS) > 0.9
+    score: Any = search.score(*IRIS)
+    assert score > 0.9
 
 
 def test_numbers_are_learned():
-    X, y = load_diabetes(return_X_y=True)
+    X, y = DIABETES
     assert cross_val_score(BackpulseRegressor(random_state=1), X, y, cv=3).mean() > 0.35
     both = np.column_stack([X[:, 2], 3 * X[:, 2] + 1])
     model = BackpulseRegressor(activation="tanh", random_state=1).fit(X[:, 2:3], both)
     assert model.predict(X[:, 2:3]).shape == both.shape
     assert model.score(X[:, 2:3], both) > 0.95
+
+
+def clone(model) -> Any:
+    return sklearn_clone(model)
 
 
 def sigmoid(z):
@@ -88,10 +96,10 @@ def test_the_weights_are_for_the_data_as_it_is():
 def test_what_is_learned_in_parts_goes_on_in_the_same_array():
     X, y = IRIS
     model = BackpulseClassifier(device="ecram", random_state=3).partial_fit(X, y, classes=[0, 1, 2])
-    first = model._rest
+    first: Any = model._rest
     for _ in range(30):
         model.partial_fit(X, y)
-    last = model._rest
+    last: Any = model._rest
     assert (last.spread == first.spread).all()  # the same devices
     assert all((last.random[stream] != states).all() for stream, states in first.random.items())
     assert (model.n_iter_, model.t_, len(model.loss_curve_)) == (31, 31 * 150, 31)
@@ -122,18 +130,18 @@ def test_a_warm_start_goes_on():
 
 
 def test_the_best_epoch_of_the_validation_part_is_kept():
-    X, y = load_wine(return_X_y=True)
+    X, y = WINE
     model = BackpulseClassifier(early_stopping=True, learning_rate_init=0.3, random_state=2, device="ecram").fit(X, y)
-    scores = model.validation_scores_
+    scores: Any = model.validation_scores_
     best = int(np.argmax(scores))
     assert model.n_iter_ == best + 12  # more than 10 without a better one
     with pytest.warns(ConvergenceWarning):
         again = clone(model).set_params(max_iter=best + 1).fit(X, y)
     assert again.validation_scores_ == scores[: best + 1]
     assert all((one == other).all() for one, other in zip(model.coefs_, again.coefs_, strict=True))
-    X, y = load_diabetes(return_X_y=True)
+    X, y = DIABETES
     numbers = BackpulseRegressor(early_stopping=True, random_state=1).fit(X, y)
-    assert 0.2 < numbers.best_validation_score_ == max(numbers.validation_scores_) < 1
+    assert 0.2 < numbers.best_validation_score_ == max(numbers.validation_scores_ or []) < 1
 
 
 def test_a_fitted_one_holds_no_board():
@@ -176,7 +184,7 @@ def test_what_cannot_be_is_refused_in_a_sentence():
         (BackpulseClassifier((8, 0)), "Layer sizes must be positive"),
         (BackpulseClassifier(board="golden:"), "golden:"),
         (BackpulseRegressor(tile="a"), "A tile is rows x columns, as in 128x32, not a"),
-        (BackpulseRegressor(max_iter=0.5), "The number of epochs must be a whole number, not 0.5"),
+        (BackpulseRegressor().set_params(max_iter=0.5), "The number of epochs must be a whole number, not 0.5"),
         (BackpulseRegressor(learning_rate_init=0.0), "The learning rate must be a positive number"),
     ):
         with pytest.raises(InputError, match=sentence):
