@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from backpulse.host import options as o
 from backpulse.host.errors import HostError, InputError
 from backpulse.host.ledger import check_ledger_file, save_ledger
-from backpulse.host.output import STDOUT, Results, RunLog, check_outputs, write_json
+from backpulse.host.output import STDOUT, PulseReceiver, Results, RunLog, check_outputs, write_json
 from backpulse.host.replay import Outcome, Replay
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
@@ -57,7 +57,7 @@ def replay(
         raise HostError(f"The board and the golden model differ: {outcome.divergence}", "what is behind that was not compared")
 
 
-def replay_told(recorded: TraceFile, log: RunLog | None = None) -> Outcome:
+def replay_told(recorded: TraceFile, log: PulseReceiver | None = None) -> Outcome:
     """Replay a trace with a bar on the terminal."""
     columns = (TextColumn("replaying", style="dim"), BarColumn(36), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -27,6 +27,9 @@ from backpulse.host.ledger import ledger_arrays
 from backpulse.host.output import PulseReceiver, Results, RunLog, check_outputs, write_json
 from backpulse.host.rates import best_epoch, has_ended
 from backpulse.host.recorder import forecast
+from backpulse.host.runs.command import repeating
+from backpulse.host.runs.folder import KEPT, check_new
+from backpulse.host.runs.saver import RunSaver, kept
 from backpulse.host.scores import told
 from backpulse.host.settings import SOFTWARE, Settings, prepare
 from backpulse.host.software import train_software
@@ -34,7 +37,7 @@ from backpulse.host.stop import stop_on_signals
 from backpulse.host.terminal import plain
 from backpulse.host.tile import facts_text
 from backpulse.host.trace_file import read_trace
-from backpulse.host.training import STARTS, Trainer
+from backpulse.host.training import STARTS, Event, Trainer, Watcher
 from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.view import TrainView, console, show_warnings
 
@@ -77,9 +80,17 @@ def train(
         Path | None, typer.Option(help="Write every pulse (.npz or .csv).", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
     trace: o.Trace = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Save the run in this new folder while it goes on: docs/runs.md.", metavar="RUN", rich_help_panel=o.FILES)
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(help=f"What --save keeps beside results and array: {', '.join(KEPT)}.", metavar="NAMES", rich_help_panel=o.FILES),
+    ] = None,
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
+    keeps = _keeps(save, keep, pulse_log, trace)
     address = Address.of(board).calibrated(calibration, calibration_age)
     given = around(given, address.array)
     save_to = checkpoint or resume
@@ -100,9 +111,9 @@ def train(
             board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles, array=address.array)
         settings, data = o.settings_and_data(given)
     if settings.schedule == SOFTWARE:
-        if checkpoint or best or resume or plot or pulse_log or trace:
+        if checkpoint or best or resume or plot or pulse_log or trace or save:
             raise InputError(
-                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log and --trace out, "
+                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log, --trace and --save out, "
                 "or choose another"
             )
         _train_software(settings, data, epochs, json)
@@ -115,13 +126,22 @@ def train(
         settings.compile(config)
     results = Results()
     with ExitStack() as stack:
-        log = RunLog(pulse_log) if pulse_log else None
-        if log:
-            stack.callback(_save, log, results)  # whatever ends the run
+        file = RunLog(pulse_log) if pulse_log else None
+        if file:
+            stack.callback(_save, file, results)  # whatever ends the run
+        saver = None
+        if save:
+            made = address.virtual and not (address.array and address.array.front_end)
+            size = {"tile": f"{config.tile_rows}x{config.tile_cols}", "tiles": config.tiles} if made else {"baud": baud}
+            given_too = {"calibration": calibration, "calibration_age": calibration_age, "start": start}
+            saver = RunSaver(save, keeps, board, repeating(settings, {"epochs": epochs, "board": board, **size, **given_too}))
+            stack.enter_context(saver)
+        trace = trace or (saver.trace if saver else None)
+        log = file or (saver.pulses if saver else None)
         golden, endures = address.board == "golden://", address.array.endurance if address.array else None
         budget = Budget.of(address.array, address.folder, config) if golden else None
         counting = CountingLog(budget, log) if budget else log
-        beside = pulse_log or (address.folder / endures.ledger if endures else None)
+        beside = pulse_log or (save if log else None) or (address.folder / endures.ledger if endures else None)
         hidden = _hidden(stack, beside) if beside and not golden and not trace else None
         after = stack.enter_context(ExitStack())  # what is done when the board is closed, whatever ends the run
         opened = stack.enter_context(open_told(address, config, baud, counting if golden else None))
@@ -142,13 +162,16 @@ def train(
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(stop_on_signals())
         if log and opened.real and not (golden or recorded):
-            raise InputError("The board has real devices and no ring of trace records: nothing tells its pulses, leave --pulse-log out")
+            cause = "The board has real devices and no ring of trace records: nothing tells its pulses"
+            raise InputError(f"{cause}, leave {'--pulse-log' if pulse_log else 'pulses out of what --keep names'}{' out' if pulse_log else ''}")
         run = f"{settings.schedule}, {settings.device_model.name} device, {settings.rate_text}"
         title = f"{settings.layers} on {settings.dataset}: {run}, {board}"
         if opened.facts != EMULATED:
             title += f", {facts_text(opened.facts)}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
-        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=view, stop=stop, log=counting, start=start)
+        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=watched(view, saver), stop=stop, log=counting, start=start)
+        if saver:
+            saver.begin(trainer)
         for said in stuck_remarks(trainer.program, address.array):
             trainer.remark(said)
         begun = trainer.checkpoint() if log and not golden and not recorded else None
@@ -180,8 +203,11 @@ def train(
         _summary(result)
         with results.each():
             write_json(json, result)
-        if log:
-            _save(log, results)
+        if file:
+            _save(file, results)
+        with results.each():
+            if saver:
+                saver.end(result)
         with results.each():
             if plot:
                 from backpulse.host.plots import plot_training  # matplotlib takes its time
@@ -191,6 +217,31 @@ def train(
     if not complete:
         place = f"epoch {trainer.position.epoch + 1}, sample {trainer.position.place}"
         raise SignalError(f"Stopped at {place}: go on with --resume {save_to}", stop)
+
+
+def _keeps(save: Path | None, keep: str | None, pulse_log: Path | None, trace: Path | None) -> tuple[str, ...]:
+    """Return what a saved run keeps, or refuse what does not go together."""
+    if save is None:
+        if keep is not None:
+            raise InputError("--keep names what a saved run keeps: give --save RUN, too")
+        return ()
+    check_new(save)
+    keeps = kept(keep or "")
+    for name, option, file in (("pulses", "--pulse-log", pulse_log), ("trace", "--trace", trace)):
+        if name in keeps and file:
+            raise InputError(f"The {name} are written once, to the folder of --save or to that file: leave {option} or {name} in --keep out")
+    return keeps
+
+
+def watched(*watchers: Watcher | None) -> Watcher:
+    """Return a watcher that tells those that there are, one after the other."""
+
+    def tell(event: Event) -> None:
+        for watcher in watchers:
+            if watcher:
+                watcher(event)
+
+    return tell
 
 
 def _unused(path: Path) -> Path:
@@ -248,14 +299,14 @@ def _counted(budget: Budget, recorded: Path) -> Callable[[], None]:
     return count
 
 
-def _log_of_trace(recorded: Path, log: RunLog) -> None:
+def _log_of_trace(recorded: Path, log: PulseReceiver) -> None:
     """Log the pulses of a run on another board as its trace has them."""
     outcome = replay_told(read_trace(recorded), log)
     if outcome.divergence:
         raise HostError(f"The board and the golden model differ: {outcome.divergence}", "the pulse log ends there")
 
 
-def _replay(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, Any]) -> None:
+def _replay(start: Checkpoint, trainer: Trainer, log: PulseReceiver, result: dict[str, Any]) -> None:
     """Log the pulses of a run on a board without a trace by repeating it on the golden model, whose bits must be the same."""
     begun = start.position
     with open_board("golden://", config=trainer.board.config, log=log) as golden:
