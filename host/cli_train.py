@@ -20,6 +20,7 @@ from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.cli_replay import replay_told
+from backpulse.host.cli_watch import check_live, tell
 from backpulse.host.datasets import Dataset
 from backpulse.host.devices import resolved
 from backpulse.host.errors import HostError, InputError, SignalError
@@ -87,9 +88,14 @@ def train(
         str | None,
         typer.Option(help=f"What --save keeps beside results and array: {', '.join(KEPT)}.", metavar="NAMES", rich_help_panel=o.FILES),
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show the run in a browser of this computer while it goes on.", rich_help_panel=o.FILES)
+    ] = False,
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
+    if live:
+        check_live()
     keeps = _keeps(save, keep, pulse_log, trace)
     address = Address.of(board).calibrated(calibration, calibration_age)
     given = around(given, address.array)
@@ -111,10 +117,10 @@ def train(
             board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles, array=address.array)
         settings, data = o.settings_and_data(given)
     if settings.schedule == SOFTWARE:
-        if checkpoint or best or resume or plot or pulse_log or trace or save:
+        if checkpoint or best or resume or plot or pulse_log or trace or save or live:
             raise InputError(
-                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log, --trace and --save out, "
-                "or choose another"
+                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log, --trace, --save and --live "
+                "out, or choose another"
             )
         _train_software(settings, data, epochs, json)
         return
@@ -126,23 +132,26 @@ def train(
         settings.compile(config)
     results = Results()
     with ExitStack() as stack:
+        golden, endures = address.board == "golden://", address.array.endurance if address.array else None
         file = RunLog(pulse_log) if pulse_log else None
         if file:
             stack.callback(_save, file, results)  # whatever ends the run
-        saver = None
-        if save:
+        saver, folder = None, save
+        pages = stack.enter_context(ExitStack())  # left when the folder says how the run ended
+        if save or live:
+            folder = folder or _beside(stack, Path(tempfile.gettempdir())) / "run"
             made = address.virtual and not (address.array and address.array.front_end)
             size = {"tile": f"{config.tile_rows}x{config.tile_cols}", "tiles": config.tiles} if made else {"baud": baud}
             given_too = {"calibration": calibration, "calibration_age": calibration_age, "start": start}
-            saver = RunSaver(save, keeps, board, repeating(settings, {"epochs": epochs, "board": board, **size, **given_too}))
+            command = repeating(settings, {"epochs": epochs, "board": board, **size, **given_too})
+            saver = RunSaver(folder, keeps, board, command, count=live and golden and not file)
             stack.enter_context(saver)
         trace = trace or (saver.trace if saver else None)
         log = file or (saver.pulses if saver else None)
-        golden, endures = address.board == "golden://", address.array.endurance if address.array else None
         budget = Budget.of(address.array, address.folder, config) if golden else None
         counting = CountingLog(budget, log) if budget else log
         beside = pulse_log or (save if log else None) or (address.folder / endures.ledger if endures else None)
-        hidden = _hidden(stack, beside) if beside and not golden and not trace else None
+        hidden = _beside(stack, beside.absolute().parent) / "trace" if beside and not golden and not trace else None
         after = stack.enter_context(ExitStack())  # what is done when the board is closed, whatever ends the run
         opened = stack.enter_context(open_told(address, config, baud, counting if golden else None))
         budget = budget or Budget.of(address.array, address.folder, opened.config)
@@ -172,6 +181,10 @@ def train(
         trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=watched(view, saver), stop=stop, log=counting, start=start)
         if saver:
             saver.begin(trainer)
+        if live and folder:
+            from backpulse.host.runs.live import served  # an extra of its own
+
+            tell(pages.enter_context(served(folder)))
         for said in stuck_remarks(trainer.program, address.array):
             trainer.remark(said)
         begun = trainer.checkpoint() if log and not golden and not recorded else None
@@ -282,10 +295,9 @@ def _resumed(saved: Checkpoint, given: o.Given, epochs: int) -> tuple[Settings, 
     return Settings.from_dict(values | given), epochs
 
 
-def _hidden(stack: ExitStack, beside: Path) -> Path:
-    """Return the name of a trace that nobody asked for, in a folder that goes away with the command."""
-    folder = stack.enter_context(tempfile.TemporaryDirectory(dir=beside.absolute().parent, prefix=".backpulse-"))
-    return Path(folder) / "trace"
+def _beside(stack: ExitStack, above: Path) -> Path:
+    """Return a folder in another one that goes away with the command."""
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(dir=above, prefix=".backpulse-")))
 
 
 def _counted(budget: Budget, recorded: Path) -> Callable[[], None]:

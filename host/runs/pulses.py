@@ -19,12 +19,12 @@ PART_S = 5.0
 
 
 class PulseParts:
-    """A receiver of a run's pulses (`output.PulseReceiver`) that writes them to parts of a folder, and counts them for each cell.
+    """A receiver of a run's pulses (`output.PulseReceiver`) that counts them for each cell, and writes them to parts of a folder.
 
     Parameters
     ----------
-    folder : Path
-        Made with the first part.
+    folder : Path, optional
+        Made with the first part; without it the pulses are only counted.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class PulseParts:
         If the package that writes Parquet is missing.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._arrow = arrow()
+    def __init__(self, folder: Path | None) -> None:
+        self._arrow = arrow() if folder else None
         self._folder = folder
         self._steps = np.zeros(ROOM, np.int64)
         self._rows = np.zeros((ROOM, len(COLUMNS) - 1), np.int32)
@@ -109,23 +109,25 @@ class PulseParts:
             return
         if self._counts is not None:
             self._add(self._counts)
-        if not self.failed:
+        if self._folder and not self.failed:
             try:
-                self._write_part()
+                self._write_part(self._folder)
             except StorageError as error:
                 self.failed = error
         self._count = 0
 
-    def _write_part(self) -> None:
+    def _write_part(self, folder: Path) -> None:
         import pyarrow.parquet as parquet
+
+        assert self._arrow
 
         columns = [self._steps[: self._count], *self._rows[: self._count].T]
         table = self._arrow.table([self._arrow.array(column) for column in columns], names=list(COLUMNS))
         try:
-            self._folder.mkdir(exist_ok=True)
+            folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise StorageError.of(f"The folder {self._folder}", error) from error
-        with written_whole(self._folder / f"part-{self._parts + 1:06}.parquet", "pulse log") as file:
+            raise StorageError.of(f"The folder {folder}", error) from error
+        with written_whole(folder / f"part-{self._parts + 1:06}.parquet", "pulse log") as file:
             parquet.write_table(table, file, compression="zstd")
         self._parts += 1
 

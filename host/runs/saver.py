@@ -73,11 +73,13 @@ class RunSaver:
         Its URL.
     command : sequence of str
         What repeats the run.
+    count : bool
+        Whether the pulses of each cell are counted, too, where they are not kept.
 
     Attributes
     ----------
     pulses : PulseParts or None
-        Where the pulses of the run go, if they are kept.
+        Where the pulses of the run go, if they are kept or counted.
     trace : Path or None
         Where its trace goes, likewise.
 
@@ -87,9 +89,10 @@ class RunSaver:
         If the folder cannot be made or is not empty, or a package is missing.
     """
 
-    def __init__(self, folder: Path, keep: Sequence[str], board: str, command: Sequence[str]) -> None:
+    def __init__(self, folder: Path, keep: Sequence[str], board: str, command: Sequence[str], *, count: bool = False) -> None:
         check_new(folder)
-        self.pulses = PulseParts(folder / PULSES) if "pulses" in keep else None
+        parts = folder / PULSES if "pulses" in keep else None
+        self.pulses = PulseParts(parts) if parts or count else None
         self.trace = folder / TRACE if "trace" in keep else None
         self._folder, self._board = folder, board
         self._manifest = {"format": FORMAT, "version": VERSION, "board": board, "command": list(command), "keep": list(keep)}
@@ -124,7 +127,7 @@ class RunSaver:
             "device": trainer.settings.device_model.name,
             "array": facts_text(board.facts),
             "real": board.real,
-            "listing": trainer.program.listing(),
+            "listing": trainer.program.listing().splitlines(),
         }
         self._write_array(trainer.initial)
         self._write_json(MANIFEST, self._manifest)
@@ -258,4 +261,4 @@ class RunSaver:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
