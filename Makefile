@@ -113,7 +113,7 @@ clean:
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing Backpulse, its simulator and the test tools into .venv (once, a few minutes)"
-	$(INSTALL) '.[sim,sweep,dev]'
+	$(INSTALL) '.[sim,sweep,runs,live,dev]'
 	touch $@
 
 .venv/installed-build: pyproject.toml constraints.txt | .venv/bin/python

@@ -23,7 +23,7 @@ FORMAT, VERSION = "backpulse run", 1
 MANIFEST = "manifest.json"
 """What the run is; at its end, how it ended."""
 RESULT = "result.json"
-"""What it came to so far, as the JSON of `backpulse train`; written anew after each epoch."""
+"""What it came to so far, as the JSON of `backpulse train`; written anew after an epoch, at most once a second."""
 ARRAY = "array.npz"
 """Cells before and after, and the pulses of each; likewise."""
 PULSES = "pulses"

@@ -13,7 +13,7 @@ from bokeh.plotting import figure
 
 from backpulse.host.plots import ACCENT, BEFORE, INK, REFERENCE, mosaic
 from backpulse.host.runs.folder import ABORT, HALT
-from backpulse.host.runs.watched import WatchedRun, histogram
+from backpulse.host.runs.watched import WatchedRun
 from backpulse.host.terminal import plain
 from backpulse.host.view import PHASES
 
@@ -21,6 +21,8 @@ LOOK_MS = 500
 """Time between two looks of a page at what is known."""
 MOST_PIXELS = 1 << 17
 """Cells that a page shows; of a larger array every second one of a row or column, or fewer."""
+MOST_POINTS = 2000
+"""Epochs of a curve that a page shows; of a longer run every second one, or fewer."""
 BLUES = ("#0b3c6f", "#2f79b5", "#9cc9e1", "#f7f7f7")
 REDS = ("#7a0a22", "#c13639", "#f3a582", "#f7f7f7")
 COUNTED = ("STEPS", "CYCLES", "READ_CYCLES", "PULSE_CYCLES", "PULSES_UP", "PULSES_DOWN", "PULSES_CLIPPED", "PULSES_MISSED")
@@ -113,7 +115,7 @@ class LivePage:
         used = np.abs(picture[picture != 0])
         bound = float(np.percentile(used[~np.isnan(used)], 97)) if used.size else 1.0
         self._colors.update(low=-bound, high=bound)
-        edges, before, after = histogram(run)
+        edges, before, after = self._watched.histogram()
         # Logarithmic, where nothing has no place.
         counts = {name: np.where(count, count, np.nan) for name, count in (("before", before), ("after", after))}
         self._conductances.data = {"left": edges[:-1], "right": edges[1:], **counts}
@@ -240,7 +242,8 @@ def _set(sources: dict[str, ColumnDataSource], lists: dict[str, Any]) -> None:
     """Show lists of an epoch each; accuracy in percent."""
     for name, source in sources.items():
         values = np.array(lists.get(name, []), float) * (100 if name == "test_accuracy" else 1)
-        source.data = {"x": np.arange(1, len(values) + 1), "y": values}
+        thin = slice(None, None, -(-max(len(values), 1) // MOST_POINTS))
+        source.data = {"x": np.arange(1, len(values) + 1)[thin], "y": values[thin]}
 
 
 def _say(div: Div, *lines: str) -> None:

@@ -44,6 +44,10 @@ NOW_S = 0.5
 """Time between two notes of where a run is; wishes are looked for as often."""
 
 
+SAVE_S = 1.0
+"""Least time between two times that result and array are written, as short epochs may be many a second."""
+
+
 def kept(text: str) -> tuple[str, ...]:
     """Return what a run shall keep, of names joined by commas.
 
@@ -98,7 +102,7 @@ class RunSaver:
         self._manifest = {"format": FORMAT, "version": VERSION, "board": board, "command": list(command), "keep": list(keep)}
         self._failed: StorageError | None = None
         self._trainer: Trainer | None = None
-        self._next = 0.0
+        self._next = self._next_save = 0.0
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -153,9 +157,10 @@ class RunSaver:
         trainer = self._trainer
         if trainer is None or event.phase == "read":
             return
-        if event.phase == "epoch":
+        if event.phase == "epoch" and time.monotonic() >= self._next_save:
             self._write_result(trainer)
-        if event.phase == "epoch" or time.monotonic() >= self._next:
+            self._next_save = time.monotonic() + SAVE_S
+        if time.monotonic() >= self._next:
             self._next = time.monotonic() + NOW_S
             self._write_now(trainer, event)
             self._heed(trainer)

@@ -57,6 +57,7 @@ class WatchedRun:
         self.note = ""
         self._stamps: tuple[int, ...] = ()
         self.run: SavedRun = read_run(folder)
+        self._used = carrying(self.run.program)
         self.look()
 
     def look(self) -> None:
@@ -71,6 +72,14 @@ class WatchedRun:
             self.now = json.loads((self.folder / NOW).read_text())
         except (OSError, ValueError):
             self.now = {}
+
+    def histogram(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return edges in device units, and how many cells that carry weights lie between them, before and after."""
+        unit = 1 << self.run.config.cell_frac
+        before, after = self.run.before[self._used] / unit, self.run.after[self._used] / unit
+        bound = float(max(np.abs(before).max(initial=0), np.abs(after).max(initial=0), 1 / unit))
+        edges = np.linspace(-bound, bound, BINS + 1)
+        return edges, np.histogram(before, edges)[0], np.histogram(after, edges)[0]
 
     @property
     def going_on(self) -> bool:
@@ -108,16 +117,6 @@ class WatchedRun:
         self.reference = {"test_accuracy": list(position.test_accuracy), "train_loss": list(position.train_loss)}
         while position.epoch > self.run.result.get("epochs", 0) + AHEAD:
             time.sleep(WAIT_S)
-
-
-def histogram(run: SavedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return edges in device units, and how many cells that carry weights lie between them, before and after."""
-    unit = 1 << run.config.cell_frac
-    used = carrying(run.program)
-    before, after = run.before[used] / unit, run.after[used] / unit
-    bound = float(max(np.abs(before).max(initial=0), np.abs(after).max(initial=0), 1 / unit))
-    edges = np.linspace(-bound, bound, BINS + 1)
-    return edges, np.histogram(before, edges)[0], np.histogram(after, edges)[0]
 
 
 def _stamp(path: Path) -> int:
