@@ -17,11 +17,10 @@ PAGE = "report.html"
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a run, made by train --save; the run may still go on.", metavar="RUN")],
     html: Annotated[
-        Path | None, typer.Option(help=f"Write the page to this file, if not to {PAGE} in the folder.", metavar="FILE", rich_help_panel=o.FILES)
+        Path | None,
+        typer.Option(help=f"Write the page here (if not given: {PAGE} in the folder).", metavar="FILE", rich_help_panel=o.FILES),
     ] = None,
-    hdf5: Annotated[
-        Path | None, typer.Option(help="Write all numbers to this file, too.", metavar="FILE", rich_help_panel=o.FILES)
-    ] = None,
+    hdf5: Annotated[Path | None, typer.Option(help="Write all numbers to this file, too.", metavar="FILE", rich_help_panel=o.FILES)] = None,
 ) -> None:
     """Write the report of a saved run: one page that opens anywhere, with the command that repeats the run."""
     saved = read_run(run)

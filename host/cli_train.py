@@ -82,7 +82,7 @@ def train(
     ] = None,
     trace: o.Trace = None,
     save: Annotated[
-        Path | None, typer.Option(help="Save the run in this new folder while it goes on: docs/runs.md.", metavar="RUN", rich_help_panel=o.FILES)
+        Path | None, typer.Option(help="Save the run in this new folder (docs/runs.md).", metavar="RUN", rich_help_panel=o.FILES)
     ] = None,
     keep: Annotated[
         str | None,
@@ -172,13 +172,14 @@ def train(
         stop = heeding.enter_context(stop_on_signals())
         if log and opened.real and not (golden or recorded):
             cause = "The board has real devices and no ring of trace records: nothing tells its pulses"
-            raise InputError(f"{cause}, leave {'--pulse-log' if pulse_log else 'pulses out of what --keep names'}{' out' if pulse_log else ''}")
+            raise InputError(f"{cause}, leave {'--pulse-log' if pulse_log else 'pulses of --keep'} out")
         run = f"{settings.schedule}, {settings.device_model.name} device, {settings.rate_text}"
         title = f"{settings.layers} on {settings.dataset}: {run}, {board}"
         if opened.facts != EMULATED:
             title += f", {facts_text(opened.facts)}"
         view = stack.enter_context(TrainView(title, rates=settings.lr_schedule != "constant"))
-        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=watched(view, saver), stop=stop, log=counting, start=start)
+        watch = watched(view, saver)
+        trainer = Trainer(opened, settings, epochs, checkpoint=saved, data=data, watch=watch, stop=stop, log=counting, start=start)
         if saver:
             saver.begin(trainer)
         if live and folder:
@@ -242,7 +243,7 @@ def _keeps(save: Path | None, keep: str | None, pulse_log: Path | None, trace: P
     keeps = kept(keep or "")
     for name, option, file in (("pulses", "--pulse-log", pulse_log), ("trace", "--trace", trace)):
         if name in keeps and file:
-            raise InputError(f"The {name} are written once, to the folder of --save or to that file: leave {option} or {name} in --keep out")
+            raise InputError(f"What {option} writes is written once, there or with --save: leave {option} or {name} in --keep out")
     return keeps
 
 

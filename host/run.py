@@ -103,7 +103,7 @@ class Run:
         StoppedError
             If the user asked to stop: the samples done are counted, and the board rests.
         HostError
-            If the board stops with a fault, or does not go on; or what is reported to has enough of it (AbortedError): the board is aborted.
+            If the board stops with a fault, or does not go on; or AbortedError comes from what is reported to: it is aborted then.
         """
         self._link.heed()
         try:

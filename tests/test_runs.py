@@ -73,7 +73,7 @@ def test_a_run_on_the_rtl_has_the_pulses_of_the_golden_model(backpulse, tmp_path
     run, result = saved(backpulse, tmp_path, "--keep", "pulses", "--board", "sim://")
     code, _, err = backpulse("train", *SMALL, "--save", "golden", "--keep", "pulses")
     assert code == 0, err
-    assert result["pulses_up"] == run.pulses["up"].sum() > 0
+    assert int(run.pulses["up"].sum()) == result["pulses_up"] > 0
     other = read_run(tmp_path / "golden")
     for name in names.PLANES:
         assert (run.pulses[name] == other.pulses[name]).all()
@@ -143,7 +143,7 @@ def test_a_killed_run_can_be_read(backpulse, tmp_path, monkeypatch):
     assert left.state.startswith("ended without a word")
     assert len(left.epochs()) == left.result["epochs"] > 0
     log = pd.read_parquet(run / "pulses")
-    assert 0 < len(log)
+    assert len(log) > 0
     assert log["step"].is_monotonic_increasing
     code, _, err = backpulse("report", "run")
     assert code == 0, err

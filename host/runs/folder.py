@@ -127,8 +127,7 @@ class SavedRun:
         import pandas as pd  # takes its time
 
         curves = {name: values for name in CURVES if (values := self.result.get(name))}
-        table = pd.DataFrame(curves, index=pd.RangeIndex(1, self.result.get("epochs", 0) + 1, name="epoch"))
-        return table
+        return pd.DataFrame(curves, index=pd.RangeIndex(1, self.result.get("epochs", 0) + 1, name="epoch"))
 
 
 def read_run(folder: Path) -> SavedRun:

@@ -1,5 +1,6 @@
 """The live page of a run as a Bokeh document: curves, array, histogram, pulses, counters, and what stops the run."""
 
+from functools import partial
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -7,7 +8,18 @@ from typing import Any
 import numpy as np
 from bokeh.document import Document
 from bokeh.layouts import column, row
-from bokeh.models import Button, ColorBar, ColumnDataSource, Div, HoverTool, InlineStyleSheet, LinearColorMapper, NumeralTickFormatter, UIElement
+from bokeh.models import (
+    Button,
+    ColorBar,
+    ColumnDataSource,
+    Div,
+    HoverTool,
+    InlineStyleSheet,
+    LinearColorMapper,
+    NumeralTickFormatter,
+    Title,
+    UIElement,
+)
 from bokeh.palettes import diverging_palette
 from bokeh.plotting import figure
 
@@ -57,16 +69,16 @@ class LivePage:
         self._cells = ColumnDataSource({"image": [], "dw": [], "dh": []})
         self._conductances = ColumnDataSource({"left": [], "right": [], "before": [], "after": []})
         self._rows, self._columns = (ColumnDataSource({"x": [], "y": []}) for _ in range(2))
-        self._colors = LinearColorMapper(_palette(), low=-1.0, high=1.0, nan_color="white")
+        self._colors = LinearColorMapper(palette=_palette(), low=-1.0, high=1.0, nan_color="white")
         self._where, self._counters, self._remarks, self._unknown, self._question = (_text() for _ in range(5))
         self._buttons = {HALT: Button(label="HALT", button_type="warning"), ABORT: Button(label="ABORT", button_type="danger")}
         self._yes, self._no = Button(label="Yes", button_type="danger"), Button(label="No")
         self._asked = ""
         self._sure = column(self._question, row(self._yes, self._no), visible=False, sizing_mode="stretch_width")
         for wish, button in self._buttons.items():
-            button.on_click(lambda wish=wish: self._ask(wish))
+            button.on_click(partial(self._ask, wish))
         self._yes.on_click(self._confirmed)
-        self._no.on_click(lambda: self._ask(""))
+        self._no.on_click(partial(self._ask, ""))
         self._unknown.text = "The pulses of each cell are not known while this run goes on."
         roots: dict[str, UIElement] = {
             "where": self._where,
@@ -179,7 +191,8 @@ class LivePage:
 
     def _curve(self, title: str, name: str) -> Any:
         plot = _plot(title, "epoch")
-        plot.line("x", "y", source=self._references[name], color=REFERENCE, line_dash="dashed", line_width=2, legend_label="software, float64")
+        other = self._references[name]
+        plot.line("x", "y", source=other, color=REFERENCE, line_dash="dashed", line_width=2, legend_label="software, float64")
         plot.line("x", "y", source=self._curves[name], color=ACCENT, line_width=2.5, legend_label="in the array")
         plot.scatter("x", "y", source=self._curves[name], color=ACCENT, fill_color="white", size=6)
         plot.legend.location = "bottom_right" if name == "test_accuracy" else "top_right"
@@ -219,23 +232,22 @@ def _text(text: str = "") -> Div:
 
 
 def _plot(title: str, x_label: str, **more: Any) -> Any:
-    plot = figure(title=title, height=250, sizing_mode="stretch_width", toolbar_location=None, tools="", **more)
+    plot = figure(title=Title(text=title, text_color=INK), height=250, sizing_mode="stretch_width", toolbar_location=None, tools="", **more)
     plot.xaxis.axis_label = x_label
-    plot.title.text_color = INK
     plot.outline_line_color = None
     return plot
 
 
-def _palette() -> list[str]:
-    return list(diverging_palette(_between(BLUES), _between(REDS), 255))
+def _palette() -> tuple[str, ...]:
+    return diverging_palette(_between(BLUES), _between(REDS), 255)
 
 
-def _between(colors: tuple[str, ...]) -> list[str]:
+def _between(colors: tuple[str, ...]) -> tuple[str, ...]:
     """Return 128 colors from the first to the last."""
     points = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in colors], float)
     at = np.linspace(0, len(colors) - 1, 128)
     channels = [np.interp(at, range(len(colors)), points[:, channel]).round().astype(int) for channel in range(3)]
-    return ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in zip(*channels, strict=True)]
+    return tuple("#{:02x}{:02x}{:02x}".format(*rgb) for rgb in zip(*channels, strict=True))
 
 
 def _set(sources: dict[str, ColumnDataSource], lists: dict[str, Any]) -> None:

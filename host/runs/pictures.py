@@ -90,4 +90,3 @@ def _image(draw: Callable[[Figure, Axes], Any]) -> str:
         file = BytesIO()
         figure.savefig(file, format="png", dpi=150)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-
