@@ -8,7 +8,7 @@ import typer
 from backpulse.host import options as o
 from backpulse.host.errors import InputError
 from backpulse.host.output import Results, check_outputs
-from backpulse.host.runs.folder import read_run
+from backpulse.host.saved.folder import read_run
 from backpulse.host.view import console
 
 PAGE = "report.html"
@@ -28,8 +28,8 @@ def report(
     check_outputs({"--html": page, "--hdf5": hdf5})
     if page.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--html must name a .html file, not {page}")
-    from backpulse.host.runs.hdf5 import package, write_hdf5
-    from backpulse.host.runs.report import find_out, write_report  # matplotlib takes its time
+    from backpulse.host.saved.hdf5 import package, write_hdf5
+    from backpulse.host.saved.report import find_out, write_report  # matplotlib takes its time
 
     if hdf5:
         package()

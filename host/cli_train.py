@@ -28,9 +28,9 @@ from backpulse.host.ledger import ledger_arrays
 from backpulse.host.output import PulseReceiver, Results, RunLog, check_outputs, write_json
 from backpulse.host.rates import best_epoch, has_ended
 from backpulse.host.recorder import forecast
-from backpulse.host.runs.command import repeating
-from backpulse.host.runs.folder import KEPT, check_new
-from backpulse.host.runs.saver import RunSaver, kept
+from backpulse.host.saved.command import repeating
+from backpulse.host.saved.folder import KEPT, check_new
+from backpulse.host.saved.saver import RunSaver, kept
 from backpulse.host.scores import told
 from backpulse.host.settings import SOFTWARE, Settings, prepare
 from backpulse.host.software import train_software
@@ -183,7 +183,7 @@ def train(
         if saver:
             saver.begin(trainer)
         if live and folder:
-            from backpulse.host.runs.live import served  # an extra of its own
+            from backpulse.host.saved.live import served  # an extra of its own
 
             tell(pages.enter_context(served(folder)))
         for said in stuck_remarks(trainer.program, address.array):

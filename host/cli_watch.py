@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from backpulse.host.errors import InputError
-from backpulse.host.runs.folder import read_run
+from backpulse.host.saved.folder import read_run
 from backpulse.host.view import console
 
 
@@ -17,7 +17,7 @@ def watch(
     """Show a saved run in a browser while it goes on, until Ctrl-C: http on this computer alone."""
     read_run(run)
     check_live()
-    from backpulse.host.runs.live import serve
+    from backpulse.host.saved.live import serve
 
     serve(run, port, tell)
 

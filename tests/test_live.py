@@ -16,9 +16,9 @@ import pytest
 
 from backpulse.firmware_py.registers import Fault, State
 from backpulse.host.errors import AbortedError
-from backpulse.host.runs import saver as saver_module
-from backpulse.host.runs.folder import read_run
-from backpulse.host.runs.saver import RunSaver
+from backpulse.host.saved import saver as saver_module
+from backpulse.host.saved.folder import read_run
+from backpulse.host.saved.saver import RunSaver
 from backpulse.host.settings import Settings
 from backpulse.host.training import Event, Trainer
 from backpulse.host.urls import board_config, open_board
@@ -169,7 +169,7 @@ def test_abort_switches_the_drivers_of_a_board_off(url):
 
 def test_a_page_of_two_hundred_epochs_keeps_its_size(browser, tmp_path, monkeypatch):
     """Each epoch is shown; memory after 50 and after 200 of them, of server and page."""
-    fast = "from backpulse.host.runs import live, live_page; live.LOOK_MS = live_page.LOOK_MS = 20; live.main()"
+    fast = "from backpulse.host.saved import live, live_page; live.LOOK_MS = live_page.LOOK_MS = 20; live.main()"
     sizes = []
     monkeypatch.setattr(saver_module, "SAVE_S", 0.0)
     with open_board("golden://", config=CONFIG) as board, RunSaver(tmp_path / "run", (), "golden://", ["backpulse"]) as saver:

@@ -9,8 +9,8 @@ from html import unescape
 import pandas as pd
 import pytest
 
-from backpulse.host.runs.command import repeating
-from backpulse.host.runs.folder import read_run
+from backpulse.host.saved.command import repeating
+from backpulse.host.saved.folder import read_run
 from backpulse.host.settings import Settings
 
 LOADS = re.compile(r"""(?:src|href|action)\s*=\s*["']?+(?!data:image/png;base64,)|url\(|@import|<script|<link|<iframe""", re.IGNORECASE)

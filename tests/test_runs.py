@@ -16,10 +16,10 @@ import pytest
 from backpulse.firmware_py.digest import conductance_digest
 from backpulse.firmware_py.pulse_log import COLUMNS
 from backpulse.host.errors import InputError
-from backpulse.host.runs import folder as names
-from backpulse.host.runs import saver
-from backpulse.host.runs.folder import read_run
-from backpulse.host.runs.pulses import PulseParts
+from backpulse.host.saved import folder as names
+from backpulse.host.saved import saver
+from backpulse.host.saved.folder import read_run
+from backpulse.host.saved.pulses import PulseParts
 from backpulse.host.storage import written_whole
 
 SMALL = ("--dataset", "iris", "--layers", "4-3", "--tile", "8x4", "--epochs", "2")
@@ -82,7 +82,7 @@ def test_a_run_on_the_rtl_has_the_pulses_of_the_golden_model(backpulse, tmp_path
 
 
 def test_parts_hold_every_pulse_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("backpulse.host.runs.pulses.ROOM", 10)
+    monkeypatch.setattr("backpulse.host.saved.pulses.ROOM", 10)
     parts = PulseParts(tmp_path / "pulses")
     random = np.random.default_rng(1)
     sent = []

@@ -24,8 +24,8 @@ from bokeh.palettes import diverging_palette
 from bokeh.plotting import figure
 
 from backpulse.host.plots import ACCENT, BEFORE, INK, REFERENCE, mosaic
-from backpulse.host.runs.folder import ABORT, HALT
-from backpulse.host.runs.watched import WatchedRun
+from backpulse.host.saved.folder import ABORT, HALT
+from backpulse.host.saved.watched import WatchedRun
 from backpulse.host.terminal import plain
 from backpulse.host.view import PHASES
 
@@ -97,7 +97,7 @@ class LivePage:
             root.name = name
             document.add_root(root)
         document.title = f"Backpulse: {_title(watched)}"
-        document.template = files("backpulse.host.runs").joinpath("live.html").read_text("utf-8")  # type: ignore[assignment] - takes text, too
+        document.template = files("backpulse.host.saved").joinpath("live.html").read_text("utf-8")  # type: ignore[assignment] - takes text, too
         document.template_variables["heading"] = _title(watched)
         document.add_periodic_callback(self.update, LOOK_MS)
         self.update()

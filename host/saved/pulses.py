@@ -9,7 +9,7 @@ import numpy as np
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.pulse_log import COLUMNS
 from backpulse.host.errors import InputError, StorageError
-from backpulse.host.runs.folder import PLANES
+from backpulse.host.saved.folder import PLANES
 from backpulse.host.storage import written_whole
 
 ROOM = 1 << 18

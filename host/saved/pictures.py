@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from backpulse.host.ledger_plots import pulses_a_cell, pulses_a_row, pulses_done
 from backpulse.host.plots import INK, STYLE, array_picture, conductances, curve
-from backpulse.host.runs.folder import SavedRun
+from backpulse.host.saved.folder import SavedRun
 
 NUMBERED = 12
 """Most classes whose confusion matrix has room for numbers."""

@@ -26,8 +26,8 @@ from tornado.routing import AnyMatches, Matcher, Rule, RuleRouter
 
 from backpulse.firmware_py.places import reason
 from backpulse.host.errors import InputError
-from backpulse.host.runs.live_page import LivePage
-from backpulse.host.runs.watched import WatchedRun
+from backpulse.host.saved.live_page import LivePage
+from backpulse.host.saved.watched import WatchedRun
 
 ADDRESS = "127.0.0.1"
 LOOK_MS = 250
@@ -135,7 +135,7 @@ def served(folder: Path) -> Iterator[str]:
         If it cannot be served.
     """
     # A session of its own: Ctrl-C is the run's, which ends in order. It ends when this process does, however that ends.
-    command = [sys.executable, "-m", "backpulse.host.runs.live", str(folder)]
+    command = [sys.executable, "-m", "backpulse.host.saved.live", str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True) as child:
         assert child.stdin
         assert child.stdout

@@ -13,8 +13,8 @@ from backpulse.host.cell_names import cell_name
 from backpulse.host.cli_replay import replay_told
 from backpulse.host.errors import InputError
 from backpulse.host.ledger import ledger_arrays
-from backpulse.host.runs import pictures
-from backpulse.host.runs.folder import SavedRun
+from backpulse.host.saved import pictures
+from backpulse.host.saved.folder import SavedRun
 from backpulse.host.settings import prepare
 from backpulse.host.software import train_software
 from backpulse.host.storage import written_whole
@@ -92,7 +92,7 @@ def write_report(path: Path, run: SavedRun, known: Known) -> None:
     StorageError
         If it cannot be written.
     """
-    text = files("backpulse.host.runs").joinpath("report.html").read_text("utf-8")
+    text = files("backpulse.host.saved").joinpath("report.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(text).render(facts(run, known))
     with written_whole(path, "report") as file:

@@ -17,7 +17,7 @@ from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Capability
 from backpulse.host.checkpoint import program_digest
 from backpulse.host.errors import AbortedError, InputError, StorageError
-from backpulse.host.runs.folder import (
+from backpulse.host.saved.folder import (
     ABORT,
     ARRAY,
     FORMAT,
@@ -33,7 +33,7 @@ from backpulse.host.runs.folder import (
     check_new,
     process_facts,
 )
-from backpulse.host.runs.pulses import PulseParts
+from backpulse.host.saved.pulses import PulseParts
 from backpulse.host.storage import written_whole
 from backpulse.host.tables import with_nearest
 from backpulse.host.tile import facts_text

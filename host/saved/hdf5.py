@@ -8,8 +8,8 @@ import numpy as np
 
 from backpulse.firmware_py.pulse_log import COLUMNS
 from backpulse.host.errors import InputError
-from backpulse.host.runs.folder import CURVES, PULSES, SavedRun
-from backpulse.host.runs.report import Known
+from backpulse.host.saved.folder import CURVES, PULSES, SavedRun
+from backpulse.host.saved.report import Known
 from backpulse.host.storage import written_whole
 
 CHUNK = 1 << 16

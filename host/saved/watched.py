@@ -11,7 +11,7 @@ import numpy as np
 
 from backpulse.host.errors import InputError
 from backpulse.host.plots import carrying
-from backpulse.host.runs.folder import ARRAY, MANIFEST, NOW, RESULT, WISH, WISHES, SavedRun, read_run
+from backpulse.host.saved.folder import ARRAY, MANIFEST, NOW, RESULT, WISH, WISHES, SavedRun, read_run
 from backpulse.host.settings import prepare
 from backpulse.host.software import train_software
 from backpulse.host.storage import written_whole
