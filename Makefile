@@ -117,7 +117,7 @@ clean:
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing Backpulse, its simulator and the test tools into .venv (once, a few minutes)"
-	$(INSTALL) '.[sim,sweep,docs,dev]'
+	$(INSTALL) '.[sim,sweep,runs,live,docs,dev]'
 	touch $@
 
 .venv/installed-build: pyproject.toml constraints.txt | .venv/bin/python

@@ -1,8 +1,12 @@
 """The digests: one fingerprint of every cell of every tile, and one of every answer of a tile."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 VERSION = b"backpulse cells 1\n"
 """Header of the digested bytes."""
@@ -29,4 +33,11 @@ def trace_digest(units: np.ndarray) -> str:
     units
         Integers, as `firmware_py.trace` has them; each is taken as 16 bits, little-endian.
     """
-    return hashlib.sha256(TRACE_VERSION + units.astype("<u2").tobytes()).hexdigest()
+    digest = trace_hash()
+    digest.update(units.astype("<u2").tobytes())
+    return digest.hexdigest()
+
+
+def trace_hash() -> "_Hash":
+    """Return what becomes a trace digest when it is given the units one after the other, 16 bits each, little-endian."""
+    return hashlib.sha256(TRACE_VERSION)

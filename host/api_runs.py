@@ -41,6 +41,7 @@ def train(
     resume: str | Path | None = None,
     pulse_log: str | Path | None = None,
     trace: str | Path | None = None,
+    save: str | Path | None = None,
     tile: str | None = None,
     tiles: int | None = None,
     baud: int = BAUD,
@@ -64,7 +65,7 @@ def train(
         Initial weights, if not those of the seed. Those of a scikit-learn model are taken as weights for the data as it is.
     program : Program, optional
         What runs in the array, if not what the schedule compiles to: one of `program`, changed.
-    start, reference, checkpoint, best, resume, pulse_log, trace, tile, tiles, baud
+    start, reference, checkpoint, best, resume, pulse_log, trace, save, tile, tiles, baud
         As the options of the command.
     watch : callable, optional
         Called with each `Event`.
@@ -114,6 +115,7 @@ def train(
         program=program,
         start=start,
         reference=reference,
+        save=None if save is None else Path(save),
         **{name: Path(file) if file is not None else None for name, file in files.items()},
     )
     with training(given, order, Audience(watch, stop)) as run:

@@ -31,8 +31,10 @@ from backpulse.host.cli_device import device as device_commands
 from backpulse.host.cli_doctor import cache, doctor
 from backpulse.host.cli_infer import infer
 from backpulse.host.cli_replay import replay
+from backpulse.host.cli_report import report
 from backpulse.host.cli_sweep import sweep
 from backpulse.host.cli_train import train
+from backpulse.host.cli_watch import watch
 from backpulse.host.devices import device_of, resolved
 from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, unexpected, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
@@ -96,6 +98,8 @@ def options(
 app.command(cls=WithRunFile)(train)
 app.command(cls=WithRunFile)(infer)
 app.command()(replay)
+app.command()(report)
+app.command()(watch)
 app.command()(compare)
 app.command()(sweep)
 app.add_typer(array, name="array")

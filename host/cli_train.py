@@ -2,6 +2,8 @@
 
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +13,13 @@ from backpulse.firmware_py.config import Config
 from backpulse.host import array_options as a
 from backpulse.host import options as o
 from backpulse.host.board import Board
+from backpulse.host.cli_watch import check_live, tell
 from backpulse.host.cost import told as cost_told
 from backpulse.host.errors import InputError, SignalError
 from backpulse.host.output import PulseReceiver, check_outputs, write_json
 from backpulse.host.runs import EPOCHS, NO_ARRAY, Order, training
+from backpulse.host.saved.folder import KEPT, check_new
+from backpulse.host.saved.saver import kept
 from backpulse.host.scores import told
 from backpulse.host.settings import SOFTWARE
 from backpulse.host.terminal import plain
@@ -67,9 +72,22 @@ def train(
     ] = None,
     trace: o.Trace = None,
     config: o.RunFile = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Save the run in this new folder (docs/runs.md).", metavar="RUN", rich_help_panel=o.FILES)
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(help=f"What --save keeps beside results and array: {', '.join(KEPT)}.", metavar="NAMES", rich_help_panel=o.FILES),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show the run in a browser of this computer while it goes on.", rich_help_panel=o.FILES)
+    ] = False,
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
+    if live:
+        check_live()
+    keeps = _keeps(save, keep, pulse_log, trace)
     address = Address.of(board).calibrated(calibration, calibration_age)
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
     read = {"--dataset": given.get("dataset"), "--init": init, "--config": config}
@@ -93,6 +111,10 @@ def train(
         resume=resume,
         pulse_log=pulse_log,
         trace=trace,
+        save=save,
+        keep=keeps,
+        page=_page if live else None,
+        repeated={"init": init, "calibration": calibration, "calibration_age": calibration_age},
     )
     # Each result for itself, the picture last: what cannot be written takes no other with it.
     with training(given, order, Terminal(), rescue=lambda: _unused(DEFAULT_CHECKPOINT)) as run:
@@ -107,6 +129,30 @@ def train(
         position = run.trainer.position
         place = f"epoch {position.epoch + 1}, sample {position.place}"
         raise SignalError(f"Stopped at {place}: go on with --resume {run.saved_to}", run.stop)
+
+
+def _keeps(save: Path | None, keep: str | None, pulse_log: Path | None, trace: Path | None) -> tuple[str, ...]:
+    """Return what a saved run keeps, or refuse what does not go together."""
+    if save is None:
+        if keep is not None:
+            raise InputError("--keep names what a saved run keeps: give --save RUN, too")
+        return ()
+    check_new(save)
+    keeps = kept(keep or "")
+    for name, option, file in (("pulses", "--pulse-log", pulse_log), ("trace", "--trace", trace)):
+        if name in keeps and file:
+            raise InputError(f"What {option} writes is written once, there or with --save: leave {option} or {name} in --keep out")
+    return keeps
+
+
+@contextmanager
+def _page(folder: Path) -> Iterator[None]:
+    """Show a run in a browser while it goes on, and say where."""
+    from backpulse.host.saved.live import served  # an extra of its own
+
+    with served(folder) as address:
+        tell(address)
+        yield
 
 
 def _unused(path: Path) -> Path:

@@ -17,7 +17,7 @@ from backpulse.firmware_py.installing import install
 
 BASE = "base"
 """What every command needs. The other groups are the extras of the package, and what comes from the system."""
-_EXTRAS = {"sim": "sim:// and cocotb", "sweep": "sweeps", "build": "bitstreams"}
+_EXTRAS = {"sim": "sim:// and cocotb", "sweep": "sweeps", "runs": "pulse logs and HDF5", "live": "the live page", "build": "bitstreams"}
 _PYTHON = (3, 11)
 _TIMEOUT_S = 20
 _MODULES = {"scikit-learn": "sklearn", "pyserial": "serial"}

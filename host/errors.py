@@ -82,6 +82,12 @@ class NoProgressError(HostError):
     advice = "restart the board, and go on from the last checkpoint with --resume"
 
 
+class AbortedError(HostError):
+    """Somebody who watches a run has aborted it: the board's drivers are off, in the middle of a sample (exit code 1)."""
+
+    advice = "go on from the last checkpoint with --resume, or begin anew"
+
+
 class FaultError(HostError):
     """The board has stopped with a fault, or its array has tripped (exit code 1).
 

@@ -37,22 +37,28 @@ def plot_ledger(path: Path, title: str, ledger: np.ndarray, config: Config) -> N
             f"{title}   ·   {int(done.sum()):,} pulses{short}", fontsize=14, fontweight="bold", x=0.01, ha="left", parse_math=False
         )
         top, bottom = figure.subplots(2, 2)
-        most = max(done.max(), 2.0)
-        done[done == 0] = np.nan
-        _tiles(figure, top[0], "Pulses done", done, config, {"cmap": "viridis", "norm": LogNorm(1, most)})
+        pulses_done(figure, top[0], done, config)
         bound = max(float(np.percentile(np.abs(balance), 99.5)), 1.0)
-        _tiles(figure, top[1], "Up less down", balance, config, {"cmap": ARRAY_COLORS, "vmin": -bound, "vmax": bound})
-        _histogram(bottom[0], arrays)
-        _by_row(bottom[1], arrays, config)
+        mosaic_with_bar(figure, top[1], "Up less down", balance, config, {"cmap": ARRAY_COLORS, "vmin": -bound, "vmax": bound})
+        pulses_a_cell(bottom[0], arrays)
+        pulses_a_row(bottom[1], arrays, config)
         save(figure, path, dpi=120)
 
 
-def _tiles(figure: Figure, axes: Axes, title: str, cells: np.ndarray, config: Config, colors: dict[str, Any]) -> None:
+def pulses_done(figure: Figure, axes: Axes, done: np.ndarray, config: Config) -> None:
+    """Draw the pulses of each cell, shape (rows of all tiles, columns); those without any stay blank."""
+    colors = {"cmap": "viridis", "norm": LogNorm(1, max(float(done.max()), 2.0))}
+    mosaic_with_bar(figure, axes, "Pulses done", np.where(done == 0, np.nan, done), config, colors)
+
+
+def mosaic_with_bar(figure: Figure, axes: Axes, title: str, cells: np.ndarray, config: Config, colors: dict[str, Any]) -> None:
+    """Draw what is to be said of each cell, with its scale; arguments as of `mosaic_picture`."""
     image = mosaic_picture(axes, title, cells, config, **colors)
     figure.colorbar(image, ax=axes, fraction=0.04, pad=0.01)
 
 
-def _histogram(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
+def pulses_a_cell(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
+    """Draw how many cells got how many pulses, of a ledger's columns."""
     axes.set_title("Pulses a cell")
     used = arrays["asked"] > 0
     bins = np.linspace(0, max(int(arrays["up"].max()), int(arrays["down"].max()), 1), 50).tolist()
@@ -64,10 +70,12 @@ def _histogram(axes: Axes, arrays: dict[str, np.ndarray]) -> None:
     axes.legend(loc="upper right")
 
 
-def _by_row(axes: Axes, arrays: dict[str, np.ndarray], config: Config) -> None:
-    axes.set_title("Pulses a row")
-    axes.plot(arrays["asked"].sum(axis=1), color=REFERENCE, linewidth=1.6, linestyle="--", label="asked")
-    axes.plot(arrays["done"].sum(axis=1), color=ACCENT, linewidth=1.8, label="done")
-    axes.set_xlabel(f"row, {config.tile_rows} a tile")
+def pulses_a_row(axes: Axes, arrays: dict[str, np.ndarray], config: Config, *, columns: bool = False) -> None:
+    """Draw the pulses of each row, or of each column of all tiles, of a ledger's columns."""
+    what, across = ("column", 0) if columns else ("row", 1)
+    axes.set_title(f"Pulses a {what}")
+    axes.plot(arrays["asked"].sum(axis=across), color=REFERENCE, linewidth=1.6, linestyle="--", label="asked")
+    axes.plot(arrays["done"].sum(axis=across), color=ACCENT, linewidth=1.8, label="done")
+    axes.set_xlabel(f"{what}, {config.tile_cols if columns else config.tile_rows} a tile")
     axes.set_ylabel("pulses")
     axes.legend(loc="upper right")

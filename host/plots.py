@@ -87,8 +87,8 @@ def plot_training(
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr]
         top, bottom = list(figure.subfigures(2, 1))  # type: ignore[arg-type]
         curves = top.subplots(1, 2)
-        _curve(curves[0], "Test accuracy, %", result, reference, "test_accuracy", 100)
-        _curve(curves[1], "Training loss", result, reference, "train_loss", 1)
+        curve(curves[0], "Test accuracy, %", result, reference, "test_accuracy", 100)
+        curve(curves[1], "Training loss", result, reference, "train_loss", 1)
         if settings["lr_schedule"] != "constant":
             _rates(curves[1], result["learning_rate"])
         unit = 1 << program.config.cell_frac
@@ -96,13 +96,27 @@ def plot_training(
         vivid = max(float(np.percentile(np.abs(after[after != 0]), 97)) if after.any() else 1.0, 1.0) / unit
         before_axes, after_axes, last = bottom.subplots(1, 3)
         for axes, title, cells in zip((before_axes, after_axes), ("The array before", "The array after"), (before, after), strict=True):
-            image = _array(axes, title, cells / unit, program, vivid)
+            image = array_picture(axes, title, cells / unit, program, vivid)
         bottom.colorbar(image, ax=[before_axes, after_axes], fraction=0.03, pad=0.01, aspect=30, label="device units", extend="both")
-        _histogram(last, before / unit, after / unit, program, bound)
+        conductances(last, before / unit, after / unit, program, bound)
         save(figure, path, dpi=120)
 
 
-def _curve(axes: Axes, title: str, result: dict[str, Any], reference: dict[str, Any] | None, key: str, factor: float) -> None:
+def curve(axes: Axes, title: str, result: dict[str, Any], reference: dict[str, Any] | None, key: str, factor: float) -> None:
+    """Draw what a result says of each epoch, beside the reference's, if there is one.
+
+    Parameters
+    ----------
+    axes, title
+    result : dict
+        As of `Trainer.result`.
+    reference : dict or None
+        With the same list.
+    key : str
+        Which list.
+    factor : float
+        Of the numbers: 100 for percent.
+    """
     values = np.array(result[key]) * factor
     epochs = np.arange(1, len(values) + 1)
     axes.set_title(title)
@@ -136,6 +150,22 @@ def _mosaic(tiles: int, high: int, wide: int) -> int:
     return min(range(1, tiles + 1), key=lambda n: abs(np.log(n * wide / (-(-tiles // n) * high) / ASPECT)))
 
 
+def mosaic(cells: np.ndarray, config: Config) -> np.ndarray:
+    """Return the tiles side by side, rows to the right and columns downwards; what is missing in the last line is nan.
+
+    Parameters
+    ----------
+    cells : ndarray
+        Of shape (rows of all tiles, columns).
+    config : Config
+        Of the board.
+    """
+    tiles = [cells[t * config.tile_rows : (t + 1) * config.tile_rows].T.astype(float) for t in range(config.tiles)]
+    wide = _mosaic(len(tiles), config.tile_cols, config.tile_rows)
+    tiles += [np.full_like(tiles[0], np.nan)] * (-len(tiles) % wide)
+    return np.block([tiles[i : i + wide] for i in range(0, len(tiles), wide)])
+
+
 def mosaic_picture(axes: Axes, title: str, cells: np.ndarray, config: Config, **colors: Any) -> Any:
     """Draw the tiles, rows to the right and columns downwards.
 
@@ -149,10 +179,7 @@ def mosaic_picture(axes: Axes, title: str, cells: np.ndarray, config: Config, **
     **colors
         As of `imshow`.
     """
-    tiles = [cells[t * config.tile_rows : (t + 1) * config.tile_rows].T for t in range(config.tiles)]
-    wide = _mosaic(len(tiles), config.tile_cols, config.tile_rows)
-    tiles += [np.full_like(tiles[0], np.nan)] * (-len(tiles) % wide)
-    picture = np.block([tiles[i : i + wide] for i in range(0, len(tiles), wide)])
+    picture = mosaic(cells, config)
     axes.set_title(title)
     axes.grid(visible=False)
     axes.set_xticks([])
@@ -164,7 +191,18 @@ def mosaic_picture(axes: Axes, title: str, cells: np.ndarray, config: Config, **
     return axes.imshow(picture, interpolation="nearest", aspect="auto", **colors)
 
 
-def _array(axes: Axes, title: str, cells: np.ndarray, program: Program, bound: float) -> Any:
+def carrying(program: Program) -> np.ndarray:
+    """Return which cells carry weights: bool of shape (rows of all tiles, columns)."""
+    used = np.zeros((program.config.rows, program.config.tile_cols), bool)
+    for placement in program.placements:
+        for block in placement.blocks:
+            r = block.region
+            row0 = r.tile * program.config.tile_rows + r.row0
+            used[row0 : row0 + r.rows, r.col0 : r.col0 + r.cols] = True
+    return used
+
+
+def array_picture(axes: Axes, title: str, cells: np.ndarray, program: Program, bound: float) -> Any:
     """Draw the tiles with the layers outlined."""
     config = program.config
     image = mosaic_picture(axes, title, cells, config, cmap=ARRAY_COLORS, vmin=-bound, vmax=bound)
@@ -181,14 +219,9 @@ def _array(axes: Axes, title: str, cells: np.ndarray, program: Program, bound: f
     return image
 
 
-def _histogram(axes: Axes, before: np.ndarray, after: np.ndarray, program: Program, bound: float) -> None:
+def conductances(axes: Axes, before: np.ndarray, after: np.ndarray, program: Program, bound: float) -> None:
     """Draw the conductances of the cells that carry weights."""
-    used = np.zeros(before.shape, bool)
-    for placement in program.placements:
-        for block in placement.blocks:
-            r = block.region
-            row0 = r.tile * program.config.tile_rows + r.row0
-            used[row0 : row0 + r.rows, r.col0 : r.col0 + r.cols] = True
+    used = carrying(program)
     bins = np.linspace(-bound, bound, 61).tolist()
     axes.set_title("Conductances")
     axes.hist(before[used], bins, color=BEFORE, label="before")

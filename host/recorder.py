@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backpulse.firmware_py.compiler import Program
-from backpulse.firmware_py.digest import trace_digest
+from backpulse.firmware_py.digest import trace_hash
 from backpulse.firmware_py.framing import MAX_PAYLOAD, WORD_BYTES, Frame, Opcode, Status, most_words
 from backpulse.firmware_py.registers import REG, STREAM_SHIFT, TRACE_REGISTERS, Stream, Window
 from backpulse.firmware_py.trace import ring_units, sample_units
@@ -67,7 +67,7 @@ class Recorder:
         self._off = False
         self._pending: list[tuple[list[Request], int, int]] = []
         self._looks: list[Request] = []
-        self._parts: list[np.ndarray] = []
+        self._digest, self._count = trace_hash(), 0
         self._file: TraceWriter | None = TraceWriter(path)
         header = {
             "format": 1,
@@ -146,8 +146,10 @@ class Recorder:
         fresh = [word_array(words_of).view("<u2")[odd:][:count] for words_of, odd, count in self._pending]
         if fresh:
             self._read = (self._read + sum(map(len, fresh))) % (2 * self._units)
-            self._parts += fresh
-            self._put(Chunk.UNITS, b"".join(part.tobytes() for part in fresh))
+            data = b"".join(part.tobytes() for part in fresh)
+            self._digest.update(data)
+            self._count += len(data) // 2
+            self._put(Chunk.UNITS, data)
         (self._written,) = words(self._looks)
 
     @property
@@ -198,12 +200,12 @@ class Recorder:
     @property
     def digest(self) -> str:
         """The trace digest of what was recorded so far."""
-        return trace_digest(np.concatenate([np.zeros(0, "<u2"), *self._parts]))
+        return self._digest.hexdigest()
 
     @property
     def count(self) -> int:
         """Units recorded so far."""
-        return sum(map(len, self._parts))
+        return self._count
 
     def _put_words(self, kind: Chunk, address: int, values: list[int]) -> None:
         self._put(kind, np.array([address, *values], "<u4").tobytes())

@@ -44,7 +44,7 @@ from backpulse.firmware_py.tape import (
 )
 from backpulse.firmware_py.trace import Kind
 from backpulse.host.errors import InputError
-from backpulse.host.output import RunLog
+from backpulse.host.output import PulseReceiver
 from backpulse.host.trace_file import Chunk, TraceFile
 
 _OF_TIME = {Counter.CYCLES, Counter.READ_CYCLES, Counter.PULSE_CYCLES}
@@ -124,13 +124,13 @@ class Replay:
     Parameters
     ----------
     trace : TraceFile
-    log : RunLog, optional
+    log : PulseReceiver, optional
         Gets every pulse that a whole row was asked for.
     progress : callable, optional
         Called with (units played, units).
     """
 
-    def __init__(self, trace: TraceFile, *, log: RunLog | None = None, progress: Callable[[int, int], None] | None = None) -> None:
+    def __init__(self, trace: TraceFile, *, log: PulseReceiver | None = None, progress: Callable[[int, int], None] | None = None) -> None:
         self._trace, self._log, self._progress = trace, log, progress
         self._tape = answers(trace.units, trace.config)
         self._machine = GoldenMachine(trace.config, played=self._tape, log=log)

@@ -12,7 +12,7 @@ from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.framing import Opcode
 from backpulse.firmware_py.registers import LOSS_FRAC, REG, Counter, State
 from backpulse.host.commands import Request, check, command, granted, reads, words, writes
-from backpulse.host.errors import HostError, LinkError, NoProgressError
+from backpulse.host.errors import AbortedError, HostError, LinkError, NoProgressError
 from backpulse.host.readers import OutputReader, RingReader
 from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.tile import fault_error
@@ -106,7 +106,7 @@ class Run:
         StoppedError
             If the user asked to stop: the samples done are counted, and the board rests.
         HostError
-            If the board stops with a fault, or does not go on.
+            If the board stops with a fault, or does not go on; or AbortedError comes from what is reported to: it is aborted then.
         """
         self._link.heed()
         try:
@@ -115,7 +115,7 @@ class Run:
             self._board.stop()
             self._count(self._board.counters_at_rest)
             raise StoppedError(self._gained(Counter.STEPS)) from None
-        except NoProgressError:
+        except (NoProgressError, AbortedError):
             with suppress(HostError):
                 self._link.abort()
             raise

@@ -1,9 +1,10 @@
 """Training runs whole: from settings and a board's URL to results, whatever ends them. `backpulse train` and `backpulse.train` are this."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from backpulse.firmware_py.compiler import Program
@@ -23,17 +24,20 @@ from backpulse.host.output import Results, RunLog
 from backpulse.host.rates import best_epoch, has_ended
 from backpulse.host.recorder import forecast
 from backpulse.host.run_logs import counted, hidden_trace, log_of_trace, repeat
+from backpulse.host.saved.command import repeating
+from backpulse.host.saved.saver import RunSaver
 from backpulse.host.settings import HIDDEN_UNITS, SOFTWARE, Settings, prepare
 from backpulse.host.software import train_software
 from backpulse.host.stop import Stop
 from backpulse.host.terminal import plain
 from backpulse.host.tile import facts_text, is_exact
-from backpulse.host.training import Trainer
+from backpulse.host.training import Event, Trainer, Watcher
 from backpulse.host.urls import BAUD, TILE, Address, board_config, open_board
 from backpulse.host.weights import Weights, weights_of
 
 NO_ARRAY = (
-    "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log and --trace out, or choose another"
+    "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log, --trace, --save and --live out, or "
+    "choose another"
 )
 """What is told of a run without an array that is to leave something of one."""
 EPOCHS = 5
@@ -66,8 +70,14 @@ class Order:
         How the array gets them (`Trainer`).
     reference : bool
         Whether the float64 reference is trained, too.
-    checkpoint, best, resume, pulse_log, trace : Path, optional
+    checkpoint, best, resume, pulse_log, trace, save : Path, optional
         Files, as the options of `backpulse train` by these names.
+    keep : tuple of str
+        What a saved run keeps beside results and array.
+    page : callable, optional
+        Takes the folder of a saved run, and gives the context in which others watch it; without `save` the folder goes away.
+    repeated : mapping
+        Further options of the command line that repeats the run.
     """
 
     board: Address | Board
@@ -86,6 +96,10 @@ class Order:
     resume: Path | None = None
     pulse_log: Path | None = None
     trace: Path | None = None
+    save: Path | None = None
+    keep: tuple[str, ...] = ()
+    page: Callable[[Path], AbstractContextManager[None]] | None = None
+    repeated: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -212,7 +226,7 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
             _virtual_config(first, address, order, fits="layers" in given)
         settings, data = settings_and_data(given, order.data)
     if settings.schedule == SOFTWARE:
-        if any((order.checkpoint, order.best, order.resume, order.pulse_log, order.trace)):
+        if any((order.checkpoint, order.best, order.resume, order.pulse_log, order.trace, order.save, order.page)):
             raise InputError(NO_ARRAY)
         yield Training(_software(settings, data, epochs, order.init, audience), data=data)
         return
@@ -228,18 +242,22 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
     if address.virtual or opened:
         settings.compile(config)
     save_to = order.checkpoint or order.resume
-    results, trace, pulse_log = Results(), order.trace, order.pulse_log
+    results, pulse_log = Results(), order.pulse_log
     with ExitStack() as stack:
-        log = RunLog(pulse_log) if pulse_log else None
-        if log:
-            stack.callback(_save, log, results)  # whatever ends the run
+        file = RunLog(pulse_log) if pulse_log else None
+        if file:
+            stack.callback(_save, file, results)  # whatever ends the run
+        pages = stack.enter_context(ExitStack())  # left when the folder says how the run ended
+        saver = _saver(stack, order, settings, epochs, config, address) if order.save or order.page else None
+        trace = order.trace or (saver.trace if saver else None)
+        log = file or (saver.pulses if saver else None)
         golden, endures = address.board == "golden://", address.array.endurance if address.array else None
         budget = Budget.of(address.array, address.folder, config) if golden else None
         counting = CountingLog(budget, log) if budget else log
         # How far cells are worn is asked of devices whose file says how they are pulsed; a run that goes on has counted only its rest.
         worn = CellPulses(config, counting) if golden and not saved and facts_of(settings.device).operation else None
         counting = worn or counting
-        beside = pulse_log or (address.folder / endures.ledger if endures else None)
+        beside = pulse_log or (order.save if log else None) or (address.folder / endures.ledger if endures else None)
         hidden = hidden_trace(stack, beside) if beside and not golden and not trace else None
         after = stack.enter_context(ExitStack())  # what is done when the board is closed, whatever ends the run
         if opened:
@@ -264,7 +282,8 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(audience.stopping())
         if log and board.real and not (golden or recorded):
-            raise InputError("The board has real devices and no ring of trace records: nothing tells its pulses, leave --pulse-log out")
+            cause = "The board has real devices and no ring of trace records: nothing tells its pulses"
+            raise InputError(f"{cause}, leave {'--pulse-log' if pulse_log else 'pulses of --keep'} out")
         shown = stack.enter_context(ExitStack())
         title = _title(settings, order.url, board)
         watch = shown.enter_context(audience.watching(title, rates=settings.lr_schedule != "constant"))
@@ -274,13 +293,17 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
             epochs,
             checkpoint=saved,
             data=prepared,
-            watch=watch,
+            watch=watched(watch, saver),
             stop=stop,
             log=counting,
             start=order.start,
             init=order.init,
             program=order.program,
         )
+        if saver:
+            saver.begin(trainer)
+        if saver and order.page:
+            pages.enter_context(order.page(saver.folder))
         for said in stuck_remarks(trainer.program, address.array):
             trainer.remark(said)
         begun = trainer.checkpoint() if log and not golden and not recorded else None
@@ -313,6 +336,9 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
             result["reference"] = {key: reference[key] for key in ("test_accuracy", "train_loss", "steps_per_second")}
         run = Training(result, trainer.program, data, reference, save_to, stop, results, trainer)
         yield run
+        if saver:
+            with results.each():
+                saver.end(result)
         run._open = opened is not None
 
 
@@ -332,6 +358,27 @@ def _virtual_config(settings: Settings, address: Address, order: Order, *, fits:
     network, dead = settings.network if fits else None, Dead.parse(settings.dead)
     tile = order.tile or TILE
     return board_config(network, settings.device_model, tile=tile, tiles=order.tiles, array=address.array, dead=dead)
+
+
+def watched(*watchers: Watcher | None) -> Watcher:
+    """Return a watcher that tells those that there are, one after the other."""
+
+    def tell(event: Event) -> None:
+        for watcher in watchers:
+            if watcher:
+                watcher(event)
+
+    return tell
+
+
+def _saver(stack: ExitStack, order: Order, settings: Settings, epochs: int, config: Config, address: Address) -> RunSaver:
+    """Return what saves a run, for good or for those who watch it alone."""
+    folder = order.save or Path(stack.enter_context(TemporaryDirectory(prefix=".backpulse-"))) / "run"
+    made = address.virtual and not (address.array and address.array.front_end)
+    size = {"tile": f"{config.tile_rows}x{config.tile_cols}", "tiles": config.tiles} if made else {"baud": order.baud}
+    options = {"epochs": epochs, "board": order.url, **size, "start": order.start, **order.repeated}
+    counted = bool(order.page) and address.board == "golden://" and not order.pulse_log
+    return stack.enter_context(RunSaver(folder, order.keep, order.url, repeating(settings, options), count=counted))
 
 
 def _title(settings: Settings, url: str, board: Board) -> str:

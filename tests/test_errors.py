@@ -12,7 +12,7 @@ from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.pages import updated
 from backpulse.firmware_py.registers import Cause
 from backpulse.host import cli, errors, link, run, urls
-from backpulse.host.errors import TRACEBACK
+from backpulse.host.errors import TRACEBACK, AbortedError
 from backpulse.host.pages import PAGE, SECTIONS, kinds
 from backpulse.host.ports import GoldenPort
 from backpulse.host.training import Trainer
@@ -88,6 +88,11 @@ ROWS = {
         "The golden model failed on this computer: here",
     ),
     "SignalError": (TRAIN, lambda m: m.setattr(Trainer, "epoch", lambda self: False), "Stopped at epoch 1, sample 0: go on with --resume"),
+    "AbortedError": (
+        TRAIN,
+        lambda m: m.setattr(Trainer, "epoch", raising(AbortedError("The run was aborted by somebody who watched it"))),
+        "The run was aborted by somebody who watched it: go on from the last checkpoint",
+    ),
     "NoProgressError": (TRAIN, standing, "has done no sample for"),
     "LinkError": (INFO, confused, "says that its state is 77, which does not exist: restart it"),
     "NoAnswerError": (INFO, silent, "No answer from the board within 0.1 s: check port, baud rate, cable and bitstream"),
