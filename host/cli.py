@@ -19,6 +19,7 @@ from typer.completion import (
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import Counter
 from backpulse.host import api_parts, terminal
@@ -275,7 +276,7 @@ def _gateware() -> None:
     try:
         import backpulse.gateware.sim.virtual_board  # noqa: F401  # whether it is there
     except ModuleNotFoundError as error:
-        raise InputError(f"This needs the simulator's packages ({error.name} is missing): pip install 'backpulse[sim]'") from error
+        raise InputError(f"This needs the simulator's packages ({error.name} is missing): {install('sim')}") from error
 
 
 def _tell(text: str) -> None:

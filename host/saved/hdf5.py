@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.pulse_log import COLUMNS
 from backpulse.host.errors import InputError
 from backpulse.host.saved.folder import CURVES, PULSES, SavedRun
@@ -58,7 +59,7 @@ def package() -> Any:
     try:
         import h5py
     except ModuleNotFoundError as error:
-        raise InputError("An HDF5 file needs the package h5py: pip install 'backpulse[runs]'") from error
+        raise InputError(f"An HDF5 file needs the package h5py: {install('runs')}") from error
     return h5py
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.pulse_log import COLUMNS
 from backpulse.host.errors import InputError, StorageError
 from backpulse.host.saved.folder import PLANES
@@ -137,5 +138,5 @@ def arrow() -> Any:
     try:
         import pyarrow
     except ModuleNotFoundError as error:
-        raise InputError(f"Pulses are kept as Parquet ({error.name} is missing): pip install 'backpulse[runs]'") from error
+        raise InputError(f"Pulses are kept as Parquet ({error.name} is missing): {install('runs')}") from error
     return pyarrow
