@@ -1,5 +1,6 @@
 """The command `infer`."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,11 @@ import typer
 from backpulse.host import array_options as a
 from backpulse.host import options as o
 from backpulse.host.checkpoint import Checkpoint
-from backpulse.host.cli_train import open_told
+from backpulse.host.cli_train import open_told, save_waves
 from backpulse.host.datasets import Dataset, load
 from backpulse.host.errors import InputError
 from backpulse.host.labels import UNLABELLED
-from backpulse.host.output import STDOUT, check_outputs, write_json
+from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.remarks import beyond_training
 from backpulse.host.scaling import records
 from backpulse.host.scores import scores, told
@@ -22,6 +23,7 @@ from backpulse.host.tables import count
 from backpulse.host.terminal import plain
 from backpulse.host.urls import BAUD, Address
 from backpulse.host.view import console, show_warnings, stdout
+from backpulse.host.waves import Waves
 
 
 def infer(
@@ -43,10 +45,14 @@ def infer(
     calibration: a.Calibration = None,
     calibration_age: a.CalibrationAge = None,
     trace: o.Trace = None,
+    waves: o.WavesFile = None,
     json: o.Json = None,
 ) -> None:
     """Classify data with the trained array of a checkpoint; columns are found by name."""
-    check_outputs({"--json": json, "--trace": trace}, {"--checkpoint": checkpoint, "--dataset": dataset})
+    address = Address.of(board).calibrated(calibration, calibration_age)
+    scope = Waves.of(waves, address.board, evaluation=True) if waves else None
+    outputs_of = {"--json": json, "--trace": trace, **({"--waves": scope.file, "--waves's save file": scope.save_file} if scope else {})}
+    check_outputs(outputs_of, {"--checkpoint": checkpoint, "--dataset": dataset})
     if outputs and json is None:
         raise InputError("--outputs are for the JSON: give --json FILE, or --json - for standard output")
     if target is not None and dataset is None:
@@ -58,9 +64,13 @@ def infer(
     chosen, indices = _part(data, part, own=data.digest == saved.data_digest)
     warnings = [*data.warnings, *beyond_training(data, saved.scaler)]
     show_warnings(warnings)
+    if scope:
+        scope.check(len(indices))
     x = saved.scaler.to_bytes(data.x, saved.config.drive_max)
+    results = Results()
     with (
-        open_told(Address.of(board).calibrated(calibration, calibration_age), saved.config, baud) as opened,
+        ExitStack() as after,  # what is done when the board is closed
+        open_told(address, saved.config, baud, waves=scope) as opened,
         stop_on_signals() as stop,
         opened.heeding(stop),
     ):
@@ -68,6 +78,8 @@ def infer(
         if trace:
             opened.record(trace, saved.settings.to_dict())
         program = saved.settings.compile(opened.config)
+        if scope:
+            after.callback(save_waves, scope, program, results)
         opened.check_ready()
         saved.settings.check_profiles(opened.facts.profiles)
         opened.load(program, scales=saved.scales.tolist(), tile_words=None if saved.tile is None else saved.tile.tolist())
@@ -116,6 +128,7 @@ def infer(
             "link_retries": retries,
         },
     )
+    results.finish()
 
 
 def _own_data(saved: Checkpoint) -> Dataset:

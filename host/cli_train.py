@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.config import DEFAULT, Config
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.tile_facts import EMULATED
@@ -37,6 +38,7 @@ from backpulse.host.trace_file import read_trace
 from backpulse.host.training import STARTS, Trainer
 from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.view import TrainView, console, show_warnings
+from backpulse.host.waves import Waves
 
 DEFAULT_CHECKPOINT = Path("backpulse-checkpoint.npz")
 """Where Ctrl-C saves if no file is named."""
@@ -77,6 +79,7 @@ def train(
         Path | None, typer.Option(help="Write every pulse (.npz or .csv).", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
     trace: o.Trace = None,
+    waves: o.WavesFile = None,
     json: o.Json = None,
 ) -> None:
     """Train a network in the array, one sample at a time."""
@@ -86,7 +89,9 @@ def train(
     saved = Checkpoint.load(resume) if resume else None
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
     read = {"--dataset": given.get("dataset"), "--resume": resume if save_to != resume else None}
-    check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log, "--trace": trace}, read)
+    scope = Waves.of(waves, address.board) if waves else None
+    outputs = {**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log, "--trace": trace}
+    check_outputs(outputs | ({"--waves": scope.file, "--waves's save file": scope.save_file} if scope else {}), read)
     if saved:
         if not checkpoint:
             where = f"{plain(str(resume))}, which is saved anew after each epoch; --checkpoint saves elsewhere"
@@ -100,9 +105,9 @@ def train(
             board_config(first.network if "layers" in given else None, first.device_model, tile=tile, tiles=tiles, array=address.array)
         settings, data = o.settings_and_data(given)
     if settings.schedule == SOFTWARE:
-        if checkpoint or best or resume or plot or pulse_log or trace:
+        if checkpoint or best or resume or plot or pulse_log or trace or waves:
             raise InputError(
-                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log and --trace out, "
+                "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log, --trace and --waves out, "
                 "or choose another"
             )
         _train_software(settings, data, epochs, json)
@@ -113,6 +118,9 @@ def train(
     show_warnings(data.warnings)
     if address.virtual:
         settings.compile(config)
+    if scope:
+        done = saved.position.epoch * len(data.train) + saved.position.place if saved else 0
+        scope.check(epochs * len(data.train) - done)
     results = Results()
     with ExitStack() as stack:
         log = RunLog(pulse_log) if pulse_log else None
@@ -124,7 +132,9 @@ def train(
         beside = pulse_log or (address.folder / endures.ledger if endures else None)
         hidden = _hidden(stack, beside) if beside and not golden and not trace else None
         after = stack.enter_context(ExitStack())  # what is done when the board is closed, whatever ends the run
-        opened = stack.enter_context(open_told(address, config, baud, counting if golden else None))
+        if scope:
+            after.callback(save_waves, scope, settings.compile(config), results)
+        opened = stack.enter_context(open_told(address, config, baud, counting if golden else None, scope))
         budget = budget or Budget.of(address.array, address.folder, opened.config)
         if budget:
             show_warnings(budget.remarks())
@@ -209,9 +219,15 @@ def _config(settings: Settings, address: Address, tile: str, tiles: int | None) 
     return board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=dead)
 
 
-def open_told(url: str | Address, config: Config, baud: int, log: PulseReceiver | None = None) -> Board:
+def open_told(url: str | Address, config: Config, baud: int, log: PulseReceiver | None = None, waves: Waves | None = None) -> Board:
     """Open a board, saying on the terminal what takes its time."""
-    return open_board(url, config=config, baud=baud, log=log, progress=lambda text: console.print(text, style="dim"))
+    return open_board(url, config=config, baud=baud, log=log, waves=waves, progress=lambda text: console.print(text, style="dim"))
+
+
+def save_waves(waves: Waves, program: Program, results: Results) -> None:
+    """Keep the waves of a board that has ended, and say where."""
+    with results.each():
+        console.print(waves.save(program), soft_wrap=True)
 
 
 def _resumed(saved: Checkpoint, given: o.Given, epochs: int) -> tuple[Settings, int]:

@@ -68,6 +68,15 @@ Trace = Annotated[
     Path | None,
     _option("--trace", text="Record all that the array answers to this new file (docs/trace.md).", metavar="FILE", panel=FILES),
 ]
+WavesFile = Annotated[
+    str | None,
+    _option(
+        "--waves",
+        text="Write the waves of these samples (sim://), the first if none is named, and a save file for GTKWave (docs/waves.md).",
+        metavar="FILE[,FROM,TO]",
+        panel=FILES,
+    ),
+]
 Plot = Annotated[Path | None, _option("--plot", text="Draw a picture (.png, .svg, .pdf).", metavar="FILE", panel=FILES)]
 
 

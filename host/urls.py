@@ -27,6 +27,7 @@ from backpulse.host.errors import InputError, wrong_input
 from backpulse.host.link import Link, Port
 from backpulse.host.ports import GoldenPort, SerialPort, connect
 from backpulse.host.virtual import VirtualPort, start
+from backpulse.host.waves import Waves
 
 PATIENCE_S = 5.0
 """Silence that a line is forgiven."""
@@ -166,6 +167,7 @@ def open_board(
     baud: int = BAUD,
     wrap: Callable[[Port], Port] | None = None,
     log: Callable[[np.ndarray], None] | None = None,
+    waves: Waves | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Board:
     """Open a board.
@@ -182,6 +184,8 @@ def open_board(
         Put around the port, for tests of bad lines.
     log : callable, optional
         Receiver of the golden machine's pulses (`GoldenMachine`).
+    waves : Waves, optional
+        What a virtual board writes; no other can.
     progress : callable, optional
         Called with what is going on while a virtual board is built.
 
@@ -204,7 +208,7 @@ def open_board(
         payload = MAX_PAYLOAD if wrap else LONG_PAYLOAD
         port, end = GoldenPort(_golden(config, array, payload, log)), _nothing
     elif board == "sim://":
-        port, end = _virtual(config, array, progress)
+        port, end = _virtual(config, array, waves, progress)
     elif board.startswith("socket://"):
         port, end = connect(board.removeprefix("socket://")), _nothing
     elif "://" in board:
@@ -241,9 +245,11 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
         return GoldenMachine(config, payload=payload, facts=facts(array), array=wired(array, config), log=log)
 
 
-def _virtual(config: Config, array: Array | None, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
+def _virtual(
+    config: Config, array: Array | None, waves: Waves | None, progress: Callable[[str], None] | None
+) -> tuple[VirtualPort, Callable[[], object]]:
     """Start the virtual board."""
-    board = start(config, array, progress=progress)
+    board = start(config, array, waves=waves, progress=progress)
     return VirtualPort(board), lambda: str(board.close())
 
 
