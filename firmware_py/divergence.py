@@ -121,8 +121,11 @@ def first_divergence(
             before = _snapshot(subject, places)
             subject.run(program.train_entry, order[:samples])
             if cut is not None:
+                # The sample begins at another NEXT, where the evaluation was: the END may lie in the place of the first one.
+                spare = program.train_entry + 1
+                _write_instruction(subject, spare, program.instructions[program.train_entry])
                 _write_instruction(subject, cut, Instruction(op=Op.END))
-                subject.run(program.train_entry, order[samples : samples + 1])
+                subject.run(spare, order[samples : samples + 1])
             after = _snapshot(subject, places)
             states.append([(b - a) & 0xFFFFFFFF if i in counters else b for i, (a, b) in enumerate(zip(before, after, strict=True))])
         found = next((i for i, (a, b) in enumerate(zip(*states, strict=True)) if a != b), None)

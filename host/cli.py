@@ -29,6 +29,7 @@ from backpulse.host.cli_array import array
 from backpulse.host.cli_boards import boards, build, fit, flash
 from backpulse.host.cli_compare import compare
 from backpulse.host.cli_device import device as device_commands
+from backpulse.host.cli_divergence import divergence
 from backpulse.host.cli_doctor import cache, doctor
 from backpulse.host.cli_infer import infer
 from backpulse.host.cli_replay import replay
@@ -96,6 +97,7 @@ def options(
 app.command()(train)
 app.command()(infer)
 app.command()(replay)
+app.command()(divergence)
 app.command()(compare)
 app.command()(sweep)
 app.add_typer(array, name="array")

@@ -1,4 +1,4 @@
-"""The build of a virtual board that writes waves: its Verilog, what its signals are, and what it is compiled with."""
+"""The build of a virtual board that writes waves: its Verilog, its signals, and what it is compiled with."""
 
 import re
 import subprocess
@@ -24,11 +24,12 @@ TOP = "waves"
 SCOPE = f"TOP.{TOP}"
 """Where the board is in the waves; TOP is Verilator's own."""
 SIGNALS = "signals.json"
-"""What lies beside the program: scope, name, bits, sign and words of every signal that has a name of its own."""
+"""What lies beside the program: scope, name, bits, sign and words of every signal with a name of its own."""
 
 _MODULE = re.compile(r"^module \\?(\S+) \(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 _DECLARED = re.compile(
-    r"((?:^  \(\* enum_value_\S+ = .* \*\)\n)*)^  (?:input|output|wire|reg) (?:\[(\d+):0\] )?\\?(\S+?) ?(?: = \S+)?;$",
+    r"((?:^  \(\* enum_value_\S+ = .* \*\)\n)*)"  # its words
+    r"^  (?:input|output|wire|reg) (?:\[(\d+):0\] )?\\?(\S+?) ?(?: = \S+)?;$",
     re.MULTILINE,
 )
 _WORD = re.compile(r'enum_value_([01]+) = "(.*)"')
@@ -125,7 +126,7 @@ def export_described(component: wiring.Component, name: str, platform: object) -
 def describe(text: str, names: Mapping[Signal, tuple[str, ...]]) -> list[list[Any]]:
     """Return scope, name, bits, sign, and words by value (or None) of the signals in a Verilog text.
 
-    Signals with names of the generator's, with a $ or a first _, are left out, and memories, which no waves have.
+    Names of the generator's, with a $ or a first _, are left out, and memories, which no waves have.
 
     Parameters
     ----------
