@@ -32,6 +32,7 @@ from backpulse.host.cli_device import device as device_commands
 from backpulse.host.cli_divergence import divergence
 from backpulse.host.cli_doctor import cache, doctor
 from backpulse.host.cli_infer import infer
+from backpulse.host.cli_ports import ports
 from backpulse.host.cli_replay import replay
 from backpulse.host.cli_sweep import sweep
 from backpulse.host.cli_train import train
@@ -102,7 +103,7 @@ app.command()(compare)
 app.command()(sweep)
 app.add_typer(array, name="array")
 app.add_typer(device_commands, name="device")
-for command in (boards, build, flash, fit, doctor, cache):
+for command in (ports, boards, build, flash, fit, doctor, cache):
     app.command()(command)
 
 

@@ -53,7 +53,13 @@ Schedules = Annotated[str, _option("--schedules", text="Joined by commas.", meta
 Rates = Annotated[str, _option("--lr", text="Learning rates joined by commas.", metavar="RATES", panel=TRAINING)]
 Seeds = Annotated[int, _option("--seeds", text="Runs of each, with seeds 1 to N.", min=1, max=MOST_SEEDS, metavar="N", panel=ALGORITHM)]
 BoardUrl = Annotated[
-    str, _option("--board", text="golden:// (model), sim:// (RTL), a serial port, or socket://host:port.", panel=BOARD, metavar="URL")
+    str,
+    _option(
+        "--board",
+        text="golden:// (model), sim:// (RTL), a serial port, auto (the board that answers), or socket://host:port.",
+        panel=BOARD,
+        metavar="URL",
+    ),
 ]
 Baud = Annotated[int, _option("--baud", text="Of a serial port.", min=1, metavar="N", panel=BOARD)]
 Tile = Annotated[str, _option("--tile", text="Rows x columns of one tile (golden://, sim://).", panel=BOARD, metavar="RxC")]

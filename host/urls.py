@@ -20,12 +20,13 @@ from backpulse.firmware_py.real import array_machine
 from backpulse.firmware_py.registers import Capability
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
 from backpulse.firmware_py.wired import facts, wired
-from backpulse.host.addresses import FORMS, VIRTUAL, likely
+from backpulse.host.addresses import AUTO, FORMS, VIRTUAL, likely
 from backpulse.host.array_file import read_array
 from backpulse.host.board import Board
 from backpulse.host.errors import InputError, wrong_input
 from backpulse.host.link import Link, Port
 from backpulse.host.ports import GoldenPort, SerialPort, connect
+from backpulse.host.probe import the_one
 from backpulse.host.virtual import VirtualPort, start
 from backpulse.host.waves import Waves
 
@@ -175,7 +176,8 @@ def open_board(
     Parameters
     ----------
     url : str or Address
-        `golden://`, `sim://`, both perhaps with `?array=FILE`, a serial port's path, or `socket://host:port`.
+        `golden://`, `sim://`, both perhaps with `?array=FILE`, a serial port's path, `socket://host:port`, or `auto`: the board that
+        answers on a port of this computer, at its own baud rate.
     config : Config
         Of a golden or virtual board; another board says itself what it is.
     baud : int
@@ -211,6 +213,9 @@ def open_board(
         port, end = _virtual(config, array, waves, progress)
     elif board.startswith("socket://"):
         port, end = connect(board.removeprefix("socket://")), _nothing
+    elif board == AUTO:
+        found = the_one()
+        port, end = SerialPort(found.device, found.baud), _nothing
     elif "://" in board:
         raise InputError(f"Unknown board {board}: {likely(board) or f'give {FORMS}'}")
     else:
