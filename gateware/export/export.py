@@ -16,7 +16,7 @@ __all__ = ["CONTROLLER", "EXAMPLES", "controller", "export", "export_project"]
 CONTROLLER = "backpulse"
 """Name of the exported module."""
 EXAMPLES = ("example_top.v", "waivers.vlt", f"{CONTROLLER}.core")
-"""Files exported with it: a top that instantiates it, waivers of Verilator's warnings, with reasons, and what FuseSoC reads."""
+"""Exported with it: a top that instantiates it, waivers of Verilator's warnings, what FuseSoC reads."""
 
 _WAKER = re.compile(r"^( +reg (\\\$auto\$verilog_backend\S+ )) = 0;$", re.MULTILINE)
 """The register by which the generator wakes each `always @*` once, by its initial value."""
