@@ -6,7 +6,7 @@ the one that goes wrong, then the program is cut short after each of its instruc
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.config import Config
@@ -30,6 +30,9 @@ class Subject(Protocol):
     def run(self, entry: int, order: Sequence[int]) -> None:
         """START at `entry`, GRANT the samples, wait until they are done or the machine has ended, and leave it idle."""
         ...
+
+
+S = TypeVar("S", bound=Subject)
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,9 @@ def _snapshot(subject: Subject, places: list[tuple[str, int]]) -> list[int]:
 
 
 def first_divergence(
-    subjects: tuple[Subject, Subject],
+    subjects: tuple[S, S],
     program: Program,
-    prepare: Callable[[Subject], None],
+    prepare: Callable[[S], None],
     order: Sequence[int],
 ) -> Divergence | None:
     """Return where two machines first differ in training on `order`, or None.

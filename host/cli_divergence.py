@@ -32,7 +32,14 @@ class Subject:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self.read_words, self.write_words = board.link.read_words, board.link.write_words
+
+    def read_words(self, address: int, count: int) -> list[int]:
+        """Return 32-bit words."""
+        return self.board.link.read_words(address, count)
+
+    def write_words(self, address: int, words: Sequence[int]) -> None:
+        """Write 32-bit words."""
+        self.board.link.write_words(address, words)
 
     def run(self, entry: int, order: Sequence[int]) -> None:
         """Train samples of the store, and leave the board at rest; what has stopped it is in its state."""

@@ -156,6 +156,7 @@ def test_the_ids_are_those_of_the_boards_page():
     text = (Path(__file__).parent.parent / "docs" / "boards.md").read_text()
     for name in ("icebreaker", "ulx3s", "tang-nano-9k"):
         usb = next(board.usb for board in BOARDS.values() if board.name.startswith(name))
+        assert usb
         (row,) = (line for line in text.splitlines() if line.startswith(f"| {name} | USB"))
         assert f"| {usb.vendor:04x}:{usb.product:04x} |" in row
         assert ("second channel" in row) == (usb.interface == 1)

@@ -1,5 +1,8 @@
 """Waves of the virtual board: only the samples named, every name of the save file, and words that say what the machine does."""
 
+# The reader's compiled module has no types.
+# pyright: reportAttributeAccessIssue=false
+
 import json
 import os
 import re

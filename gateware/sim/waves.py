@@ -1,5 +1,8 @@
 """The build of a virtual board that writes waves: its Verilog, its signals, and what it is compiled with."""
 
+# Amaranth's types know neither the members of a component nor what a signal's decoder gives.
+# pyright: reportAttributeAccessIssue=false
+
 import re
 import subprocess
 from collections.abc import Mapping
