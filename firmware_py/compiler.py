@@ -353,12 +353,13 @@ def compile_network(
     program, excess = _best(network, config, schedule, how, orientations)
     if program is None or excess:
         left = f" ({how.dead.left(config)})" if how.dead != NONE else ""
-        raise ValueError(f"{excess}{left}; {smaller_layers(network, lambda other: _fits(other, config, schedule, how))}")
+        raise ValueError(f"{excess}{left}; {smaller_layers(network, lambda other: fits(other, config, schedule, how))}")
     check_functions(program)
     return program
 
 
-def _fits(network: Network, config: Config, schedule: str, options: Options) -> bool:
+def fits(network: Network, config: Config, schedule: str, options: Options) -> bool:
+    """Return whether a network finds room; what a board's functions are is not asked."""
     cells = config.rows * config.tile_cols
     return network.weights <= cells and not _best(network, config, schedule, options)[1]  # the first is said at once
 

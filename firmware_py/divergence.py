@@ -6,7 +6,7 @@ the one that goes wrong, then the program is cut short after each of its instruc
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.config import Config, DeviceKind
@@ -30,6 +30,9 @@ class Subject(Protocol):
     def run(self, entry: int, order: Sequence[int]) -> None:
         """START at `entry`, GRANT the samples, wait until they are done or the machine has ended, and leave it idle."""
         ...
+
+
+S = TypeVar("S", bound=Subject)
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,9 @@ def _snapshot(subject: Subject, places: list[tuple[str, int]]) -> list[int]:
 
 
 def first_divergence(
-    subjects: tuple[Subject, Subject],
+    subjects: tuple[S, S],
     program: Program,
-    prepare: Callable[[Subject], None],
+    prepare: Callable[[S], None],
     order: Sequence[int],
 ) -> Divergence | None:
     """Return where two machines first differ in training on `order`, or None.
@@ -126,8 +129,11 @@ def first_divergence(
             before = _snapshot(subject, places)
             subject.run(program.train_entry, order[:samples])
             if cut is not None:
+                # The sample begins at another NEXT, where the evaluation was: the END may lie in the place of the first one.
+                spare = program.train_entry + 1
+                _write_instruction(subject, spare, program.instructions[program.train_entry])
                 _write_instruction(subject, cut, Instruction(op=Op.END))
-                subject.run(program.train_entry, order[samples : samples + 1])
+                subject.run(spare, order[samples : samples + 1])
             after = _snapshot(subject, places)
             states.append([(b - a) & 0xFFFFFFFF if i in counters else b for i, (a, b) in enumerate(zip(before, after, strict=True))])
         found = next((i for i, (a, b) in enumerate(zip(*states, strict=True)) if a != b), None)

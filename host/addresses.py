@@ -7,13 +7,15 @@ import socket
 
 VIRTUAL = ("golden://", "sim://")
 """Boards that are made here."""
-FORMS = "golden://, sim://, socket://host:port or the path of a serial port"
+AUTO = "auto"
+"""The board that answers on a port of this computer."""
+FORMS = "golden://, sim://, socket://host:port, auto or the path of a serial port"
 
 
 def likely(url: str) -> str:
     """Return what was probably meant by a URL that is none, as advice, or nothing."""
     word = url.lower().rstrip(":/")
-    names = {board.removesuffix("://"): board for board in VIRTUAL}
+    names = {board.removesuffix("://"): board for board in (*VIRTUAL, AUTO)}
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.75)
     if near:
         return f"did you mean {names[near[0]]}?"

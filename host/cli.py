@@ -29,8 +29,10 @@ from backpulse.host.cli_array import array
 from backpulse.host.cli_boards import boards, build, fit, flash
 from backpulse.host.cli_compare import compare
 from backpulse.host.cli_device import device as device_commands
+from backpulse.host.cli_divergence import divergence
 from backpulse.host.cli_doctor import cache, doctor
 from backpulse.host.cli_infer import infer
+from backpulse.host.cli_ports import ports
 from backpulse.host.cli_replay import replay
 from backpulse.host.cli_report import report
 from backpulse.host.cli_sweep import sweep
@@ -101,11 +103,12 @@ app.command(cls=WithRunFile)(infer)
 app.command()(replay)
 app.command()(report)
 app.command()(watch)
+app.command()(divergence)
 app.command()(compare)
 app.command()(sweep)
 app.add_typer(array, name="array")
 app.add_typer(device_commands, name="device")
-for command in (boards, build, flash, fit, doctor, cache):
+for command in (ports, boards, build, flash, fit, doctor, cache):
     app.command()(command)
 
 

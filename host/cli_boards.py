@@ -141,7 +141,8 @@ def fit(
         stdout.print(facts_text(tile) + (f"; {verdict['left']}" if verdict["left"] else ""), soft_wrap=True)
         stdout.print(_resources(verdict["estimate"], verdict["fractions"]))
     if not verdict["fits"]:
-        raise HostError(f"{settings.layers} does not fit {chosen.title}: {verdict['reason']}")
+        whole = f"; all of {settings.layers} fits {', '.join(verdict['boards'])}" if verdict["boards"] else ""
+        raise HostError(f"{settings.layers} does not fit {chosen.title}: {verdict['reason']}{whole}")
 
 
 def _show(result: dict[str, Any], file: Path) -> None:

@@ -20,6 +20,7 @@ from backpulse.host.tables import count
 from backpulse.host.terminal import plain
 from backpulse.host.urls import BAUD, Address
 from backpulse.host.view import Terminal, console, stdout
+from backpulse.host.waves import Waves
 
 
 def infer(
@@ -49,12 +50,15 @@ def infer(
     calibration: a.Calibration = None,
     calibration_age: a.CalibrationAge = None,
     trace: o.Trace = None,
+    waves: o.WavesFile = None,
     config: o.RunFile = None,
     json: o.Json = None,
 ) -> None:
     """Classify data with the trained array of a checkpoint; columns are found by name."""
     read = {"--checkpoint": checkpoint, "--dataset": dataset, "--config": config}
-    check_outputs({"--json": json, "--trace": trace, "--plot": plot}, read)
+    address = Address.of(board).calibrated(calibration, calibration_age)
+    scope = Waves.of(waves, address.board, evaluation=True) if waves else None
+    check_outputs({"--json": json, "--trace": trace, "--plot": plot, **(scope.outputs if scope else {})}, read)
     times = _times(after, compensate, plot)
     if outputs and json is None:
         raise InputError("--outputs are for the JSON: give --json FILE, or --json - for standard output")
@@ -68,7 +72,7 @@ def infer(
     data = load(dataset, target=target, learned=saved.features) if dataset is not None else None
     result = inference.infer(
         saved,
-        Address.of(board).calibrated(calibration, calibration_age),
+        address,
         board,
         data=data,
         part=part,
@@ -77,6 +81,7 @@ def infer(
         compensate=compensate is not None,
         baud=baud,
         trace=trace,
+        waves=scope,
         audience=Terminal(),
     )
     words, of = result["predicted_labels"], count(len(result["samples"]), "sample")

@@ -26,6 +26,7 @@ from backpulse.host.terminal import plain
 from backpulse.host.training import STARTS
 from backpulse.host.urls import BAUD, TILE, Address, open_board
 from backpulse.host.view import Terminal, console
+from backpulse.host.waves import Waves
 from backpulse.host.weights import FORMS, Weights
 
 DEFAULT_CHECKPOINT = Path("backpulse-checkpoint.npz")
@@ -71,6 +72,7 @@ def train(
         Path | None, typer.Option(help="Write every pulse (.npz or .csv).", metavar="FILE", rich_help_panel=o.FILES)
     ] = None,
     trace: o.Trace = None,
+    waves: o.WavesFile = None,
     config: o.RunFile = None,
     save: Annotated[
         Path | None, typer.Option(help="Save the run in this new folder (docs/runs.md).", metavar="RUN", rich_help_panel=o.FILES)
@@ -92,7 +94,9 @@ def train(
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
     read = {"--dataset": given.get("dataset"), "--init": init, "--config": config}
     read["--resume"] = resume if checkpoint not in (None, resume) else None
-    check_outputs({**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log, "--trace": trace}, read)
+    scope = Waves.of(waves, address.board) if waves else None
+    outputs = {**saves, "--best": best, "--json": json, "--plot": plot, "--pulse-log": pulse_log, "--trace": trace}
+    check_outputs(outputs | (scope.outputs if scope else {}), read)
     if plot and given.get("schedule") == SOFTWARE:
         raise InputError(NO_ARRAY)
     chosen = o.explicit(ctx)
@@ -114,6 +118,7 @@ def train(
         save=save,
         keep=keeps,
         page=_page if live else None,
+        waves=scope,
         repeated={"init": init, "calibration": calibration, "calibration_age": calibration_age},
     )
     # Each result for itself, the picture last: what cannot be written takes no other with it.

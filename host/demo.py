@@ -49,7 +49,7 @@ def main(board: str = "sim://", picture: Path = PICTURE) -> int:
         console.print(f"  {name:<20} test accuracy {100 * run['test_accuracy'][-1]:.2f} %   {run['steps_per_second']:>10,.0f} steps/s")
     differing = [key for key in SAME if result[key] != golden[key]]
     if differing:
-        raise HostError(f"RTL and golden model differ in {', '.join(differing)}: find the first difference with firmware_py.divergence")
+        raise HostError(f"RTL and golden model differ in {', '.join(differing)}: backpulse divergence finds the first difference")
     console.print(
         f"\n  The bits match: RTL and golden model end with the same {after.size:,} cells, digest {result['conductance_digest'][:16]}, "
         f"after {result['steps']:,} steps of {result['cycles_per_step']:.0f} cycles.",

@@ -24,6 +24,7 @@ from backpulse.host.scaling import records
 from backpulse.host.scores import scores
 from backpulse.host.tables import with_nearest
 from backpulse.host.urls import BAUD, Address, board_config, open_board
+from backpulse.host.waves import Waves
 
 PARTS = ("auto", "all", "train", "test")
 """Samples of a data set; auto is test for the run's own data, else all."""
@@ -42,6 +43,7 @@ def infer(
     compensate: bool = False,
     baud: int = BAUD,
     trace: Path | None = None,
+    waves: Waves | None = None,
     audience: Audience,
 ) -> dict[str, Any]:
     """Classify data; return the result, as the JSON of `backpulse infer`.
@@ -67,6 +69,8 @@ def infer(
         Of a serial port.
     trace : Path, optional
         Where all that the array answers is recorded.
+    waves : Waves, optional
+        What a virtual board writes.
     audience : Audience
 
     Raises
@@ -87,6 +91,8 @@ def infer(
         warnings.append(text)
         audience.warn([text])
 
+    if waves:
+        waves.check(len(indices))
     with ExitStack() as stack:
         dead, why = NONE, NO_CELLS
         if isinstance(board, Address):
@@ -94,7 +100,9 @@ def infer(
             dead = dead_of(address.array) if address.array else NONE
             if saved.cells is not None and address.real:
                 config = board_config(saved.settings.network, saved.settings.device_model, array=address.array, dead=dead)
-            board = stack.enter_context(open_board(address, config=config, baud=baud, progress=audience.say))
+            if waves:  # they are whole when the board is closed
+                stack.callback(lambda: audience.say(waves.save(saved.settings.compile(config))))
+            board = stack.enter_context(open_board(address, config=config, baud=baud, waves=waves, progress=audience.say))
         stack.enter_context(board.heeding(stack.enter_context(audience.stopping())))
         if saved.cells is not None and board.real:
             why = "`array program` brings real devices to a checkpoint's weights"

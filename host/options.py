@@ -51,7 +51,13 @@ Schedules = Annotated[str, _option("--schedules", text="Joined by commas.", meta
 Rates = Annotated[str, _option("--lr", text="Learning rates joined by commas.", metavar="RATES", panel=TRAINING)]
 Seeds = Annotated[int, _option("--seeds", text="Runs of each, with seeds 1 to N.", min=1, max=MOST_SEEDS, metavar="N", panel=ALGORITHM)]
 BoardUrl = Annotated[
-    str, _option("--board", text="golden:// (model), sim:// (RTL), a serial port, or socket://host:port.", panel=BOARD, metavar="URL")
+    str,
+    _option(
+        "--board",
+        text="golden:// (model), sim:// (RTL), a serial port, auto (the board that answers), or socket://host:port.",
+        panel=BOARD,
+        metavar="URL",
+    ),
 ]
 Baud = Annotated[int, _option("--baud", text="Of a serial port.", min=1, metavar="N", panel=BOARD)]
 Tile = Annotated[str, _option("--tile", text="Rows x columns of one tile (golden://, sim://).", panel=BOARD, metavar="RxC")]
@@ -65,6 +71,15 @@ Json = Annotated[
 Trace = Annotated[
     Path | None,
     _option("--trace", text="Record all that the array answers to this new file (docs/trace.md).", metavar="FILE", panel=FILES),
+]
+WavesFile = Annotated[
+    str | None,
+    _option(
+        "--waves",
+        text="Write the waves of these samples (sim://), the first if none is named, and a save file for GTKWave (docs/waves.md).",
+        metavar="FILE[,FROM,TO]",
+        panel=FILES,
+    ),
 ]
 Plot = Annotated[Path | None, _option("--plot", text="Draw a picture (.png, .svg, .pdf).", metavar="FILE", panel=FILES)]
 

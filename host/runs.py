@@ -33,11 +33,12 @@ from backpulse.host.terminal import plain
 from backpulse.host.tile import facts_text, is_exact
 from backpulse.host.training import Event, Trainer, Watcher
 from backpulse.host.urls import BAUD, TILE, Address, board_config, open_board
+from backpulse.host.waves import Waves
 from backpulse.host.weights import Weights, weights_of
 
 NO_ARRAY = (
-    "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log, --trace, --save and --live out, or "
-    "choose another"
+    "The software schedule has no array: leave --checkpoint, --best, --resume, --plot, --pulse-log, --trace, --save, --live and "
+    "--waves out, or choose another"
 )
 """What is told of a run without an array that is to leave something of one."""
 EPOCHS = 5
@@ -78,6 +79,8 @@ class Order:
         Takes the folder of a saved run, and gives the context in which others watch it; without `save` the folder goes away.
     repeated : mapping
         Further options of the command line that repeats the run.
+    waves : Waves, optional
+        What a virtual board writes.
     """
 
     board: Address | Board
@@ -100,6 +103,7 @@ class Order:
     keep: tuple[str, ...] = ()
     page: Callable[[Path], AbstractContextManager[None]] | None = None
     repeated: Mapping[str, Any] = field(default_factory=dict)
+    waves: Waves | None = None
 
 
 @dataclass
@@ -226,7 +230,7 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
             _virtual_config(first, address, order, fits="layers" in given)
         settings, data = settings_and_data(given, order.data)
     if settings.schedule == SOFTWARE:
-        if any((order.checkpoint, order.best, order.resume, order.pulse_log, order.trace, order.save, order.page)):
+        if any((order.checkpoint, order.best, order.resume, order.pulse_log, order.trace, order.save, order.page, order.waves)):
             raise InputError(NO_ARRAY)
         yield Training(_software(settings, data, epochs, order.init, audience), data=data)
         return
@@ -241,6 +245,9 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
     audience.warn(prepared.warnings)
     if address.virtual or opened:
         settings.compile(config)
+    if order.waves:
+        done = saved.position.epoch * len(prepared.train) + saved.position.place if saved else 0
+        order.waves.check(epochs * len(prepared.train) - done)
     save_to = order.checkpoint or order.resume
     results, pulse_log = Results(), order.pulse_log
     with ExitStack() as stack:
@@ -260,11 +267,13 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
         beside = pulse_log or (order.save if log else None) or (address.folder / endures.ledger if endures else None)
         hidden = hidden_trace(stack, beside) if beside and not golden and not trace else None
         after = stack.enter_context(ExitStack())  # what is done when the board is closed, whatever ends the run
+        if order.waves:
+            after.callback(_save_waves, order.waves, order.program or settings.compile(config), results, audience)
         if opened:
             board = opened
         else:
-            logged = counting if golden else None
-            board = stack.enter_context(open_board(address, config=config, baud=order.baud, log=logged, progress=audience.say))
+            given_to = {"log": counting if golden else None, "waves": order.waves, "progress": audience.say}
+            board = stack.enter_context(open_board(address, config=config, baud=order.baud, **given_to))
         budget = budget or Budget.of(address.array, address.folder, board.config)
         if budget:
             audience.warn(budget.remarks())
@@ -416,3 +425,8 @@ def _software(settings: Settings, dataset: Dataset, epochs: int, init: Weights |
 def _save(log: RunLog, results: Results) -> None:
     with results.each():
         log.close()
+
+
+def _save_waves(waves: Waves, program: Program, results: Results, audience: Audience) -> None:
+    with results.each():
+        audience.say(waves.save(program))

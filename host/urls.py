@@ -21,13 +21,15 @@ from backpulse.firmware_py.registers import Capability
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
 from backpulse.firmware_py.table_device import TableDevice
 from backpulse.firmware_py.wired import facts, wired
-from backpulse.host.addresses import FORMS, VIRTUAL, likely
+from backpulse.host.addresses import AUTO, FORMS, VIRTUAL, likely
 from backpulse.host.array_file import read_array
 from backpulse.host.board import Board
 from backpulse.host.errors import InputError, wrong_input
 from backpulse.host.link import Link, Port
 from backpulse.host.ports import GoldenPort, SerialPort, connect
+from backpulse.host.probe import the_one
 from backpulse.host.virtual import VirtualPort, start
+from backpulse.host.waves import Waves
 
 PATIENCE_S = 5.0
 """Silence that a line is forgiven."""
@@ -177,6 +179,7 @@ def open_board(
     baud: int = BAUD,
     wrap: Callable[[Port], Port] | None = None,
     log: Callable[[np.ndarray], None] | None = None,
+    waves: Waves | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Board:
     """Open a board.
@@ -184,7 +187,8 @@ def open_board(
     Parameters
     ----------
     url : str or Address
-        `golden://`, `sim://`, both perhaps with `?array=FILE`, a serial port's path, or `socket://host:port`.
+        `golden://`, `sim://`, both perhaps with `?array=FILE`, a serial port's path, `socket://host:port`, or `auto`: the board that
+        answers on a port of this computer, at its own baud rate.
     config : Config
         Of a golden or virtual board; another board says itself what it is.
     baud : int
@@ -193,6 +197,8 @@ def open_board(
         Put around the port, for tests of bad lines.
     log : callable, optional
         Receiver of the golden machine's pulses (`GoldenMachine`).
+    waves : Waves, optional
+        What a virtual board writes; no other can.
     progress : callable, optional
         Called with what is going on while a virtual board is built.
 
@@ -216,9 +222,12 @@ def open_board(
             config = replace(config, order_depth=HIGHEST["order_depth"])
         port, end = GoldenPort(_golden(config, array, payload, log)), _nothing
     elif board == "sim://":
-        port, end = _virtual(config, array, progress)
+        port, end = _virtual(config, array, waves, progress)
     elif board.startswith("socket://"):
         port, end = connect(board.removeprefix("socket://")), _nothing
+    elif board == AUTO:
+        found = the_one()
+        port, end = SerialPort(found.device, found.baud), _nothing
     elif "://" in board:
         raise InputError(f"Unknown board {board}: {likely(board) or f'give {FORMS}'}")
     else:
@@ -253,10 +262,12 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
         return GoldenMachine(config, payload=payload, facts=facts(array), array=wired(array, config), log=log)
 
 
-def _virtual(config: Config, array: Array | None, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
+def _virtual(
+    config: Config, array: Array | None, waves: Waves | None, progress: Callable[[str], None] | None
+) -> tuple[VirtualPort, Callable[[], object]]:
     """Start the virtual board, with the order of a board in hardware though the configuration be of a golden board's checkpoint."""
     config = replace(config, order_depth=min(config.order_depth, DEFAULT.order_depth))
-    board = start(config, array, progress=progress)
+    board = start(config, array, waves=waves, progress=progress)
     return VirtualPort(board), lambda: str(board.close())
 
 

@@ -10,6 +10,7 @@ from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.installing import install
 from backpulse.host.errors import InputError, OwnError, own_trouble, wrong_input
 from backpulse.host.ports import SocketPort
+from backpulse.host.waves import Waves
 
 if TYPE_CHECKING:
     from backpulse.gateware.sim.virtual_board import VirtualBoard
@@ -62,6 +63,7 @@ def start(
     *,
     line: Literal["pair", "pty", "tcp"] = "pair",
     port: int = 0,
+    waves: Waves | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> "VirtualBoard":
     """Build (once) and start a virtual board.
@@ -73,6 +75,8 @@ def start(
         The model of an array behind its tiles; with a front end, all that is between them too.
     line, port
         As of `VirtualBoard`.
+    waves : Waves, optional
+        What it is to write.
     progress : callable, optional
         Called with what is going on while it is built.
 
@@ -94,19 +98,20 @@ def start(
     except ModuleNotFoundError as error:
         raise InputError(f"sim:// needs the simulator's packages ({error.name} is missing): {install('sim')}") from error
     with own_trouble():
+        form = waves.form() if waves else None
         if array is None:
-            program, tables = build(config, progress=progress), None
+            program, tables = build(config, waves=form, progress=progress), None
         elif array.front_end:
             from backpulse.firmware_py.physical import physical
             from backpulse.gateware.sim.front_end_board import CLOCK_KHZ, build_with_front_end
 
             with wrong_input():
                 tables = physical(array, CLOCK_KHZ, config).to_bytes()
-            program = build_with_front_end(config, array, progress=progress)
+            program = build_with_front_end(config, array, waves=form, progress=progress)
         else:
             from backpulse.gateware.sim.array_tile import array_tables, build_with_array
 
             with wrong_input():
                 tables = array_tables(array, config)
-            program = build_with_array(config, array, progress=progress)
-        return VirtualBoard(program, line=line, port=port, array=tables)
+            program = build_with_array(config, array, waves=form, progress=progress)
+        return VirtualBoard(program, line=line, port=port, array=tables, waves=waves.begin(program) if waves else ())

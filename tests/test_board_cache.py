@@ -36,7 +36,7 @@ def compiled(monkeypatch):
     """Replace compilation by writing a program; return the folders that it was called with."""
     calls = []
 
-    def compile_(place, made, sources, clocks_per_bit, model):
+    def compile_(place, made, sources, clocks_per_bit, model, waves):
         calls.append(place)
         (made / "board").write_text("#!/bin/sh\nread line\n")
         (made / "board").chmod(0o755)

@@ -4,6 +4,7 @@ import gc
 import re
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,27 @@ def test_lint_would_find_a_wrong_connection(folders, tmp_path):
     done = lint(folder, "waivers.vlt")
     assert done.returncode != 0
     assert "WIDTH" in done.stderr
+
+
+def fusesoc(folder):
+    """Lint the core in a folder; return the ended process."""
+    command = [sys.executable, "-m", "fusesoc.main", "--cores-root=.", "run", "--target=lint", f"::{CONTROLLER}"]
+    # Its settings are the folder's own, not the user's.
+    environment = {**verilator.environment(), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_the_core_lints_in_fusesoc_with_its_waivers_and_not_without(folders, tmp_path):
+    folder = Path(shutil.copytree(folders["lean"], tmp_path / "core"))
+    done = fusesoc(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "%Warning" not in done.stdout + done.stderr
+    shutil.rmtree(folder / "build")
+    core = folder / f"{CONTROLLER}.core"
+    core.write_text(core.read_text().replace("[waivers, rtl, example]", "[rtl, example]"))
+    done = fusesoc(folder)
+    assert done.returncode != 0
+    assert "%Warning" in done.stdout + done.stderr
 
 
 def test_every_waiver_has_a_reason(folders):

@@ -285,7 +285,7 @@ def test_the_first_divergence_is_named() -> None:
     found = first_divergence((board, bad), board.program, prepare, range(20))
     assert found is not None
     assert found.sample == 11
-    assert found.text.startswith("PULSE")
+    assert found.text.startswith("PULSE W2")
     assert found.word == "cell tile 0 row 3 column 2"
     assert "cell tile 0 row 3 column 2 is 0x" in str(found)
 

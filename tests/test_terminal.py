@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from backpulse.firmware_py.config import ABI_VERSION
+from backpulse.gateware.boards.boards import BOARDS
 from backpulse.host import __main__, terminal
 from backpulse.host.addresses import port_trouble
 from backpulse.host.cli import main
@@ -257,3 +258,9 @@ def test_what_is_said_to_fit_does(backpulse, layers):
     fits = re.search(r"too few; ([\d-]+) fits", err)
     assert fits, err
     assert backpulse("fit", "--board", "ulx3s-25f", "--layers", fits[1])[0] == 0
+    said = re.search(rf"; all of {layers} fits (.+)$", err)
+    others = {
+        name for name, board in BOARDS.items() if not board.front_end and backpulse("fit", "--board", name, "--layers", layers)[0] == 0
+    }
+    assert others == (set(said[1].split(", ")) if said else set())
+    assert bool(others) == (layers != "64-400-10")

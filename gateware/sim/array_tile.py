@@ -27,6 +27,7 @@ from backpulse.firmware_py.tile_facts import TileFacts
 from backpulse.firmware_py.wired import Wired
 from backpulse.gateware.sim.constants import camel, header, shared
 from backpulse.gateware.sim.virtual_board import Model, build
+from backpulse.gateware.sim.waves import Form
 from backpulse.rtl.tile.signature import Status, TileSignature, command_layout, window_code
 from backpulse.rtl.tile.status import TileStatus
 
@@ -197,7 +198,13 @@ def array_tables(array: Array, config: Config) -> bytes:
     return lines + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 
 
-def build_with_array(config: Config, array: Array, *, progress: Callable[[str], None] | None = None) -> Path:
+def build_with_array(
+    config: Config,
+    array: Array,
+    *,
+    waves: Form | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
     """Return the program of a virtual board with an array model, building it on first use.
 
     It serves all arrays of the same kind and capabilities.
@@ -215,4 +222,4 @@ def build_with_array(config: Config, array: Array, *, progress: Callable[[str], 
         cpp=(FOLDER / "line_relaxation.h", FOLDER / "array_model.h", FOLDER / "array_tile.cpp"),
         verilog=(FOLDER / "array_tile.v",),
     )
-    return build(config, tile=partial(ArrayTile, facts=facts), model=model, progress=progress)
+    return build(config, tile=partial(ArrayTile, facts=facts), model=model, waves=waves, progress=progress)

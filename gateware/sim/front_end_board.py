@@ -23,6 +23,7 @@ from backpulse.gateware.front_end.slices import Slices
 from backpulse.gateware.front_end.student import Student
 from backpulse.gateware.sim.constants import camel, header, shared
 from backpulse.gateware.sim.virtual_board import Model, build
+from backpulse.gateware.sim.waves import Form
 from backpulse.rtl.lib.ports import lead
 from backpulse.rtl.tile.analog.signature import FrontEndSignature
 from backpulse.rtl.tile.analog.tile import AnalogTile
@@ -149,7 +150,11 @@ def kind_of(array: Array) -> FrontEnd:
 
 
 def build_with_front_end(
-    config: Config, array: Array, *, progress: Callable[[str], None] | None = None
+    config: Config,
+    array: Array,
+    *,
+    waves: Form | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Return the program of a virtual board with an analog tile, building it on first use.
 
@@ -160,4 +165,4 @@ def build_with_front_end(
     As `virtual_board.build`.
     """
     tile = partial(VirtualTile, found=lines(array), kind=kind_of(array), slices=front_end_of(array).slices)
-    return build(config, tile=tile, model=model_of(array), progress=progress)
+    return build(config, tile=tile, model=model_of(array), waves=waves, progress=progress)

@@ -4,6 +4,7 @@
 //     board --listen N                  N: a listening socket; one client at a time, the next ones wait
 //     --array N                         N: an open file with the tables of the array model, where there is one
 //     --log N                           N: an open file for what a physical array sees (array_world.cpp)
+//     --waves FILE FIRST LAST BANK      where it is built for that: the waves of these samples (waves.h)
 //
 // It ends when its standard input ends, so it never outlives the program that started it. A peer that goes away is a
 // pulled cable: the machine runs on. When the machine has nothing to do and the lines are quiet, the clock stands still.
@@ -25,6 +26,9 @@
 
 #include "Vtop.h"
 #include "verilated.h"
+#ifdef WAVES
+#include WAVES
+#endif
 
 namespace {
 
@@ -108,7 +112,14 @@ public:
             }
         }
         top_.final();
+#ifdef WAVES
+        waves_.close();
+#endif
     }
+
+#ifdef WAVES
+    void record(const char* file, long first, long last, bool bank) { waves_.record(top_, file, first, last, bank); }
+#endif
 
     uint64_t cycles() const { return cycles_; }
 
@@ -125,8 +136,15 @@ private:
         top_.rx = rx;
         top_.clk = 0;
         top_.eval();
+#ifdef WAVES
+        waves_.look(top_);
+        waves_.write(2 * cycles_);
+#endif
         top_.clk = 1;
         top_.eval();
+#ifdef WAVES
+        waves_.write(2 * cycles_ + 1);
+#endif
         ++cycles_;
     }
 
@@ -172,6 +190,9 @@ private:
     }
 
     Vtop top_;
+#ifdef WAVES
+    Waves waves_;
+#endif
     Sender sender_;
     Receiver receiver_;
     int peer_, listener_;
@@ -188,6 +209,10 @@ int main(int argc, char** argv) {
 #ifdef ARRAY
     bool has_array = false;
 #endif
+#ifdef WAVES
+    char** waves = nullptr;
+    Verilated::traceEverOn(true);
+#endif
     for (int i = 1; i < argc; ++i) {
         if (!std::strcmp(argv[i], "--fd") && i + 1 < argc) peer = std::atoi(argv[++i]);
         else if (!std::strcmp(argv[i], "--listen") && i + 1 < argc) listener = std::atoi(argv[++i]);
@@ -196,6 +221,9 @@ int main(int argc, char** argv) {
 #endif
 #ifdef WORLD
         else if (!std::strcmp(argv[i], "--log") && i + 1 < argc) log_array(std::atoi(argv[++i]));
+#endif
+#ifdef WAVES
+        else if (!std::strcmp(argv[i], "--waves") && i + 4 < argc) waves = argv + i + 1, i += 4;
 #endif
         else if (!std::strcmp(argv[i], "--exit-on-close")) exit_on_close = true;
     }
@@ -212,6 +240,9 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     auto begin = std::chrono::steady_clock::now();
     Board board(peer, listener, exit_on_close);
+#ifdef WAVES
+    if (waves) board.record(waves[0], std::atol(waves[1]), std::atol(waves[2]), std::atoi(waves[3]));
+#endif
     board.run();
 #ifdef WORLD
     end_array();

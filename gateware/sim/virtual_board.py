@@ -10,6 +10,7 @@ import ast
 import errno
 import hashlib
 import importlib.metadata
+import json
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ import socket
 import subprocess
 import tempfile
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
@@ -33,6 +34,7 @@ from backpulse.gateware import child
 from backpulse.gateware.export.export import export
 from backpulse.gateware.link.microcode import CLOCKS_MIN
 from backpulse.gateware.sim import verilator
+from backpulse.gateware.sim import waves as w
 from backpulse.gateware.tools import ROOM, ToolError
 
 CLOCKS_PER_BIT = 4
@@ -77,6 +79,7 @@ def build(
     tile: Callable[[Config], wiring.Component] | None = None,
     model: Model | None = None,
     clocks_per_bit: int | None = None,
+    waves: w.Form | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Return the program of a virtual board with this configuration, building it on first use.
@@ -92,6 +95,8 @@ def build(
         What the tile has beside the gateware.
     clocks_per_bit
         Clock cycles of one UART bit; by default as few as the machine's link takes.
+    waves
+        The format of the waves that it can write; such a board is slower, and has `waves.SIGNALS` beside it.
     progress
         Called with a short text at each stage of a build; not called when the program is in the cache.
 
@@ -105,7 +110,12 @@ def build(
     if clocks_per_bit is None:
         clocks_per_bit = CLOCKS_MIN if config.lean else CLOCKS_PER_BIT
     build_digest = identity(
-        __name__, *config.to_words(), clocks_per_bit, *_identity(tile), model and model.text()
+        __name__,
+        *config.to_words(),
+        clocks_per_bit,
+        *_identity(tile),
+        model and model.text(),
+        waves and waves.text,
     )
 
     def make() -> wiring.Component:
@@ -116,7 +126,9 @@ def build(
         top = partial(Top, tile=tile) if tile else Top
         return top(config, clk_hz=clocks_per_bit * _BAUD, baud=_BAUD, build_digest=build_digest)
 
-    return compile_board(make, build_digest, clocks_per_bit=clocks_per_bit, model=model, progress=progress)
+    return compile_board(
+        make, build_digest, clocks_per_bit=clocks_per_bit, model=model, waves=waves, progress=progress
+    )
 
 
 def _identity(tile: Callable[[Config], wiring.Component] | None) -> tuple[object, ...]:
@@ -152,6 +164,7 @@ def compile_board(
     *,
     clocks_per_bit: int = CLOCKS_PER_BIT,
     model: Model | None = None,
+    waves: w.Form | None = None,
     progress: Callable[[str], None] | None = None,
     synthesise: Callable[[Path], list[Path]] | None = None,
 ) -> Path:
@@ -176,7 +189,13 @@ def compile_board(
                 made = place / "made"
                 made.mkdir()
                 tell("Writing the Verilog of the virtual board")
-                text = export(_Board(make()), "board", platform=Simulator())
+                trusted = [_PROGRAM]
+                if waves:
+                    text, signals = w.export_described(_Board(make()), "board", Simulator())
+                    (made / w.SIGNALS).write_text(json.dumps(signals))
+                    trusted.append(w.SIGNALS)
+                else:
+                    text = export(_Board(make()), "board", platform=Simulator())
                 if synthesise is None:
                     # Verilator clears memories anyway (--x-initial 0), and a line for every word takes it
                     # long.
@@ -186,13 +205,20 @@ def compile_board(
                 sources = synthesise(verilog) if synthesise else [verilog]
                 sources += model.verilog if model else ()
                 tell("Compiling the virtual board (once, up to a minute)")
-                _compile(place, made, sources, clocks_per_bit, model)
-                return cache.store(made, name, [_PROGRAM], programs=True) / _PROGRAM
+                _compile(place, made, sources, clocks_per_bit, model, waves)
+                return cache.store(made, name, trusted, programs=True) / _PROGRAM
     except OSError as error:
         raise CacheError.of(home, error) from error
 
 
-def _compile(place: Path, made: Path, sources: list[Path], clocks_per_bit: int, model: Model | None) -> None:
+def _compile(
+    place: Path,
+    made: Path,
+    sources: list[Path],
+    clocks_per_bit: int,
+    model: Model | None,
+    waves: w.Form | None,
+) -> None:
     """Compile the Verilog and the harness in `place` to the program in `made`, the log beside it."""
     log = made / _LOG
     with log.open("w") as out:
@@ -208,17 +234,20 @@ def _compile(place: Path, made: Path, sources: list[Path], clocks_per_bit: int, 
             *("-O3", "--x-assign", "fast", "--x-initial", "0", "--no-assert"),
             # Small functions compile in little more than half the time, and run a tenth slower.
             *("--output-split", "2000", "--output-split-cfuncs", "2000"),
-            *("--top-module", "board", "--prefix", "Vtop", "-Mdir", str(objects)),
+            *("--top-module", w.TOP if waves else "board", "--prefix", "Vtop", "-Mdir", str(objects)),
+            *([waves.option, str(w.FOLDER / f"{w.TOP}.v")] if waves else []),
             *map(str, sources),
         ]
         run(command, place)
         harness = objects / "harness.cc"
-        first = f"#define CLOCKS_PER_BIT {clocks_per_bit}\n"
+        first = f"#define CLOCKS_PER_BIT {clocks_per_bit}\n" + (waves.defines if waves else "")
         if model:
             first += model.header + "#define ARRAY\n" + "".join(f'#include "{file}"\n' for file in model.cpp)
         harness.write_text(f'{first}#include "{_HARNESS}"\n')
-        options = ("-std=c++17", "-O2", *verilator.native()[0])
-        verilator.link(run, objects, made / _PROGRAM, options, sources=[harness])
+        # A board that writes waves spends its time on writing: it is compiled quickly.
+        options = ("-std=c++17", "-O1" if waves else "-O2", *verilator.native()[0])
+        more = waves.linked if waves else {}
+        verilator.link(run, objects, made / _PROGRAM, options, sources=[harness], **more)
 
 
 def _failure(made: Path, code: int) -> Exception:
@@ -307,6 +336,8 @@ class VirtualBoard:
         The tables that a board with an array model loads.
     log
         An open file for what a physical array sees (array_world.cpp).
+    waves
+        What a board that is built for waves writes: file, first and last sample, bank.
 
     Members
     -------
@@ -332,6 +363,7 @@ class VirtualBoard:
         port: int = 0,
         array: bytes | None = None,
         log: IO[str] | None = None,
+        waves: Sequence[str] = (),
     ) -> None:
         self.socket: socket.socket | None = None
         self._slave = -1
@@ -351,7 +383,9 @@ class VirtualBoard:
             close = server.close
             self.url = f"socket://127.0.0.1:{server.getsockname()[1]}"
         try:
-            self._process = _start(program, "--listen" if line == "tcp" else "--fd", descriptor, array, log)
+            options = ["--listen" if line == "tcp" else "--fd", str(descriptor)]
+            options += ["--waves", *waves] if waves else []
+            self._process = _start(program, options, descriptor, array, log)
         except OSError as error:
             raise CacheError(
                 f"The virtual board {program} does not start ({error.strerror}): call backpulse cache --clear"
@@ -400,7 +434,7 @@ class VirtualBoard:
 
 
 def _start(
-    program: Path, option: str, descriptor: int, array: bytes | None, log: IO[str] | None
+    program: Path, options: list[str], descriptor: int, array: bytes | None, log: IO[str] | None
 ) -> subprocess.Popen[bytes]:
     """Start a board's program, with the tables of its array in a file that has no name."""
     with tempfile.TemporaryFile() as tables:
@@ -409,7 +443,7 @@ def _start(
         of_array = ["--array", str(tables.fileno())] if array else []
         of_log = ["--log", str(log.fileno())] if log else []
         return subprocess.Popen(
-            [str(program), option, str(descriptor), *of_array, *of_log],
+            [str(program), *options, *of_array, *of_log],
             pass_fds=[descriptor, tables.fileno(), *([log.fileno()] if log else [])],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,0 +1,39 @@
+"""The command `ports`."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from backpulse.host import options as o
+from backpulse.host.output import STDOUT, check_outputs, write_json
+from backpulse.host.probe import found_ports, probed
+from backpulse.host.terminal import plain
+from backpulse.host.view import stdout
+
+
+def ports(
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Ask those that may be boards, and only those; no session of another program changes.")
+    ] = False,
+    json: o.Json = None,
+) -> None:
+    """List the serial ports of this computer, and which of them may be boards; none is opened unless asked."""
+    check_outputs({"--json": json})
+    found = [probed(port) if probe else port for port in found_ports()]
+    write_json(json, {"ports": [asdict(port) for port in found]})
+    if json == STDOUT:
+        return
+    if not found:
+        print("There are no serial ports here.")
+        return
+    view = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
+    for title in ("port", "USB", "name", "may be", *(["board"] if probe else [])):
+        view.add_column(title, overflow="fold")
+    for port in found:
+        answer = f"{port.answer} at {port.baud}" if port.baud else port.answer or "not asked"
+        view.add_row(
+            plain(port.device), port.usb or "-", plain(port.name) or "-", "\n".join(port.boards) or "-", *([answer] if probe else [])
+        )
+    stdout.print(view)
