@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help demo test coverage lint bench table map large arrays boards budgets docs gatesim formal checkpoints caches lines signals fuzz array clean
+.PHONY: help demo test coverage lint bench table map large arrays boards budgets docs gatesim formal checkpoints caches lines signals fuzz array front-end clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,7 +26,8 @@ help:
 	@echo "make lines   freeze the line at 20 places, and try 15 latencies; speed at 0.2 s each way (some minutes)"
 	@echo "make signals interrupt train, sim, infer and build at 50 moments (a quarter of an hour)"
 	@echo "make fuzz    500 random bad command lines, 500 damaged data files, 9000 programs on RTL and golden model (ten minutes; RANDOM_SEED=1: others)"
-	@echo "make array   the conformance bench on virtual boards with one faulty tile each, front ends' too, and training through one (an hour)"
+	@echo "make array   the conformance bench on virtual boards with one faulty tile each, front ends' too, and docs/array.md whole (an hour)"
+	@echo "make front-end  iris through a front end, for the table in docs (a quarter of an hour of one core; goes on where it was stopped)"
 	@echo "make clean   remove builds and the environment"
 
 demo: .venv/installed-sim
@@ -99,6 +100,8 @@ fuzz: .venv/installed-dev
 
 array: .venv/installed-dev
 	$(BIN)/python -m pytest -s -m "slow or not slow" tests/test_array_tiles.py tests/test_front_end_board.py tests/test_front_end_faults.py tests/test_array_page.py $(ARGS)
+
+front-end: .venv/installed-dev
 	$(BIN)/python -m benchmarks.front_end
 
 clean:

@@ -1,6 +1,6 @@
 """Iris trained through analog tile, front end and a physical array beside the emulated tile: the table and the picture in docs/arrays.md.
 
-`make array` runs it: three seeds of 20 epochs of 4-8-3 each way, the virtual board's with a trace that must replay. Runs are kept in
+`make front-end` runs it: three seeds of 20 epochs of 4-8-3 each way, the virtual board's with a trace that must replay. Runs are kept in
 build/front_end, and started again it does what is missing. `--write` only writes what is kept.
 """
 

@@ -1,8 +1,8 @@
 """What the controller adds to a real array's time (`python -m benchmarks.overhead [--steps N]`), in cycles of a virtual board.
 
 A network trains with the words of an emulated tile and the time of an analog one (`benchmarks.timed_array`): pulses of 10 us, codes and
-conversions as the slices of docs/wiring.md need them. Counted are the cycles of instructions in which the array neither settles nor is
-pulsed, and the front end neither sends codes nor converts.
+conversions as the slices of docs/wiring.md need them, frame by frame. Counted are the cycles of instructions in which the array neither
+settles nor is pulsed, and the front end neither sends codes nor converts.
 """
 
 import argparse
