@@ -50,7 +50,7 @@ def real_numbers(name: str, x: Any, columns: Sequence[str] = (), *, holes: bool 
         return x
     with np.errstate(over="ignore"):  # what overflows is named below
         numbers = x.astype(np.float64)
-    bad = ~np.isfinite(numbers) & ~(np.isnan(numbers) if holes else False)
+    bad = np.isinf(numbers) if holes else ~np.isfinite(numbers)
     if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
         bad |= np.clip(numbers, -EXACT, EXACT).astype(x.dtype) != x
     if bad.any():
