@@ -134,8 +134,9 @@ def served(folder: Path) -> Iterator[str]:
     InputError
         If it cannot be served.
     """
-    # A session of its own: Ctrl-C is the run's, which ends in order. It ends when this process does, however that ends.
-    command = [sys.executable, "-m", "backpulse.host.saved.live", str(folder)]
+    # A session of its own: Ctrl-C is the run's, which ends in order. It ends when this process does, however that ends. With -P no
+    # folder of the user's stands in the place of ours.
+    command = [sys.executable, "-P", "-m", "backpulse.host.saved.live", str(folder.absolute())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True) as child:
         assert child.stdin
         assert child.stdout
