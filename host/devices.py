@@ -62,7 +62,7 @@ def resolved(text: str) -> str:
     file = text.removesuffix(LINEAR)
     if file.startswith(AIHWKIT):
         device, _ = of_aihwkit(file.removeprefix(AIHWKIT), linear=file != text)
-        return _text(device, text, {})
+        return text_of(device, text)
     path = file_of(file) or Path(file)
     if path.suffix != ".toml" and not path.is_file() and "/" not in file:
         raise InputError(f"Unknown device {text}: choose one of {', '.join([*PRESETS, *shipped()])}, {AIHWKIT}NAME, or a device file")
@@ -72,13 +72,13 @@ def resolved(text: str) -> str:
 
     found = read_device(path)
     if file == text:
-        return _text(found.table_device, found.digest, found.facts.plain())
+        return text_of(found.table_device, found.digest, found.facts.plain())
     if found.linear_device is None:
         raise InputError(
             f"Device {found.name} of {file} has no linear fit ({found.linear_refused}): leave {LINEAR} out, for its table, which "
             "golden://, sim:// and boards with the table device carry"
         )
-    return _text(found.linear_device, found.digest, found.facts.plain())
+    return text_of(found.linear_device, found.digest, found.facts.plain())
 
 
 def scale_of(text: str) -> int | None:
@@ -114,17 +114,17 @@ def facts_of(text: str) -> Facts:
         return Facts.model_validate({key: values[key] for key in Facts.model_fields if key in values})
 
 
-def _text(device: Device | TableDevice, source: str, beside: Mapping[str, Any]) -> str:
-    """Return a device as one line of text; what is not in it is zero."""
+def text_of(device: Device | TableDevice, source: str, beside: Mapping[str, Any] | None = None) -> str:
+    """Return a device as one line of text, with what is known beside the step (`Facts`); what is not in it is zero."""
     if isinstance(device, Device):
         values = {key: value for key, value in vars(device).items() if value or key in ("dw_min", "bound_up", "bound_down")}
-        return json.dumps({"source": source, "linear": values, **beside})
-    return json.dumps({"source": source, "table": {key: value for key, value in vars(device).items() if value}, **beside})
+        return json.dumps({"source": source, "linear": values, **(beside or {})})
+    return json.dumps({"source": source, "table": {key: value for key, value in vars(device).items() if value}, **(beside or {})})
 
 
 @cache
 def _parsed(text: str) -> Device | TableDevice:
-    """Return the device that `_text` wrote."""
+    """Return the device that `text_of` wrote."""
     try:
         values = json.loads(text)
         if table := values.get("table"):

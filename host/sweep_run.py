@@ -16,6 +16,7 @@ from backpulse.firmware_py.config import ABI_VERSION, DEFAULT, Config
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host.array_file import parse_array
 from backpulse.host.board import Board
 from backpulse.host.datasets import NAMES, Dataset
@@ -26,8 +27,8 @@ from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.training import Trainer
 from backpulse.host.urls import Address, board_config, open_board
 
-NOT_KEPT = ("predictions", "warnings", "array", "start")
-"""Of a result: one is as long as the data, the others are the same in many runs."""
+NOT_KEPT = ("predictions", "warnings", "array", "start", "cost")
+"""Of a result: one is as long as the data, others are the same in many runs, and the cost follows from what is counted."""
 MOST_SENT = 1 << 26
 """Bytes of a data set that goes along to other processes."""
 
@@ -113,7 +114,7 @@ def config_of(run: Run) -> Config:
 
 
 @lru_cache(16)
-def _config(network: Network, device: Device, tile: str, array: str, dead: str) -> Config:
+def _config(network: Network, device: Device | TableDevice, tile: str, array: str, dead: str) -> Config:
     return board_config(network, device, tile=tile, array=_array(array), dead=Dead.parse(dead))
 
 

@@ -37,7 +37,7 @@ from backpulse.firmware_py.table_memory import segment_words
 from backpulse.firmware_py.table_tile import lost, seen, shared_words, update
 from backpulse.firmware_py.timing import leak_cycles
 from backpulse.host.checkpoint import Checkpoint
-from backpulse.host.devices import _text, device_of
+from backpulse.host.devices import device_of, text_of
 from backpulse.host.errors import InputError
 from backpulse.host.settings import Settings
 from backpulse.host.spread_map import read_map
@@ -280,7 +280,7 @@ def trained(settings: Settings, epochs: int, **more) -> Trainer:
 
 def test_a_linear_device_as_a_table_is_within_a_point_of_itself() -> None:
     linear = Settings(device="ecram", lr=0.5)
-    table = linear.changed(device=_text(TableDevice.of_linear(PRESETS["ecram"]), "test"))
+    table = linear.changed(device=text_of(TableDevice.of_linear(PRESETS["ecram"]), "test"))
     assert isinstance(table.device_model, TableDevice)
     means = [np.mean([trained(s.changed(seed=seed), 10).position.test_accuracy[-1] for seed in (1, 2, 3)]) for s in (linear, table)]
     assert means[0] > 0.94
@@ -289,7 +289,7 @@ def test_a_linear_device_as_a_table_is_within_a_point_of_itself() -> None:
 
 def test_a_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     device = replace(TableDevice.of_linear(PRESETS["ecram"]), name="leaky", apparent_noise=0.02, leak_samples=3000.0, symmetry_spread=0.05)
-    settings = Settings(dataset="iris", layers="4-8-3", device=_text(device, "test"), lr=1.0)
+    settings = Settings(dataset="iris", layers="4-8-3", device=text_of(device, "test"), lr=1.0)
     whole = trained(settings, 4)
     first = trained(settings, 2)
     file = tmp_path / "half.npz"
@@ -316,7 +316,7 @@ def test_a_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_a_board_without_tables_says_so() -> None:
-    settings = Settings(dataset="iris", layers="4-8-3", device=_text(wild(1), "test"), lr=1.0)
+    settings = Settings(dataset="iris", layers="4-8-3", device=text_of(wild(1), "test"), lr=1.0)
     with (
         open_board("golden://", config=DEFAULT) as board,
         pytest.raises(InputError, match=r"wild1 is a table of steps.*--device FILE:linear"),
