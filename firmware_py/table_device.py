@@ -81,6 +81,8 @@ MOST_SPREAD = 0.35
 """Largest spread from cell to cell, relative, that the linear-step device's codes of 4 bits hold."""
 WIDEST = {"step_spread": 2.0, "symmetry_spread": 0.9, "bound_spread": 1.0}
 """Largest spreads of a table device."""
+MOST_APPARENT = ((1 << TABLE_BITS[TableParameter.APPARENT]) - 1) * GAUSS_SIGMA / (1 << APPARENT_FRAC + TABLE.cell_frac)
+"""Largest apparent noise of a cell with the default's words, device units."""
 _CODE_SIGMAS = 3.5
 """Sigmas of a bound, or else half the range, are what the largest code is for."""
 _DEAD_ZONE = 64

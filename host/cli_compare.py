@@ -11,14 +11,15 @@ import typer
 from rich.table import Table
 
 from backpulse.host import options as o
-from backpulse.host.cost import mean_step, said
+from backpulse.host.cost import cost, mean_step, said
+from backpulse.host.devices import facts_of
 from backpulse.host.errors import HostError, InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.runs import settings_and_data
-from backpulse.host.settings import Settings
+from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.sweep import array_text, plan
 from backpulse.host.sweep_pool import execute
-from backpulse.host.sweep_run import Run, remember
+from backpulse.host.sweep_run import Run, config_of, remember
 from backpulse.host.sweep_table import key, summarise
 from backpulse.host.sweep_view import SweepView
 from backpulse.host.tables import count
@@ -86,7 +87,7 @@ def compare(
     rows = summarise(((run.settings, result) for run, result in zip(runs, results, strict=True)), BY)
     for row in rows:
         of = zip(runs, results, strict=True)
-        row["cost"] = mean_step(result["cost"] for run, result in of if key(run.settings, BY) == tuple(row[name] for name in BY))
+        row["cost"] = mean_step(_cost(run, result) for run, result in of if key(run.settings, BY) == tuple(row[name] for name in BY))
     if json != STDOUT:
         _show(rows, epochs, seeds)
         _show_costs(rows)
@@ -102,6 +103,14 @@ def compare(
     written.finish()
 
 
+def _cost(run: Run, result: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what a run has cost its array, None without one."""
+    if run.settings.schedule == SOFTWARE:
+        return None
+    totals = {name: result[name.lower()] for name in ("STEPS", "CYCLES", "PULSES_UP", "PULSES_DOWN")}
+    return cost(run.settings.compile(config_of(run)), totals, facts_of(run.settings.device))
+
+
 def _show_costs(rows: list[dict[str, Any]]) -> None:
     """Print what a step costs the array, where the device's file says enough of it."""
     names = ("read_time_s", "read_energy_j", "pulse_time_s", "pulse_energy_j")
@@ -112,9 +121,9 @@ def _show_costs(rows: list[dict[str, Any]]) -> None:
     for heading in ("schedule", "lr", "pulses", "reads", "pulses take"):
         table.add_column(heading, justify="left" if heading == "schedule" else "right")
     for row in known:
-        cost = row["cost"]
-        figures = [said(cost[name], name[-1].replace("j", "J")) for name in names]
-        table.add_row(row["schedule"], f"{row['lr']:g}", f"{cost['pulses']:.1f}", ", ".join(figures[:2]), ", ".join(figures[2:]))
+        step = row["cost"]
+        figures = [said(step[name], name[-1].replace("j", "J")) for name in names]
+        table.add_row(row["schedule"], f"{row['lr']:g}", f"{step['pulses']:.1f}", ", ".join(figures[:2]), ", ".join(figures[2:]))
     stdout.print(table)
 
 

@@ -1,17 +1,18 @@
 """From a measurement to a twin: models fitted, zero and unit chosen, the device made, and what a person is told of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.firmware_py.device import Device
-from backpulse.firmware_py.table_device import MOST_SPREAD, SEGMENTS, WIDEST, TableDevice
+from backpulse.firmware_py.table_device import MOST_APPARENT, MOST_SPREAD, SEGMENTS, WIDEST, TableDevice
 from backpulse.firmware_py.table_device import NODES as PLACES
 from backpulse.host.device_curves import MOST_PULSES, Ways, ways_of
 from backpulse.host.device_models import NAMES, NODES, Fitted, fit_all
 from backpulse.host.device_noise import Noise, noise
 from backpulse.host.device_traces import Measured
+from backpulse.host.errors import wrong_input
 
 RANGE = 2.0
 """Device units from the lowest to the highest measured conductance, as the presets have."""
@@ -123,6 +124,10 @@ class Fit:
                 f"The linear model leaves {linear:.1f} % of the range, the table {table:.1f} %: accuracies of the linear device will not "
                 "be those of this one"
             )
+        if self.noise.reading * RANGE > MOST_APPARENT:
+            found.append(
+                f"Readings scatter by {100 * self.noise.reading:.0f} % of the range, and the twin holds {100 * MOST_APPARENT / RANGE:.0f} %"
+            )
         for name, value in self.ways.spread.items():
             if value > WIDEST[f"{name}_spread"]:
                 most = 100 * WIDEST[f"{name}_spread"]
@@ -136,7 +141,7 @@ def fit_device(measured: Measured, name: str) -> Fit:
     Raises
     ------
     InputError
-        If a table of steps goes against its direction.
+        If a table of steps goes against its direction, or the noise of its steps is larger than the words of a tile hold.
     """
     from threadpoolctl import threadpool_limits
 
@@ -155,6 +160,9 @@ def fit_device(measured: Measured, name: str) -> Fit:
     spread = ways.spread or ({"step": found.step} if found.step else {})
     narrow = {f"{k}_spread": min(v, MOST_SPREAD) for k, v in spread.items() if k != "symmetry"}
     linear, scale, refused = _linear(name, models, float(np.mean(mean)), narrow)
+    with wrong_input():
+        widest = {f"{k}_spread": min(v, WIDEST[f"{k}_spread"]) for k, v in spread.items()}
+        table = _table(name, tables, zero.place, found, widest)
     return Fit(
         ways=ways,
         models=models,
@@ -165,7 +173,7 @@ def fit_device(measured: Measured, name: str) -> Fit:
         pulses=(_pulses(tables[True]), _pulses(tables[False])),
         noise=found,
         persistent=(mean[0], mean[1]),
-        table=_table(name, tables, zero.place, found, {f"{k}_spread": min(v, WIDEST[f"{k}_spread"]) for k, v in spread.items()}),
+        table=table,
         linear=linear,
         linear_scale=scale,
         refused=refused,
@@ -179,9 +187,11 @@ def as_table(fit: Fit, model: str) -> tuple[TableDevice, int]:
     """
     fitted = {up: fit.models[up][model] for up in (True, False)}
     zero = _zero(fitted).place
-    noise = {up: (np.array([0.0, 1.0]), np.full(2, value)) for up, value in zip((True, False), fit.persistent, strict=True)}
-    spread = {name: getattr(fit.table, name) for name in ("step_spread", "bound_spread")}
-    return _table(fit.table.name, fitted, zero, fit.apparent, noise, spread), _weight_scale(RANGE * min(zero, 1 - zero))
+    persistent = {up: (np.array([0.0, 1.0]), np.full(2, value)) for up, value in zip((True, False), fit.persistent, strict=True)}
+    spread = {name: getattr(fit.table, name) for name in ("step_spread", "symmetry_spread", "bound_spread")}
+    return _table(fit.table.name, fitted, zero, replace(fit.noise, persistent=persistent), spread), _weight_scale(
+        RANGE * min(zero, 1 - zero)
+    )
 
 
 def _zero(tables: dict[bool, Fitted]) -> Zero:
@@ -256,7 +266,7 @@ def _table(
         noise_down=tuple(noises[False].tolist()),
         bound_up=RANGE * (1 - zero),
         bound_down=-RANGE * zero,
-        apparent_noise=found.reading * RANGE,
+        apparent_noise=min(found.reading * RANGE, MOST_APPARENT),
         **spread,
     )
 

@@ -63,7 +63,7 @@ def resolved(text: str) -> str:
     file = text.removesuffix(LINEAR)
     if file.startswith(AIHWKIT):
         device, _ = of_aihwkit(file.removeprefix(AIHWKIT), linear=file != text)
-        return _text(device, text, {})
+        return text_of(device, text)
     path = file_of(file) or Path(file)
     if path.suffix != ".toml" and not path.is_file() and "/" not in file:
         known = [*PRESETS, *shipped()]
@@ -74,13 +74,13 @@ def resolved(text: str) -> str:
 
     found = read_device(path)
     if file == text:
-        return _text(found.table_device, found.digest, found.facts.plain())
+        return text_of(found.table_device, found.digest, found.facts.plain())
     if found.linear_device is None:
         raise InputError(
             f"Device {found.name} of {file} has no linear fit ({found.linear_refused}): leave {LINEAR} out, for its table, which "
             "golden://, sim:// and boards with the table device carry"
         )
-    return _text(found.linear_device, found.digest, found.facts.plain())
+    return text_of(found.linear_device, found.digest, found.facts.plain())
 
 
 def scale_of(text: str) -> int | None:
@@ -101,9 +101,24 @@ def device_of(text: str) -> Device | TableDevice:
     return _parsed(text) if text.startswith("{") else PRESETS[text]
 
 
-def text_of(device: Device | TableDevice, source: str = "") -> str:
-    """Return what settings keep of a device, which is from a source, if that is not its name."""
-    return device.name if PRESETS.get(device.name) == device else _text(device, source or device.name, {})
+def text_of(device: Device | TableDevice, source: str = "", beside: Mapping[str, Any] | None = None) -> str:
+    """Return what settings keep of a device: a preset's name, or the device as one line of text.
+
+    Parameters
+    ----------
+    device : Device or TableDevice
+    source : str
+        Where it is from, if that is not its name.
+    beside : mapping, optional
+        What is known beside the step (`Facts`).
+    """
+    if not beside and PRESETS.get(device.name) == device:
+        return device.name
+    source, beside = source or device.name, beside or {}
+    if isinstance(device, Device):
+        values = {key: value for key, value in vars(device).items() if value or key in ("dw_min", "bound_up", "bound_down")}
+        return json.dumps({"source": source, "linear": values, **beside})
+    return json.dumps({"source": source, "table": {key: value for key, value in vars(device).items() if value}, **beside})
 
 
 def name_of(text: str) -> str:
@@ -119,14 +134,6 @@ def facts_of(text: str) -> Facts:
     values = json.loads(text)
     with wrong_input("The setting device: "):
         return Facts.model_validate({key: values[key] for key in Facts.model_fields if key in values})
-
-
-def _text(device: Device | TableDevice, source: str, beside: Mapping[str, Any]) -> str:
-    """Return a device as one line of text; what is not in it is zero."""
-    if isinstance(device, Device):
-        values = {key: value for key, value in vars(device).items() if value or key in ("dw_min", "bound_up", "bound_down")}
-        return json.dumps({"source": source, "linear": values, **beside})
-    return json.dumps({"source": source, "table": {key: value for key, value in vars(device).items() if value}, **beside})
 
 
 @cache

@@ -27,8 +27,8 @@ from backpulse.host.stop import Stop, StoppedError
 from backpulse.host.training import Trainer
 from backpulse.host.urls import Address, board_config, open_board
 
-NOT_KEPT = ("predictions", "warnings", "array", "start")
-"""Of a result: one is as long as the data, the others are the same in many runs."""
+NOT_KEPT = ("predictions", "warnings", "array", "start", "cost")
+"""Of a result: one is as long as the data, others are the same in many runs, and the cost follows from what is counted."""
 MOST_SENT = 1 << 26
 """Bytes of a data set that goes along to other processes."""
 

@@ -1,6 +1,7 @@
 """Twins of measured devices: what each model leaves, symmetry points, noise, and the table in integers."""
 
 import json
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from backpulse.firmware_py.device import PRESETS, Device, own_words, shared_word
 from backpulse.firmware_py.formats import rshift
 from backpulse.firmware_py.table_device import (
     CLASSES,
+    MOST_APPARENT,
     MOST_SHIFT,
     NO_SPREAD,
     NODES,
@@ -125,6 +127,18 @@ def test_noise_is_told_apart(persistent, lasting):
     assert found.apparent == pytest.approx(0.01, rel=0.35)
     assert found.lasting == pytest.approx(lasting, rel=0.25, abs=0.004)
     assert np.mean([p.mean() for _, p in found.persistent.values()]) == pytest.approx(persistent, rel=0.35, abs=0.001)
+
+
+def test_readings_that_scatter_more_than_the_twin_holds():
+    random = np.random.RandomState(1)
+    n = np.arange(400.0)
+    ramps_of = []
+    for up in (True, False):
+        g = (n if up else n[::-1]) / 400 + random.choice([-0.5, 0.5], 400)
+        ramps_of.append(Ramp(device="", up=up, n=n, g=g, where=""))
+    fit = fit_device(Measured(ramps=ramps_of, unit="norm"), "noisy")
+    assert fit.table.apparent_noise == MOST_APPARENT
+    assert any(re.search(r"Readings scatter by 2\d % of the range, and the twin holds 14 %", warning) for warning in fit.warnings)
 
 
 def test_what_differs_from_ramp_to_ramp():

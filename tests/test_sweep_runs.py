@@ -17,6 +17,7 @@ import pytest
 
 from backpulse.firmware_py.installing import install
 from backpulse.host import sweep_pool, sweep_run
+from backpulse.host.devices import resolved
 from backpulse.host.errors import InputError, StorageError
 from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.stop import Stop
@@ -24,6 +25,8 @@ from backpulse.host.sweep import plan
 from backpulse.host.sweep_pool import execute
 from backpulse.host.sweep_run import Outcome, attempt, do
 from backpulse.host.sweep_store import CHOSEN, JOURNAL, KEYS, RESULTS, Store, do_missing, row, schema
+from backpulse.host.sweep_table import said, title
+from backpulse.host.sweep_view import best_table
 
 from . import deadly
 from .signalled import ROOT, running, sent
@@ -115,6 +118,15 @@ def test_rows_have_all_of_a_result():
     assert list(one) == names
     assert {name: one[name] for name in RESULTS} == {name: result[name] for name in RESULTS}
     assert (one["accuracy"], one["best_epoch"]) == (result["test_accuracy"][-1], None)
+
+
+def test_tables_name_a_device_and_hold_no_device_text():
+    device = resolved("enode")
+    assert said(device, "device") == "enode"
+    group = {"device": device, "lr": 0.5, **dict.fromkeys(("mean", "std", "min", "max"), 0.9), "curves": [[0.9]]}
+    assert title(group, ["device", "lr"]) == "enode, lr 0.5"
+    shown = best_table([group], ["device", "lr"], "best", {(device, 0.5): 1})
+    assert list(shown.columns[0].cells) == ["enode"]
 
 
 def test_a_killed_sweep_goes_on(backpulse, file, tmp_path):
