@@ -34,7 +34,7 @@ def test_the_page_runs_in_the_order_shown(backpulse, tmp_path):
     (tmp_path / "mine.toml").rename(tmp_path / "gone.toml")
     code, out, err = backpulse("train", "--resume", "run.npz", "--epochs", 4, "--json", "-")
     assert code == 0, err
-    assert json.loads(json.loads(out)["settings"]["device"])["linear"]["name"] == "mine"
+    assert json.loads(json.loads(out)["settings"]["device"])["table"]["name"] == "mine"
     assert "mine device" in err
     assert backpulse("infer", "--checkpoint", "run.npz")[0] == 0
     code, _, err = backpulse("train", "--resume", "run.npz", "--epochs", 5, "--device", "ecram")
@@ -69,8 +69,9 @@ def test_fit_tells_what_it_found(backpulse, tmp_path):
     assert (code, json.loads(out)["measured"]["symmetry"]) == (0, pytest.approx(0.47, abs=0.03)), err
     code, out, err = backpulse("device", "simulate", "mine.toml", "--json", "-", "--cells", 3)
     assert (code, json.loads(out)["high"]) == (0, pytest.approx(4.5e-5, rel=0.05)), err
-    code, _, err = backpulse("train", "--device", "mine.toml")
-    assert (code, "needs a tile with step tables, and today's have the linear step" in err) == (2, True)
+    code, _, err = backpulse("train", "--device", "mine.toml:linear")
+    assert (code, "has no linear fit (" in err) == (2, True)
+    assert "too steep a step" in err
 
 
 def test_list_and_show_of_presets(backpulse):

@@ -1,5 +1,6 @@
 """The table device in the golden model, on boards and in checkpoints, against the formulas of `table_device`."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backpulse.firmware_py.array import Array
+from backpulse.firmware_py.array import Array, Wires, Write
 from backpulse.firmware_py.config import DEFAULT, TABLE, DeviceKind
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.divergence import first_divergence
@@ -37,6 +38,7 @@ from backpulse.firmware_py.table_memory import segment_words
 from backpulse.firmware_py.table_tile import lost, seen, shared_words, update
 from backpulse.firmware_py.timing import leak_cycles
 from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.device_file import write_device
 from backpulse.host.devices import device_of, text_of
 from backpulse.host.errors import InputError
 from backpulse.host.settings import Settings
@@ -45,6 +47,7 @@ from backpulse.host.training import Trainer
 from backpulse.host.urls import Address, board_config, open_board
 
 from .machines import loaded
+from .test_device_fit import fitted
 
 SMALL = replace(TABLE, tile_rows=32, tile_cols=16)
 
@@ -362,3 +365,32 @@ def test_a_measured_spread_takes_the_place_of_the_drawn(tmp_path: Path) -> None:
         read_map(tmp_path / "none.csv")
     settings = Settings(device="ecram", spread=path)
     assert isinstance(settings.device_model, TableDevice)
+
+
+@pytest.mark.slow  # what records and what plays tables is compiled for this alone
+def test_a_replay_needs_no_device_file(backpulse, tmp_path: Path) -> None:
+    write_device(tmp_path / "mine.toml", fitted("steep66")[1])
+    options = ("--dataset", "iris", "--epochs", 2, "--device", "mine.toml", "--trace", "run.trace")
+    assert backpulse("train", *options)[0] == 0
+    (tmp_path / "mine.toml").unlink()
+    code, out, err = backpulse("replay", "run.trace", "--json", "-")
+    assert code == 0, err
+    assert json.loads(out)["divergence"] in (None, "")
+
+
+@pytest.mark.slow  # likewise
+def test_an_array_with_wires_has_tables() -> None:
+    """With wires of next to no resistance the cells are those of an array without; with more they differ."""
+    device = replace(TableDevice.of_linear(PRESETS["ecram-uniform"]), apparent_noise=0.01, leak_samples=500.0)
+    settings = Settings(dataset="iris", layers="4-8-3", device=text_of(device, "test"), lr=1.0)
+    ended = []
+    for ohm in (0.0, 100.0):
+        array = Array(wires=Wires(row_ohm=ohm, col_ohm=ohm), write=Write(scheme="half"))
+        with open_board(Address("golden://", array), config=board_config(settings.network, settings.device_model, array=array)) as board:
+            trainer = Trainer(board, settings, 1)
+            trainer.run()
+            ended.append(trainer.checkpoint().table)
+    plain = trained(settings, 1).kept.table  # type: ignore[attr-defined]
+    assert np.abs(ended[0].persistent - plain.persistent).max() < 400
+    assert np.abs(ended[1].persistent - plain.persistent).max() > 400
+    assert all(np.array_equal(state.ages, plain.ages) for state in ended)
