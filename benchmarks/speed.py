@@ -24,7 +24,10 @@ from rich.table import Table
 
 from backpulse.firmware_py import machine
 from backpulse.firmware_py.array import Array, Wires
+from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host.datasets import Dataset
+from backpulse.host.devices import text_of
 from backpulse.host.settings import Prepared, Settings, prepare
 from backpulse.host.software import SAMPLE_ONE
 from backpulse.host.training import Trainer
@@ -44,6 +47,8 @@ CASES = {
     "images, golden, ECRAM": 2.0,
 }
 """Least ratio to NumPy."""
+TABLE, LINEAR, TABLE_TARGET = "digits, ECRAM as a table", "digits, golden, ECRAM", 0.8
+"""The same device by its steps' table, and its least speed in that of the linear step."""
 WIRED, WIRED_TARGET = "digits, wires of 2 Ω", 300
 """Pairs of columns in a tile of 128 x 32, each read solved anew; least steps per second."""
 OUTSIDE = {"digits": 0.20, "images": 0.10}
@@ -162,6 +167,8 @@ def speed(rounds: int, data: dict[str, Prepared], console: Console) -> dict:
         kind, board, device = name.split(", ")
         cases[name] = Case.of(f"{board}://", settings[kind].changed(device=device.lower()), data[kind], steps[kind])
     cases[WIRED] = Case.of("golden://", DIGITS, data["digits"], steps["digits"], Array(wires=Wires(row_ohm=2.0, col_ohm=2.0)))
+    tables = DIGITS.changed(device=text_of(TableDevice.of_linear(PRESETS["ecram"]), "the preset"))
+    cases[TABLE] = Case.of("golden://", tables, data["digits"], steps["digits"])
     reference: dict[str, list[float]] = {kind: [] for kind in settings}
     for _ in range(rounds + 1):
         for kind, rates in reference.items():
@@ -180,6 +187,11 @@ def speed(rounds: int, data: dict[str, Prepared], console: Console) -> dict:
         ratio = statistics.median(v / n for v, n in zip(case.rates[1:], reference[kind][1:], strict=True))
         outside = None if "sim" in name else statistics.median(case.outside[1:])
         rate = statistics.median(case.rates[1:])
+        if name == TABLE:
+            share = statistics.median(v / w for v, w in zip(case.rates[1:], cases[LINEAR].rates[1:], strict=True))
+            figures[name] = {"steps_per_second": rate, "ratio_to_linear": share, "target": TABLE_TARGET}
+            table.add_row(name, f"{rate:,.0f}", f"{share:.3g} of the linear step's (at least {TABLE_TARGET})")
+            continue
         if name == WIRED:
             figures[name] = {"steps_per_second": rate, "target": WIRED_TARGET}
             table.add_row(name, f"{rate:,.0f} (at least {WIRED_TARGET})", f"{ratio:.3g}")

@@ -161,7 +161,7 @@ class GoldenMachine:
             Window.TILE: self._set_parameter,
         }
         if self.memory.law is not None:
-            tables = TableWindow(self.memory.law)
+            tables = TableWindow(self.memory.law, config.cell_bits)
             self._readers[Window.TABLE], self._writers[Window.TABLE] = tables.read, tables.write
         self._trace = TraceRing(config) if config.trace_words else None
         if self._trace:

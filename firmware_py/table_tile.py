@@ -18,6 +18,7 @@ from backpulse.firmware_py.table_device import (
     APPARENT_FRAC,
     BASE_BITS,
     LEAKS,
+    MOST_SHIFT,
     NO_SPREAD,
     PERIOD_MASK,
     ROOT_BITS,
@@ -37,9 +38,10 @@ _STUCK = STUCK & 255
 @inlined
 def shared_words(tile, parameters, cell_bits):
     """Return what all updates share: bounds and their unit; shift and apparent noise; the sign bit of a cell; bits in a segment."""
+    shift = parameters[_SHIFT]
     return (
         (np.int64(tile[_BOUND_UP]), np.int64(tile[_BOUND_DOWN]), np.int64(tile[_BOUND_UNIT])),
-        (parameters[_SHIFT], parameters[_APPARENT]),
+        (shift - 2 if shift > MOST_SHIFT else shift, parameters[_APPARENT]),
         1 << (cell_bits - 1),
         cell_bits - SEGMENTS_LOG2,
     )
@@ -115,11 +117,9 @@ def move(m, f, row, lane, hit, size, pulses, shared):
     spread = load(m.spread, (row, lane)) if f.spread else everywhere(NO_SPREAD)
     moved = update(g, pulses, size, word, spread, law.segments, law.root, shared)
     store(law.persistent, (row, lane), moved)
-    if shared[1][1]:
-        still = (pulses == 0) | ((spread >> 16 & 255) == _STUCK)
-        store(m.cells, (row, lane), where(still, load(m.cells, (row, lane)), seen(moved, word, shared)))
-    else:
-        store(m.cells, (row, lane), where(pulses == 0, load(m.cells, (row, lane)), moved))
+    still = (pulses == 0) | ((spread >> 16 & 255) == _STUCK)
+    read = seen(moved, word, shared) if shared[1][1] else moved
+    store(m.cells, (row, lane), where(still, load(m.cells, (row, lane)), read))
 
 
 @part

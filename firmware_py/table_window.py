@@ -11,7 +11,7 @@ from backpulse.firmware_py.table_memory import Law, segment_words
 class TableWindow:
     """Reads and writes the words of the table device; an address without a word is a BusError."""
 
-    def __init__(self, law: Law) -> None:
+    def __init__(self, law: Law, cell_bits: int) -> None:
         self._words = {
             TablePart.SEGMENTS: np.zeros(4 * SEGMENTS, np.int64),
             TablePart.ROOT: law.root,
@@ -20,6 +20,7 @@ class TableWindow:
             TablePart.VISITED: law.visited,
         }
         self._law, self._low = law, 0
+        self._bits = TABLE_BITS | {TableParameter.REST: max(TABLE_BITS[TableParameter.REST], -cell_bits)}
 
     def read(self, offset: int) -> int:
         """Return a word: of a signed number 32 bits."""
@@ -39,7 +40,7 @@ class TableWindow:
             case TablePart.LEAK:
                 words[index] = _number(word, LEAK_BITS)
             case TablePart.PARAMETERS:
-                words[index] = _number(word, TABLE_BITS[TableParameter(index)])
+                words[index] = _number(word, self._bits[TableParameter(index)])
             case TablePart.VISITED:
                 words[index] = _number(word, VISIT_BITS)
         if offset >> TABLE_PART_SHIFT <= TablePart.ROOT:

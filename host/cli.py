@@ -105,7 +105,7 @@ for command in (boards, build, flash, fit, doctor, cache):
 
 
 @app.command()
-@o.takes_settings("device", "seed", *o.OF_TRAINING, *o.OF_DATA)
+@o.takes_settings("device", "spread", "seed", *o.OF_TRAINING, *o.OF_DATA)
 def program(
     given: o.Given,
     tile: o.Tile = "128x32",

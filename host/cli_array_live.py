@@ -39,7 +39,7 @@ def clear(board: Board, baud: o.Baud = BAUD, json: o.Json = None) -> None:
         stdout.print(f"Cleared: {cause_of(cause)[0]}" if cause else "The array has not tripped: there is nothing to clear")
 
 
-@o.takes_settings("rounding", "auto_range", "seed", *o.OF_TRAINING, *o.OF_DATA)
+@o.takes_settings("rounding", "auto_range", "spread", "seed", *o.OF_TRAINING, *o.OF_DATA)
 def self_checks(
     board: Board,
     given: o.Given,

@@ -102,7 +102,7 @@ def flash(
     console.print(f"{chosen.title} is loaded; it answers at {chosen.baud} baud")
 
 
-@o.takes_settings("rounding", "auto_range", "device", "seed", *o.OF_TRAINING, *o.OF_DATA)
+@o.takes_settings("rounding", "auto_range", "device", "spread", "seed", *o.OF_TRAINING, *o.OF_DATA)
 def fit(
     board: BoardName,
     given: o.Given,

@@ -152,6 +152,18 @@ def fit_device(measured: Measured, name: str) -> Fit:
     )
 
 
+def as_table(fit: Fit, model: str) -> tuple[TableDevice, int]:
+    """Return another model of a fit as a table, with a zero of its own and the mean noise of a pulse, and its weight scale.
+
+    So a model is tried that the linear-step device's words cannot hold.
+    """
+    fitted = {up: fit.models[up][model] for up in (True, False)}
+    zero = _zero(fitted).place
+    noise = {up: (np.array([0.0, 1.0]), np.full(2, value)) for up, value in zip((True, False), fit.persistent, strict=True)}
+    spread = {name: getattr(fit.table, name) for name in ("step_spread", "bound_spread")}
+    return _table(fit.table.name, fitted, zero, fit.apparent, noise, spread), _weight_scale(RANGE * min(zero, 1 - zero))
+
+
 def _zero(tables: dict[bool, Fitted]) -> Zero:
     """Find the symmetry point, where steps are equal and pulses of both kinds drive a cell to: of several the one that draws from most."""
     x = np.linspace(0, 1, 1025)

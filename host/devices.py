@@ -53,7 +53,7 @@ def resolved(text: str) -> str:
         return text
     if text.startswith(AIHWKIT):
         device, _ = of_aihwkit(text.removeprefix(AIHWKIT))
-        return _text(device, text)
+        return text_of(device, text)
     file = text.removesuffix(LINEAR)
     path = Path(file)
     if path.suffix != ".toml" and not path.is_file() and "/" not in file:
@@ -64,13 +64,13 @@ def resolved(text: str) -> str:
 
     found = read_device(path)
     if file == text:
-        return _text(found.table_device, found.digest)
+        return text_of(found.table_device, found.digest)
     if found.linear_device is None:
         raise InputError(
             f"Device {found.name} of {file} has no linear fit ({found.linear_refused}): leave {LINEAR} out, for its table, which "
             "golden://, sim:// and boards with the table device carry"
         )
-    return _text(found.linear_device, found.digest)
+    return text_of(found.linear_device, found.digest)
 
 
 def scale_of(text: str) -> int | None:
@@ -96,7 +96,7 @@ def name_of(text: str) -> str:
     return device_of(text).name
 
 
-def _text(device: Device | TableDevice, source: str) -> str:
+def text_of(device: Device | TableDevice, source: str) -> str:
     """Return a device as one line of text; what is not in it is zero."""
     if isinstance(device, Device):
         values = {key: value for key, value in vars(device).items() if value or key in ("dw_min", "bound_up", "bound_down")}
@@ -106,7 +106,7 @@ def _text(device: Device | TableDevice, source: str) -> str:
 
 @cache
 def _parsed(text: str) -> Device | TableDevice:
-    """Return the device that `_text` wrote."""
+    """Return the device that `text_of` wrote."""
     try:
         values = json.loads(text)
         if table := values.get("table"):

@@ -16,6 +16,7 @@ from backpulse.firmware_py.config import ABI_VERSION, DEFAULT, Config
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.network import Network
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host.array_file import parse_array
 from backpulse.host.board import Board
 from backpulse.host.datasets import NAMES, Dataset
@@ -113,7 +114,7 @@ def config_of(run: Run) -> Config:
 
 
 @lru_cache(16)
-def _config(network: Network, device: Device, tile: str, array: str, dead: str) -> Config:
+def _config(network: Network, device: Device | TableDevice, tile: str, array: str, dead: str) -> Config:
     return board_config(network, device, tile=tile, array=_array(array), dead=Dead.parse(dead))
 
 

@@ -247,10 +247,6 @@ def _golden(config: Config, array: Array | None, payload: int, log: Callable[[np
 
 def _virtual(config: Config, array: Array | None, progress: Callable[[str], None] | None) -> tuple[VirtualPort, Callable[[], object]]:
     """Start the virtual board."""
-    if array is not None and config.device is DeviceKind.TABLE:
-        raise InputError(
-            "The array behind sim:// carries no step tables: take golden://?array=FILE, or the linear fit, --device FILE:linear"
-        )
     board = start(config, array, progress=progress)
     return VirtualPort(board), lambda: str(board.close())
 

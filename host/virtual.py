@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from backpulse.firmware_py.array import Array
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.host.errors import InputError, OwnError, own_trouble, wrong_input
 from backpulse.host.ports import SocketPort
 
@@ -84,6 +84,10 @@ def start(
     OSError
         If the TCP port is taken.
     """
+    if array is not None and array.kind != "real" and config.device is DeviceKind.TABLE:
+        raise InputError(
+            "The array behind sim:// carries no step tables: take golden://?array=FILE, or the linear fit, --device FILE:linear"
+        )
     try:
         from backpulse.gateware.sim.virtual_board import VirtualBoard, build
     except ModuleNotFoundError as error:

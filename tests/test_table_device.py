@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import DEFAULT, TABLE, DeviceKind
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.divergence import first_divergence
 from backpulse.firmware_py.framing import BusError
 from backpulse.firmware_py.image import persistent_image, table_address
+from backpulse.firmware_py.isa import Op
 from backpulse.firmware_py.jit import jit
 from backpulse.firmware_py.lanes import GROUP, load, store
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.pulse_log import PulseLog
-from backpulse.firmware_py.registers import PERSISTENT_SHIFT, REG, TableParameter, TablePart, Window
+from backpulse.firmware_py.registers import PERSISTENT_SHIFT, REG, Counter, TableParameter, TablePart, Window
 from backpulse.firmware_py.streams import companion, xorshift
 from backpulse.firmware_py.table_device import (
     CLASSES,
@@ -33,13 +35,14 @@ from backpulse.firmware_py.table_device import (
 )
 from backpulse.firmware_py.table_memory import segment_words
 from backpulse.firmware_py.table_tile import lost, seen, shared_words, update
+from backpulse.firmware_py.timing import leak_cycles
 from backpulse.host.checkpoint import Checkpoint
-from backpulse.host.devices import _text, device_of
+from backpulse.host.devices import device_of, text_of
 from backpulse.host.errors import InputError
 from backpulse.host.settings import Settings
 from backpulse.host.spread_map import read_map
 from backpulse.host.training import Trainer
-from backpulse.host.urls import board_config, open_board
+from backpulse.host.urls import Address, board_config, open_board
 
 from .machines import loaded
 
@@ -141,6 +144,17 @@ def test_lanes_and_single_numbers_are_the_formula(seed: int) -> None:
             assert one == wanted[i]
 
 
+def test_what_reads_see_of_a_stuck_cell_stays() -> None:
+    device = replace(wild(1), stuck=1.0)
+    board = loaded(Network.parse("24-7"), device=device, config=SMALL, lr=1.0)
+    board.write(persistent_image(board.machine.memory.cells * 0 + 77))
+    before = board.machine.memory.cells.copy()
+    board.run(board.program.train_entry, range(5))
+    assert board.machine.read(REG["COUNTER"].address + Counter.PULSES_UP) > 0
+    assert np.array_equal(board.machine.memory.cells, before)
+    assert (board.machine.memory.law.persistent == 77).all()
+
+
 class Reference:
     """What a machine's cells are, from the pulses of its log, one sample after the other, for a network of one layer."""
 
@@ -178,9 +192,10 @@ def test_a_machine_is_the_formula(seed: int, leaky: float) -> None:
     moved = 0
     for sample in range(40):
         log._parts.clear()
-        cycles = machine.read(REG["COUNTER"].address + 8)
+        cycles = machine.read(REG["COUNTER"].address + Counter.CYCLES)
         board.run(board.program.train_entry, [sample])
-        assert machine.read(REG["COUNTER"].address + 8) - cycles == board.program.cycles_per_step + (2 * (10 + region.rows) if leaky else 0)
+        more = sum(leak_cycles(op, region.rows, region.cols) for op in (Op.READ, Op.PULSE)) if leaky else 0
+        assert machine.read(REG["COUNTER"].address + Counter.CYCLES) - cycles == board.program.cycles_per_step + more
         counts = np.zeros(machine.memory.cells.shape, np.int64)
         for _, _, row, col, count in log.pulses:
             counts[row, col] += count
@@ -265,7 +280,7 @@ def trained(settings: Settings, epochs: int, **more) -> Trainer:
 
 def test_a_linear_device_as_a_table_is_within_a_point_of_itself() -> None:
     linear = Settings(device="ecram", lr=0.5)
-    table = linear.changed(device=_text(TableDevice.of_linear(PRESETS["ecram"]), "test"))
+    table = linear.changed(device=text_of(TableDevice.of_linear(PRESETS["ecram"]), "test"))
     assert isinstance(table.device_model, TableDevice)
     means = [np.mean([trained(s.changed(seed=seed), 10).position.test_accuracy[-1] for seed in (1, 2, 3)]) for s in (linear, table)]
     assert means[0] > 0.94
@@ -274,7 +289,7 @@ def test_a_linear_device_as_a_table_is_within_a_point_of_itself() -> None:
 
 def test_a_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     device = replace(TableDevice.of_linear(PRESETS["ecram"]), name="leaky", apparent_noise=0.02, leak_samples=3000.0, symmetry_spread=0.05)
-    settings = Settings(dataset="iris", layers="4-8-3", device=_text(device, "test"), lr=1.0)
+    settings = Settings(dataset="iris", layers="4-8-3", device=text_of(device, "test"), lr=1.0)
     whole = trained(settings, 4)
     first = trained(settings, 2)
     file = tmp_path / "half.npz"
@@ -301,14 +316,14 @@ def test_a_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_a_board_without_tables_says_so() -> None:
-    settings = Settings(dataset="iris", layers="4-8-3", device=_text(wild(1), "test"), lr=1.0)
+    settings = Settings(dataset="iris", layers="4-8-3", device=text_of(wild(1), "test"), lr=1.0)
     with (
         open_board("golden://", config=DEFAULT) as board,
         pytest.raises(InputError, match=r"wild1 is a table of steps.*--device FILE:linear"),
     ):
         Trainer(board, settings, 1)
     with pytest.raises(InputError, match="The array behind sim:// carries no step tables"):
-        open_board("sim://?array=tests/files/none.toml", config=SMALL)
+        open_board(Address("sim://", Array()), config=SMALL)
 
 
 def test_a_measured_spread_takes_the_place_of_the_drawn(tmp_path: Path) -> None:
