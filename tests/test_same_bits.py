@@ -12,15 +12,17 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from backpulse.firmware_py.compiler import SCHEDULES, Program, compile_network
-from backpulse.firmware_py.config import IDEAL, SMALL, Config
+from backpulse.firmware_py.config import IDEAL, SMALL, TABLE, Config
 from backpulse.firmware_py.device import PRESETS, Device, with_values
 from backpulse.firmware_py.digest import conductance_digest
 from backpulse.firmware_py.isa import Scale
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import Counter
 from backpulse.firmware_py.streams import seed_states
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host.board import Board
 from backpulse.host.scaling import records
+from backpulse.host.table_state import TableState
 from backpulse.host.urls import open_board
 
 from .machines import noisy_cells, samples_for
@@ -30,12 +32,13 @@ CONFIGS = {
         SMALL, tile_rows=16, tile_cols=8, tiles=12, store_words=2048, acc_bits=26, trace_words=64
     ),  # the sums of three blocks at weight_scale 16
     "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=4096, trace_words=64),
+    "table": replace(TABLE, tile_rows=16, tile_cols=8, tiles=3, store_words=2048, trace_words=64),
 }
-"""The boards that are built: 16 x 8 with everything, its sums wide enough for three blocks at weight_scale 16, and 24 x 7 with the ideal
-device. Most of a run's time is the upload of all cells."""
+"""The boards that are built: 16 x 8 with everything, its sums wide enough for three blocks at weight_scale 16, 24 x 7 with the ideal
+device, and the table device. Most of a run's time is the upload of all cells."""
 
 Pair = tuple[Board, Board]
-HELD: dict[Board, tuple[Device, int]] = {}
+HELD: dict[Board, tuple[Device | TableDevice, int]] = {}
 """Whose spread words a board holds."""
 
 
@@ -49,7 +52,7 @@ def boards() -> Iterator[dict[str, Pair]]:
             board.close()
 
 
-def run(board: Board, program: Program, device: Device, *, lr: float, seed: int, samples: int = 40) -> dict[str, object]:
+def run(board: Board, program: Program, device: Device | TableDevice, *, lr: float, seed: int, samples: int = 40) -> dict[str, object]:
     """Train and evaluate on made-up samples; return all that must be equal."""
     config = board.config
     scales = [Scale.from_float(lr / device.dw_min).to_word(), Scale.from_float(lr).to_word()]
@@ -57,7 +60,10 @@ def run(board: Board, program: Program, device: Device, *, lr: float, seed: int,
     if HELD.get(board) != (device, seed):  # the widest upload, so done only where it changes
         board.write_spread(device.spread_words(config, seed))
         HELD[board] = device, seed
-    board.write_cells(noisy_cells(program, device, seed))
+    cells = noisy_cells(program, device, seed)
+    board.write_cells(cells)
+    if isinstance(device, TableDevice):
+        TableState.new(device.words(config).flat(), cells).write(board)
     board.write_random({stream: list(states) for stream, states in seed_states(config, seed).items()})
     board.totals = dict.fromkeys(Counter, 0)
     n_in = program.network.layers[0]
@@ -77,10 +83,11 @@ def run(board: Board, program: Program, device: Device, *, lr: float, seed: int,
         "digest": conductance_digest(cells),
         "random": {stream.name: states for stream, states in board.read_random().items()},
         "after": {c.name: board.totals[c] for c in Counter},
+        "table": [part.tolist() for part in vars(TableState.read(board)).values()] if board.tables else [],
     }
 
 
-def check(pair: Pair, program: Program, device: Device, *, lr: float, seed: int) -> dict[str, Any]:
+def check(pair: Pair, program: Program, device: Device | TableDevice, *, lr: float, seed: int) -> dict[str, Any]:
     """Run on both boards and compare; return the run."""
     golden, sim = (run(board, program, device, lr=lr, seed=seed) for board in pair)
     assert sim == golden
@@ -107,6 +114,20 @@ def test_schedules_roundings_devices(boards: dict[str, Pair], schedule: str, sto
     assert counters["PULSES_UP"] > 0
     assert counters["PULSES_DOWN"] > 0
     assert counters["CYCLES"] == 40 * program.cycles_per_step
+
+
+@pytest.mark.parametrize("leak", [0.0, 100.0], ids=["kept", "leaks"])
+def test_tables(boards: dict[str, Pair], leak: float) -> None:
+    """Spread, stuck cells and apparent noise; where it leaks, every command looks after its rows first."""
+    more = {"apparent_noise": 0.02, "symmetry_spread": 0.2, "stuck": 0.05, "leak_rest": 0.1, "read_noise": 1.5}
+    device = replace(TableDevice.of_linear(PRESETS["ecram"]), **more, leak_samples=leak)
+    program = compile_network(network("14-7-4"), CONFIGS["table"], "progressive-exact")
+    found = check(boards["table"], program, device, lr=1.0, seed=3)
+    counters = found["counters"]
+    assert counters["PULSES_UP"] > 0
+    assert counters["PULSES_DOWN"] > 0
+    compiled = 40 * program.cycles_per_step
+    assert counters["CYCLES"] > compiled if leak else counters["CYCLES"] == compiled
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from backpulse.firmware_py.table_device import (
     SEGMENTS,
     TableDevice,
     TableWords,
+    spread_offset,
     table_leak,
     table_seen,
     table_update,
@@ -340,14 +341,12 @@ def test_a_measured_spread_takes_the_place_of_the_drawn(tmp_path: Path) -> None:
     assert np.array_equal(words[3:], drawn[3:])
     assert words[1, 2] & 255 == 48
     assert (words[1, 2] ^ drawn[1, 2]) >> 8 == 0
-    assert (words.diagonal()[:3] >> 16 == 0x80).all()
+    assert (words.diagonal()[:3] >> 16 == 0x8000).all()
     lines = tmp_path / "map.csv"
     lines.write_text("row,column,down,bound\n1,2,0.5,0.25\n0,0,,-0.5\n")
     words = read_map(lines).onto(drawn, device, config)
     assert words[1, 2] >> 8 & 255 == 16
-    table = device.words(config)
-    moved = (int(words[1, 2]) >> 16 ^ 128) - 128
-    assert moved * table.bound_unit / (1 << config.cell_frac) == pytest.approx(0.25 * 1.3, abs=0.01)
+    assert spread_offset(words)[1, 2] / (1 << config.cell_frac) == pytest.approx(0.25 * 1.3, abs=1e-4)
     for text, said in (
         ("row,col,up\n0,0,1\n", "line 1 must name the columns row, column"),
         ("row,column,up\n0,0\n", "line 2 must have 3 fields, not 2"),
