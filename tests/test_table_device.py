@@ -28,6 +28,7 @@ from backpulse.firmware_py.table_device import (
     NO_SPREAD,
     ROOTS,
     SEGMENTS,
+    STUCK,
     TableDevice,
     TableWords,
     spread_offset,
@@ -180,7 +181,7 @@ class Reference:
                 self.visited[row] = era
             self.word = xorshift.py_func(self.word)
             moved = table_update(self.g[row], counts[row], self.word, self.words, self.spread[row])
-            still = (counts[row] == 0) | (self.spread[row] >> 16 == 0x80)
+            still = (counts[row] == 0) | (spread_offset(self.spread[row]) == STUCK)
             self.g[row], self.seen[row] = moved, np.where(still, self.seen[row], table_seen(moved, self.word, self.words))
 
 
@@ -249,8 +250,8 @@ def test_addresses() -> None:
     machine.write(persistent, -3)
     assert machine.read_words(cells + 0x105, 1).tolist() == [700]
     assert machine.read(persistent) == 0xFFFFFFFD
-    machine.write(Window.SPREAD.base, 0x1FEDCBA)
-    assert machine.read(Window.SPREAD.base) == 0xFEDCBA
+    machine.write(Window.SPREAD.base, 0xFEDCBA98)
+    assert machine.read(Window.SPREAD.base) == 0xFEDCBA98
     for part, words in (
         (TablePart.SEGMENTS, 256),
         (TablePart.ROOT, 512),
