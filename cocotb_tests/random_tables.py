@@ -5,7 +5,18 @@ import random
 import numpy as np
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.table_device import CLASSES, LEAKS, MOST_SHIFT, ROOTS, SEGMENTS, STUCK, TABLE_BITS, TableParameter, TableWords
+from backpulse.firmware_py.table_device import (
+    CLASSES,
+    LEAKS,
+    MOST_SHIFT,
+    OFFSET_AT,
+    ROOTS,
+    SEGMENTS,
+    STUCK,
+    TABLE_BITS,
+    TableParameter,
+    TableWords,
+)
 
 
 def random_tables(rng: random.Random, config: Config) -> TableWords:
@@ -23,7 +34,6 @@ def random_tables(rng: random.Random, config: Config) -> TableWords:
         root=np.array([rng.randrange(1 << rng.choice((4, 10, 16))) for _ in range(CLASSES * ROOTS)], np.int64).reshape(CLASSES, ROOTS),
         bound_up=rng.randint(top // 2, top * 2 // 3),
         bound_down=-rng.randint(top // 2, top * 2 // 3),
-        bound_unit=rng.choice((20, 200, 4095)) * config.spread,
         shift=rng.randint(0, MOST_SHIFT),
         cell_bits=config.cell_bits,
         apparent=rng.randrange(1 << TABLE_BITS[TableParameter.APPARENT]),
@@ -38,6 +48,6 @@ def random_spread(rng: random.Random, shape: tuple[int, int]) -> np.ndarray:
     """Return spread words, int64, some of them of stuck cells, or with the factors and bounds at their ends."""
     words = np.empty(shape, np.int64)
     for place in np.ndindex(shape):
-        code = rng.choice((STUCK & 255, *(rng.randrange(256) for _ in range(4))))
-        words[place] = rng.choice((0, 32, 255, rng.randrange(256))) | rng.randrange(256) << 8 | code << 16
+        offset = rng.choice((STUCK & 0xFFFF, *(rng.choice((-1, 1)) * rng.getrandbits(bits) & 0xFFFF for bits in (8, 13, 15))))
+        words[place] = rng.choice((0, 32, 255, rng.randrange(256))) | rng.randrange(256) << 8 | offset << OFFSET_AT
     return words

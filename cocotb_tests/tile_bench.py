@@ -101,8 +101,7 @@ class TB:
 
     def send(self, command: dict, words: list) -> None:
         """Queue a command and its data; the rows of a table device leak before."""
-        if TABLES:
-            self.model.leak(command)
+        self.model.leak(command)
         self.cmd.send([command])
         (self.counts if command["op"] == Op.PULSE else self.drive).send(words)
 

@@ -22,8 +22,8 @@ from backpulse.firmware_py.registers import (
     Window,
 )
 from backpulse.firmware_py.streams import gauss, xorshift
-from backpulse.firmware_py.table_device import LEAKS, NO_SPREAD, PERIOD_MASK, table_leak, table_seen, table_update
-from backpulse.firmware_py.table_device import STUCK as STUCK_CODE
+from backpulse.firmware_py.table_device import LEAKS, NO_SPREAD, PERIOD_MASK, spread_offset, table_leak, table_seen, table_update
+from backpulse.firmware_py.table_device import STUCK as STUCK_CELL
 from cocotb_tests.parameters import parameters
 from cocotb_tests.random_tables import random_spread, random_tables
 
@@ -34,7 +34,13 @@ TABLES = CONFIG.device is DeviceKind.TABLE
 
 
 class Model:
-    """What the tile holds and should answer, from the golden functions."""
+    """What the tile holds and should answer, from the golden functions.
+
+    `age` is of the table device alone: how many samples of training have begun; and so is `leaks`, whether its rows leak.
+    """
+
+    age = 0
+    leaks = False
 
     def __init__(self, rng: random.Random) -> None:
         shape = (CONFIG.rows, CONFIG.tile_cols)
@@ -104,6 +110,9 @@ class Model:
         words = [self.sense(int(s), command["bank"]) for s in sums]
         words[-1]["last"] = 1
         return words
+
+    def leak(self, command: dict) -> None:
+        """Let the rows of a command leak before it, where they do."""
 
     def pulse(self, command: dict, counts: list[list[int]]) -> int:
         """Apply the rows of counts that came and return the pulses in them."""
@@ -178,6 +187,6 @@ class TableModel(Model):
             self.write = [xorshift(w) for w in self.write]
             count, word, spread = np.array(line, np.int64), np.array(self.write, np.int64), self.spread[row]
             self.kept[row] = table_update(self.kept[row], count, word, self.table, spread)
-            moved = (count != 0) & (spread >> 16 & 255 != STUCK_CODE & 255)
+            moved = (count != 0) & (spread_offset(spread) != STUCK_CELL)
             self.cells[row] = np.where(moved, table_seen(self.kept[row], word, self.table), self.cells[row])
         return sum(abs(n) for line in counts for n in line)

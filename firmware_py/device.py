@@ -264,10 +264,8 @@ def parameter_bits(config: Config, offset: int) -> int | None:
         present = linear
     elif parameter in (TileParameter.BOUND_UP, TileParameter.BOUND_DOWN):
         present = bool(config.bounds)
-    elif parameter is TileParameter.STEP_UNIT:
+    elif parameter in (TileParameter.STEP_UNIT, TileParameter.BOUND_UNIT):
         present = linear and bool(config.spread)
-    elif parameter is TileParameter.BOUND_UNIT:
-        present = bool(config.spread)
     else:
         present = parameter is not TileParameter.READ_SIGMA or bool(config.read_noise)
     return PARAMETER_BITS[parameter] if present else 0

@@ -94,7 +94,7 @@ def _planes(memory: Memory, config: Config) -> dict[tuple[int, int], _Plane]:
     if config.device is not DeviceKind.REAL:
         planes[Window.CELLS] = by_row(memory.cells, -config.cell_bits, None if law is None else law.persistent)
     if config.spread:
-        planes[Window.SPREAD] = by_row(memory.spread, 8 if law is None else SPREAD_BITS)
+        planes[Window.SPREAD] = by_row(memory.spread, 8) if law is None else by_row(memory.spread.view(np.uint32), SPREAD_BITS)
     streams = {Stream.ROUNDING: memory.rounding}
     if config.device in (DeviceKind.LINEAR_STEP, DeviceKind.TABLE):
         streams[Stream.WRITE] = memory.write

@@ -31,21 +31,23 @@ MOST_SHIFT = 5
 """Most bits by which all steps and noises of a table are shifted left."""
 MOST_STEP = ((1 << BASE_BITS) - 1) << MOST_SHIFT
 """Largest step, in 1/64 cell LSB: 2 device units but for a part in 65536."""
-SPREAD_BITS = 24
-"""Bits of a spread word: factor of steps up, of steps down, signed bound code; 8 each."""
+SPREAD_BITS = 32
+"""Bits of a spread word: factor of steps up and of steps down, 8 each, and how far the bounds are moved, signed."""
 SPREAD_FRAC = 5
 """Fraction bits of a cell's factors."""
 SPREAD_ONE = 1 << SPREAD_FRAC
 """A factor of 1."""
 NO_SPREAD = SPREAD_ONE << 8 | SPREAD_ONE
 """Spread word of a cell as the table says."""
-STUCK = -128
-"""Bound code of a cell that never moves."""
-MOST_CODE = 127
-"""Largest bound code."""
+OFFSET_AT = 16
+"""Position of the bounds' offset in a spread word."""
+MOST_OFFSET = 32767
+"""Most cell LSB by which a cell's bounds lie farther apart, or nearer, on each side."""
+STUCK = -MOST_OFFSET - 1
+"""Offset that says that a cell never moves."""
 UPDATE_FRAC = STEP_FRAC + SPREAD_FRAC
 """Fraction bits of an update before its one rounding: of steps times factors, and of write noise."""
-APPARENT_FRAC = 11
+APPARENT_FRAC = 3
 """Fraction bits of apparent noise, in cell LSB."""
 LEAKS = 16
 """Words of the leak's table: entry k is what k periods take, the last also what more do; the first is not used."""
@@ -66,7 +68,7 @@ FLAT_WORDS = sum(FLAT_PARTS.values())
 """Words of the TABLE window that a device has (`TableWords.flat`): all but its cells' age."""
 TABLE_BITS = {
     TableParameter.SHIFT: 3,
-    TableParameter.APPARENT: 16,
+    TableParameter.APPARENT: 8,
     TableParameter.REST: -16,
     TableParameter.LEAK_ON: 1,
     TableParameter.LEAK_PERIOD: 4,
@@ -83,8 +85,6 @@ WIDEST = {"step_spread": 2.0, "symmetry_spread": 0.9, "bound_spread": 1.0}
 """Largest spreads of a table device."""
 MOST_APPARENT = ((1 << TABLE_BITS[TableParameter.APPARENT]) - 1) * GAUSS_SIGMA / (1 << APPARENT_FRAC + TABLE.cell_frac)
 """Largest apparent noise of a cell with the default's words, device units."""
-_CODE_SIGMAS = 3.5
-"""Sigmas of a bound, or else half the range, are what the largest code is for."""
 _DEAD_ZONE = 64
 """A leak takes about this part of a cell at a time, so that small conductances leak, too."""
 
@@ -100,14 +100,14 @@ class TableWords:
         at the upper end, class of noise.
     root : ndarray
         int64 of shape (CLASSES, ROOTS): write noise of n pulses in one go, in 2^-11 cell LSB before the shift.
-    bound_up, bound_down, bound_unit : int
+    bound_up, bound_down : int
         Cell words.
     shift : int
         Bits by which steps and noise are shifted left.
     cell_bits : int
         Bits of a cell.
     apparent : int
-        Apparent noise, in 2^-11 cell LSB.
+        Apparent noise, in 1/8 cell LSB.
     read_sigma : int
         Of the tile's read noise.
     leak : ndarray
@@ -126,7 +126,6 @@ class TableWords:
     bound_down: int
     shift: int
     cell_bits: int
-    bound_unit: int = 0
     apparent: int = 0
     read_sigma: int = 0
     leak: np.ndarray = field(default_factory=lambda: np.zeros(LEAKS, np.int64))
@@ -161,7 +160,7 @@ class TableWords:
         """Return the words of the TILE window, signed where the parameter is."""
         words = [0] * TILE_WORDS
         words[TileParameter.BOUND_UP], words[TileParameter.BOUND_DOWN] = self.bound_up, self.bound_down
-        words[TileParameter.BOUND_UNIT], words[TileParameter.READ_SIGMA] = self.bound_unit, self.read_sigma
+        words[TileParameter.READ_SIGMA] = self.read_sigma
         return words
 
 
@@ -307,7 +306,6 @@ class TableDevice:
             root=np.rint(roots / (1 << shift)).astype(np.int64),
             bound_up=min(round(self.bound_up * lsb), config.cell_max),
             bound_down=max(round(self.bound_down * lsb), -config.cell_max),
-            bound_unit=self._bound_unit(config),
             shift=shift,
             cell_bits=config.cell_bits,
             apparent=apparent,
@@ -330,11 +328,6 @@ class TableDevice:
         left = np.exp(-np.arange(LEAKS) * (1 << period) / self.leak_samples)
         return np.minimum(np.rint((1 - left) * (1 << LEAK_FRAC)).astype(np.int64), (1 << LEAK_FRAC) - 1), period
 
-    def _bound_unit(self, config: Config) -> int:
-        """Return how far a bound moves by one code, in cell LSB: also without a spread, as single cells may be given other bounds."""
-        half = (self.bound_up - self.bound_down) / 2 * (1 << config.cell_frac)
-        return max(1, round(half * max(_CODE_SIGMAS * self.bound_spread, 1.0) / MOST_CODE))
-
     def spread_words(self, config: Config, seed: int) -> np.ndarray:
         """Return one spread word a cell: uint32 of shape (rows of all tiles, columns).
 
@@ -349,10 +342,10 @@ class TableDevice:
         factor = np.exp(normal(cells, seed, 1, log_sigma * fine) / fine - log_sigma**2 / 2)
         tilt = np.clip(normal(cells, seed, 5, self.symmetry_spread * fine) / fine, -0.95, 0.95)
         sigma = self.bound_spread * (self.bound_up - self.bound_down) / 2 * (1 << config.cell_frac)
-        code = np.clip(normal(cells, seed, 2, sigma / self._bound_unit(config)), -MOST_CODE, MOST_CODE)
+        offset = np.clip(normal(cells, seed, 2, sigma), -MOST_OFFSET, MOST_OFFSET)
         if self.stuck:
-            code = np.where(draws(cells, seed, 0x57, 3) < self.stuck * 2**32, STUCK, code)
-        return spread_words(factor * (1 + tilt), factor * (1 - tilt), code)
+            offset = np.where(draws(cells, seed, 0x57, 3) < self.stuck * 2**32, STUCK, offset)
+        return spread_words(factor * (1 + tilt), factor * (1 - tilt), offset)
 
 
 def carried(device: Device | TableDevice, config: Config) -> Device | TableDevice:
@@ -360,10 +353,15 @@ def carried(device: Device | TableDevice, config: Config) -> Device | TableDevic
     return TableDevice.of_linear(device) if config.device is DeviceKind.TABLE and isinstance(device, Device) else device
 
 
-def spread_words(up: np.ndarray, down: np.ndarray, code: np.ndarray) -> np.ndarray:
-    """Return spread words, uint32, of factors (1: as the table says) and bound codes; factors are limited to what their bytes hold."""
+def spread_words(up: np.ndarray, down: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Return spread words, uint32, of factors (1: as the table says), limited to what their bytes hold, and offsets of bounds, cell LSB."""
     factors = [np.clip(np.rint(f * SPREAD_ONE), 0, 255).astype(np.int64) for f in (up, down)]
-    return (factors[0] | factors[1] << 8 | (code & 255) << 16).astype(np.uint32)
+    return (factors[0] | factors[1] << 8 | (offset & 0xFFFF) << OFFSET_AT).astype(np.uint32)
+
+
+def spread_offset(spread: np.ndarray | int) -> np.ndarray:
+    """Return how far spread words move the bounds, cell LSB, or STUCK; int64."""
+    return (np.asarray(spread, np.int64) >> OFFSET_AT & 0xFFFF ^ -STUCK) + STUCK
 
 
 def table_step(g: np.ndarray, up: np.ndarray, words: TableWords) -> tuple[np.ndarray, np.ndarray]:
@@ -403,13 +401,13 @@ def table_update(g: np.ndarray, count: np.ndarray, word: np.ndarray, words: Tabl
 
 def own_bounds(words: TableWords, spread: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower and upper bounds of cells, int64: their own, limited to cell words."""
-    code = (np.asarray(spread, np.int64) >> 16 & 255 ^ 128) - 128
-    return _word(words.bound_down - code * words.bound_unit, words), _word(words.bound_up + code * words.bound_unit, words)
+    offset = spread_offset(spread)
+    return _word(words.bound_down - offset, words), _word(words.bound_up + offset, words)
 
 
 def _stuck(spread: np.ndarray | int) -> np.ndarray:
     """Return which cells never move."""
-    return np.asarray(spread, np.int64) >> 16 & 255 == STUCK & 255
+    return spread_offset(spread) == STUCK
 
 
 def table_seen(g: np.ndarray, word: np.ndarray, words: TableWords) -> np.ndarray:

@@ -20,6 +20,7 @@ from backpulse.firmware_py.table_device import (
     LEAKS,
     MOST_SHIFT,
     NO_SPREAD,
+    OFFSET_AT,
     PERIOD_MASK,
     ROOT_BITS,
     ROOTS,
@@ -30,17 +31,16 @@ from backpulse.firmware_py.table_device import (
 )
 
 _SHIFT, _APPARENT, _REST, _LEAK_ON, _PERIOD, _AGE = (int(p) for p in TableParameter)
-_BOUND_UP, _BOUND_DOWN, _BOUND_UNIT = (int(p) for p in (TileParameter.BOUND_UP, TileParameter.BOUND_DOWN, TileParameter.BOUND_UNIT))
+_BOUND_UP, _BOUND_DOWN = (int(p) for p in (TileParameter.BOUND_UP, TileParameter.BOUND_DOWN))
 _BASE = (1 << BASE_BITS) - 1
-_STUCK = STUCK & 255
 
 
 @inlined
 def shared_words(tile, parameters, cell_bits):
-    """Return what all updates share: bounds and their unit; shift and apparent noise; the sign bit of a cell; bits in a segment."""
+    """Return what all updates share: bounds; shift and apparent noise; the sign bit of a cell; bits in a segment."""
     shift = parameters[_SHIFT]
     return (
-        (np.int64(tile[_BOUND_UP]), np.int64(tile[_BOUND_DOWN]), np.int64(tile[_BOUND_UNIT])),
+        (np.int64(tile[_BOUND_UP]), np.int64(tile[_BOUND_DOWN])),
         (shift - 2 if shift > MOST_SHIFT else shift, parameters[_APPARENT]),
         1 << (cell_bits - 1),
         cell_bits - SEGMENTS_LOG2,
@@ -60,11 +60,16 @@ def step(g, up, segments, shared):
 @inlined
 def own_words(spread, up, shared):
     """Return what a cell's spread word says: its factor this way, its upper and lower bound, and whether it is stuck. int64 or lanes."""
-    (bound_up, bound_down, unit), _, sign, _ = shared
-    raw = spread >> 16 & 255
-    offset = ((raw ^ 128) - 128) * unit
+    (bound_up, bound_down), _, sign, _ = shared
+    offset = _offset(spread)
     high, low = min(max(bound_up + offset, -sign), sign - 1), min(max(bound_down - offset, -sign), sign - 1)
-    return where(up, spread & 255, spread >> 8 & 255), high, low, raw == _STUCK
+    return where(up, spread & 255, spread >> 8 & 255), high, low, offset == STUCK
+
+
+@inlined
+def _offset(spread):
+    """Return how far a spread word moves the bounds, or STUCK. int64 or lanes."""
+    return ((spread >> OFFSET_AT & 0xFFFF) ^ -STUCK) + STUCK
 
 
 @inlined
@@ -117,7 +122,7 @@ def move(m, f, row, lane, hit, size, pulses, shared):
     spread = load(m.spread, (row, lane)) if f.spread else everywhere(NO_SPREAD)
     moved = update(g, pulses, size, word, spread, law.segments, law.root, shared)
     store(law.persistent, (row, lane), moved)
-    still = (pulses == 0) | ((spread >> 16 & 255) == _STUCK)
+    still = (pulses == 0) | (_offset(spread) == STUCK)
     read = seen(moved, word, shared) if shared[1][1] else moved
     store(m.cells, (row, lane), where(still, load(m.cells, (row, lane)), read))
 
@@ -175,6 +180,6 @@ def _leak_row(m, f, row, rest, leak):
         g, read = load(m.law.persistent, (row, lane)), load(m.cells, (row, lane))
         less = lost(g, rest, leak)
         if f.spread:
-            less = where((load(m.spread, (row, lane)) >> 16 & 255) == _STUCK, 0, less)
+            less = where(_offset(load(m.spread, (row, lane))) == STUCK, 0, less)
         store(m.law.persistent, (row, lane), g - less)
         store(m.cells, (row, lane), min(max(read - less, -half), half - 1))

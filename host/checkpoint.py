@@ -21,7 +21,7 @@ from backpulse.firmware_py.isa import SCALE_REGISTERS
 from backpulse.firmware_py.places import reason
 from backpulse.firmware_py.registers import TILE_WORDS, Counter, Stream
 from backpulse.firmware_py.streams import seed_states
-from backpulse.firmware_py.table_device import FLAT_WORDS, SPREAD_BITS, VISIT_BITS, TableDevice
+from backpulse.firmware_py.table_device import FLAT_WORDS, VISIT_BITS, TableDevice
 from backpulse.host.archive import MOST_MANIFEST, OPTIONAL, Archive, DamagedError, Kind, encode
 from backpulse.host.errors import InputError, StorageError
 from backpulse.host.features import Features
@@ -282,9 +282,7 @@ class Checkpoint:
             wrong[f"{name} must be from {low} to {-low - 1}"] = (name, (arrays[name] < low) | (arrays[name] > -low - 1))
         device = self.settings.device_on(self.config)
         if "tables" in arrays and isinstance(device, TableDevice):
-            most, visits = 1 << SPREAD_BITS, 1 << VISIT_BITS
-            if "spread" in arrays:
-                wrong[f"spread must be below {most}"] = ("spread", arrays["spread"] >= most)
+            visits = 1 << VISIT_BITS
             wrong[f"ages must be below {visits} but for the first"] = (
                 "ages",
                 (arrays["ages"] >= visits) & (np.arange(len(arrays["ages"])) > 0),

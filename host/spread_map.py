@@ -8,7 +8,7 @@ import numpy as np
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.places import reason
-from backpulse.firmware_py.table_device import MOST_CODE, SPREAD_ONE, STUCK, TableDevice, spread_words
+from backpulse.firmware_py.table_device import MOST_OFFSET, SPREAD_ONE, STUCK, TableDevice, spread_offset, spread_words
 from backpulse.host.errors import InputError
 
 FIELDS = ("up", "down", "bound", "stuck")
@@ -52,13 +52,13 @@ class SpreadMap:
             )
         new = words.copy()
         part = words[:rows, :cols].astype(np.int64)
-        code = (part >> 16 & 255 ^ 128) - 128
-        drawn = {"up": (part & 255) / SPREAD_ONE, "down": (part >> 8 & 255) / SPREAD_ONE, "stuck": (code == STUCK).astype(float)}
+        offset = spread_offset(part)
+        drawn = {"up": (part & 255) / SPREAD_ONE, "down": (part >> 8 & 255) / SPREAD_ONE, "stuck": (offset == STUCK).astype(float)}
         half = (device.bound_up - device.bound_down) / 2 * (1 << config.cell_frac)
-        drawn["bound"] = np.where(code == STUCK, 0, code) * (device.words(config).bound_unit / half)
+        drawn["bound"] = np.where(offset == STUCK, 0, offset) / half
         found = {name: np.where(np.isnan(field), drawn[name], field) for name, field in {**drawn, **self.fields}.items()}
-        code = np.clip(np.rint(found["bound"] * half / device.words(config).bound_unit), -MOST_CODE, MOST_CODE).astype(np.int64)
-        new[:rows, :cols] = spread_words(found["up"], found["down"], np.where(found["stuck"] > 0, STUCK, code))
+        offset = np.clip(np.rint(found["bound"] * half), -MOST_OFFSET, MOST_OFFSET).astype(np.int64)
+        new[:rows, :cols] = spread_words(found["up"], found["down"], np.where(found["stuck"] > 0, STUCK, offset))
         return new
 
 

@@ -285,8 +285,8 @@ def test_the_table_in_integers():
     assert segments[..., 1].max() < CLASSES
     cells = random.randint(words.bound_down, words.bound_up, 300)
     counts, draws = random.randint(-31, 32, 300), random.randint(0, 1 << 32, 300)
-    spread = random.randint(0, 1 << 24, 300)
-    spread[::7] = STUCK << 16 & 0xFF0000 | NO_SPREAD
+    spread = random.randint(0, 1 << 32, 300)
+    spread[::7] = STUCK << 16 & 0xFFFF0000 | NO_SPREAD
     found = table_update(cells, counts, draws, words, spread)
     seen = table_seen(found, draws, words)
     given = zip(cells.tolist(), counts.tolist(), draws.tolist(), spread.tolist(), strict=True)
@@ -299,17 +299,15 @@ def test_the_table_in_integers():
         gaussian = sum(word.to_bytes(4, "little")) - 510
         factor = own & 255 if count > 0 else own >> 8 & 255
         total = (count * factor * step + gaussian * int(words.root[kind, abs(count)])) << words.shift
-        code = ((own >> 16) ^ 128) - 128
-        low, high = (
-            max(min(b, 32767), -32768) for b in (words.bound_down - code * words.bound_unit, words.bound_up + code * words.bound_unit)
-        )
+        offset = ((own >> 16) ^ 0x8000) - 0x8000
+        low, high = (max(min(bound, 32767), -32768) for bound in (words.bound_down - offset, words.bound_up + offset))
         wanted = g + rshift(total, 11)
         wanted = high if wanted > high else max(wanted, low)
-        assert after == (g if count == 0 or code == -128 else wanted)
+        assert after == (g if count == 0 or offset == -32768 else wanted)
         other = word ^ word << 7 & 0xFFFFFFFF
         other ^= other >> 25
         other ^= other << 12 & 0xFFFFFFFF
-        apparent = rshift((sum(other.to_bytes(4, "little")) - 510) * words.apparent, 11)
+        apparent = rshift((sum(other.to_bytes(4, "little")) - 510) * words.apparent, 3)
         assert read == max(min(after + apparent, 32767), -32768)
     steps, _ = table_step(np.array([0]), np.array([True]), words)
     assert (int(steps[0]) << words.shift) / 2**20 == pytest.approx(np.interp(0, NODES, device.up), abs=1e-4)
@@ -325,7 +323,7 @@ def test_tables_that_their_words_cannot_hold():
         TableDevice(name="negative", up=(-1.0,) * 65, **flat)
     with pytest.raises(ValueError, match=r"Table step_spread must be from 0 to 2, not 2.5"):
         replace(TableDevice.of_linear(PRESETS["ecram"]), step_spread=2.5)
-    with pytest.raises(ValueError, match=r"Table apparent_noise must be from 0 to 0.289, not 0.4"):
+    with pytest.raises(ValueError, match=r"Table apparent_noise must be from 0 to 0.287, not 0.4"):
         replace(TableDevice.of_linear(PRESETS["ecram"]), apparent_noise=0.4)
     assert (TableDevice(name="steep", up=(10.0,) * 65, **flat).words().base[0] == 65535).all()  # the range, and no more
 

@@ -60,7 +60,7 @@ def test_settings_stay_as_they_were_checked():
     [
         (train, set()),
         (compare, {"schedule", "lr", "seed", "patience"}),
-        (fit, {"rounding", "auto_range", "device", "seed", *OF_TRAINING, *OF_DATA}),
+        (fit, {"rounding", "auto_range", "device", "spread", "seed", *OF_TRAINING, *OF_DATA}),
     ],
 )
 def test_commands_have_the_options_of_the_schema(command, but):

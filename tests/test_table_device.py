@@ -1,5 +1,6 @@
 """The table device in the golden model, on boards and in checkpoints, against the formulas of `table_device`."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backpulse.firmware_py.array import Array
+from backpulse.firmware_py.array import Array, Wires, Write
 from backpulse.firmware_py.config import DEFAULT, TABLE, DeviceKind
 from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.divergence import first_divergence
@@ -27,8 +28,10 @@ from backpulse.firmware_py.table_device import (
     NO_SPREAD,
     ROOTS,
     SEGMENTS,
+    STUCK,
     TableDevice,
     TableWords,
+    spread_offset,
     table_leak,
     table_seen,
     table_update,
@@ -37,6 +40,7 @@ from backpulse.firmware_py.table_memory import segment_words
 from backpulse.firmware_py.table_tile import lost, seen, shared_words, update
 from backpulse.firmware_py.timing import leak_cycles
 from backpulse.host.checkpoint import Checkpoint
+from backpulse.host.device_file import write_device
 from backpulse.host.devices import device_of, text_of
 from backpulse.host.errors import InputError
 from backpulse.host.settings import Settings
@@ -45,6 +49,7 @@ from backpulse.host.training import Trainer
 from backpulse.host.urls import Address, board_config, open_board
 
 from .machines import loaded
+from .test_device_fit import fitted
 
 SMALL = replace(TABLE, tile_rows=32, tile_cols=16)
 
@@ -176,7 +181,7 @@ class Reference:
                 self.visited[row] = era
             self.word = xorshift.py_func(self.word)
             moved = table_update(self.g[row], counts[row], self.word, self.words, self.spread[row])
-            still = (counts[row] == 0) | (self.spread[row] >> 16 == 0x80)
+            still = (counts[row] == 0) | (spread_offset(self.spread[row]) == STUCK)
             self.g[row], self.seen[row] = moved, np.where(still, self.seen[row], table_seen(moved, self.word, self.words))
 
 
@@ -245,8 +250,8 @@ def test_addresses() -> None:
     machine.write(persistent, -3)
     assert machine.read_words(cells + 0x105, 1).tolist() == [700]
     assert machine.read(persistent) == 0xFFFFFFFD
-    machine.write(Window.SPREAD.base, 0x1FEDCBA)
-    assert machine.read(Window.SPREAD.base) == 0xFEDCBA
+    machine.write(Window.SPREAD.base, 0xFEDCBA98)
+    assert machine.read(Window.SPREAD.base) == 0xFEDCBA98
     for part, words in (
         (TablePart.SEGMENTS, 256),
         (TablePart.ROOT, 512),
@@ -337,14 +342,12 @@ def test_a_measured_spread_takes_the_place_of_the_drawn(tmp_path: Path) -> None:
     assert np.array_equal(words[3:], drawn[3:])
     assert words[1, 2] & 255 == 48
     assert (words[1, 2] ^ drawn[1, 2]) >> 8 == 0
-    assert (words.diagonal()[:3] >> 16 == 0x80).all()
+    assert (words.diagonal()[:3] >> 16 == 0x8000).all()
     lines = tmp_path / "map.csv"
     lines.write_text("row,column,down,bound\n1,2,0.5,0.25\n0,0,,-0.5\n")
     words = read_map(lines).onto(drawn, device, config)
     assert words[1, 2] >> 8 & 255 == 16
-    table = device.words(config)
-    moved = (int(words[1, 2]) >> 16 ^ 128) - 128
-    assert moved * table.bound_unit / (1 << config.cell_frac) == pytest.approx(0.25 * 1.3, abs=0.01)
+    assert spread_offset(words)[1, 2] / (1 << config.cell_frac) == pytest.approx(0.25 * 1.3, abs=1e-4)
     for text, said in (
         ("row,col,up\n0,0,1\n", "line 1 must name the columns row, column"),
         ("row,column,up\n0,0\n", "line 2 must have 3 fields, not 2"),
@@ -362,3 +365,32 @@ def test_a_measured_spread_takes_the_place_of_the_drawn(tmp_path: Path) -> None:
         read_map(tmp_path / "none.csv")
     settings = Settings(device="ecram", spread=path)
     assert isinstance(settings.device_model, TableDevice)
+
+
+@pytest.mark.slow  # what records and what plays tables is compiled for this alone
+def test_a_replay_needs_no_device_file(backpulse, tmp_path: Path) -> None:
+    write_device(tmp_path / "mine.toml", fitted("steep66")[1])
+    options = ("--dataset", "iris", "--epochs", 2, "--device", "mine.toml", "--trace", "run.trace")
+    assert backpulse("train", *options)[0] == 0
+    (tmp_path / "mine.toml").unlink()
+    code, out, err = backpulse("replay", "run.trace", "--json", "-")
+    assert code == 0, err
+    assert json.loads(out)["divergence"] in (None, "")
+
+
+@pytest.mark.slow  # likewise
+def test_an_array_with_wires_has_tables() -> None:
+    """With wires of next to no resistance the cells are those of an array without; with more they differ."""
+    device = replace(TableDevice.of_linear(PRESETS["ecram-uniform"]), apparent_noise=0.01, leak_samples=500.0)
+    settings = Settings(dataset="iris", layers="4-8-3", device=text_of(device, "test"), lr=1.0)
+    ended = []
+    for ohm in (0.0, 100.0):
+        array = Array(wires=Wires(row_ohm=ohm, col_ohm=ohm), write=Write(scheme="half"))
+        with open_board(Address("golden://", array), config=board_config(settings.network, settings.device_model, array=array)) as board:
+            trainer = Trainer(board, settings, 1)
+            trainer.run()
+            ended.append(trainer.checkpoint().table)
+    plain = trained(settings, 1).kept.table  # type: ignore[attr-defined]
+    assert np.abs(ended[0].persistent - plain.persistent).max() < 400
+    assert np.abs(ended[1].persistent - plain.persistent).max() > 400
+    assert all(np.array_equal(state.ages, plain.ages) for state in ended)

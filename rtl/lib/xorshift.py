@@ -7,7 +7,7 @@ from amaranth.hdl import Value
 
 from backpulse.firmware_py.streams import COMPANION, GAUSS_MEAN, XORSHIFT
 
-__all__ = ["companion", "gauss", "xorshift"]
+__all__ = ["byte_sum", "companion", "gauss", "xorshift"]
 
 
 def xorshift(state: Value) -> Value:
@@ -28,5 +28,10 @@ def _shifted(state: Value, a: int, b: int, c: int) -> Value:
 
 def gauss(word: Value) -> Value:
     """Return the sum of the word's four bytes less its mean, signed, -510 to 510."""
+    return (byte_sum(word) - GAUSS_MEAN)[:10].as_signed()
+
+
+def byte_sum(word: Value) -> Value:
+    """Return the sum of the word's four bytes, 0 to 1020."""
     low, high = word[0:8] + word[8:16], word[16:24] + word[24:32]
-    return (low + high - GAUSS_MEAN)[:10].as_signed()
+    return low + high

@@ -1,7 +1,7 @@
 """The leak of the table device: how long ago each row was visited, and what its cells lose for that."""
 
 # Amaranth's types know neither the members of a component nor what its operators give.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring

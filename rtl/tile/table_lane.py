@@ -2,7 +2,7 @@
 
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
-# pyright: reportOperatorIssue=false
+# pyright: reportOperatorIssue=false, reportIndexIssue=false, reportReturnType=false
 
 from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value, ValueLike, signed, unsigned
 from amaranth.lib import data, wiring
@@ -10,11 +10,13 @@ from amaranth.lib.memory import Memory, ReadPort, WritePort
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.streams import GAUSS_MEAN
 from backpulse.firmware_py.table_device import (
     APPARENT_FRAC,
     BASE_BITS,
     CLASSES,
     LEAK_FRAC,
+    OFFSET_AT,
     ROOT_BITS,
     ROOTS,
     SEGMENTS,
@@ -25,7 +27,7 @@ from backpulse.firmware_py.table_device import (
     UPDATE_FRAC,
 )
 from backpulse.rtl.lib.numbers import clamp, clip, rshift, times
-from backpulse.rtl.lib.xorshift import companion, gauss
+from backpulse.rtl.lib.xorshift import byte_sum, companion, gauss
 from backpulse.rtl.tile.lane import column_sum, lane_members, multiplier, next_state
 from backpulse.rtl.tile.layouts import parameter_layout, segment_layout, table_layout
 
@@ -33,6 +35,8 @@ __all__ = ["STAGES", "TableLane"]
 
 STAGES = 10
 """Clock edges from the cycle that takes a row of counts to the cycle that writes its cells."""
+FACTOR_BITS = OFFSET_AT // 2
+"""Bits of a cell's factor of one way."""
 MOST_EVEN = 4
 """Most bits by which a weight is shifted left, so that it fits a multiplier of 18 bits."""
 
@@ -128,8 +132,9 @@ class TableLane(wiring.Component):
             spread_out, spread_in = self._memory(m, "spreads", unsigned(SPREAD_BITS))
             m.d.comb += [spread_in.data.eq(self.host_data), spread_in.en.eq(self.host_spread)]
             m.d.cells += self.spread.eq(spread_out.data)
-            weight2 = times(Mux(up[2], self.spread[:8], self.spread[8:16]), size2)
-            stuck2 = self.spread[16:].as_signed() == STUCK
+            factor2 = Mux(up[2], self.spread[:FACTOR_BITS], self.spread[FACTOR_BITS:OFFSET_AT])
+            weight2 = times(factor2, size2)[: FACTOR_BITS + len(size2)]
+            stuck2 = self.spread[OFFSET_AT:].as_signed() == STUCK
         weight = _stages(m, "weight", weight2, range(2, 6))
         pulsed3 = Signal()
         stuck3 = Signal()
@@ -162,12 +167,12 @@ class TableLane(wiring.Component):
         # Stages 5 and 6.
         step5 = Signal(signed(BASE_BITS + 2))
         m.d.comb += step5.eq(base[5] + (product5 >> low_bits))
-        step6 = Signal(BASE_BITS + 2)
+        step6 = Signal(BASE_BITS + 1)
         weight6 = Signal(len(weight[5]) + MOST_EVEN)
         leaks6 = Signal(signed(config.cell_bits + 2))
         move7 = Signal(len(step6) + len(weight6))
         m.d.pulse += [
-            step6.eq(Mux(step5 < 0, 0, Mux(par.shift[0], step5 << 1, step5))),
+            step6.eq(Mux(step5 < 0, 0, step5)),
             weight6.eq(_lifted(weight[5], par.shift)),
             leaks6.eq(rshift(product5, LEAK_FRAC)),
             move7.eq(step6 * weight6),
@@ -175,7 +180,7 @@ class TableLane(wiring.Component):
         leaks = _stages(m, "leaks", leaks6, range(6, 8))
 
         # Stages 7 to 9.
-        change7 = Signal(signed(len(move7) + 2))
+        change7 = Signal(signed(len(move7) + 3))
         change8 = Signal(signed(len(change7) - UPDATE_FRAC + 1))
         moved8 = Signal(signed(len(change8) + 1))
         kept9 = Signal(cell)
@@ -183,8 +188,12 @@ class TableLane(wiring.Component):
         seen9 = Signal(signed(config.cell_bits + 3))
         noise7, apparent9 = self._noise(m, par, size2)
         low8, high8 = self._bounds(m)
+        # A bit below the sum carries the one that the negative of a move is more than its inverse.
+        down7 = ~up[7]
+        moved7 = Cat(down7, move7 ^ down7.replicate(len(move7)), down7).as_signed()
+        total7 = (moved7 + Cat(down7, noise7).as_signed()) >> 1
         m.d.comb += [
-            change7.eq(Mux(up[7], move7, -move7) + noise7),
+            change7.eq(Mux(par.shift[0], total7 << 1, total7)),
             moved8.eq(kept[8] + change8),
             seen9.eq(Mux(self.leak[9], seen[9], kept9) + Mux(self.leak[9], change9, apparent9)),
         ]
@@ -214,7 +223,7 @@ class TableLane(wiring.Component):
         number4 = Signal(signed(10))
         number5 = Signal.like(number4)
         number6 = Signal(signed(len(number4) + MOST_EVEN))
-        root6 = Signal(ROOT_BITS + 1)
+        root6 = Signal(ROOT_BITS)
         noise7 = Signal(signed(len(number6) + len(root6)))
         m.d.comb += self.root_at.eq(_root_at(kind[4], size[4]))
         m.d.pulse += [
@@ -222,23 +231,20 @@ class TableLane(wiring.Component):
             number4.eq(gauss(self.state)),
             number5.eq(number4),
             number6.eq(_lifted(number5, par.shift)),
-            root6.eq(Mux(par.shift[0], self.root << 1, self.root)),
+            root6.eq(self.root),
             noise7.eq(number6 * root6),
         ]
 
-        # APPARENT comes from far away: half of its bits in each of two sums.
-        half = len(par.apparent) // 2
-        other4 = Signal.like(number4)
-        below5 = Signal(signed(len(other4) + half))
-        above5 = Signal(signed(len(other4) + len(par.apparent) - half))
-        product6 = Signal(signed(len(other4) + len(par.apparent)))
-        apparent7 = Signal(signed(len(product6) - APPARENT_FRAC + 1))
+        # A sum of bytes has no sign, which makes its product small; their mean is taken off after that.
+        bytes4 = Signal(10)
+        product5 = Signal(len(bytes4) + len(par.apparent))
+        noise6 = Signal(signed(len(product5)))
+        apparent7 = Signal(signed(len(noise6) - APPARENT_FRAC + 1))
         m.d.pulse += [
-            other4.eq(gauss(companion(self.state))),
-            below5.eq(times(other4, par.apparent[:half])),
-            above5.eq(times(other4, par.apparent[half:])),
-            product6.eq(below5 + (above5 << half)),
-            apparent7.eq(rshift(product6, APPARENT_FRAC)),
+            bytes4.eq(byte_sum(companion(self.state))),
+            product5.eq(times(bytes4, par.apparent)),
+            noise6.eq(product5 - times(Const(GAUSS_MEAN), par.apparent)),
+            apparent7.eq(rshift(noise6, APPARENT_FRAC)),
         ]
         return noise7, _stages(m, "apparent", apparent7, range(7, 10))[9]
 
@@ -255,17 +261,10 @@ class TableLane(wiring.Component):
         bits = self._config.cell_bits
         low7, high7 = par.bound_down, par.bound_up
         if self._config.spread:
-            # The code as a number from 0 on, so that adders multiply; 128 units are taken off the bounds.
-            code5 = _stages(m, "code", Cat(self.spread[16:23], ~self.spread[23]), range(2, 6))[5]
-            offset6 = Signal(len(par.bound_unit) + 8)
-            most = par.bound_unit << 7
-            low7 = Signal(signed(len(offset6) + 1))
+            offset6 = _stages(m, "offset", self.spread[OFFSET_AT:].as_signed(), range(2, 7))[6]
+            low7 = Signal(signed(SPREAD_BITS - OFFSET_AT + 1))
             high7 = Signal.like(low7)
-            m.d.pulse += [
-                offset6.eq(times(par.bound_unit, code5)),
-                low7.eq(par.bound_down + most - offset6),
-                high7.eq(par.bound_up - most + offset6),
-            ]
+            m.d.pulse += [low7.eq(par.bound_down - offset6), high7.eq(par.bound_up + offset6)]
         low8 = Signal(signed(bits))
         high8 = Signal(signed(bits))
         m.d.pulse += [low8.eq(clip(low7, bits)[0]), high8.eq(clip(high7, bits)[0])]
@@ -283,7 +282,7 @@ def _stages(m: Module, name: str, value: ValueLike, stages: range) -> dict[int, 
 
 
 def _lifted(value: Value, shift: Value) -> Value:
-    """Shift left by the even part of SHIFT; the other factor of a product takes the odd bit."""
+    """Shift left by the even part of SHIFT; the sum of products takes the odd bit."""
     return Mux(shift[2], value << MOST_EVEN, Mux(shift[1], value << 2, value))
 
 

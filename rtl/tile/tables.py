@@ -1,7 +1,8 @@
 """What the lanes of the table device share: parameters, roots, the leak, and the host's way to all tables."""
 
 # Amaranth's types know neither the members of a component nor what its operators give.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike, unsigned
 from amaranth.lib import wiring
