@@ -102,7 +102,7 @@ def program(settings: Settings, *, tile: str = TILE, tiles: int | None = None) -
     return settings.compile(urls.board_config(settings.network, settings.device_model, tile=tile, tiles=tiles, dead=dead))
 
 
-def device(name: str | Path) -> Device:
+def device(name: str | Path) -> Device | TableDevice:
     """Return a device by its name, `aihwkit:NAME` or device file. `Settings` takes one of your own, `Device(...)`, too.
 
     Raises

@@ -115,8 +115,12 @@ def train(
         program=program,
         start=start,
         reference=reference,
-        save=None if save is None else Path(save),
-        **{name: Path(file) if file is not None else None for name, file in files.items()},
+        checkpoint=_path(checkpoint),
+        best=_path(best),
+        resume=_path(resume),
+        pulse_log=_path(pulse_log),
+        trace=_path(trace),
+        save=_path(save),
     )
     with training(given, order, Audience(watch, stop)) as run:
         run.keep()
@@ -284,3 +288,7 @@ def sweep(
 
 def _name(board: str | Address | Board) -> str:
     return board if isinstance(board, str) else board.board if isinstance(board, Address) else "an open board"
+
+
+def _path(file: str | Path | None) -> Path | None:
+    return None if file is None else Path(file)

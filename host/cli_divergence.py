@@ -20,6 +20,7 @@ from backpulse.host.cli_train import open_told
 from backpulse.host.errors import HostError, InputError, NoProgressError
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.run import patience_s
+from backpulse.host.runs import settings_and_data
 from backpulse.host.settings import SOFTWARE, Settings, prepare
 from backpulse.host.stop import stop_on_signals
 from backpulse.host.terminal import plain
@@ -78,7 +79,7 @@ def divergence(
     address = Address.of(board)
     if address.array:
         raise InputError("An array's run is compared with what it answered: record it with train --trace, and call backpulse replay")
-    settings, data = o.settings_and_data(given)
+    settings, data = settings_and_data(given)
     if settings.schedule == SOFTWARE:
         raise InputError("The software schedule runs no program: choose another --schedule")
     config = board_config(settings.network, settings.device_model, tile=tile, tiles=tiles)

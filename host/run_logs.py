@@ -11,14 +11,14 @@ from backpulse.host.audience import Audience
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.errors import HostError, InputError
 from backpulse.host.ledger import ledger_arrays
-from backpulse.host.output import RunLog
+from backpulse.host.output import PulseReceiver
 from backpulse.host.replay import Outcome, Replay
 from backpulse.host.trace_file import TraceFile, read_trace
 from backpulse.host.training import Trainer
 from backpulse.host.urls import open_board
 
 
-def replay_trace(recorded: TraceFile, log: RunLog | None = None, audience: Audience | None = None) -> Outcome:
+def replay_trace(recorded: TraceFile, log: PulseReceiver | None = None, audience: Audience | None = None) -> Outcome:
     """Replay a trace on the golden model, and compare every number that it holds.
 
     Raises
@@ -52,7 +52,7 @@ def counted(budget: Budget, recorded: Path, audience: Audience) -> Callable[[], 
     return count
 
 
-def log_of_trace(recorded: Path, log: RunLog, audience: Audience) -> None:
+def log_of_trace(recorded: Path, log: PulseReceiver, audience: Audience) -> None:
     """Log the pulses of a run on another board as its trace has them.
 
     Raises
@@ -65,7 +65,7 @@ def log_of_trace(recorded: Path, log: RunLog, audience: Audience) -> None:
         raise HostError(f"The board and the golden model differ: {outcome.divergence}", "the pulse log ends there")
 
 
-def repeat(start: Checkpoint, trainer: Trainer, log: RunLog, result: dict[str, Any]) -> None:
+def repeat(start: Checkpoint, trainer: Trainer, log: PulseReceiver, result: dict[str, Any]) -> None:
     """Log the pulses of a run on a board without a trace by repeating it on the golden model, whose bits must be the same.
 
     Raises

@@ -10,9 +10,9 @@ import jinja2
 import numpy as np
 
 from backpulse.host.cell_names import cell_name
-from backpulse.host.cli_replay import replay_told
 from backpulse.host.errors import InputError
 from backpulse.host.ledger import ledger_arrays
+from backpulse.host.run_logs import replay_trace
 from backpulse.host.saved import pictures
 from backpulse.host.saved.folder import SavedRun
 from backpulse.host.settings import prepare
@@ -20,6 +20,7 @@ from backpulse.host.software import train_software
 from backpulse.host.storage import written_whole
 from backpulse.host.terminal import plain
 from backpulse.host.trace_file import read_trace
+from backpulse.host.view import Terminal
 
 TOLD = ("config_digest", "build_digest", "program_digest", "data_digest")
 """Digests of the manifest."""
@@ -61,7 +62,7 @@ def find_out(run: SavedRun) -> Known:
         if run.manifest["real"]:
             notes.append("The pulses are those that were asked for; what cells got is in a trace, --keep trace")
     elif run.trace:
-        outcome = replay_told(read_trace(run.trace))
+        outcome = replay_trace(read_trace(run.trace), audience=Terminal())
         ledger = ledger_arrays(outcome.ledger)
         if outcome.divergence:
             notes.append(f"The board and the golden model differ: {outcome.divergence}")
