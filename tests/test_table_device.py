@@ -28,6 +28,7 @@ from backpulse.firmware_py.table_device import (
     NO_SPREAD,
     ROOTS,
     SEGMENTS,
+    STUCK,
     TableDevice,
     TableWords,
     spread_offset,
@@ -134,11 +135,11 @@ def test_lanes_and_single_numbers_are_the_formula(seed: int) -> None:
         if seed == 1:
             pulses = np.clip(pulses, -1, 1)
         word = random.randint(1, 1 << 32, GROUP)
-        spread = random.randint(0, 1 << 24, GROUP)
-        spread[:4] = NO_SPREAD, 0x800000 | NO_SPREAD, 0x7F0000 | 0xFFFF, 0x810000
+        spread = random.randint(0, 1 << 32, GROUP)
+        spread[:4] = NO_SPREAD, 0x80000000 | NO_SPREAD, 0x7FFF0000 | 0xFFFF, 0x80010000
         leak = int(random.choice(words.leak))
         out = np.zeros((3, GROUP), np.int32)
-        given = (word.astype(np.uint32).view(np.int32), spread.astype(np.int32), segments, root)
+        given = (word.astype(np.uint32).view(np.int32), spread.astype(np.uint32).view(np.int32), segments, root)
         _moved(g, pulses, *given, parameters[TableParameter.REST], np.int64(leak), shared, out)
         wanted = table_update(g.astype(np.int64), pulses, word, words, spread)
         gone, _ = table_leak(g.astype(np.int64), g.astype(np.int64), 1, replace(words, leak=np.full(LEAKS, leak)))
@@ -180,7 +181,7 @@ class Reference:
                 self.visited[row] = era
             self.word = xorshift.py_func(self.word)
             moved = table_update(self.g[row], counts[row], self.word, self.words, self.spread[row])
-            still = (counts[row] == 0) | (self.spread[row] >> 16 == 0x80)
+            still = (counts[row] == 0) | (spread_offset(self.spread[row]) == STUCK)
             self.g[row], self.seen[row] = moved, np.where(still, self.seen[row], table_seen(moved, self.word, self.words))
 
 
@@ -249,8 +250,8 @@ def test_addresses() -> None:
     machine.write(persistent, -3)
     assert machine.read_words(cells + 0x105, 1).tolist() == [700]
     assert machine.read(persistent) == 0xFFFFFFFD
-    machine.write(Window.SPREAD.base, 0x1FEDCBA)
-    assert machine.read(Window.SPREAD.base) == 0xFEDCBA
+    machine.write(Window.SPREAD.base, 0xFEDCBA98)
+    assert machine.read(Window.SPREAD.base) == 0xFEDCBA98
     for part, words in (
         (TablePart.SEGMENTS, 256),
         (TablePart.ROOT, 512),
