@@ -10,6 +10,7 @@ from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.firmware_py.dead import Dead
 from backpulse.firmware_py.device import PRESETS, Device
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host import urls
 from backpulse.host.array_map import around
 from backpulse.host.board import Board
