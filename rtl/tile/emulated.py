@@ -91,7 +91,11 @@ class EmulatedTile(wiring.Component):
         leak, busy = None, ~host.free
         if tables is not None:
             m.submodules.tables = tables
-            leak = _LeakPass(due=Signal(), going=Signal(), rows=Signal(stages + 1), off=Signal())
+            leak_due = Signal()
+            leak_going = Signal()
+            leak_rows = Signal(stages + 1)
+            leak_off = Signal()
+            leak = _LeakPass(due=leak_due, going=leak_going, rows=leak_rows, off=leak_off)
             busy |= leak.going
         m.d.comb += [
             self.busy.eq(busy),

@@ -64,8 +64,10 @@ class Leak(wiring.Component):
         m = Module()
         m.submodules.visits = visits = Memory(shape=unsigned(self._bits), depth=self._rows, init=[])
         m.submodules.losses = losses = Memory(shape=unsigned(LEAK_FRAC), depth=LEAKS, init=[])
-        visit_out, loss_out = visits.read_port(), losses.read_port()
-        visit_in, loss_in = visits.write_port(), losses.write_port()
+        visit_out = visits.read_port()
+        visit_in = visits.write_port()
+        loss_out = losses.read_port()
+        loss_in = losses.write_port()
 
         with m.If(self.host_age):
             m.d.sync += self.age.eq(self.host_data)

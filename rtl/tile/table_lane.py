@@ -251,7 +251,8 @@ class TableLane(wiring.Component):
     def _memory(self, m: Module, name: str, shape: ShapeLike) -> tuple[ReadPort, WritePort]:
         """Add a memory of all rows; return its ports, which have their addresses."""
         m.submodules[name] = memory = Memory(shape=shape, depth=self._config.rows, init=[])
-        reads, writes = memory.read_port(domain="cells"), memory.write_port(domain="pulse")
+        reads = memory.read_port(domain="cells")
+        writes = memory.write_port(domain="pulse")
         m.d.comb += [reads.addr.eq(self.row), writes.addr.eq(self.write_row)]
         return reads, writes
 
