@@ -231,7 +231,7 @@ def test_tables_that_their_words_cannot_hold():
         TableDevice(name="negative", up=(-1.0,) * 65, **flat)
     with pytest.raises(ValueError, match=r"Table step_spread must be from 0 to 2, not 2.5"):
         replace(TableDevice.of_linear(PRESETS["ecram"]), step_spread=2.5)
-    with pytest.raises(ValueError, match=r"Table apparent_noise must be from 0 to 0.289, not 0.4"):
+    with pytest.raises(ValueError, match=r"Table apparent_noise must be from 0 to 0.287, not 0.4"):
         replace(TableDevice.of_linear(PRESETS["ecram"]), apparent_noise=0.4)
     assert (TableDevice(name="steep", up=(10.0,) * 65, **flat).words().base[0] == 65535).all()  # the range, and no more
 
