@@ -183,8 +183,9 @@ def _coefficients(family: str, lean: int) -> np.ndarray | None:
 def _features(config: Config) -> np.ndarray:
     if config.lean:
         return np.array([1, config.cell_bits], float)
-    full, lanes = config.device is not DeviceKind.IDEAL, config.tile_cols
-    return np.array([1, lanes, lanes * full, lanes * config.spread], float)
+    lanes, tables = config.tile_cols, config.device is DeviceKind.TABLE
+    full, spread = config.device is not DeviceKind.IDEAL, config.spread and not tables
+    return np.array([1, lanes, lanes * full, lanes * spread, lanes * tables], float)
 
 
 def estimate(board: Board) -> dict[str, int | None]:

@@ -49,6 +49,7 @@ def _whole() -> dict[str, Config]:
     return {
         "board-25f": BOARDS["ulx3s-25f"].config,
         "board-85f": BOARDS["ulx3s-85f"].config,
+        "board-85f-table": BOARDS["ulx3s-85f-table"].config,
         "ideal-4": replace(ideal, tile_cols=4),
         "ideal-8": replace(ideal, tile_cols=8),
         "ideal-16": replace(ideal, tile_cols=16),
