@@ -97,11 +97,7 @@ def test_parts_hold_every_pulse_once(tmp_path, monkeypatch):
     parts.close()
     rows = np.concatenate(sent)
     log = pd.read_parquet(tmp_path / "pulses")
-<<<<<<< HEAD
-    assert np.array_equal(log["step"], rows[:, 0] + 1000)
-=======
     assert np.array_equal(log["step"].to_numpy(), rows[:, 0] + 1000)
->>>>>>> pr
     assert (log[list(COLUMNS[1:])].to_numpy() == rows[:, 1:]).all()
     assert len(list((tmp_path / "pulses").iterdir())) == -(-len(rows) // 10)
 
