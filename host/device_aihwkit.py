@@ -10,6 +10,7 @@ import numpy as np
 from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.table_device import MOST_SPREAD, NODES, SEGMENTS, TableDevice
 from backpulse.host.errors import InputError, wrong_input
+from backpulse.host.tables import with_nearest
 
 AIHWKIT = "aihwkit:"
 """What stands before a name of theirs."""
@@ -37,7 +38,7 @@ def of_aihwkit(name: str, *, linear: bool = False) -> tuple[Device | TableDevice
         If there is none of the name, or the tiles cannot carry it; the sentence says what, and by how much.
     """
     if name not in figures():
-        raise InputError(f"Unknown preset {name} of aihwkit: choose one of {', '.join(figures())}")
+        raise InputError(f"Unknown preset {with_nearest([name], figures())} of aihwkit: choose one of {', '.join(figures())}")
     f = figures()[name]
     if f["step"] == "one-sided":
         raise InputError(

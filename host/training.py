@@ -138,7 +138,7 @@ class Trainer:
                 self.tile = np.array(self.device.tile_words(board.config), np.int64)
         settings.check_profiles(board.facts.profiles)
         self.program = program or settings.compile(board.config)
-        if self.program.config != board.config:
+        if self.program.config.digest != board.config.digest:
             raise InputError("The program is compiled for another configuration than the board's: compile it for this one")
         self.started: dict[str, Any] = {"start": self._start(start, checkpoint)}
         if init is not None and (checkpoint or start == AS_IS):

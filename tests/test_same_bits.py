@@ -19,7 +19,7 @@ from backpulse.firmware_py.isa import Scale
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import Counter
 from backpulse.firmware_py.streams import seed_states
-from backpulse.firmware_py.table_device import TableDevice
+from backpulse.firmware_py.table_device import TableDevice, carried
 from backpulse.host.board import Board
 from backpulse.host.scaling import records
 from backpulse.host.table_state import TableState
@@ -215,7 +215,7 @@ def test_networks_of_any_kind(boards: dict[str, Pair], case: dict[str, object]) 
     program = compiled(orientations=tuple(ways[: chosen.depth]))
     if program.tiles_used > CONFIGS[name].tiles:
         program = compiled()
-    device = PRESETS["ideal"] if name == "ideal" else NOISY
+    device = carried(PRESETS["ideal"] if name == "ideal" else NOISY, CONFIGS[name])
     if program.tiles_used <= CONFIGS[name].tiles:
         check(boards[name], replace(program, config=CONFIGS[name]), device, lr=float(str(case["lr"])), seed=int(str(case["seed"])))
 

@@ -190,7 +190,7 @@ def test_shells_complete(backpulse, monkeypatch, shell):
         ("Gloden://", "did you mean golden://?"),
         ("icebreaker", "icebreaker is a kind of board: give the port that yours is at"),
         ("localhost:4000", "a board in the network is socket://host:port"),
-        ("foo://", "give golden://, sim://, socket://host:port or the path of a serial port"),
+        ("foo://", "give golden://, sim://, socket://host:port, auto or the path of a serial port"),
         ("/dev/null", "it is no serial port: give the path of one"),
         ("/dev", "it is no serial port: give the path of one"),
         ("/dev/nothing", "no such file or directory: plug the board in, or give the port that it is at"),
