@@ -61,6 +61,8 @@ def test_the_command_of_a_report_repeats_the_run(backpulse, tmp_path, table):
     assert page.count("data:image/png;base64,") == 2 + 1 + 3 + 4
     assert "<b> data" not in page
     assert "READ   W1" in page
+    assert re.search(r"<p>A step: 3 reads of \d+ cells in all, [\d.]+ pulses; .*</p>\n<p>Wear: ", page)
+    assert "{&#39;" not in page
 
 
 def test_a_run_that_went_on_is_repeated_from_its_beginning(backpulse, tmp_path, table):

@@ -10,6 +10,7 @@ import jinja2
 import numpy as np
 
 from backpulse.host.cell_names import cell_name
+from backpulse.host.cost import told
 from backpulse.host.errors import InputError
 from backpulse.host.ledger import ledger_arrays
 from backpulse.host.run_logs import replay_trace
@@ -113,6 +114,7 @@ def facts(run: SavedRun, known: Known) -> dict[str, Any]:
             if value not in (None, "")
         },
         "result": result,
+        "cost": [plain(line) for line in told(result["cost"])] if result.get("cost") else [],
         "reference": known.reference,
         "notes": [plain(note) for note in (*known.notes, *result.get("warnings", ()))],
         "curves": pictures.curves(run, known.reference) if result else {},
