@@ -3,6 +3,7 @@
 The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 """
 
+import importlib
 import math
 from typing import Any
 
@@ -225,30 +226,24 @@ def log_pulses(m, tile, tile_row, lane):
             m.logged[0] += 1
 
 
-def _or_of_array(exactly: Any) -> Any:
-    """Return a function of this module as it is where a memory has no array, and as `array_tile` has it where it has one."""
+def _or_of(field: str, module: str, plain: Any) -> Any:
+    """Return a function of this module as it is where a memory has nothing in a field, and as another module has it where it has."""
 
     def choose(m: Any) -> Any:
-        if isinstance(dict(zip(m.fields, m.types, strict=True))["array"], types.NoneType):
-            return exactly
-        from backpulse.firmware_py import array_tile  # compiled only where there is an array
+        if isinstance(dict(zip(m.fields, m.types, strict=True))[field], types.NoneType):
+            return plain
+        other = importlib.import_module(f"backpulse.firmware_py.{module}")  # compiled only where it is needed
+        return getattr(other, plain.__name__)
 
-        return getattr(array_tile, exactly.__name__)
+    return by_type(getattr(plain, "py_func", plain), choose)
 
-    return by_type(getattr(exactly, "py_func", exactly), choose)
+
+def _or_of_array(plain: Any) -> Any:
+    return _or_of("array", "array_tile", plain)
 
 
 def _or_of_table(linear: Any) -> Any:
-    """Return a function of this module as it is for the linear step, and as `table_tile` has it where a memory has the table device."""
-
-    def choose(m: Any) -> Any:
-        if isinstance(dict(zip(m.fields, m.types, strict=True))["law"], types.NoneType):
-            return linear
-        from backpulse.firmware_py import table_tile  # compiled only where there are tables
-
-        return getattr(table_tile, linear.__name__)
-
-    return by_type(getattr(linear, "py_func", linear), choose)
+    return _or_of("law", "table_tile", linear)
 
 
 any_read, any_pulse_lanes, any_settle = _or_of_array(read), _or_of_array(pulse_lanes), _or_of_array(settle)

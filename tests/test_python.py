@@ -220,3 +220,13 @@ def test_a_device_of_ones_own_is_kept_with_the_run(tmp_path):
     run.checkpoint().save(tmp_path / "run.npz")
     assert bp.Checkpoint.load(tmp_path / "run.npz").settings.device_model == mine
     assert bp.Settings().changed(device=bp.device("ecram")).device == "ecram"
+
+
+def test_a_program_of_ones_own_is_for_the_boards_configuration(tmp_path):
+    settings = bp.Settings(**SMALL)
+    run = bp.train(settings, program=bp.program(settings, tile="16x8"), tile="16x8", epochs=1, save=tmp_path / "run")
+    assert run.program is not None
+    saved = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert saved["listing"] == run.program.listing().splitlines()
+    with pytest.raises(bp.InputError, match="The program is compiled for another configuration than the board's"):
+        bp.train(settings, program=bp.program(settings, tile="16x8"), epochs=1)
