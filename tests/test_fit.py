@@ -1,5 +1,4 @@
 import json
-import time
 
 import pytest
 
@@ -47,11 +46,10 @@ def test_a_machine_larger_than_its_part_does_not_fit(monkeypatch):
     assert "the machine itself takes" in reason
 
 
-def test_a_verdict_takes_less_than_a_second():
-    fit(BOARDS["ulx3s-85f"], Network.parse("4-5-3"), DEFAULT_SCHEDULE)  # compiles the cycle model
-    started = time.monotonic()
+def test_a_verdict_steps_no_machine(monkeypatch):
+    """It is there at once, since cycles are counted instruction by instruction."""
+    monkeypatch.setattr("backpulse.firmware_py.golden.execute", None)
     verdict = fit(BOARDS["ulx3s-85f"], Network.parse("784-128-10"), DEFAULT_SCHEDULE)
-    assert time.monotonic() - started < 1
     assert verdict["fits"]
     assert verdict["cycles_per_step"] > 1000
 
