@@ -1,11 +1,15 @@
 """What an installation is: one name in site-packages, far from the checkout, beside files of the user's that are called as our folders."""
 
+import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -78,3 +82,20 @@ def test_no_module_exists_twice():
     """A bare name, as of the folder, is another module than the one below `backpulse`."""
     code = "import sys, backpulse.host.cli; sys.exit(bool({'host', 'rtl', 'gateware', 'firmware_py'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_every_tested_version_is_there_for_every_python_that_we_name():
+    """Debian's Python is 3.11.2, and a package that wants 3.11.5 would end the installation."""
+    specifiers = pytest.importorskip("packaging.specifiers")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = {found[1] for one in project["classifiers"] if (found := re.search(r":: (3\.\d+)$", one))}
+    assert min(named, key=lambda name: int(name.split(".")[1])) in project["requires-python"]
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    checked = 0
+    for name, version in pins.items():
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            if (package := importlib.metadata.distribution(name)).version == version:
+                wanted = specifiers.SpecifierSet(package.metadata.get("Requires-Python") or "")
+                assert not [python for python in named if f"{python}.0" not in wanted], f"{name} {version} wants Python {wanted}"
+                checked += 1
+    assert checked > len(pins) // 2
