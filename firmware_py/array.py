@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from backpulse.firmware_py.analog import AVERAGES_LOG2_MAX, CONVERTERS, PROFILES, SENSE_SHIFT_MAX, Converters
 from backpulse.firmware_py.analog import FrontEnd as Kind
-from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.device import Device
+from backpulse.firmware_py.device_text import device_of
+from backpulse.firmware_py.table_device import TableDevice
 
 Ohm = Annotated[float, Field(ge=0.0, le=1e6)]
 Siemens = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -281,7 +283,7 @@ class Array(_Table):
     kind: Literal["emulated", "real"] = "emulated"
     """real: the host may neither read nor write cells, as with devices of which nobody knows the state."""
     device: str = "ideal"
-    """The devices of a real array, which nobody is told of; those of an emulated one are the run's."""
+    """The devices of a real array, which nobody is told of, as `device_text` has them; those of an emulated one are the run's."""
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 1
     """Of the lines' errors and of the noise."""
     cells: Cells = Cells()
@@ -305,8 +307,7 @@ class Array(_Table):
 
     @model_validator(mode="after")
     def _check(self) -> "Array":
-        if self.device not in PRESETS:
-            raise ValueError(f"device must be one of {', '.join(PRESETS)}, not {self.device!r:.40}")
+        device_of(self.device)
         if self.cells.g_min >= self.cells.g_max:
             raise ValueError(f"cells.g_min must be below g_max, not {self.cells.g_min:g} with {self.cells.g_max:g}")
         if self.read.reference != "pairs" and any(one.side == "minus" for one in (*self.open, *self.short)):
@@ -343,6 +344,16 @@ class Array(_Table):
                 raise ValueError(
                     f"{name} must be at most {most * front.drive_volts:g}, as lines reach {front.drive_volts:g} V, not {volts:g}"
                 )
+
+    @property
+    def real(self) -> bool:
+        """Whether its devices are real."""
+        return self.kind == "real" or self.front_end is not None
+
+    @property
+    def inside(self) -> Device | TableDevice:
+        """The devices of a real array."""
+        return device_of(self.device)
 
     @property
     def profiles(self) -> tuple[Profile, ...]:

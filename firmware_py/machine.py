@@ -81,7 +81,7 @@ def _planes(memory: Memory, config: Config) -> dict[tuple[int, int], _Plane]:
             return flat(array, bits)._replace(also=None if also is None else also.reshape(1, -1))
         return _Plane(array, CELL_ROW_SHIFT, bits, also=also)
 
-    law = memory.law
+    law = memory.law if config.device is DeviceKind.TABLE else None
     planes: dict[int, _Plane] = {
         Window.PROGRAM: flat(memory.program.view("<u4")),
         Window.REGIONS: flat(memory.regions),
@@ -160,7 +160,7 @@ class GoldenMachine:
             Window.REGISTERS: self._set_register,
             Window.TILE: self._set_parameter,
         }
-        if self.memory.law is not None:
+        if config.device is DeviceKind.TABLE:
             tables = TableWindow(self.memory.law, config.cell_bits)
             self._readers[Window.TABLE], self._writers[Window.TABLE] = tables.read, tables.write
         self._trace = TraceRing(config) if config.trace_words else None

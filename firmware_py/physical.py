@@ -14,7 +14,8 @@ from backpulse.firmware_py.analog import CODE_BITS, SAMPLE_BITS
 from backpulse.firmware_py.analog_profiles import front_end_of, lines
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import DEFAULT, Config
-from backpulse.firmware_py.device import PRESETS, standing
+from backpulse.firmware_py.device import standing
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.firmware_py.wired import DRIVER, MID, PER_WORD, TOLERANCE_OF_SCALE, WRITE, Wired, wired
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def physical(array: Array, clock_khz: int, config: Config = DEFAULT) -> Physical
     """
     front, found, tables = front_end_of(array), lines(array), _wired(array, config)
     inside = replace(DEFAULT, tile_rows=found.rows, tile_cols=found.cols, cell_bits=config.cell_bits, cell_frac=config.cell_frac)
-    device = PRESETS[array.device]
+    device = array.inside
+    if isinstance(device, TableDevice):
+        raise ValueError(f"device {device.name} has step tables, which the model of a front end lacks: give its linear fit, FILE:linear")
     cells = array.cells
     unit = (cells.g_max - cells.g_min) / (1 if array.read.reference == "pairs" else 2)
     random = np.random.RandomState(array.seed)

@@ -12,10 +12,13 @@ import numpy as np
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config, DeviceKind
-from backpulse.firmware_py.device import PRESETS, STUCK, Device, standing
+from backpulse.firmware_py.device import STUCK, Device, standing
+from backpulse.firmware_py.image import table_image
 from backpulse.firmware_py.machine import GoldenMachine
-from backpulse.firmware_py.registers import Capability, Stream, TileKind
+from backpulse.firmware_py.registers import Capability, Stream, TileKind, Window
 from backpulse.firmware_py.streams import seed_states
+from backpulse.firmware_py.table_device import STUCK_WORD, TableDevice
+from backpulse.firmware_py.table_window import TableWindow
 from backpulse.firmware_py.tile_facts import EMULATED, TileFacts
 from backpulse.firmware_py.wired import facts, wired
 
@@ -36,14 +39,15 @@ def real_config(config: Config) -> Config:
     return replace(config, device=DeviceKind.REAL, spread=0, read_noise=0)
 
 
-def inside_config(config: Config) -> Config:
+def inside_config(config: Config, device: Device | TableDevice) -> Config:
     """Return the configuration of the emulated devices inside."""
-    return replace(config, device=DeviceKind.LINEAR_STEP, spread=1, read_noise=1)
+    kind = DeviceKind.TABLE if isinstance(device, TableDevice) else DeviceKind.LINEAR_STEP
+    return replace(config, device=kind, spread=1, read_noise=1)
 
 
 def real_machine(
     config: Config,
-    device: Device,
+    device: Device | TableDevice,
     seed: int,
     *,
     dead_rows: Iterable[int] = (),
@@ -67,7 +71,7 @@ def real_machine(
     **more
         As of `GoldenMachine`.
     """
-    inside = inside_config(config)
+    inside = inside_config(config, device)
     machine = GoldenMachine(real_config(config), facts=facts or real_facts(), inside=inside, **more)
     memory = machine.memory
     memory.tile[:] = device.tile_words(inside)
@@ -76,11 +80,18 @@ def real_machine(
     memory.write[:] = np.array(states[Stream.WRITE], np.uint32).view(np.int32)
     memory.read[:] = states[Stream.READ]
     memory.cells[:] = standing(device, config, seed)
+    fixed = STUCK_WORD if isinstance(device, TableDevice) else (STUCK & 15) << 4
     for lines, axis in ((list(dead_rows), 0), (list(dead_cols), 1)):
         at = (lines, slice(None)) if axis == 0 else (slice(None), lines)
-        memory.cells[at], memory.spread[at] = 0, (STUCK & 15) << 4
+        memory.cells[at], memory.spread[at] = 0, fixed
     for row, col, value in stuck:
-        memory.cells[row, col], memory.spread[row, col] = round(value * (1 << config.cell_frac)), (STUCK & 15) << 4
+        memory.cells[row, col], memory.spread[row, col] = round(value * (1 << config.cell_frac)), fixed
+    if isinstance(device, TableDevice):
+        memory.law.persistent[:] = memory.cells
+        window = TableWindow(memory.law, inside.cell_bits)
+        for address, words in table_image(device.words(inside).flat()):
+            for offset, word in enumerate(words, address - Window.TABLE.base):
+                window.write(offset, int(word))
     return machine
 
 
@@ -94,7 +105,7 @@ def array_machine(array: Array, config: Config, **more: Any) -> GoldenMachine:
     """
     return real_machine(
         config,
-        PRESETS[array.device],
+        array.inside,
         array.seed,
         dead_rows=array.dead.rows,
         dead_cols=array.dead.cols,

@@ -45,6 +45,8 @@ MOST_OFFSET = 32767
 """Most cell LSB by which a cell's bounds lie farther apart, or nearer, on each side."""
 STUCK = -MOST_OFFSET - 1
 """Offset that says that a cell never moves."""
+STUCK_WORD = NO_SPREAD + (STUCK << OFFSET_AT)
+"""Spread word, of 32 bits and signed, of a cell that never moves."""
 UPDATE_FRAC = STEP_FRAC + SPREAD_FRAC
 """Fraction bits of an update before its one rounding: of steps times factors, and of write noise."""
 APPARENT_FRAC = 3

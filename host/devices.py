@@ -5,13 +5,13 @@ again. A preset is its name.
 """
 
 import json
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
+from backpulse.firmware_py import device_text
 from backpulse.firmware_py.device import PRESETS, Device
+from backpulse.firmware_py.device_text import text_of
 from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host.device_aihwkit import AIHWKIT, of_aihwkit
 from backpulse.host.device_facts import Facts
@@ -58,7 +58,7 @@ def resolved(text: str) -> str:
     if text in PRESETS:
         return text
     if text.startswith("{"):
-        _parsed(text)
+        device_of(text)
         return text
     file = text.removesuffix(LINEAR)
     if file.startswith(AIHWKIT):
@@ -98,27 +98,8 @@ def scale_of(text: str) -> int | None:
 
 def device_of(text: str) -> Device | TableDevice:
     """Return the device of what `resolved` returned."""
-    return _parsed(text) if text.startswith("{") else PRESETS[text]
-
-
-def text_of(device: Device | TableDevice, source: str = "", beside: Mapping[str, Any] | None = None) -> str:
-    """Return what settings keep of a device: a preset's name, or the device as one line of text.
-
-    Parameters
-    ----------
-    device : Device or TableDevice
-    source : str
-        Where it is from, if that is not its name.
-    beside : mapping, optional
-        What is known beside the step (`Facts`).
-    """
-    if not beside and PRESETS.get(device.name) == device:
-        return device.name
-    source, beside = source or device.name, beside or {}
-    if isinstance(device, Device):
-        values = {key: value for key, value in vars(device).items() if value or key in ("dw_min", "bound_up", "bound_down")}
-        return json.dumps({"source": source, "linear": values, **beside})
-    return json.dumps({"source": source, "table": {key: value for key, value in vars(device).items() if value}, **beside})
+    with wrong_input("The setting "):
+        return device_text.device_of(text)
 
 
 def name_of(text: str) -> str:
@@ -134,18 +115,3 @@ def facts_of(text: str) -> Facts:
     values = json.loads(text)
     with wrong_input("The setting device: "):
         return Facts.model_validate({key: values[key] for key in Facts.model_fields if key in values})
-
-
-@cache
-def _parsed(text: str) -> Device | TableDevice:
-    """Return the device that `text_of` wrote."""
-    try:
-        values = json.loads(text)
-        if table := values.get("table"):
-            given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-            device = TableDevice(**given)
-        else:
-            device = Device(**values["linear"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"The setting device is no device ({error!s:.100}): give a preset or a device file") from error
-    return device

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backpulse.firmware_py.places import reason
-from backpulse.host.array_file import parse_array, read_array
+from backpulse.host.array_file import parse_array, self_contained
 from backpulse.host.array_map import around
 from backpulse.host.checkpoint import MOST_EPOCHS
 from backpulse.host.errors import InputError
@@ -181,8 +181,9 @@ def array_text(file: Path | str | None) -> str:
     """Return the text of an array file, which is checked; none if there is no file."""
     if file is None:
         return ""
-    read_array(Path(file))
-    return Path(file).read_text("utf-8")
+    text = self_contained(Path(file))
+    parse_array(text, str(file))
+    return text
 
 
 def plan(settings: Sequence[Settings], epochs: int, tile: str = "128x32", array: str = "") -> tuple[list[Run], list[str]]:

@@ -192,7 +192,7 @@ class Trainer:
             with_spread = checkpoint.spread if checkpoint else None
             board.write_spread(settings.spread_words(board.config) if with_spread is None else with_spread)
         self.initial = self._cells_at_start(checkpoint, init)
-        if isinstance(self.device, TableDevice):
+        if isinstance(self.device, TableDevice) and not board.real:
             held = checkpoint.table if checkpoint else None
             (held or TableState.new(self.device.words(board.config).flat(), self.initial)).write(board)
         self._rate = self.rates[-1]

@@ -96,7 +96,7 @@ class Address:
     @property
     def real(self) -> bool:
         """Whether the array file is of real devices."""
-        return self.array is not None and (self.array.kind == "real" or self.array.front_end is not None)
+        return self.array is not None and self.array.real
 
     @property
     def virtual(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.installing import install
+from backpulse.firmware_py.table_device import TableDevice
 from backpulse.host.errors import InputError, OwnError, own_trouble, wrong_input
 from backpulse.host.ports import SocketPort
 from backpulse.host.waves import Waves
@@ -89,10 +90,8 @@ def start(
     OSError
         If the TCP port is taken.
     """
-    if array is not None and array.kind != "real" and config.device is DeviceKind.TABLE:
-        raise InputError(
-            "The array behind sim:// carries no step tables: take golden://?array=FILE, or the linear fit, --device FILE:linear"
-        )
+    if array is not None and (isinstance(array.inside, TableDevice) if array.real else config.device is DeviceKind.TABLE):
+        raise InputError("The array behind sim:// carries no step tables: take golden://?array=FILE, or the linear fit, FILE:linear")
     try:
         from backpulse.gateware.sim.virtual_board import VirtualBoard, build
     except ModuleNotFoundError as error:

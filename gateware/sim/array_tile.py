@@ -216,7 +216,7 @@ def build_with_array(
     facts, real = wired.facts(array), array.kind == "real"
     inside = config
     if real:
-        config, inside, facts = real_config(config), inside_config(config), real_facts(facts)
+        config, inside, facts = real_config(config), inside_config(config, array.inside), real_facts(facts)
     model = Model(
         header=constants(inside, facts.profiles, real=real),
         cpp=(FOLDER / "line_relaxation.h", FOLDER / "array_model.h", FOLDER / "array_tile.cpp"),
