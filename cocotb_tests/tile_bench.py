@@ -243,6 +243,28 @@ async def abort(dut, pause):
     await tb.compare()
 
 
+@cocotb.test(timeout_time=1, timeout_unit="ms", skip=not TABLES)
+async def withdrawn(dut):
+    """A command that an abort takes back while its rows leak is not done; they have leaked, no driver is on, and the next one is right."""
+    tb = TB(dut)
+    await tb.begin()
+    for i in range(12):
+        command = tb.command([Op.READ, Op.PULSE, Op.READT][i % 3], whole=i % 2 == 0) | {"bank": 0}
+        await tb.age(1)
+        tb.send(command, [])
+        for _ in range(tb.rng.randint(2, command["rows"] + 8)):
+            await ReadOnly()
+            assert int(dut.safe.value), "a driver is on while rows leak"
+            await cycles(dut, 1)
+        assert int(dut.busy.value)
+        tb.cmd.drop()
+        await cycles(dut, command["rows"] + 10)
+        assert not int(dut.busy.value)
+        assert not tb.completion.words
+        await tb.run(tb.command(Op.READT))
+    await tb.compare()
+
+
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def refused(dut):
     """An operation or a profile that a tile does not know is refused, and takes no data."""

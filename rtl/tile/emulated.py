@@ -412,12 +412,13 @@ class EmulatedTile(wiring.Component):
                             m.d.sync += self.completion.payload.status.eq(Status.REFUSED)
                             m.next = "COMPLETE"
             if leak is not None:
+                # Cells forget by themselves: no line is driven, and nothing is left that an abort could end.
                 with m.State("LEAK"):
-                    m.d.comb += [leak.going.eq(1), leak.rows[0].eq(1)]
+                    m.d.comb += [self.safe.eq(1), leak.going.eq(1), leak.rows[0].eq(1)]
                     with m.If(last_row):
                         m.next = "LEAK SETTLE"
                 with m.State("LEAK SETTLE"):
-                    m.d.comb += leak.going.eq(1)
+                    m.d.comb += [self.safe.eq(1), leak.going.eq(1)]
                     with m.If(~leak.rows[: TABLE_STAGES - 1].any()):
                         m.next = "IDLE"
                 m.d.comb += self.progress.eq(leak.going)
