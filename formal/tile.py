@@ -1,16 +1,22 @@
 """Properties of the emulated tile."""
 
-from amaranth.hdl import Assert, Assume, ClockDomain, Module, Signal
+from dataclasses import replace
 
+from amaranth.hdl import Assert, Assume, ClockDomain, Module, Mux, Signal
+
+from backpulse.firmware_py.config import TABLE
 from backpulse.firmware_py.isa import Op
 from backpulse.rtl.tile.converter import FIFO_DEPTH, Converter
 from backpulse.rtl.tile.emulated import EmulatedTile
+from backpulse.rtl.tile.table_lane import STAGES
 
 from .harness import Harness, holds, past
 from .machine import TINY
 
-__all__ = ["ConverterRoom", "TileAbort", "TileOverlap", "TileReset", "TileStreams"]
+__all__ = ["ConverterRoom", "TableTileAbort", "TableTileLeak", "TileAbort", "TileOverlap", "TileReset", "TileStreams"]
 
+TINY_TABLE = replace(TINY, device=TABLE.device, steps=TABLE.steps, bounds=TABLE.bounds)
+"""The smallest tile of the table device."""
 ABORT_CYCLES = 8
 """As `rtl.tile.signature.TileSignature` promises of an emulated tile."""
 
@@ -32,7 +38,7 @@ class _Tile(Harness):
             m,
             self.signal("driving") == (rows | columns),
             self.signal("pulsing") == pulses,
-            (fsm.state == fsm.encoding["IDLE"]) | (self.signal("transposed") == (op == Op.READT)),
+            self.in_state(*({"IDLE", "LEAK", "LEAK SETTLE"} & set(fsm.encoding))) | (self.signal("transposed") == (op == Op.READT)),
             ~rows | (op == Op.READ),
             ~columns | (op == Op.READT),
             ~pulses | (op == Op.PULSE),
@@ -84,6 +90,54 @@ class TileAbort(_Tile):
             m.d.comb += Assert(~dut.cmd.ready)
         with m.If(past(m, dut.abort)):
             m.d.comb += [Assert(~dut.drive.ready), Assert(~dut.counts.ready)]
+
+
+class TableTileAbort(TileAbort):
+    """The same of the table device, whose pulses take longer to their cells."""
+
+    def make(self):
+        return EmulatedTile(TINY_TABLE)
+
+
+class TableTileLeak(_Tile):
+    """While rows leak, and until the last of them is written, no command is taken or executing and no driver is on; it takes rows + 10 cycles."""
+
+    mutant = "a command is taken while the last rows that leak are on their way"
+    mutant_depth = 14
+
+    def make(self):
+        return EmulatedTile(TINY_TABLE)
+
+    def break_(self, m):
+        fsm = self.inner.find_generated("fsm")
+        with m.If(fsm.state == fsm.encoding["LEAK SETTLE"]):
+            m.d.sync += fsm.state.eq(fsm.encoding["IDLE"])
+
+    def check(self, m: Module, dut):
+        self.wants(m)
+        names = ("drive_row", "ask_row", "ask_column", "add1", "add2", "add3", "driving", "pulsing")
+        executing = sum((self.signal(name) for name in names[1:]), self.signal(names[0])) != 0
+        going, on_the_way = self.signal("leak_going"), self.signal("leak_rows")[: STAGES - 1].any()
+        rows, rows_left = TINY_TABLE.tile_rows, self.signal("rows_left")
+        waited = Signal(range(rows + 12))
+        settling = Signal(range(STAGES))
+        in_leak, in_settle = self.in_state("LEAK"), self.in_state("LEAK SETTLE")
+        m.d.sync += [waited.eq(Mux(going, waited + 1, 0)), settling.eq(Mux(in_settle, settling + 1, 0))]
+        m.d.comb += [
+            Assume(~dut.cmd.valid | ((dut.cmd.p.rows > 0) & (dut.cmd.p.rows <= rows))),
+            Assert(~on_the_way | ~(executing | self.signal("pulse").any() | dut.cmd.ready | dut.completion.valid)),
+            Assert(~(going | on_the_way) | dut.safe),
+            Assert(waited < rows + 10),
+        ]
+        self.lemmas(
+            m,
+            self.in_state("PULSE", "SETTLE") | ~self.signal("pulse")[: STAGES - 2].any(),
+            ~on_the_way | going,
+            ~going | ~(executing | self.signal("pulse").any()),
+            ~in_leak | ((rows_left > 0) & (waited + rows_left <= rows)),
+            ~in_settle | (waited <= rows + settling),
+            *(~in_settle | (settling != k) | ~self.signal("leak_rows")[: k + 1].any() for k in range(STAGES)),
+        )
 
 
 class TileReset(_Tile):
