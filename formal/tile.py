@@ -100,7 +100,7 @@ class TableTileAbort(TileAbort):
 
 
 class TableTileLeak(_Tile):
-    """While rows leak, and until the last of them is written, no command is taken or executing and no driver is on; it takes rows + 10 cycles."""
+    """While rows leak, until the last is written, no command is taken or executes and no driver is on; that is rows + 10 cycles at most."""
 
     mutant = "a command is taken while the last rows that leak are on their way"
     mutant_depth = 14
