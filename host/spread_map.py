@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,14 @@ class SpreadMap:
 
     path: Path
     fields: dict[str, np.ndarray]
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that was measured."""
+        found = sha256()
+        for name, field in sorted(self.fields.items()):
+            found.update(f"{name} {field.shape}".encode() + np.asarray(field, "<f8").tobytes())
+        return found.hexdigest()
 
     def onto(self, words: np.ndarray, device: TableDevice, config: Config) -> np.ndarray:
         """Return spread words, uint32 (rows of all tiles, columns), with what was measured in the place of what was drawn.

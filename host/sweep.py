@@ -22,7 +22,7 @@ from backpulse.host.array_map import around
 from backpulse.host.checkpoint import MOST_EPOCHS
 from backpulse.host.errors import InputError
 from backpulse.host.settings import SOFTWARE, Settings
-from backpulse.host.sweep_run import Run, config_of, data_of, prepared, prepared_key
+from backpulse.host.sweep_run import Run, config_of, data_of, prepared, prepared_key, spread_digest
 from backpulse.host.tables import count, some, with_nearest
 
 MOST_RUNS = 1_000_000
@@ -227,6 +227,7 @@ def _checked(settings: Sequence[Settings], epochs: int, tile: str, array: str, r
     runs: list[Run] = []
     warnings: dict[str, None] = {}
     looked_at: dict[tuple[object, ...], str | InputError] = {}
+    spreads: dict[str, str] = {}
     there = parse_array(array, "The array file") if array else None
     for one in settings:
         run = Run(one if one.schedule == SOFTWARE else one.changed(**around(one.to_dict(), there)), epochs, tile, array=array)
@@ -243,7 +244,9 @@ def _checked(settings: Sequence[Settings], epochs: int, tile: str, array: str, r
                     warnings |= dict.fromkeys(found.warnings)
             if isinstance(digest := looked_at[data], InputError):
                 raise digest
-            runs.append(run.on(digest))
+            if one.spread not in spreads:
+                spreads[one.spread] = spread_digest(one.spread)
+            runs.append(run.on(digest, spreads[one.spread]))
     refused.finish()
     return runs, list(warnings)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Self
 
 from backpulse.firmware_py.array import Array
@@ -52,8 +53,10 @@ class Run:
         Version of the machine.
     array : str
         Text of the array file that describes what is behind its tiles; none if empty.
+    spread : str
+        Digest of the measured spread from cell to cell; any if empty.
     folder : str
-        What the path of the data is relative to.
+        What the paths of data and spread are relative to.
     """
 
     settings: Settings
@@ -62,16 +65,17 @@ class Run:
     data: str = ""
     abi: int = ABI_VERSION
     array: str = ""
+    spread: str = ""
     folder: str = field(default_factory=os.getcwd, compare=False)
 
-    def on(self, data: str) -> Self:
-        """Return the run on the data of a digest."""
-        return replace(self, data=data)
+    def on(self, data: str, spread: str) -> Self:
+        """Return the run on the data and the measured spread of two digests."""
+        return replace(self, data=data, spread=spread)
 
     @property
     def identity(self) -> str:
         """What tells it from every other run: a digest of all its values."""
-        values = [self.abi, self.settings.to_dict(), self.epochs, self.tile, self.data, *([self.array] if self.array else [])]
+        values = [self.abi, self.settings.to_dict(), self.epochs, self.tile, self.data, *filter(None, (self.array, self.spread))]
         return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -97,6 +101,21 @@ class Outcome:
     error: str = ""
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+
+
+def spread_digest(file: str) -> str:
+    """Return the digest of a measured spread, or none without a file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is none.
+    """
+    if not file:
+        return ""
+    from backpulse.host.spread_map import read_map  # few runs have one
+
+    return read_map(Path(file)).digest
 
 
 def config_of(run: Run) -> Config:
@@ -177,6 +196,10 @@ def do(run: Run, stop: Stop | None = None) -> dict[str, Any]:
     settings, stop = run.settings, stop or Stop()
     if settings.dataset not in NAMES and os.getcwd() != run.folder:
         settings = settings.changed(dataset=os.path.join(run.folder, settings.dataset))
+    if settings.spread and os.getcwd() != run.folder:
+        settings = settings.changed(spread=os.path.join(run.folder, settings.spread))
+    if run.spread not in ("", spread_digest(settings.spread)):
+        raise InputError(f"{settings.spread} is not the spread map that the sweep began with: give the worker the same file")
     config = config_of(run)
     data = prepared(settings, config.drive_max)
     if run.data not in ("", data.digest):

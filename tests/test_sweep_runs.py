@@ -129,6 +129,25 @@ def test_tables_name_a_device_and_hold_no_device_text():
     assert list(shown.columns[0].cells) == ["enode"]
 
 
+def test_a_measured_spread_is_part_of_a_run(tmp_path, monkeypatch):
+    file = tmp_path / "spread.csv"
+    file.write_text("row,column,up\n0,0,0.5\n")
+    settings = Settings(dataset="iris", layers="4-3", device="ecram", spread="spread.csv")
+    monkeypatch.chdir(tmp_path)
+    ((run,), _) = plan([settings], 1)
+    first = do(run)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert do(run)["conductance_digest"] == first["conductance_digest"]
+    file.write_text("row,column,up\n0,0,1.5\n")
+    with pytest.raises(InputError, match=r"spread\.csv is not the spread map that the sweep began with"):
+        do(run)
+    monkeypatch.chdir(tmp_path)
+    ((other,), _) = plan([settings], 1)
+    assert other.identity != run.identity
+    assert do(other)["conductance_digest"] != first["conductance_digest"]
+
+
 def test_a_killed_sweep_goes_on(backpulse, file, tmp_path):
     """SIGKILL; what is on the disk then stays as it is, to the times that the runs took, and the processes are gone."""
     token = f"BACKPULSE_TEST_{os.getpid()}_{time.monotonic_ns()}"
