@@ -195,7 +195,7 @@ BOARDS = {
             platform="amaranth_boards.ulx3s:ULX3S_85F_Platform",
             clk_hz=75_000_000,
             baud=3_000_000,
-            config=replace(TABLE, tiles=8, store_words=5120, output_depth=0, trace_words=1024),
+            config=replace(TABLE, tile_cols=16, tiles=16, store_words=8192, output_depth=0, trace_words=1024),
             fits=("64-32-10",),
             loader=_ULX3S_LOADER,
             **_ULX3S,

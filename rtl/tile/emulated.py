@@ -357,6 +357,7 @@ class EmulatedTile(wiring.Component):
         for i, lane in enumerate(lanes):
             m.d.comb += [
                 lane.tables.eq(tables.parameters),
+                lane.mean.eq(tables.mean),
                 lane.leak.eq(leaks),
                 lane.loss.eq(tables.loss),
                 tables.root_at[i].eq(lane.root_at),

@@ -6,9 +6,10 @@ from amaranth.lib import data
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.device import parameter_bits
 from backpulse.firmware_py.registers import TableParameter, TileParameter
+from backpulse.firmware_py.streams import GAUSS_MEAN
 from backpulse.firmware_py.table_device import BASE_BITS, CLASS_BITS, DELTA_BITS, TABLE_BITS
 
-__all__ = ["parameter_layout", "segment_layout", "sum_bits", "table_layout"]
+__all__ = ["MEAN_BITS", "parameter_layout", "segment_layout", "sum_bits", "table_layout"]
 
 
 def parameter_layout(config: Config) -> data.StructLayout:
@@ -29,6 +30,10 @@ def table_layout(config: Config) -> data.StructLayout:
             if p is not TableParameter.AGE
         }
     )
+
+
+MEAN_BITS = TABLE_BITS[TableParameter.APPARENT] + GAUSS_MEAN.bit_length()
+"""Of the mean of the bytes' sum, times APPARENT."""
 
 
 def segment_layout() -> data.StructLayout:

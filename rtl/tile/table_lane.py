@@ -10,7 +10,6 @@ from amaranth.lib.memory import Memory, ReadPort, WritePort
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.streams import GAUSS_MEAN
 from backpulse.firmware_py.table_device import (
     APPARENT_FRAC,
     BASE_BITS,
@@ -29,7 +28,7 @@ from backpulse.firmware_py.table_device import (
 from backpulse.rtl.lib.numbers import clamp, clip, rshift, times
 from backpulse.rtl.lib.xorshift import byte_sum, companion, gauss
 from backpulse.rtl.tile.lane import column_sum, lane_members, multiplier, next_state
-from backpulse.rtl.tile.layouts import parameter_layout, segment_layout, table_layout
+from backpulse.rtl.tile.layouts import MEAN_BITS, parameter_layout, segment_layout, table_layout
 
 __all__ = ["STAGES", "TableLane"]
 
@@ -70,8 +69,8 @@ class TableLane(wiring.Component):
     -------
     As `Lane`; and
 
-    tables
-        Parameters of the table device, a `table_layout`.
+    tables, mean
+        Parameters of the table device, a `table_layout`, and `Tables.mean`.
     leak, loss
         Valid bits of the stages of a row that leaks, none before stage 3, and what it loses, stage 3.
     root_at, root
@@ -90,6 +89,7 @@ class TableLane(wiring.Component):
             {
                 **lane_members(config, STAGES),
                 "tables": In(table_layout(config).size),
+                "mean": In(MEAN_BITS),
                 "leak": In(STAGES + 1),
                 "loss": In(LEAK_FRAC),
                 "root_at": Out(range(CLASSES * ROOTS)),
@@ -243,7 +243,7 @@ class TableLane(wiring.Component):
         m.d.pulse += [
             bytes4.eq(byte_sum(companion(self.state))),
             product5.eq(times(bytes4, par.apparent)),
-            noise6.eq(product5 - times(Const(GAUSS_MEAN), par.apparent)),
+            noise6.eq(product5 - self.mean),
             apparent7.eq(rshift(noise6, APPARENT_FRAC)),
         ]
         return noise7, _stages(m, "apparent", apparent7, range(7, 10))[9]

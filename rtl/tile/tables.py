@@ -4,15 +4,17 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 # pyright: reportOperatorIssue=false
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.registers import TABLE_PART_SHIFT, WINDOW_SHIFT, TableParameter, TablePart
+from backpulse.firmware_py.streams import GAUSS_MEAN
 from backpulse.firmware_py.table_device import CLASSES, LEAK_FRAC, LEAKS, ROOT_BITS, ROOTS, SEGMENTS
-from backpulse.rtl.tile.layouts import segment_layout, table_layout
+from backpulse.rtl.lib.numbers import times
+from backpulse.rtl.tile.layouts import MEAN_BITS, segment_layout, table_layout
 from backpulse.rtl.tile.leak import Leak
 
 __all__ = ["PAIR", "Roots", "Tables"]
@@ -80,6 +82,8 @@ class Tables(wiring.Component):
         There is such a word; what it is, within four cycles.
     parameters
         All but AGE.
+    mean
+        What APPARENT makes of the mean of a sum of bytes, a cycle later: computed once, for all lanes.
     host_segment, segment_at, host_low, segment
         To all lanes, and from the first one (`TableLane`).
     look, root_at, root
@@ -98,6 +102,7 @@ class Tables(wiring.Component):
                 "known": Out(1),
                 "word": Out(32),
                 "parameters": Out(table_layout(config)),
+                "mean": Out(MEAN_BITS),
                 "host_segment": Out(1),
                 "segment_at": Out(range(2 * SEGMENTS)),
                 "host_low": Out(32),
@@ -116,6 +121,7 @@ class Tables(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         cols = self._config.tile_cols
+        m.d.sync += self.mean.eq(times(Const(GAUSS_MEAN), self.parameters.apparent))
         m.submodules.leak = leak = Leak(self._config)
         roots = [Roots(min(PAIR, cols - i)) for i in range(0, cols, PAIR)]
         for i, pair in enumerate(roots):
