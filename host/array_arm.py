@@ -158,22 +158,23 @@ def own_limits(tile: AnalogTile, words: dict[ArrayWord, int], profile: int, prof
             _write(tile, {word: stood[word] for word in words})
 
 
-def confirmed(code: str, given: str | None) -> bool:
-    """Say whether a person has confirmed a code, by an option or by typing it; without either nothing is to be driven.
+def typed(code: str) -> str | None:
+    """Let a person on a terminal type a code; return it, or None if something else was typed or there is no terminal."""
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    from backpulse.host.view import console
+
+    given = console.input(f"Type {code} to go on, anything else to leave the drivers off: ").strip()
+    return given if given == code else None
+
+
+def check_code(code: str, given: str) -> None:
+    """Refuse another code than that of what would be driven.
 
     Raises
     ------
     InputError
-        If another code was given.
+        If another was given.
     """
-    if given is None and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
-        from backpulse.host.view import console
-
-        given = console.input(f"Type {code} to go on, anything else to leave the drivers off: ").strip()
-        if given != code:
-            return False
-    if given is None:
-        return False
     if not secrets.compare_digest(given.strip().lower().encode(), code.encode()):
         raise InputError(f"The code {plain(given)!r:.40} is not {code}, the one of what would be driven now: look at it, and confirm that")
-    return True

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, NoReturn
 
@@ -43,6 +44,40 @@ class Result:
         figure = self.figure
         measured = {"value": figure.value, "limit": figure.limit, "unit": figure.unit, **figure.details} if figure else {}
         return {"number": self.check.number, "name": self.check.name, "status": self.status, "why": self.why, **measured}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conformance:
+    """How the conformance bench went.
+
+    Parameters
+    ----------
+    results : list of Result
+        Of each check: `check`, `status` (passed, failed, not tested), `figure`, `why`.
+    about : dict
+        Of which board: board, facts, limits, rows, cols, tiles, build.
+    facts : dict
+        What the array says that it is.
+    """
+
+    results: list[Result]
+    about: dict[str, Any]
+    facts: dict[str, Any]
+
+    @property
+    def failed(self) -> list[int]:
+        """Numbers of the checks that failed."""
+        return sorted({result.check.number for result in self.results if result.status == "failed"})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the JSON of `array check`."""
+        return {**self.about, "facts": self.facts, "checks": [result.to_dict() for result in self.results]}
+
+    def save(self, path: str | Path) -> None:
+        """Write the page of HTML, with pictures."""
+        from backpulse.host.array_report import write_page  # which imports this
+
+        write_page(Path(path), self.results, self.about)
 
 
 def _not_yet(reason: str) -> Callable[[Bench], Figure]:

@@ -54,7 +54,7 @@ def read_target(path: Path, config: Config, array: Array, dead: Dead) -> Target:
     """
     try:
         if path.suffix == ".csv":
-            return _map(path, _table(path), config, array)
+            return map_target(str(path), _table(path), config, array)
         if path.suffix in weights.PICKLES:
             return _network(path, Weights.read(path).matrices(config.unit / config.one), "scikit-learn MLP", config, dead)
         with zipfile.ZipFile(path) as file:
@@ -67,7 +67,7 @@ def read_target(path: Path, config: Config, array: Array, dead: Dead) -> Target:
         return _checkpoint(path, config, dead)
     arrays = _arrays(path)
     if "siemens" in arrays:
-        return _map(path, arrays["siemens"], config, array)
+        return map_target(str(path), arrays["siemens"], config, array)
     if "W1" not in arrays:
         raise InputError(f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}: give {FORMS}")
     return _network(path, Weights.of_arrays(str(path), arrays).matrices(config.unit / config.one), "network", config, dead)
@@ -100,7 +100,14 @@ def _table(path: Path) -> np.ndarray:
         ) from None
 
 
-def _map(path: Path, siemens: np.ndarray, config: Config, array: Array) -> Target:
+def map_target(path: str, siemens: np.ndarray, config: Config, array: Array) -> Target:
+    """Return conductances, NaN where a cell may be anything, as a target; `path` is what messages call them.
+
+    Raises
+    ------
+    InputError
+        If there are more rows or columns than the board has, or a cell cannot have its conductance.
+    """
     rows, cols, cells = config.rows, config.tile_cols, array.cells
     if siemens.ndim != 2 or siemens.shape[0] > rows or siemens.shape[1] > cols or np.isnan(siemens).all():
         size = " x ".join(map(str, siemens.shape))

@@ -1,11 +1,14 @@
 """Whom a run tells what goes on, and who may ask it to stop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from backpulse.host.board import Tell
 from backpulse.host.stop import Stop
 from backpulse.host.training import Watcher
+
+Progress = Callable[[str, int, int], object]
 
 
 class Audience:
@@ -17,13 +20,20 @@ class Audience:
         Called with each `Event` of training.
     stop : Stop, optional
         Looked at while a run goes on.
+    progress : callable, optional
+        Called with (what is done, how far, of how much), with 0, 0 where nobody knows.
     """
 
-    def __init__(self, watch: Watcher | None = None, stop: Stop | None = None) -> None:
-        self._watch, self._stop = watch or (lambda event: None), stop or Stop()
+    def __init__(self, watch: Watcher | None = None, stop: Stop | None = None, progress: Progress | None = None) -> None:
+        self._watch, self._stop, self._progress = (
+            watch or (lambda event: None),
+            stop or Stop(),
+            progress or (lambda text, done, total: None),
+        )
 
     def say(self, text: str) -> None:
         """Hear what is going on."""
+        self._progress(text, 0, 0)
 
     def warn(self, texts: Sequence[str]) -> None:
         """Hear what the user should know, which results have too."""
@@ -41,4 +51,4 @@ class Audience:
     @contextmanager
     def bar(self, text: str) -> Iterator[Tell]:
         """See how far something long is."""
-        yield lambda done, total: None
+        yield partial(self._progress, text)

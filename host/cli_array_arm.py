@@ -7,17 +7,14 @@ import typer
 from rich.table import Table
 
 from backpulse.firmware_py.array import SAFE_N2GR
-from backpulse.firmware_py.registers import TileState
 from backpulse.host import array_options as a
 from backpulse.host import options as o
-from backpulse.host.analog_tile import AnalogTile
-from backpulse.host.array_arm import carry_out, check_arm, confirmed, plan
-from backpulse.host.array_session import make_safe, session
-from backpulse.host.array_targets import most_of_map
+from backpulse.host.array_arm import typed
 from backpulse.host.errors import InputError
+from backpulse.host.lab import Lab
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.urls import BAUD, Address
-from backpulse.host.view import console, stdout
+from backpulse.host.view import Terminal, console, stdout
 
 
 def arm(
@@ -43,17 +40,15 @@ def arm(
     if off and confirm:
         raise InputError("--off needs no code: leave --confirm out")
     url = board.partition("?")[0] if off and not Address.of(board).virtual else board  # switching off asks for nothing else
-    with session(url, tile=tile, tiles=tiles, baud=baud, calibration=calibration, age=calibration_age, armed=False) as s:
-        check_arm(s.board.capabilities)
+    given = {"tile": tile, "tiles": tiles, "baud": baud, "calibration": calibration, "calibration_age": calibration_age}
+    with Lab(url, **given, arming=True, audience=Terminal()) as lab:
         if off:
-            said = make_safe(s.board)
+            said = lab.disarm()
             write_json(json, {"board": board, "armed": False})
             if json != STDOUT:
                 stdout.print(f"Off: {said}")
             return
-        s.board.check_tripped()
-        analog = AnalogTile(s.board)
-        plans = plan(analog, s.array, most_of_map(map_file, s.board.config) if map_file else None)
+        plans = lab.arm(map_file=map_file)
         if json != STDOUT:
             table = Table(title="What lines may be driven with", title_justify="left", box=None, padding=(0, 2), show_header=False)
             table.add_column(no_wrap=True)
@@ -64,23 +59,23 @@ def arm(
         if plans.n2gr > SAFE_N2GR:
             text = f"N² g R is {plans.n2gr:.2g}: above {SAFE_N2GR} far cells get so little that no threshold tells them from others"
             console.print(f"Note: {text}", style="yellow", soft_wrap=True)
-        armed = confirmed(plans.code, confirm)
-        if armed:
-            carry_out(analog, plans.limits)
-        state = s.board.tile_state()[0]
-    s.finish("it is not armed")
+        code = confirm if confirm is not None else typed(plans.code)
+        if code is not None:
+            lab.arm(code, map_file=map_file)
+        armed = lab.armed
+    lab.finish("it is not armed")
     write_json(
         json,
         {
             "board": board,
-            "armed": TileState.ARMED in state,
+            "armed": armed,
             "code": plans.code,
             "drives": dict(plans.said),
             "limits": {word.name.lower(): value for word, value in plans.limits.items()},
             "n2gr": plans.n2gr,
         },
     )
-    if armed:
+    if code is not None:
         console.print("Armed: drivers are on until `backpulse array arm --off`, a trip or a reset", style="bold green", soft_wrap=True)
     else:
         console.print(f"Not armed by this call. If this is what lines may be driven with: --confirm {plans.code}", soft_wrap=True)

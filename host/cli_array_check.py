@@ -7,15 +7,11 @@ import typer
 
 from backpulse.host import array_options as a
 from backpulse.host import options as o
-from backpulse.host.array_budget import Budget
-from backpulse.host.cli_train import open_told
-from backpulse.host.devices import device_of, resolved
-from backpulse.host.errors import HostError, SignalError
+from backpulse.host.errors import HostError
+from backpulse.host.lab import Lab
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
-from backpulse.host.stop import StoppedError, stop_on_signals
-from backpulse.host.tile import facts_dict, facts_text
-from backpulse.host.urls import BAUD, Address, board_config
-from backpulse.host.view import console, show_warnings, stdout
+from backpulse.host.urls import BAUD
+from backpulse.host.view import Terminal, console, stdout
 
 
 def check(
@@ -44,56 +40,28 @@ def check(
     Emulated tiles are set to --device. Afterwards the array is as it was where its cells can be read and written, and at rest.
     """
     check_outputs({"--json": json, "--html": html})
-    from backpulse.host.array_bench import DISTURBS, Bench  # matplotlib and compiled kernels take their time
-    from backpulse.host.array_check import Result, check_array, chosen
-    from backpulse.host.array_report import CheckView, reasons, result_table, verdict, write_page
+    from backpulse.host.array_check import chosen  # matplotlib and compiled kernels take their time
+    from backpulse.host.array_report import CheckView, reasons, result_table, verdict
 
     checks = chosen(only)
-    model = device_of(resolved(device))
-    results: list[Result] = []
-    address = Address.of(board).calibrated(calibration, calibration_age)
-    config = board_config(None, model, tile=tile, tiles=tiles, array=address.array)
-    with open_told(address, config, baud) as opened, stop_on_signals() as stop:
-        opened.check_armed()
-        config = opened.config
-        with CheckView(checks) as view, opened.heeding(stop):
-            budget = Budget.of(address.array, address.folder, config)
-            bench = Bench(opened, model, wires=wires, reads=reads or DISTURBS, budget=budget, report=view.report)
-            try:
-                with bench.kept():
-                    for result in check_array(bench, checks, view.begin):
-                        view.end(result)
-                        results.append(result)
-            except StoppedError:
-                raise SignalError(f"Stopped after {len(results)} of {len(checks)} checks; the board is at rest", stop) from None
-            finally:
-                if budget:
-                    show_warnings(budget.save())
-        about = {
-            "board": board,
-            "facts": facts_text(opened.facts),
-            "limits": bench.limits,
-            "rows": config.tile_rows,
-            "cols": config.tile_cols,
-            "tiles": config.tiles,
-            "build": opened.build_digest[:16],
-        }
-        facts = facts_dict(opened.facts)
+    given = {"device": device, "tile": tile, "tiles": tiles, "baud": baud}
+    with Lab(board, **given, calibration=calibration, calibration_age=calibration_age, audience=Terminal()) as lab:
+        with CheckView(checks) as view:
+            found = lab.check(only, wires=wires, reads=reads, begin=view.begin, watch=view.end, report=view.report)
     written = Results()
     with written.each():
-        write_json(json, {**about, "facts": facts, "checks": [result.to_dict() for result in results]})
+        write_json(json, found.to_dict())
     if html:
         with written.each():
-            write_page(html, results, about)
+            found.save(html)
     if json != STDOUT:
-        stdout.print(about["facts"], markup=False, soft_wrap=True)
-        stdout.print(f"{bench.limits}.", soft_wrap=True)
-        stdout.print(result_table(results))
-        for line in reasons(results):
+        stdout.print(found.about["facts"], markup=False, soft_wrap=True)
+        stdout.print(f"{found.about['limits']}.", soft_wrap=True)
+        stdout.print(result_table(found.results))
+        for line in reasons(found.results):
             stdout.print(line, soft_wrap=True)
-    console.print(verdict(results))
+    console.print(verdict(found.results))
     written.finish()
-    failed = sorted({result.check.number for result in results if result.status == "failed"})
-    if failed:
-        names = ", ".join(str(number) for number in failed)
+    if found.failed:
+        names = ", ".join(str(number) for number in found.failed)
         raise HostError(f"The array does not keep the contract: check {names} failed", "see the table")

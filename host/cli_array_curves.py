@@ -1,7 +1,7 @@
 """The commands `array pulse`, `array endurance` and `array retention`: what cells do over pulses, cycles and time."""
 
-import time
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -9,15 +9,11 @@ from rich.table import Table
 
 from backpulse.host import array_options as a
 from backpulse.host import options as o
-from backpulse.host.array_session import Session, session
-from backpulse.host.cell_names import cell_name, parse_cells
-from backpulse.host.cell_values import Cycle, Look, NamedCells, Point, endurance, response_curves, retention
-from backpulse.host.csv_tables import write_table
-from backpulse.host.errors import InputError
+from backpulse.host.lab import Lab
+from backpulse.host.lab_results import Curves, Endurance, Retention
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
-from backpulse.host.tile import facts_dict
 from backpulse.host.urls import BAUD
-from backpulse.host.view import stdout
+from backpulse.host.view import Terminal, stdout
 
 NAMED = 12
 """Cells that a table on the terminal shows."""
@@ -46,48 +42,18 @@ def curves(
 ) -> None:
     """Pulse cells up and down again, one pulse at a time, and measure each after every pulse: response curves."""
     check_outputs({"--out": out, "--json": json, "--plot": plot})
-    found: list[Point] = []
-    with session(board, device=device, tile=tile, tiles=tiles, baud=baud, calibration=calibration, age=calibration_age) as s:
-        named = _named(s, cells, read_profile, pulse_profile, averages)
-        with s.bar("pulsing") as tell:
-            for point in response_curves(named, pulses, cycles, tell):
-                found.append(point)
-    values = _siemens(s, [point.values for point in found], named)
-    moves = _moves(found, values)
-    results = Results()
-    with results.each():
-        write_json(
-            json,
-            {
-                **_about(s, board, named, read_profile, pulse_profile),
-                "pulses": [point.pulse for point in found],
-                "directions": [point.direction for point in found],
-                "conductance_s": values.tolist(),
-                "step_up_s": moves["up"].tolist(),
-                "step_down_s": moves["down"].tolist(),
-            },
-        )
-    with results.each():
-        header = _header(s, board, "pulse: conductance in siemens after each pulse; pulse 0 is what the cell was before")
-        rows = [
-            (*place, point.pulse, point.direction, float(value))
-            for i, place in enumerate(named.places.tolist())
-            for point, value in zip(found, values[:, i], strict=True)
-        ]
-        write_table(out, header, ("row", "column", "pulse", "direction", "conductance_S"), rows)
+    with _lab(board, device, tile, tiles, baud, calibration, calibration_age) as lab:
+        profiles = {"read_profile": read_profile, "pulse_profile": pulse_profile}
+        found = lab.pulse(cells, pulses=pulses, cycles=cycles, averages=averages, **profiles)
+    values, points = found.conductance, len(found.pulses)
     if json != STDOUT:
         table = _columns("cell", "before, µS", "after, µS", "step up, nS", "step down, nS")
-        for i, place in enumerate(named.places[:NAMED].tolist() if len(found) else []):
+        for i, name in enumerate(found.cells[:NAMED] if points else []):
             ends = (f"{1e6 * values[at, i]:.4g}" for at in (0, -1))
-            table.add_row(cell_name(*place), *ends, *(f"{1e9 * moves[way][i]:.4g}" for way in ("up", "down")))
-        _print(table, named)
-    if plot and len(found):
-        with results.each():
-            from backpulse.host.lab_plots import plot_curves  # matplotlib takes its time
-
-            plot_curves(plot, board, named.places, found, values)
-    results.finish()
-    s.finish(f"the {len(found)} points measured are in {out}")
+            table.add_row(name, *ends, *(f"{1e9 * step[i]:.4g}" for step in found.steps.values()))
+        _print(table, len(found.places))
+    _write(found, out, json, plot if points else None)
+    lab.finish(f"the {points} points measured are in {out}")
 
 
 def endurance_command(
@@ -113,49 +79,18 @@ def endurance_command(
 ) -> None:
     """Pulse cells up and down again many times: window and midpoint of each over the cycles, and the pulses of its budget."""
     check_outputs({"--out": out, "--json": json, "--plot": plot})
-    found: list[Cycle] = []
-    with session(board, device=device, tile=tile, tiles=tiles, baud=baud, calibration=calibration, age=calibration_age) as s:
-        named = _named(s, cells, read_profile, pulse_profile, averages)
-        with s.bar("cycling") as tell:
-            for cycle in endurance(named, pulses, cycles, every, tell):
-                found.append(cycle)
-    high, low = (_siemens(s, [getattr(cycle, end) for cycle in found], named) for end in ("high", "low"))
-    window, middle = high - low, (high + low) / 2
-    results = Results()
-    with results.each():
-        lists = {"high_s": high, "low_s": low, "window_s": window, "midpoint_s": middle}
-        write_json(
-            json,
-            {
-                **_about(s, board, named, read_profile, pulse_profile),
-                "cycles": [cycle.number for cycle in found],
-                "pulses_a_cycle": 2 * pulses,
-                **{name: values.tolist() for name, values in lists.items()},
-                **(s.budget.figures() if s.budget else {}),
-            },
-        )
-    with results.each():
-        header = _header(s, board, f"endurance: cycles of {pulses} pulses up and {pulses} down; conductances in siemens")
-        rows = [
-            (*place, cycle.number, 2 * pulses * cycle.number, *(float(v[n, i]) for v in (high, low, window, middle)))
-            for i, place in enumerate(named.places.tolist())
-            for n, cycle in enumerate(found)
-        ]
-        write_table(out, header, ("row", "column", "cycle", "pulses", "high_S", "low_S", "window_S", "midpoint_S"), rows)
-    if json != STDOUT and found:
-        table = _columns("cell", "first window, µS", "last, µS", "first midpoint, µS", "last, µS", "pulses ever" if s.budget else "")
-        for i, place in enumerate(named.places[:NAMED].tolist()):
-            ends = (f"{1e6 * v[at, i]:.4g}" for v in (window, middle) for at in (0, -1))
-            ever = f"{s.budget.pulses[*place]:,} of {s.budget.most:,}" if s.budget else ""
-            table.add_row(cell_name(*place), *ends, ever)
-        _print(table, named)
-    if plot and found:
-        with results.each():
-            from backpulse.host.lab_plots import plot_endurance  # matplotlib takes its time
-
-            plot_endurance(plot, board, named.places, [cycle.number for cycle in found], high, low)
-    results.finish()
-    s.finish(f"the {len(found)} cycles measured are in {out}")
+    with _lab(board, device, tile, tiles, baud, calibration, calibration_age) as lab:
+        profiles = {"read_profile": read_profile, "pulse_profile": pulse_profile}
+        found = lab.endurance(cells, cycles=cycles, pulses=pulses, every=every, averages=averages, **profiles)
+    if json != STDOUT and found.cycles:
+        ever, most = found.pulses_ever, found.budget.get("pulses_allowed")
+        table = _columns("cell", "first window, µS", "last, µS", "first midpoint, µS", "last, µS", "pulses ever" if most else "")
+        for i, name in enumerate(found.cells[:NAMED]):
+            ends = (f"{1e6 * v[at, i]:.4g}" for v in (found.window, found.midpoint) for at in (0, -1))
+            table.add_row(name, *ends, "" if ever is None else f"{ever[i]:,} of {most:,}")
+        _print(table, len(found.places))
+    _write(found, out, json, plot if found.cycles else None)
+    lab.finish(f"the {len(found.cycles)} cycles measured are in {out}")
 
 
 def retention_command(
@@ -178,88 +113,36 @@ def retention_command(
 ) -> None:
     """Measure cells now and at some times from now on, without pulses."""
     check_outputs({"--out": out, "--json": json, "--plot": plot})
-    wanted = _times(times)
-    found: list[Look] = []
-    with session(board, device=device, tile=tile, tiles=tiles, baud=baud, calibration=calibration, age=calibration_age) as s:
-        named = _named(s, cells, read_profile, 0, averages)
-        with s.bar("waiting") as tell:
-            for look in retention(named, wanted, time.monotonic, s.board.link.wait, tell):
-                found.append(look)
-    values = _siemens(s, [look.values for look in found], named)
-    seconds = [look.seconds for look in found]
-    results = Results()
-    with results.each():
-        write_json(json, {**_about(s, board, named, read_profile), "seconds": seconds, "conductance_s": values.tolist()})
-    with results.each():
-        header = _header(s, board, "retention: conductance in siemens, seconds after the first look")
-        rows = [
-            (at, *place, float(value))
-            for at, look in zip(seconds, values, strict=True)
-            for place, value in zip(named.places.tolist(), look, strict=True)
-        ]
-        write_table(out, header, ("time_s", "row", "column", "conductance_S"), rows)
-    if json != STDOUT and found:
+    with _lab(board, device, tile, tiles, baud, calibration, calibration_age) as lab:
+        found = lab.retention(times, cells, read_profile=read_profile, averages=averages)
+    values = found.conductance
+    if json != STDOUT and found.seconds:
         table = _columns("time, s", "mean, µS", "moved, RMS, nS", "worst, nS", "at")
-        for at, look in zip(seconds, values, strict=True):
+        for at, look in zip(found.seconds, values, strict=True):
             moved = look - values[0]
             worst = int(np.abs(moved).argmax())
             figures = (f"{at:.4g}", f"{1e6 * look.mean():.4g}", f"{1e9 * np.sqrt(np.mean(moved**2)):.4g}", f"{1e9 * moved[worst]:.4g}")
-            table.add_row(*figures, cell_name(*named.places[worst].tolist()))
+            table.add_row(*figures, found.cells[worst])
         stdout.print(table)
-    if plot and found:
+    _write(found, out, json, plot if found.seconds else None)
+    lab.finish(f"the {len(found.seconds)} looks are in {out}")
+
+
+def _lab(board: str, device: str, tile: str, tiles: int | None, baud: int, calibration: Path | None, calibration_age: float | None) -> Lab:
+    given = {"device": device, "tile": tile, "tiles": tiles, "baud": baud}
+    return Lab(board, **given, calibration=calibration, calibration_age=calibration_age, audience=Terminal())
+
+
+def _write(found: Curves | Endurance | Retention, out: Path, json: str | None, plot: Path | None) -> None:
+    results = Results()
+    with results.each():
+        write_json(json, found.to_dict())
+    with results.each():
+        found.save(out)
+    if plot:
         with results.each():
-            from backpulse.host.lab_plots import plot_retention  # matplotlib takes its time
-
-            plot_retention(plot, board, seconds, values)
+            found.plot(plot)
     results.finish()
-    s.finish(f"the {len(found)} looks are in {out}")
-
-
-def _times(text: str) -> list[float]:
-    """Return the times of a text."""
-    try:
-        found = [float(part) for part in text.split(",")]
-    except ValueError:
-        found = []
-    if not found or found != sorted(found) or not all(0 < time <= 1e9 for time in found):
-        raise InputError(f"--times takes rising numbers of seconds joined by commas, as in 1,10,100, not {text!r:.60}")
-    return found
-
-
-def _named(s: Session, cells: str | None, read_profile: int, pulse_profile: int, averages: int) -> NamedCells:
-    s.check_profiles(read_profile, pulse_profile)
-    named = parse_cells(cells, s.board.config)
-    return NamedCells(s.board, named, read_profile=read_profile, pulse_profile=pulse_profile, averages=averages, budget=s.budget)
-
-
-def _siemens(s: Session, values: list[np.ndarray], named: NamedCells) -> np.ndarray:
-    """Return device units as siemens: float64 of shape (points, cells)."""
-    return s.array.cells.mid + s.array.cells.per_unit * np.array(values).reshape(len(values), len(named.places))
-
-
-def _moves(found: list[Point], values: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the mean step of a pulse in either direction, in siemens, of each cell."""
-    ways = np.array([point.direction for point in found[1:]])
-    steps = np.diff(values, axis=0)
-    return {way: steps[ways == way].mean(axis=0) if (ways == way).any() else np.full(values.shape[1], np.nan) for way in ("up", "down")}
-
-
-def _about(s: Session, board: str, named: NamedCells, read_profile: int, pulse_profile: int | None = None) -> dict[str, Any]:
-    pulse = {} if pulse_profile is None else {"pulse_profile": pulse_profile}
-    cells = [cell_name(*place) for place in named.places.tolist()]
-    return {
-        "board": board,
-        "array": facts_dict(s.board.facts),
-        "read_profile": read_profile,
-        **pulse,
-        "complete": not s.stop.asked,
-        "cells": cells,
-    }
-
-
-def _header(s: Session, board: str, text: str) -> dict[str, str]:
-    stopped = {"stopped": "by the user, before the end"} if s.stop.asked else {}
-    return {"backpulse": f"array {text}", "board": board, **s.scale, **stopped}
 
 
 def _columns(*titles: str) -> Table:
@@ -269,7 +152,7 @@ def _columns(*titles: str) -> Table:
     return table
 
 
-def _print(table: Table, named: NamedCells) -> None:
+def _print(table: Table, cells: int) -> None:
     stdout.print(table)
-    if len(named.places) > NAMED:
-        stdout.print(f"and {len(named.places) - NAMED} more cells", style="dim")
+    if cells > NAMED:
+        stdout.print(f"and {cells - NAMED} more cells", style="dim")

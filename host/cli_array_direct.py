@@ -4,24 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
-from backpulse.firmware_py.array import Array, FrontEnd
-from backpulse.firmware_py.registers import ArrayWord
 from backpulse.host import array_options as a
 from backpulse.host import options as o
-from backpulse.host.analog_tile import AnalogTile
-from backpulse.host.array_calibration import Found, calibrate
-from backpulse.host.array_session import Session, session
-from backpulse.host.array_sweeps import CellBench, Point, check_volts, ramp, sweep
-from backpulse.host.array_targets import read_ohms
-from backpulse.host.cell_names import one_cell
-from backpulse.host.csv_tables import write_table
-from backpulse.host.errors import InputError
+from backpulse.host.lab import Lab
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.tables import count
 from backpulse.host.urls import BAUD, Address
-from backpulse.host.view import show_warnings, stdout
+from backpulse.host.view import Terminal, stdout
 
 
 def calibrate_command(
@@ -43,17 +35,9 @@ def calibrate_command(
 ) -> None:
     """Measure offsets, trims, gains and factors of an array's lines, load them into the board and write them to a file."""
     check_outputs({"--out": out, "--json": json})
-    found: Found | None = None
     address = replace(Address.of(board), calibration=None)  # begins with that of perfect parts
-    with session(address, tile=tile, tiles=tiles, baud=baud) as s:
-        analog, (array, _) = AnalogTile(s.board), of_front_end(s)
-        s.check_profiles(read_profile)
-        ohms = read_ohms(known, analog.lines) if known else None
-        with s.bar("calibrating") as tell:
-            found = calibrate(analog, array, None if ohms is None else 1 / ohms, profile=read_profile, report=tell)
-        analog.write_calibration(found.calibration.tables, found.calibration.number)
-    s.finish("nothing was written, and the board has the calibration of perfect parts")
-    assert found is not None
+    with Lab(address, tile=tile, tiles=tiles, baud=baud, audience=Terminal()) as lab:
+        found = lab.calibrate(known, read_profile=read_profile)
     results, calibration = Results(), found.calibration
     with results.each():
         calibration.save(out)
@@ -61,7 +45,6 @@ def calibrate_command(
         write_json(
             json, {"board": board, "file": str(out), "digest": calibration.digest, **calibration.model_dump(mode="json"), **found.figures}
         )
-    show_warnings(found.remarks)
     if json != STDOUT:
         stdout.print(f"{calibration.method}; {calibration.date:%Y-%m-%d %H:%M} UTC, digest {calibration.digest[:16]}", soft_wrap=True)
         names = {
@@ -97,59 +80,23 @@ def iv(
 ) -> None:
     """Measure the current of one cell over its voltage, there and back again."""
     check_outputs({"--out": out, "--json": json, "--plot": plot})
-    volts = ramp(start, stop, step, "--step")
-    found: list[Point] = []
-    with session(board, tile=tile, tiles=tiles, baud=baud, calibration=calibration, age=calibration_age) as s:
-        analog, (array, front) = AnalogTile(s.board), of_front_end(s)
-        s.check_profiles(read_profile)
-        row, col = one_cell(cell, s.board.config)
-        most = front.most_amperes
-        if not 0 < compliance <= most:
-            raise InputError(
-                f"--compliance must be above 0 and at most {most:.3g} A, where the amplifier is at its rail, not {compliance:g}"
-            )
-        check_volts(analog, array, max(map(abs, volts)), ArrayWord.READ_CODE_LIMIT, "sweep less, or raise read_volts in [limits]")
-        bench = CellBench(analog, array, row, col, read_profile)
-        with s.bar("sweeping") as tell:
-            for point in sweep(bench, volts, compliance, tell):
-                found.append(point)
-    turned = next((p for p in found if p.over or abs(p.amperes) >= compliance), None)
-    results = Results()
-    points = {name: [getattr(p, name) for p in found] for name in ("volts", "amperes", "back", "over")}
+    given = {"tile": tile, "tiles": tiles, "baud": baud}
+    with Lab(board, **given, calibration=calibration, calibration_age=calibration_age, audience=Terminal()) as lab:
+        found = lab.iv(cell, stop, compliance, start=start, step=step, read_profile=read_profile)
+    results, points = Results(), len(found.volts)
     with results.each():
-        write_json(json, {"board": board, "cell": cell, "compliance_a": compliance, "complete": not s.stop.asked, **points})
+        write_json(json, found.to_dict())
     with results.each():
-        header = {"backpulse": f"array iv: current through cell {cell} over its voltage, compliance {compliance:g} A", "board": board}
-        rows = [(n, "back" if p.back else "there", p.volts, p.amperes, int(p.over)) for n, p in enumerate(found)]
-        write_table(out, header, ("point", "direction", "volts_V", "current_A", "over"), rows)
-    if json != STDOUT and found:
-        largest = max(found, key=lambda p: abs(p.amperes))
-        stdout.print(
-            f"{count(len(found), 'point')}; largest current {1e6 * largest.amperes:.4g} µA at {largest.volts:.4g} V", soft_wrap=True
-        )
-        if turned:
-            why = "the converter's rail" if turned.over else "the compliance"
-            stdout.print(f"It turned at {turned.volts:.4g} V, at {why}", soft_wrap=True)
-    if plot and found:
+        found.save(out)
+    if json != STDOUT and points:
+        at, turned = int(np.abs(found.amperes).argmax()), found.turned
+        largest = f"largest current {1e6 * found.amperes[at]:.4g} µA at {found.volts[at]:.4g} V"
+        stdout.print(f"{count(points, 'point')}; {largest}", soft_wrap=True)
+        if turned is not None:
+            why = "the converter's rail" if found.over[turned] else "the compliance"
+            stdout.print(f"It turned at {found.volts[turned]:.4g} V, at {why}", soft_wrap=True)
+    if plot and points:
         with results.each():
-            from backpulse.host.lab_plots import plot_iv  # matplotlib takes its time
-
-            plot_iv(plot, f"{cell} of {board}", found)
+            found.plot(plot)
     results.finish()
-    s.finish(f"the {len(found)} points measured are in {out}")
-
-
-def of_front_end(s: Session) -> tuple[Array, FrontEnd]:
-    """Return the array of a session and its front end.
-
-    Raises
-    ------
-    InputError
-        If the array file has none.
-    """
-    front = s.array.front_end
-    if front is None:
-        raise InputError(
-            "What volts and amperes are is in the table [front_end] of an array file: give it as ?array=FILE; no line was driven"
-        )
-    return s.array, front
+    lab.finish(f"the {points} points measured are in {out}")

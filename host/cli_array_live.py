@@ -2,28 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from backpulse.firmware_py.dead import Dead
-from backpulse.firmware_py.device import PRESETS
-from backpulse.firmware_py.image import tile_image
 from backpulse.host import array_options as a
 from backpulse.host import options as o
-from backpulse.host.array_budget import Budget
-from backpulse.host.array_cells import Areas
-from backpulse.host.cli_train import open_told
 from backpulse.host.errors import HostError
+from backpulse.host.lab import Lab
 from backpulse.host.output import STDOUT, check_outputs, write_json
-from backpulse.host.self_check import map_text, self_check
 from backpulse.host.settings import Settings
-from backpulse.host.stop import stop_on_signals
-from backpulse.host.storage import written_whole
-from backpulse.host.tile import cause_of, facts_dict, is_exact
-from backpulse.host.urls import BAUD, Address, board_config
-from backpulse.host.view import console, show_warnings, stdout
+from backpulse.host.tile import cause_of
+from backpulse.host.urls import BAUD, Address
+from backpulse.host.view import Terminal, stdout
 
 Board = Annotated[str, typer.Option("--board", help="URL of the board.", metavar="URL", rich_help_panel=o.BOARD)]
 
@@ -31,10 +23,9 @@ Board = Annotated[str, typer.Option("--board", help="URL of the board.", metavar
 def clear(board: Board, baud: o.Baud = BAUD, json: o.Json = None) -> None:
     """Clear a trip, once its cause is seen to: the array takes commands again."""
     check_outputs({"--json": json})
-    address = replace(Address.of(board), calibration=None, arming=True)  # of which clearing needs nothing
-    with open_told(address, board_config(None, PRESETS["ideal"], array=address.array), baud) as opened:
-        cause = opened.clear_trip()
-        opened.check_tripped()  # what stays tripped has its cause still there
+    address = replace(Address.of(board), calibration=None)  # of which clearing needs nothing, nor of limits
+    with Lab(address, baud=baud, arming=True, audience=Terminal()) as lab:
+        cause = lab.clear()
     write_json(json, {"board": board, "cleared": cause})
     if json != STDOUT:
         stdout.print(f"Cleared: {cause_of(cause)[0]}" if cause else "The array has not tripped: there is nothing to clear")
@@ -61,35 +52,15 @@ def self_checks(
     """
     check_outputs({"--json": json, "--out": out})
     settings = Settings.from_dict(given)
-    address = Address.of(board).calibrated(calibration, calibration_age)
-    network = settings.network if "layers" in given else None
-    config = board_config(network, settings.device_model, tile=tile, tiles=tiles, array=address.array, dead=Dead.parse(settings.dead))
-    with open_told(address, config, baud) as opened, stop_on_signals() as stop, opened.heeding(stop):
-        opened.check_ready()
-        budget = Budget.of(address.array, address.folder, opened.config)
-        opened.pulsed = budget.pulsed if budget else None
-        settings.check_profiles(opened.facts.profiles)
-        program = settings.compile(opened.config) if "layers" in given else None
-        if not opened.real:  # emulated devices are those of the settings
-            opened.write(tile_image(settings.device_model.tile_words(opened.config)))
-        kept = opened.read_cells() if is_exact(opened.facts) else None
-        areas = Areas(opened, program)
-        try:
-            with console.status("") as status:
-                found = self_check(areas, settings.device_model.dw_min, report=lambda n, of: status.update(f"{n} of {of} areas"))
-        finally:
-            if budget:
-                show_warnings(budget.save())
-        if kept is not None:
-            opened.write_cells(kept)
-        facts = facts_dict(opened.facts)
-    result: dict[str, Any] = {"board": board, "array": facts, "areas": [one.to_dict() for one in found]}
-    bad = sum(len(one.bad) for one in found)
-    lines = sum(len(one.dead_rows) + len(one.dead_cols) for one in found)
-    write_json(json, result)
+    network = settings if "layers" in given else None
+    sizes = {"device": settings.device, "tile": tile, "tiles": tiles, "baud": baud}
+    with Lab(board, network, **sizes, calibration=calibration, calibration_age=calibration_age, audience=Terminal()) as lab:
+        settings.check_profiles(lab.board.facts.profiles)
+        checked = lab.self_check()
+    found, bad, lines = checked.areas, checked.cells, checked.lines
+    write_json(json, checked.to_dict())
     if out:
-        with written_whole(out, "file") as file:
-            file.write(map_text(found).encode())
+        checked.save(out)
     if json != STDOUT:
         view = Table(box=None, padding=(0, 1), pad_edge=False)
         for title in ("area", "cells", "step up", "step down", "back / dW'd", "forward / dWa", "dead rows", "dead columns", "cells"):

@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from backpulse.firmware_py.config import Config
-from backpulse.host.array_sweeps import Point as SweepPoint
 from backpulse.host.cell_names import cell_name
-from backpulse.host.cell_values import UP, Point
+from backpulse.host.cell_values import UP
 from backpulse.host.plots import ACCENT, ARRAY_COLORS, CYCLE, REFERENCE, SOFT, STYLE, mosaic_picture, save
 from backpulse.host.terminal import plain
 
@@ -61,16 +60,16 @@ def _lines(axes: Axes, x: Any, values: np.ndarray, places: np.ndarray, *, name: 
         axes.legend()
 
 
-def plot_curves(path: Path, board: str, places: np.ndarray, points: Sequence[Point], values: np.ndarray) -> None:
+def plot_curves(path: Path, board: str, places: np.ndarray, pulses: Sequence[int], directions: Sequence[str], values: np.ndarray) -> None:
     """Draw response curves, conductances of shape (points, cells), and the step of a pulse over the conductance where it began."""
     with picture(path, f"Response of {board}", 2, wide=6) as (_, (left, right)):
         left.set_title("Conductance")
         left.set_xlabel("pulse")
-        _lines(left, [point.pulse for point in points], values, places)
+        _lines(left, pulses, values, places)
         right.set_title("Step of a pulse")
         right.set_xlabel("conductance before it, µS")
         right.set_ylabel("nS")
-        ways = np.array([point.direction == UP for point in points[1:]], bool)
+        ways = np.array([direction == UP for direction in directions[1:]], bool)
         steps = np.diff(values, axis=0)
         for way, color, label in ((ways, ACCENT, "up"), (~ways, REFERENCE, "down")):
             right.plot(1e6 * values[:-1][way].ravel(), 1e9 * steps[way].ravel(), ".", color=color, markersize=4, alpha=0.6, label=label)
@@ -126,14 +125,13 @@ def plot_programmed(path: Path, title: str, left: np.ndarray, residuals: Sequenc
         histogram.set_ylabel("cells")
 
 
-def plot_iv(path: Path, title: str, points: Sequence[SweepPoint]) -> None:
+def plot_iv(path: Path, title: str, volts: np.ndarray, amperes: np.ndarray, back: np.ndarray) -> None:
     """Draw the current of a cell over its voltage, there and back again, as it is and its size on a logarithmic scale."""
     with picture(path, title, 2, wide=5) as (_, axes):
         for way, color, label in ((False, ACCENT, "there"), (True, REFERENCE, "back")):
-            some = [point for point in points if point.back is way]
-            volts, micro = [point.volts for point in some], np.array([1e6 * point.amperes for point in some])
-            axes[0].plot(volts, micro, ".-", color=color, label=label, linewidth=1.4)
-            axes[1].semilogy(volts, np.maximum(np.abs(micro), 1e-6), ".-", color=color, linewidth=1.4)
+            at, micro = volts[back == way], 1e6 * amperes[back == way]
+            axes[0].plot(at, micro, ".-", color=color, label=label, linewidth=1.4)
+            axes[1].semilogy(at, np.maximum(np.abs(micro), 1e-6), ".-", color=color, linewidth=1.4)
         for one, name in zip(axes, ("Current, µA", "Its size, µA"), strict=True):
             one.set_title(name)
             one.set_xlabel("V")

@@ -6,6 +6,7 @@ are taken back. Cells that twice move less than half of what the one in the midd
 """
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from backpulse.firmware_py.isa import Region
 from backpulse.host.array_cells import Areas
 from backpulse.host.array_operations import Tell, pulse, read, read_map
+from backpulse.host.storage import written_whole
 
 MOVE = 8.0
 """Sense words that a cell is to be moved: the converter's rounding is an eighth of it at most."""
@@ -50,6 +52,43 @@ class AreaCheck:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfCheck:
+    """What the self-check found in all areas.
+
+    Parameters
+    ----------
+    board : str
+        Where.
+    array : dict
+        What the array says that it is.
+    areas : list of AreaCheck
+    """
+
+    board: str
+    array: dict[str, Any]
+    areas: list[AreaCheck]
+
+    @property
+    def lines(self) -> int:
+        """Dead lines."""
+        return sum(len(one.dead_rows) + len(one.dead_cols) for one in self.areas)
+
+    @property
+    def cells(self) -> int:
+        """Other cells that did not do what was asked."""
+        return sum(len(one.bad) for one in self.areas)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the JSON of `array self-check`."""
+        return {"board": self.board, "array": self.array, "areas": [one.to_dict() for one in self.areas]}
+
+    def save(self, path: str | Path) -> None:
+        """Write dead lines and stuck cells as an array file (TOML)."""
+        with written_whole(Path(path), "file") as file:
+            file.write(map_text(self.areas).encode())
 
 
 def self_check(areas: Areas, step: float, *, averages: int = 4, report: Tell | None = None) -> list[AreaCheck]:

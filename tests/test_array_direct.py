@@ -13,7 +13,7 @@ from backpulse.firmware_py.analog import CODE_OPEN, PROFILE_WORDS, LineWord, Pro
 from backpulse.firmware_py.analog_profiles import front_end_of, nominal, profile_words
 from backpulse.firmware_py.physical import nodal
 from backpulse.firmware_py.registers import ArrayWord, Cause, Window
-from backpulse.host import array_session, urls
+from backpulse.host import urls, view
 from backpulse.host.analog_tile import AnalogTile
 from backpulse.host.array_arm import carry_out, plan
 from backpulse.host.array_calibration import calibrate
@@ -422,7 +422,7 @@ def test_a_stop_within_a_sweep_disarms_and_writes_what_there_is(lab, monkeypatch
         if len(lab.analog.measured) == 4:
             stops[0].asked = True
 
-    monkeypatch.setattr(array_session, "stop_on_signals", heard)
+    monkeypatch.setattr(view, "stop_on_signals", heard)
     lab.analog.told = told
     code, _, err = lab("iv", "--cell", "r0c0", "--start", "0.1", "--stop", "0.5", "--compliance", "1e-4", "--out", "iv.csv")
     assert code == 130

@@ -18,7 +18,7 @@ from backpulse.firmware_py.device import PRESETS
 from backpulse.firmware_py.image import initial_cells, placed, taken_from, tile_image
 from backpulse.firmware_py.real import array_machine, real_config, real_machine
 from backpulse.firmware_py.registers import Counter
-from backpulse.host import cli_array_curves, urls
+from backpulse.host import lab_cells, urls
 from backpulse.host.array_cells import Areas
 from backpulse.host.array_targets import read_target
 from backpulse.host.cell_names import cell_name, one_cell, parse_cells
@@ -250,7 +250,7 @@ def test_a_stop_writes_what_there_is_and_leaves_the_drivers_off(lab, tmp_path, m
             stop = self
 
     stop = Stop()
-    monkeypatch.setattr(cli_array_curves, "response_curves", stopped)
+    monkeypatch.setattr(lab_cells, "response_curves", stopped)
     monkeypatch.setattr("backpulse.host.stop.Stop", Asked)
     code, _, err = lab("pulse", "--cells", "r1c1", "--pulses", "40", "--out", "p.csv", "--json", "p.json")
     assert code == 130
