@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES
-from backpulse.host.cli_map import do_all
+from backpulse.host.comparing import do_all
 from backpulse.host.errors import HostError
 from backpulse.host.settings import SOFTWARE, Settings
+from backpulse.host.view import Terminal
 
 from .table import EARLY, EPOCHS, PAGE, SEEDS, cell, table, with_section
 
@@ -61,7 +62,7 @@ def deep_runs() -> list[Settings]:
 
 def results(settings: Sequence[Settings], epochs: int) -> dict[Settings, Row]:
     """Do what is missing of some runs, and return all."""
-    return dict(do_all(settings, epochs, TILE, FOLDER)[0])
+    return dict(do_all(settings, epochs, TILE, FOLDER, Terminal())[0])
 
 
 def accuracies(rows: Iterable[Row], epoch: int) -> np.ndarray:

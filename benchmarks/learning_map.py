@@ -13,7 +13,8 @@ import numpy as np
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE
 from backpulse.firmware_py.config import DEFAULT
-from backpulse.host.cli_map import MAPPED, do_all, said
+from backpulse.host.cli_map import said
+from backpulse.host.comparing import MAPPED, do_all
 from backpulse.host.departure import DRIFTING, LIMIT, RANGE, SAMPLES, STEPS
 from backpulse.host.learning_map import (
     DEPARTS,
@@ -35,6 +36,7 @@ from backpulse.host.learning_map_plots import plot_learning_map
 from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.sweep_run import prepared
 from backpulse.host.sweep_view import duration
+from backpulse.host.view import Terminal
 
 from .table import PAGE, table, with_section
 
@@ -66,7 +68,7 @@ def results() -> tuple[list[Point], float]:
     others = [
         point.changed(seed=seed, schedule=name) for point in elsewhere() for name in (SOFTWARE, DRIFTING) for seed in range(1, SEEDS + 1)
     ]
-    done, _ = do_all([*mapped, *others], EPOCHS, TILE, FOLDER)
+    done, _ = do_all([*mapped, *others], EPOCHS, TILE, FOLDER, Terminal())
     points = [{"part": "map", **point} for point in points_of(done[: len(mapped)])]
     for kind in dict.fromkeys((one.dataset, one.loss) for one in others):
         some = [(one, result) for one, result in done[len(mapped) :] if (one.dataset, one.loss) == kind]

@@ -1,6 +1,5 @@
 """Of the public interface: what takes its time, as the commands do it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ from backpulse.host.audience import Audience
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.datasets import Dataset
-from backpulse.host.errors import HostError, StorageError
+from backpulse.host.errors import StorageError
 from backpulse.host.output import RunLog, check_outputs
 from backpulse.host.replay import Outcome
 from backpulse.host.run_logs import replay_trace
 from backpulse.host.runs import Order, Training, training
 from backpulse.host.settings import Settings
 from backpulse.host.stop import Stop
-from backpulse.host.sweep import Sweep
 from backpulse.host.trace_file import TraceFile
 from backpulse.host.trace_file import read_trace as read_trace_file
 from backpulse.host.training import Watcher
@@ -234,56 +232,6 @@ def replay(trace: TraceFile | str | Path, *, pulse_log: str | Path | None = None
     if log:
         log.close()
     return outcome
-
-
-def sweep(
-    given: Sweep | str | Path,
-    out: str | Path,
-    *,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    stop: Stop | None = None,
-    watch: Callable[[Any], None] | None = None,
-) -> list[dict[str, Any]]:
-    """Do the runs of a sweep that a folder lacks: what `backpulse sweep` does. In a script it stands behind `if __name__ == "__main__":`.
-
-    Parameters
-    ----------
-    given : Sweep or path
-        The sweep, or the TOML file of one.
-    out : path
-        Folder of the results, Parquet.
-    workers, scheduler
-        As the options of the command.
-    stop : Stop, optional
-        Ends it; the runs that are kept stay.
-    watch : callable, optional
-        Called with what each run came to.
-
-    Returns
-    -------
-    list of dict
-        The best first: the settings that vary, `mean`, `std`, `min`, `max` of the test accuracy over the seeds, and more.
-
-    Raises
-    ------
-    InputError
-        If it is none, or some runs can never be done.
-    HostError
-        If runs failed; the others are kept.
-    """
-    from backpulse.host.sweep_store import Store, do_missing  # Parquet, of the extra `sweep`
-    from backpulse.host.sweep_table import best_of, summarise, varied
-
-    plan = given if isinstance(given, Sweep) else Sweep.read(Path(given))
-    runs, _ = plan.plan()
-    with Store(Path(out)) as store:
-        failed = do_missing(runs, store, workers=workers, scheduler=scheduler, stop=stop, watch=watch)
-        done = [(run.settings, store.rows[run.identity]) for run in runs if run.identity in store.rows]
-    if failed:
-        raise HostError(f"{len(failed):,} of {len(runs):,} runs failed, first: {failed[0].error}", "the others are kept; try again")
-    by = varied([run.settings for run in runs])
-    return best_of(summarise(done, by), by, plan.choose)
 
 
 def _name(board: str | Address | Board) -> str:

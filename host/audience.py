@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from backpulse.host.board import Tell
 from backpulse.host.stop import Stop
 from backpulse.host.training import Watcher
+
+if TYPE_CHECKING:
+    from backpulse.host.sweep_run import Run
 
 Progress = Callable[[str, int, int], object]
 
@@ -17,14 +21,14 @@ class Audience:
     Parameters
     ----------
     watch : callable, optional
-        Called with each `Event` of training.
+        Called with each `Event` of training, or with what each of many runs came to.
     stop : Stop, optional
         Looked at while a run goes on.
     progress : callable, optional
         Called with (what is done, how far, of how much), with 0, 0 where nobody knows.
     """
 
-    def __init__(self, watch: Watcher | None = None, stop: Stop | None = None, progress: Progress | None = None) -> None:
+    def __init__(self, watch: Callable[[Any], None] | None = None, stop: Stop | None = None, progress: Progress | None = None) -> None:
         self._watch, self._stop, self._progress = (
             watch or (lambda event: None),
             stop or Stop(),
@@ -41,6 +45,11 @@ class Audience:
     @contextmanager
     def watching(self, title: str, *, rates: bool) -> Iterator[Watcher]:
         """Watch the training of the body; `rates` says whether its learning rate changes."""
+        yield self._watch
+
+    @contextmanager
+    def sweeping(self, title: str, runs: "Sequence[Run]", before: int, by: Sequence[str]) -> Iterator[Callable[[Any], None]]:
+        """Watch the runs of the body; `before` were done already, and groups differ in `by`."""
         yield self._watch
 
     @contextmanager

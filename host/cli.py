@@ -4,7 +4,6 @@ import errno
 import os
 import sys
 import time
-from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -19,10 +18,8 @@ from typer.completion import (
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.config import Config
-from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import reason
-from backpulse.firmware_py.registers import Counter
-from backpulse.host import api_parts, terminal
+from backpulse.host import api_boards, api_parts, terminal
 from backpulse.host import options as o
 from backpulse.host.array_file import read_array
 from backpulse.host.cli_array import array
@@ -39,14 +36,13 @@ from backpulse.host.cli_sweep import sweep
 from backpulse.host.cli_train import train
 from backpulse.host.cli_watch import watch
 from backpulse.host.devices import device_of, resolved
-from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, StorageError, own_trouble, unexpected, wrong_input
+from backpulse.host.errors import TRACEBACK, HostError, InputError, OwnError, unexpected
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.run_file import WithRunFile
 from backpulse.host.settings import Settings
 from backpulse.host.stop import stop_on_signals
-from backpulse.host.storage import check_writable
 from backpulse.host.terminal import plain
-from backpulse.host.tile import facts_dict, facts_text
+from backpulse.host.tile import facts_text
 from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.version import PACKAGE, version_text
 from backpulse.host.view import console, stdout
@@ -169,24 +165,8 @@ def info(
     address = Address.of(board)
     config = _config(device, tile, tiles, address.array)
     with open_board(address, config=config, baud=baud, progress=_tell) as opened:
-        state, fault, address, credit = opened.status()
-        counters = opened.raw_counters()
         told = facts_text(opened.facts)
-        result: dict[str, Any] = {
-            "board": board,
-            "abi": opened.abi,
-            "state": state.name.lower(),
-            "fault": fault & 0xFF,
-            "fault_cause": fault >> 8,
-            "fault_address": address,
-            "credit": credit,
-            "array": facts_dict(opened.facts),
-            "config": {f.name: int(getattr(opened.config, f.name)) for f in fields(opened.config)},
-            "config_digest": opened.config_digest,
-            "build_digest": opened.build_digest,
-            "counters": {c.name.lower(): counters[c] for c in Counter},
-            "link_retries": opened.link.retries,
-        }
+        result: dict[str, Any] = {"board": board, **api_boards.info(opened)}
     write_json(json, result)
     if json == STDOUT:
         return
@@ -243,43 +223,19 @@ def export(
     device: o.DeviceName = "ideal",
     tile: o.Tile = "128x32",
     tiles: o.Tiles = None,
-    clk_hz: Annotated[int, typer.Option(help="Clock of the board.", min=1)] = 25_000_000,
+    clk_hz: Annotated[int, typer.Option(help="Clock of the board.", min=1)] = api_boards.EXPORT_HZ,
     baud: o.Baud = BAUD,
     json: o.Json = None,
 ) -> None:
     """Write the Verilog of a configuration, with emulated tiles: one module with clk, rst, rx and tx; with it an example top."""
     check_outputs({"--json": json})
-    config = _config(device, tile, tiles)
-    _gateware()
-    from backpulse.gateware.export.export import CONTROLLER, EXAMPLES, controller, export_project
-
-    with wrong_input():
-        top = controller(config, clk_hz=clk_hz, baud=baud)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The folder {out} cannot be made: {reason(error)}: choose another") from error
-    for name in (f"{CONTROLLER}.v", *EXAMPLES):
-        check_writable(out / name)
-    try:
-        with own_trouble():
-            file = export_project(top, out)
-    except OSError as error:
-        raise StorageError.of(f"The folder {out}", error) from error
-    write_json(json, {"verilog": str(file), "config_digest": config.digest.hex(), "clk_hz": clk_hz, "baud": baud})
-    console.print(f"Wrote {file}", soft_wrap=True)
+    found = api_boards.export(out, device=device, tile=tile, tiles=tiles, clk_hz=clk_hz, baud=baud)
+    write_json(json, found)
+    console.print(f"Wrote {found['verilog']}", soft_wrap=True)
 
 
 def _config(device: str, tile: str, tiles: int | None, array: Array | None = None) -> Config:
     return board_config(None, device_of(resolved(device)), tile=tile, tiles=tiles, array=array)
-
-
-def _gateware() -> None:
-    """Refuse what the base installation cannot do."""
-    try:
-        import backpulse.gateware.sim.virtual_board  # noqa: F401  # whether it is there
-    except ModuleNotFoundError as error:
-        raise InputError(f"This needs the simulator's packages ({error.name} is missing): {install('sim')}") from error
 
 
 def _tell(text: str) -> None:

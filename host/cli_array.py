@@ -7,9 +7,8 @@ import typer
 from rich.table import Table
 
 from backpulse.firmware_py.array import SAFE_N2GR
-from backpulse.firmware_py.device import PRESETS
 from backpulse.host import options as o
-from backpulse.host.array_file import read_array
+from backpulse.host.api_boards import array_model
 from backpulse.host.cli_array_arm import arm
 from backpulse.host.cli_array_check import check
 from backpulse.host.cli_array_curves import curves, endurance_command, retention_command
@@ -20,7 +19,6 @@ from backpulse.host.cli_array_map import read_map_command
 from backpulse.host.cli_array_program import program_command
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.terminal import plain
-from backpulse.host.urls import board_config
 from backpulse.host.view import stdout
 
 array = typer.Typer(no_args_is_help=True, help="Arrays behind the tile contract.")
@@ -35,11 +33,7 @@ def model(
 ) -> None:
     """Say what an array file means: the error of its read map, and what its wires take from reads and writes."""
     check_outputs({"--json": json, "--plot": plot}, {"FILE": file})
-    given = read_array(file)
-    config = board_config(None, PRESETS["ideal"], tile=tile, array=given)
-    from backpulse.host.array_model import Meaning  # SciPy and compiled kernels take their time
-
-    meaning = Meaning.of(given, config)
+    meaning = array_model(file, tile=tile)
     figures = meaning.figures()
     if json != STDOUT:
         table = Table(title=plain(f"{file.name}, tile {tile}"), title_justify="left", box=None, padding=(0, 2), show_header=False)

@@ -6,15 +6,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from backpulse.firmware_py.dead import Dead
-from backpulse.firmware_py.installing import install
+from backpulse.host import api_boards
 from backpulse.host import options as o
-from backpulse.host.array_file import read_array
-from backpulse.host.array_map import around, stuck_remarks
 from backpulse.host.errors import HostError, InputError, own_trouble, wrong_input
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.settings import Settings
-from backpulse.host.tile import facts_dict, facts_text
+from backpulse.host.tile import facts_text
 from backpulse.host.view import console, show_warnings, stdout
 
 BoardName = Annotated[str, typer.Option("--board", help="Name of a board; `backpulse boards` lists them.", metavar="NAME")]
@@ -23,24 +20,7 @@ BoardName = Annotated[str, typer.Option("--board", help="Name of a board; `backp
 def boards(json: o.Json = None) -> None:
     """List the boards that a bitstream can be built for, and what each holds."""
     check_outputs({"--json": json})
-    table, builder = _gateware()
-    rows = []
-    for board in table.BOARDS.values():
-        built = builder.latest(board) or {}
-        rows.append(
-            {
-                "board": board.name,
-                "title": board.title,
-                "part": board.part.name,
-                "device": board.config.device.name.lower(),
-                "lanes": board.config.tile_cols,
-                "cells": board.config.rows * board.config.tile_cols,
-                "clock_mhz": board.clk_hz / 1e6,
-                "fmax_mhz": built.get("fmax_mhz"),
-                "baud": board.baud,
-                "fits": list(board.fits),
-            }
-        )
+    rows = api_boards.boards()
     write_json(json, {"boards": rows})
     if json == STDOUT:
         return
@@ -61,12 +41,8 @@ def build(
 ) -> None:
     """Build a board's bitstream, or find it built; exit code 1 if it misses its clock."""
     check_outputs({"--json": json})
-    table, builder = _gateware()
-    with wrong_input():
-        chosen = table.find_board(board)
-    with own_trouble(), wrong_input():
-        result = builder.dry_run(chosen) if dry_run else builder.build(chosen, progress=_tell)
-    place = {} if dry_run else {"bitstream": _seen_from_here(builder.bitstream(result))}
+    result = api_boards.build(board, dry_run=dry_run, progress=_tell)
+    place = {} if dry_run else {"bitstream": _seen_from_here(Path(result["bitstream"]))}
     write_json(json, {name: value for name, value in result.items() if name != "folder"} | place)
     if json != STDOUT:
         if dry_run:
@@ -74,7 +50,7 @@ def build(
             for command in result["commands"]:
                 stdout.print(" ".join(command), soft_wrap=True)
         else:
-            _show(result, builder.bitstream(result))
+            _show(result)
     if not dry_run and result["fmax_mhz"] < result["target_mhz"]:
         raise HostError(
             f"{board} reaches {result['fmax_mhz']:.1f} MHz of {result['target_mhz']:g}: its clock is not met: lower clk_hz in its record"
@@ -86,7 +62,7 @@ def flash(
     file: Annotated[Path | None, typer.Option(help="Bitstream to load; by default that of the build.")] = None,
 ) -> None:
     """Load a board with its bitstream, which is built if need be."""
-    table, builder = _gateware()
+    table, builder = api_boards.gateware()
     with wrong_input():
         chosen = table.find_board(board)
     if file is not None and not file.is_file():
@@ -114,23 +90,12 @@ def fit(
 ) -> None:
     """Say whether a network fits a board, its cycles per step, and what to change if not: exit code 1."""
     check_outputs({"--json": json}, {"--array": array})
-    table, _ = _gateware()
-    from backpulse.gateware.bitstream.fit import facts
-    from backpulse.gateware.bitstream.fit import fit as judge
-
-    cells = read_array(array) if array else None
-    given = around(given, cells)
     settings = Settings.from_dict(given)
-    dead = Dead.parse(settings.dead)
-    with wrong_input():
-        chosen = table.find_board(board)
-        dead.check(chosen.config)
-        verdict = judge(chosen, settings.network, settings.schedule, dead)
-    tile = facts(chosen)
-    verdict["array"] = facts_dict(tile)
-    if cells and verdict["fits"]:
-        verdict["warnings"] = stuck_remarks(settings.compile(chosen.config), cells)
-        show_warnings(verdict["warnings"])
+    verdict = api_boards.fit(settings, board, array=array)
+    from backpulse.gateware.bitstream.fit import facts  # is there, as it has judged
+
+    chosen = api_boards.gateware()[0].find_board(board)
+    show_warnings(verdict.get("warnings", []))
     write_json(json, verdict)
     if json != STDOUT and verdict["fits"]:
         speed = "beside the array's own time" if chosen.front_end else f"{verdict['steps_per_second']:.0f} steps/s"
@@ -138,18 +103,18 @@ def fit(
             f"{settings.layers} fits {chosen.title}: {verdict['cycles_per_step']} cycles a training step, "
             f"{speed} at {chosen.clk_hz / 1e6:g} MHz; {verdict['samples_on_board']} samples on board."
         )
-        stdout.print(facts_text(tile) + (f"; {verdict['left']}" if verdict["left"] else ""), soft_wrap=True)
+        stdout.print(facts_text(facts(chosen)) + (f"; {verdict['left']}" if verdict["left"] else ""), soft_wrap=True)
         stdout.print(_resources(verdict["estimate"], verdict["fractions"]))
     if not verdict["fits"]:
         whole = f"; all of {settings.layers} fits {', '.join(verdict['boards'])}" if verdict["boards"] else ""
         raise HostError(f"{settings.layers} does not fit {chosen.title}: {verdict['reason']}{whole}")
 
 
-def _show(result: dict[str, Any], file: Path) -> None:
+def _show(result: dict[str, Any]) -> None:
     stdout.print(_resources(result, result["fractions"]))
     cached = " (cached)" if result["cached"] else ""
     stdout.print(f"clock {result['fmax_mhz']:.2f} MHz, target {result['target_mhz']:g} MHz")
-    stdout.print(f"bitstream {file}{cached}", soft_wrap=True)
+    stdout.print(f"bitstream {result['bitstream']}{cached}", soft_wrap=True)
     stdout.print(f"sha256 {result['bitstream_sha256']}", soft_wrap=True)
 
 
@@ -165,16 +130,6 @@ def _resources(numbers: dict[str, Any], fractions: dict[str, float]) -> Table:
 def _seen_from_here(path: Path) -> str:
     """Return a path as records have it: below the current folder relative, so that it reads the same on every machine."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _gateware() -> tuple[Any, Any]:
-    """Import the board table and the builder, which the base installation lacks."""
-    try:
-        from backpulse.gateware.bitstream import build
-        from backpulse.gateware.boards import boards
-    except ModuleNotFoundError as error:
-        raise InputError(f"This needs the build packages ({error.name} is missing): {install('build')}") from error
-    return boards, build
 
 
 def _tell(text: str) -> None:

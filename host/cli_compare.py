@@ -1,33 +1,19 @@
 """The command `compare`: schedules, learning rates and seeds side by side, on the golden model."""
 
-import itertools
-from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.table import Table
 
 from backpulse.host import options as o
-from backpulse.host.cost import cost, mean_step, said
-from backpulse.host.devices import facts_of
-from backpulse.host.errors import HostError, InputError
+from backpulse.host.comparing import MAPPED, compared, mapped
+from backpulse.host.cost import said
+from backpulse.host.errors import InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
-from backpulse.host.runs import settings_and_data
-from backpulse.host.settings import SOFTWARE, Settings
-from backpulse.host.sweep import array_text, plan
-from backpulse.host.sweep_pool import execute
-from backpulse.host.sweep_run import Run, config_of, remember
-from backpulse.host.sweep_table import key, summarise
-from backpulse.host.sweep_view import SweepView
+from backpulse.host.sweep import array_text
 from backpulse.host.tables import count
-from backpulse.host.urls import board_config
-from backpulse.host.view import show_warnings, stdout
-
-BY = ("schedule", "lr")
-"""What is compared."""
+from backpulse.host.view import Terminal, stdout
 
 
 @o.takes_settings("schedule", "lr", "seed", "patience", layers=o.FITTED)
@@ -58,57 +44,30 @@ def compare(
 ) -> None:
     """Train with several schedules and learning rates on the golden model, and show mean and spread over seeds."""
     check_outputs({"--json": json, "--plot": plot}, {"--dataset": given.get("dataset"), "--array": array})
-    rates = _rates(lr)
+    rates, named = _rates(lr), [schedule.strip() for schedule in schedules.split(",")]
     text = array_text(array)
     if map_in:
         if array:
             raise InputError("--map has no array behind its tiles: leave --array or --map out")
-        from backpulse.host.cli_map import learning_map
+        from backpulse.host.cli_map import show_map
 
-        named = [schedule.strip() for schedule in schedules.split(",")] if "schedules" in o.explicit(ctx) else None
-        learning_map(given, map_in, named, rates if "lr" in o.explicit(ctx) else None, seeds, epochs, tile, plot=plot, json=json)
-        return
-    given["lr"] = rates[0]
-    first = Settings.from_dict(given)  # as in `train`
-    board_config(first.network if "layers" in given else None, first.device_model, tile=tile)
-    first, loaded = settings_and_data(given)
-    remember(first, loaded)
-    runs, warnings = plan(
-        [
-            first.changed(schedule=schedule.strip(), lr=rate, seed=seed)
-            for schedule, rate, seed in itertools.product(schedules.split(","), rates, range(1, seeds + 1))
-        ],
-        epochs,
-        tile,
-        text,
-    )
-    show_warnings(warnings)
-    results = _results(runs)
-    rows = summarise(((run.settings, result) for run, result in zip(runs, results, strict=True)), BY)
-    for row in rows:
-        of = zip(runs, results, strict=True)
-        row["cost"] = mean_step(_cost(run, result) for run, result in of if key(run.settings, BY) == tuple(row[name] for name in BY))
-    if json != STDOUT:
-        _show(rows, epochs, seeds)
-        _show_costs(rows)
+        chosen = o.explicit(ctx)
+        some = named if "schedules" in chosen else MAPPED, rates if "lr" in chosen else None
+        found = mapped(given, map_in, *some, seeds=seeds, epochs=epochs, tile=tile, audience=Terminal())
+        if json != STDOUT:
+            show_map(found)
+    else:
+        found = compared(given, named, rates, seeds=seeds, epochs=epochs, tile=tile, array=text, audience=Terminal())
+        if json != STDOUT:
+            _show(found.summary, epochs, seeds)
+            _show_costs(found.summary)
     written = Results()
     with written.each():
-        write_json(json, {"epochs": epochs, "seeds": seeds, "warnings": warnings, "summary": rows, "runs": results})
+        write_json(json, found.to_dict())
     with written.each():
         if plot:
-            from backpulse.host.plots import plot_comparison
-
-            curves = [(f"{r['schedule']}, lr {r['lr']:g}", np.array(r["curves"])) for r in rows]
-            plot_comparison(plot, f"{first.layers} on {first.dataset}, {first.device_model.name} device, {seeds} seeds", curves)
+            found.plot(plot)
     written.finish()
-
-
-def _cost(run: Run, result: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what a run has cost its array, None without one."""
-    if run.settings.schedule == SOFTWARE:
-        return None
-    totals = {name: result[name.lower()] for name in ("STEPS", "CYCLES", "PULSES_UP", "PULSES_DOWN")}
-    return cost(run.settings.compile(config_of(run)), totals, facts_of(run.settings.device))
 
 
 def _show_costs(rows: list[dict[str, Any]]) -> None:
@@ -132,19 +91,6 @@ def _rates(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"--lr must be numbers joined by commas, as in 0.25,0.5, not {text}") from None
-
-
-def _results(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Do the runs, on all cores, and return their results."""
-    different = list(dict.fromkeys(runs))
-    found = {}
-    with SweepView(count(len(runs), "run"), different, 0, BY) as view, closing(execute(different)) as outcomes:
-        for outcome in outcomes:
-            if outcome.error:
-                raise HostError(outcome.error)
-            found[outcome.run] = outcome.result
-            view(outcome)
-    return [found[run] for run in runs]
 
 
 def _show(rows: list[dict[str, Any]], epochs: int, seeds: int) -> None:

@@ -3,26 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.table import Table
 
-from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.host import options as o
-from backpulse.host.device_aihwkit import AIHWKIT, figures, of_aihwkit
-from backpulse.host.devices import SOURCES, device_of, file_of, resolved, shipped
+from backpulse.host.device_aihwkit import AIHWKIT, figures
+from backpulse.host.devices import SOURCES, device_of, file_of, resolved
 from backpulse.host.errors import InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
-from backpulse.host.storage import written_whole
-from backpulse.host.tables import count
 from backpulse.host.terminal import plain
 from backpulse.host.view import console, show_warnings, stdout
 
 device = typer.Typer(no_args_is_help=True, help="Devices: fitted to measured data, shown, simulated.")
 READING = "Reading"
 """Panel of the options that say what a file is."""
-MOST_READINGS = 20_000_000
-"""Readings of one simulation, which are kept: 160 MB."""
 
 What = Annotated[str, typer.Argument(help=f"A device file, a preset, or {AIHWKIT}NAME.", metavar="FILE|NAME")]
 
@@ -58,21 +52,14 @@ def fit(
     check_outputs({"--out": out, "--json": json, "--plot": plot}, {f"FILES {path.name}": path for path in files})
     if out.suffix != ".toml":
         raise InputError(f"--out must name a .toml file, not {out}")
-    from backpulse.host.device_file import of_fit, write_device  # pandas and SciPy take their time
-    from backpulse.host.device_fit import fit_device
-    from backpulse.host.device_layouts import read_measured
-    from backpulse.host.device_traces import in_siemens
+    from backpulse.host.api_devices import fit_device  # pandas and SciPy take their time
 
-    with console.status("Reading") as status:
-        measured, siemens = in_siemens(read_measured(files, layout=layout, separator=separator, decimal=decimal), units, read_voltage)
-        status.update(f"Fitting {count(len(measured.parts), 'ramp' if measured.ramps else 'table of steps')}")
-        called = name or out.stem
-        fitted = of_fit(fit_device(measured, called), called, files, siemens, about, licence, read_voltage)
-    for said in dict.fromkeys(measured.remarks):
-        console.print(plain(said), style="dim", soft_wrap=True)
+    reading = {"units": units, "read_voltage": read_voltage, "separator": separator, "decimal": decimal, "layout": layout}
+    with console.status("Fitting"):
+        fitted = fit_device(files, name or out.stem, **reading, about=about, licence=licence, watch=_say)
     results = Results()
     with results.each():
-        write_device(out, fitted)
+        fitted.save(out)
         console.print(f"Wrote {plain(str(out))}", soft_wrap=True)
     with results.each():
         write_json(json, _dict(fitted))
@@ -81,10 +68,12 @@ def fit(
     show_warnings(fitted.warnings)
     with results.each():
         if plot:
-            from backpulse.host.device_plots import plot_device  # matplotlib takes its time
-
-            plot_device(plot, fitted)
+            fitted.plot(plot)
     results.finish()
+
+
+def _say(text: str) -> None:
+    console.print(plain(text), style="dim", soft_wrap=True)
 
 
 def _dict(fitted: Any) -> dict[str, Any]:
@@ -156,9 +145,7 @@ def show(what: What, plot: o.Plot = None, json: o.Json = None) -> None:
         show_warnings(fitted.warnings)
         with results.each():
             if plot:
-                from backpulse.host.device_plots import plot_device
-
-                plot_device(plot, fitted)
+                fitted.plot(plot)
         results.finish()
         return
     if plot:
@@ -180,26 +167,9 @@ def show(what: What, plot: o.Plot = None, json: o.Json = None) -> None:
 def listed(json: o.Json = None) -> None:
     """List the devices that have a name: presets, fitted ones that come along, and aihwkit's, each with its source and figures."""
     check_outputs({"--json": json})
-    from backpulse.host.device_file import read_device
+    from backpulse.host.api_devices import devices
 
-    rows: list[dict[str, Any]] = []
-    for called, model in PRESETS.items():
-        rows.append(_row(called, SOURCES[called], "linear step", model.dw_min, model.states, "figures", "BSD-2-Clause"))
-    for called, file in shipped().items():
-        fitted = read_device(file)
-        up, down = fitted.residuals["table"]
-        table = fitted.table_device
-        rows.append(_row(called, fitted.source.about, "table", table.dw_min, table.states, f"{up:.2f} / {down:.2f}", fitted.source.licence))
-    for called, values in figures().items():
-        states = (values["w_max"] - values["w_min"]) / values["dw_min"]
-        source = f"aihwkit's figures: {values['from']}"
-        try:
-            found, left_out = of_aihwkit(called)
-            kind, refused = "linear step" if isinstance(found, Device) else "table", ""
-        except InputError as error:
-            kind, left_out, refused = "", [], str(error).removeprefix(f"{AIHWKIT}{called} cannot be carried: ").rpartition(":")[0]
-        source += "".join(f"; without {what}" for what in left_out)
-        rows.append({**_row(AIHWKIT + called, source, kind, values["dw_min"], states, "figures", ""), "refused": refused})
+    rows = devices()
     write_json(json, {"devices": rows})
     if json == STDOUT:
         return
@@ -211,20 +181,6 @@ def listed(json: o.Json = None) -> None:
         text = row["source"] + licence + (f". Refused: {row['refused']}" if row["refused"] else "")
         table.add_row(row["name"], row["kind"], f"{row['dw_min']:.3g}", str(row["states"]), row["residual"], plain(text))
     stdout.print(table)
-
-
-def _row(name: str, source: str, kind: str, dw_min: float, states: float, residual: str, licence: str) -> dict[str, Any]:
-    """Return a row of the list; the residual is what a table leaves of the ramps that it was fitted to, up / down, % of the range."""
-    return {
-        "name": name,
-        "kind": kind,
-        "dw_min": float(f"{dw_min:.3g}"),
-        "states": round(states),
-        "residual": residual,
-        "source": source,
-        "licence": licence,
-        "refused": "",
-    }
 
 
 @device.command()
@@ -242,60 +198,22 @@ def simulate(
 ) -> None:
     """Simulate the pulse response of a twin, from its lower bound up and down, in the integers of a tile."""
     check_outputs({"--out": out, "--json": json, "--plot": plot}, {"FILE": what})
-    from backpulse.firmware_py.table_device import TableDevice, ramps
+    from backpulse.host.device_simulation import simulate_device
 
-    fitted = None
-    if file := file_of(what):
-        from backpulse.host.device_file import read_device
-
-        fitted = read_device(file)
-        twin = fitted.table_device
-    else:
-        found = device_of(resolved(what))
-        twin = found if isinstance(found, TableDevice) else TableDevice.of_linear(found)
-    enough = (
-        1.25 * max(fitted.measured.states_up, fitted.measured.states_down) if fitted else (twin.bound_up - twin.bound_down) / twin.dw_min
-    )
-    each = pulses or max(int(np.ceil(min(1.2 * enough, 5000))), 2)
-    if 2 * each * cycles * cells > MOST_READINGS:
-        raise InputError(
-            f"{2 * each * cycles:,} pulses of {count(cells, 'cell')} are too many at once: give fewer --pulses, --cycles or --cells, "
-            f"of at most {MOST_READINGS:,} readings together"
-        )
-    signs = np.tile(np.repeat([1, -1], each), cycles)
-    with console.status(f"{count(len(signs), 'pulse')} of {count(cells, 'cell')}"):
-        if fitted:
-            from backpulse.host.device_ramps import simulated
-
-            read, unit = simulated(fitted, signs, fitted.scale.low, cells, seed), "S" if fitted.scale.unit == "S" else "as measured"
-        else:
-            read, unit = ramps(twin, signs, twin.bound_down, cells, seed), "device units"
-    low, high = (float(np.mean(read[k * each])) for k in (0, 1))
-    ends = {"low": low, "high": high, "spread_of_high": float(np.std(read[each])), "back": float(np.mean(read[-1]))}
-    results = Results()
+    with console.status("Simulating"):
+        found = simulate_device(what, pulses=pulses, cycles=cycles, cells=cells, seed=seed)
+    results, ends = Results(), found.ends
     with results.each():
-        write_json(json, {"device": twin.name, "pulses": each, "cycles": cycles, "cells": cells, "seed": seed, "unit": unit, **ends})
+        write_json(json, found.to_dict())
     if json != STDOUT:
         spread = f" (spread {ends['spread_of_high']:.2g})" if cells > 1 else ""
-        text = (
-            f"{twin.name}: {each} pulses up from {low:.4g} to {high:.4g}{spread}, and after {len(signs)} pulses {ends['back']:.4g}, {unit}"
-        )
+        way = f"{found.pulses} pulses up from {ends['low']:.4g} to {ends['high']:.4g}{spread}"
+        text = f"{found.device}: {way}, and after {len(found.signs)} pulses {ends['back']:.4g}, {found.unit}"
         stdout.print(plain(text), soft_wrap=True)
     with results.each():
         if out:
-            _write_table(out, signs, read, unit)
+            found.save(out)
     with results.each():
         if plot:
-            from backpulse.host.device_plots import plot_response
-
-            plot_response(plot, f"{twin.name}, simulated", signs, read, unit)
+            found.plot(plot)
     results.finish()
-
-
-def _write_table(path: Path, signs: np.ndarray, read: np.ndarray, unit: str) -> None:
-    """Write a train and the conductances after each pulse."""
-    label = " (S)" if unit == "S" else ""
-    names = ["direction", *(f"cell {k + 1}{label}" for k in range(read.shape[1]))]
-    with written_whole(path, "table") as file:
-        file.write((",".join(names) + "\n").encode())
-        np.savetxt(file, np.column_stack([np.append(0, signs), read]), fmt=["%d", *["%.7g"] * read.shape[1]], delimiter=",")

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from backpulse.host import api_boards
 from backpulse.host import options as o
 from backpulse.host.output import STDOUT, check_outputs, write_json
-from backpulse.host.probe import found_ports, probed
 from backpulse.host.terminal import plain
 from backpulse.host.view import stdout
 
@@ -21,7 +21,7 @@ def ports(
 ) -> None:
     """List the serial ports of this computer, and which of them may be boards; none is opened unless asked."""
     check_outputs({"--json": json})
-    found = [probed(port) if probe else port for port in found_ports()]
+    found = api_boards.ports(probe=probe)
     write_json(json, {"ports": [asdict(port) for port in found]})
     if json == STDOUT:
         return

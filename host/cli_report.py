@@ -5,13 +5,10 @@ from typing import Annotated
 
 import typer
 
+from backpulse.host import api_saved
 from backpulse.host import options as o
-from backpulse.host.errors import InputError
-from backpulse.host.output import Results, check_outputs
-from backpulse.host.saved.folder import read_run
-from backpulse.host.view import console
-
-PAGE = "report.html"
+from backpulse.host.api_saved import PAGE
+from backpulse.host.view import Terminal, console
 
 
 def report(
@@ -23,23 +20,5 @@ def report(
     hdf5: Annotated[Path | None, typer.Option(help="Write all numbers to this file, too.", metavar="FILE", rich_help_panel=o.FILES)] = None,
 ) -> None:
     """Write the report of a saved run: one page that opens anywhere, with the command that repeats the run."""
-    saved = read_run(run)
-    page = html or run / PAGE
-    check_outputs({"--html": page, "--hdf5": hdf5})
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"--html must name a .html file, not {page}")
-    from backpulse.host.saved.hdf5 import package, write_hdf5
-    from backpulse.host.saved.report import find_out, write_report  # matplotlib takes its time
-
-    if hdf5:
-        package()
-    known = find_out(saved)
-    results = Results()
-    with results.each():
-        write_report(page, saved, known)
-        console.print(f"Report: {page}", soft_wrap=True)
-    if hdf5:
-        with results.each():
-            write_hdf5(hdf5, saved, known)
-            console.print(f"Numbers: {hdf5}", soft_wrap=True)
-    results.finish()
+    for what, file in api_saved.report(run, html, hdf5=hdf5, audience=Terminal()).items():
+        console.print(f"{what}: {file}", soft_wrap=True)

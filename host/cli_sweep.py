@@ -9,17 +9,16 @@ import numpy as np
 import typer
 
 from backpulse.host import options as o
+from backpulse.host.comparing import swept
 from backpulse.host.errors import HostError, InputError, SignalError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
-from backpulse.host.stop import stop_on_signals
 from backpulse.host.sweep import Sweep
 from backpulse.host.sweep_run import Outcome
-from backpulse.host.sweep_store import Store, do_missing
-from backpulse.host.sweep_table import Group, best_of, key, summarise, title, varied
-from backpulse.host.sweep_view import MOST, SweepView, best_table, runs_text
+from backpulse.host.sweep_table import Group, key, title
+from backpulse.host.sweep_view import MOST, best_table, runs_text
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
-from backpulse.host.view import console, show_warnings, stdout
+from backpulse.host.view import Terminal, console, stdout
 
 TOLD = 5
 """Reasons of failure that are told."""
@@ -53,21 +52,9 @@ def sweep(
         raise InputError("--workers is about this computer, and --scheduler about others: leave one of them out")
     given = Sweep.read(file)
     out = out or file.with_suffix("")
-    runs, warnings = given.plan()
-    by = varied([run.settings for run in runs])
-    if heat_map and len(by) < 2:
-        raise InputError(f"--heat-map is drawn over two settings, and {' and '.join(by) or 'none'} varies: leave it out")
-    show_warnings(warnings)
+    found = swept(given, file.name, out, workers=workers, scheduler=scheduler, audience=Terminal(), varies=2 if heat_map else 0)
+    runs, by, failed, groups, best = found.runs, found.by, found.failed, found.groups, found.best
     heading = f"{file.name}: {runs_text(len(runs))}, {count(given.epochs, 'epoch')} each"
-    with Store(out) as store, stop_on_signals() as stop:
-        missing = [run for run in runs if run.identity not in store.rows]
-        if kept := len(runs) - len(missing):
-            console.print(f"{kept:,} of {runs_text(len(runs))} are in {plain(str(out))}", style="dim", soft_wrap=True)
-        with SweepView(heading, missing, kept, by) as view:
-            failed = do_missing(missing, store, workers=workers, scheduler=scheduler, stop=stop, watch=view)
-    done = [(run.settings, store.rows[run.identity]) for run in runs if run.identity in store.rows]
-    groups = summarise(done, by)
-    best = best_of(groups, by, given.choose)
     if json != STDOUT and best:
         stdout.print(best_table(best, by, _caption(best, given), Counter(key(run.settings, by) for run in runs)))
         if len(best) > MOST:
@@ -77,7 +64,7 @@ def sweep(
     _tell(failed, by)
     results = Results()
     with results.each():
-        told = {"folder": str(out), "runs": len(runs), "done": len(done), "choose": given.choose, "warnings": warnings}
+        told = {"folder": str(out), "runs": len(runs), "done": found.done, "choose": given.choose, "warnings": found.warnings}
         failures = [{"settings": one.run.settings.to_dict(), "error": one.error} for one in failed]
         write_json(json, {**told, "failed": failures, "summary": best})
     with results.each():
@@ -92,8 +79,8 @@ def sweep(
             x, y = axes_of(groups, by)
             plot_map(heat_map, plain(heading), groups, by, x=x, y=y)
     results.finish()
-    if stop.asked and len(done) + len(failed) < len(runs):
-        raise SignalError(f"Stopped after {len(done):,} of {runs_text(len(runs))}: the same command does the rest", stop)
+    if found.stop.asked and found.done + len(failed) < len(runs):
+        raise SignalError(f"Stopped after {found.done:,} of {runs_text(len(runs))}: the same command does the rest", found.stop)
     if failed:
         raise HostError(f"{len(failed):,} of {runs_text(len(runs))} failed", "the others are kept, and the same command tries these again")
 

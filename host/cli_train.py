@@ -9,14 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from backpulse.firmware_py.config import Config
 from backpulse.host import array_options as a
 from backpulse.host import options as o
-from backpulse.host.board import Board
-from backpulse.host.cli_watch import check_live, tell
+from backpulse.host.api_saved import check_live
+from backpulse.host.cli_watch import tell
 from backpulse.host.cost import told as cost_told
 from backpulse.host.errors import InputError, SignalError
-from backpulse.host.output import PulseReceiver, check_outputs, write_json
+from backpulse.host.output import check_outputs, write_json
 from backpulse.host.runs import EPOCHS, NO_ARRAY, Order, training
 from backpulse.host.saved.folder import KEPT, check_new
 from backpulse.host.saved.saver import kept
@@ -24,7 +23,7 @@ from backpulse.host.scores import told
 from backpulse.host.settings import SOFTWARE
 from backpulse.host.terminal import plain
 from backpulse.host.training import STARTS
-from backpulse.host.urls import BAUD, TILE, Address, open_board
+from backpulse.host.urls import BAUD, TILE, Address
 from backpulse.host.view import Terminal, console
 from backpulse.host.waves import Waves
 from backpulse.host.weights import FORMS, Weights
@@ -166,11 +165,6 @@ def _unused(path: Path) -> Path:
     while os.path.lexists(path):
         path = DEFAULT_CHECKPOINT.with_stem(f"{DEFAULT_CHECKPOINT.stem}-{next(numbers)}")
     return path
-
-
-def open_told(url: str | Address, config: Config, baud: int, log: PulseReceiver | None = None) -> Board:
-    """Open a board, saying on the terminal what takes its time."""
-    return open_board(url, config=config, baud=baud, log=log, progress=lambda text: console.print(text, style="dim"))
 
 
 def _summary(result: dict[str, Any]) -> None:

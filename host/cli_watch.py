@@ -1,13 +1,11 @@
-"""The command `watch`, and what `train --live` needs of it."""
+"""The command `watch`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from backpulse.firmware_py.installing import install
-from backpulse.host.errors import InputError
-from backpulse.host.saved.folder import read_run
+from backpulse.host import api_saved
 from backpulse.host.view import console
 
 
@@ -16,21 +14,9 @@ def watch(
     port: Annotated[int, typer.Option(help="To listen at (0: any that is free).", min=0, max=65535, metavar="N")] = 0,
 ) -> None:
     """Show a saved run in a browser while it goes on, until Ctrl-C: http on this computer alone."""
-    read_run(run)
-    check_live()
-    from backpulse.host.saved.live import serve
-
-    serve(run, port, tell)
+    api_saved.watch(run, port, tell=tell)
 
 
 def tell(address: str) -> None:
     """Say where the page is."""
     console.print(f"Live page: {address}", soft_wrap=True)
-
-
-def check_live() -> None:
-    """Raise InputError if the packages of the page are missing."""
-    try:
-        import bokeh.server  # noqa: F401 - an extra of its own
-    except ModuleNotFoundError as error:
-        raise InputError(f"The live page needs a package that is missing ({error.name}): {install('live')}") from error

@@ -13,6 +13,7 @@ from backpulse.firmware_py.table_device import NODES, SEGMENTS, TableDevice
 from backpulse.host.device_facts import Facts, FileTable, Operation, Pair, Positive, Retention, Scale
 from backpulse.host.device_fit import Fit
 from backpulse.host.device_models import NAMES
+from backpulse.host.devices import Described, text_of
 from backpulse.host.storage import written_whole
 from backpulse.host.toml_file import parse, read_text
 
@@ -106,7 +107,7 @@ class Curves(FileTable):
     down: list[Pair]
 
 
-class DeviceFile(FileTable):
+class DeviceFile(FileTable, Described):
     """A device file.
 
     Raises
@@ -161,10 +162,30 @@ class DeviceFile(FileTable):
         return Facts(scale=self.scale, operation=self.operation, retention=self.retention)
 
     @property
+    def kept(self) -> str:
+        """What settings keep of it: the twin, and what is known beside it."""
+        return text_of(self.table_device, self.digest, self.facts.plain())
+
+    @property
+    def weight_scale(self) -> int:
+        """The weight scale that it was fitted for."""
+        return self.scale.weight_scale
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the device: of all but where it is from, and what was remarked."""
         content = self.model_dump(include={"scale", "linear", "table"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the file (.toml), which `device` of a run names."""
+        write_device(Path(path), self)
+
+    def plot(self, path: str | Path) -> None:
+        """Draw data and twin (.png, .svg, .pdf)."""
+        from backpulse.host.device_plots import plot_device  # matplotlib takes its time
+
+        plot_device(Path(path), self)
 
     def conductance(self, units: np.ndarray | float) -> np.ndarray:
         """Return conductances, as the data has them, of device units."""

@@ -29,6 +29,20 @@ SOURCES = {
 """Where the presets are from."""
 
 
+class Described:
+    """A device that says itself what settings keep of it: a device file that was read, or fitted."""
+
+    @property
+    def kept(self) -> str:
+        """What settings keep, as `resolved` returns it."""
+        raise NotImplementedError
+
+    @property
+    def weight_scale(self) -> int:
+        """The weight scale that it was fitted for."""
+        raise NotImplementedError
+
+
 @cache
 def shipped() -> dict[str, Path]:
     """Return the device files that come with Backpulse, by name."""
@@ -74,7 +88,7 @@ def resolved(text: str) -> str:
 
     found = read_device(path)
     if file == text:
-        return text_of(found.table_device, found.digest, found.facts.plain())
+        return found.kept
     if found.linear_device is None:
         raise InputError(
             f"Device {found.name} of {file} has no linear fit ({found.linear_refused}): leave {LINEAR} out, for its table, which "

@@ -18,7 +18,7 @@ from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.cost import CellPulses
 from backpulse.host.datasets import Dataset
-from backpulse.host.devices import facts_of, resolved
+from backpulse.host.devices import facts_of
 from backpulse.host.errors import InputError
 from backpulse.host.output import Results, RunLog
 from backpulse.host.rates import best_epoch, has_ended
@@ -400,7 +400,7 @@ def _resumed(saved: Checkpoint, given: Mapping[str, Any], epochs: int | None) ->
     """Return a checkpoint's settings and epochs; what is given may move the data and add epochs, but change nothing else."""
     values = saved.settings.to_dict()
     for name, value in given.items():
-        value = resolved(value) if name == "device" else value
+        value = Settings.plain(name, value) if name == "device" else value
         if name not in ("dataset", "target") and value != values[name]:
             option = "--" + name.replace("_", "-")
             saved_as = f"is not the checkpoint's {values[name]}" if values[name] is not None else "is new, and the checkpoint has none"

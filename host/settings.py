@@ -83,6 +83,8 @@ def _device(value: object) -> object:
     """Return the text of a device."""
     if isinstance(value, Device | TableDevice):
         return devices.text_of(value)
+    if isinstance(value, devices.Described):
+        return value.kept
     return devices.resolved(value) if isinstance(value, str) else value
 
 
@@ -205,9 +207,10 @@ class Settings(BaseModel):
     def _scaled(cls, values: Any) -> Any:
         """Take the weight scale that a device file was fitted for, where none is given."""
         device = values.get("device") if isinstance(values, Mapping) else None
-        if "weight_scale" not in values and isinstance(device, str) and (scale := devices.scale_of(device)):
-            return {**values, "weight_scale": scale}
-        return values
+        if "weight_scale" in values or not isinstance(device, str | devices.Described):
+            return values
+        scale = devices.scale_of(device) if isinstance(device, str) else device.weight_scale
+        return {**values, "weight_scale": scale} if scale else values
 
     @field_validator("*", mode="before")
     @classmethod

@@ -1,9 +1,9 @@
 """What a person sees while a run goes on: a live view on a terminal, a line an epoch elsewhere. All of it on standard error."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,6 +17,9 @@ from backpulse.host.board import Tell
 from backpulse.host.stop import Stop, stop_on_signals
 from backpulse.host.terminal import plain
 from backpulse.host.training import Event, Watcher
+
+if TYPE_CHECKING:
+    from backpulse.host.sweep_run import Run
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ROWS = 8
@@ -69,6 +72,14 @@ class Terminal(Audience):
             yield view
 
     @contextmanager
+    def sweeping(self, title: str, runs: "Sequence[Run]", before: int, by: Sequence[str]) -> Iterator[Callable[[Any], None]]:
+        """Show the runs of the body."""
+        from backpulse.host.sweep_view import SweepView  # which imports this
+
+        with SweepView(title, runs, before, by) as view:
+            yield view
+
+    @contextmanager
     def stopping(self) -> Iterator[Stop]:
         """Let signals ask to stop."""
         with stop_on_signals() as stop:
@@ -80,7 +91,7 @@ class Terminal(Audience):
         columns = (TextColumn(text, style="dim"), BarColumn(36), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=1)
-            yield lambda done, total: bar.update(task, completed=done, total=max(total, 1))
+            yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 class TrainView:

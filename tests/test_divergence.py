@@ -10,9 +10,10 @@ from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.framing import LONG_PAYLOAD
 from backpulse.firmware_py.machine import GoldenMachine
 from backpulse.firmware_py.registers import Counter
-from backpulse.host import cli_divergence
+from backpulse.host import urls
+from backpulse.host.audience import Audience
 from backpulse.host.board import Board
-from backpulse.host.cli_divergence import compared
+from backpulse.host.diverging import compared
 from backpulse.host.link import Link
 from backpulse.host.ports import GoldenPort
 from backpulse.host.settings import Settings, prepare
@@ -50,11 +51,13 @@ class Stopping(GoldenMachine):
 def board_of(monkeypatch: pytest.MonkeyPatch, kind: type[GoldenMachine]) -> None:
     """Let the command find such a machine behind its URL."""
 
-    def opened(_: object, config: Config, __: int) -> Board:
+    def opened(url: object, *, config: Config, **_: object) -> Board:
+        if url == "golden://":
+            return open_board("golden://", config=config)
         link = Link(GoldenPort(kind(config, payload=LONG_PAYLOAD)))
         return Board(link, link.close)
 
-    monkeypatch.setattr(cli_divergence, "open_told", opened)
+    monkeypatch.setattr(urls, "open_board", opened)
 
 
 def test_a_wrong_cell_is_named_with_the_waves_to_look_at(backpulse, monkeypatch):
@@ -96,7 +99,7 @@ def test_the_rtl_does_the_same_as_the_golden_model():
     records = prepare(settings, config.drive_max).records[:12]
     program = settings.compile(config)
     with open_board("sim://", config=config) as board, open_board("golden://", config=config) as golden:
-        assert compared(board, golden, program, settings, records) is None
+        assert compared(board, golden, program, settings, records, Audience()) is None
         cells = board.read_cells()
         assert np.array_equal(cells, golden.read_cells())
         assert board.raw_counters()[Counter.STEPS] == 12

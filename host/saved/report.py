@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from backpulse.host.audience import Audience
 from backpulse.host.cell_names import cell_name
 from backpulse.host.cost import told
 from backpulse.host.errors import InputError
@@ -21,7 +22,6 @@ from backpulse.host.software import train_software
 from backpulse.host.storage import written_whole
 from backpulse.host.terminal import plain
 from backpulse.host.trace_file import read_trace
-from backpulse.host.view import Terminal
 
 TOLD = ("config_digest", "build_digest", "program_digest", "data_digest")
 """Digests of the manifest."""
@@ -48,7 +48,7 @@ class Known:
     notes: tuple[str, ...]
 
 
-def find_out(run: SavedRun) -> Known:
+def find_out(run: SavedRun, audience: Audience) -> Known:
     """Train the reference if the run has not, and replay the trace if nothing else tells the pulses of each cell."""
     notes = []
     reference, ledger = run.result.get("reference"), None
@@ -63,7 +63,7 @@ def find_out(run: SavedRun) -> Known:
         if run.manifest["real"]:
             notes.append("The pulses are those that were asked for; what cells got is in a trace, --keep trace")
     elif run.trace:
-        outcome = replay_trace(read_trace(run.trace), audience=Terminal())
+        outcome = replay_trace(read_trace(run.trace), audience=audience)
         ledger = ledger_arrays(outcome.ledger)
         if outcome.divergence:
             notes.append(f"The board and the golden model differ: {outcome.divergence}")
