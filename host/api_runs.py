@@ -6,10 +6,11 @@ from typing import Any
 from backpulse.firmware_py.compiler import Program
 from backpulse.host import datasets, inference
 from backpulse.host.api_parts import dataset
-from backpulse.host.audience import Audience
+from backpulse.host.audience import Audience, Progress
 from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.datasets import Dataset
+from backpulse.host.diverging import SAMPLES, Parting, parting
 from backpulse.host.errors import StorageError
 from backpulse.host.output import RunLog, check_outputs
 from backpulse.host.replay import Outcome
@@ -20,7 +21,7 @@ from backpulse.host.stop import Stop
 from backpulse.host.trace_file import TraceFile
 from backpulse.host.trace_file import read_trace as read_trace_file
 from backpulse.host.training import Watcher
-from backpulse.host.urls import BAUD, Address
+from backpulse.host.urls import BAUD, TILE, Address
 from backpulse.host.weights import Weights
 
 
@@ -232,6 +233,56 @@ def replay(trace: TraceFile | str | Path, *, pulse_log: str | Path | None = None
     if log:
         log.close()
     return outcome
+
+
+def divergence(
+    settings: Settings | None = None,
+    *,
+    board: str = "sim://",
+    samples: int = SAMPLES,
+    tile: str = TILE,
+    tiles: int | None = None,
+    baud: int = BAUD,
+    stop: Stop | None = None,
+    progress: Progress | None = None,
+    **named: Any,
+) -> Parting:
+    """Say at which sample, instruction and element a board and the golden model part: what `backpulse divergence` does.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Of the run whose first samples are trained.
+    board : str
+        URL of the board, with emulated devices.
+    samples : int
+        As many as the store of the board holds at most.
+    tile, tiles, baud
+        Of the board, as of `open_board`.
+    stop, progress
+        As of `open_array`.
+    **named
+        Settings by name, beside those of `settings`. Without `layers` the network is the one that fits the data.
+
+    Returns
+    -------
+    Parting
+        `divergence`, where they part, or None; `row` of that sample in the data; `waves`, the command that writes them.
+
+    Raises
+    ------
+    InputError
+        If settings and board do not go together, or its devices are real.
+    HostError
+        If the board fails.
+
+    Examples
+    --------
+    >>> divergence(dataset="iris", layers="4-3", board="golden://", samples=20).divergence is None
+    True
+    """
+    given, told = {**(settings.to_dict() if settings else {}), **named}, Audience(stop=stop, progress=progress)
+    return parting(given, board, samples=samples, tile=tile, tiles=tiles, baud=baud, audience=told)
 
 
 def _name(board: str | Address | Board) -> str:
