@@ -1,5 +1,6 @@
 """Of the public interface: what takes its time, as the commands do it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,21 @@ from backpulse.host.board import Board
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.datasets import Dataset
 from backpulse.host.diverging import SAMPLES, Parting, parting
-from backpulse.host.errors import StorageError
-from backpulse.host.output import RunLog, check_outputs
+from backpulse.host.errors import InputError, StorageError
+from backpulse.host.ledger import check_ledger_file
+from backpulse.host.output import Results, RunLog, check_outputs
 from backpulse.host.replay import Outcome
-from backpulse.host.run_logs import replay_trace
+from backpulse.host.retention import parse_times
+from backpulse.host.run_logs import replay_trace, write_outcome
 from backpulse.host.runs import Order, Training, training
+from backpulse.host.saved.saver import checked_keep
 from backpulse.host.settings import Settings
 from backpulse.host.stop import Stop
 from backpulse.host.trace_file import TraceFile
 from backpulse.host.trace_file import read_trace as read_trace_file
 from backpulse.host.training import Watcher
 from backpulse.host.urls import BAUD, TILE, Address
+from backpulse.host.waves import Waves
 from backpulse.host.weights import Weights
 
 
@@ -41,6 +46,8 @@ def train(
     pulse_log: str | Path | None = None,
     trace: str | Path | None = None,
     save: str | Path | None = None,
+    keep: str | Sequence[str] = (),
+    waves: str | None = None,
     tile: str | None = None,
     tiles: int | None = None,
     baud: int = BAUD,
@@ -64,7 +71,7 @@ def train(
         Initial weights, if not those of the seed. Those of a scikit-learn model are taken as weights for the data as it is.
     program : Program, optional
         What runs in the array, if not what the schedule compiles to: one of `program`, changed.
-    start, reference, checkpoint, best, resume, pulse_log, trace, save, tile, tiles, baud
+    start, reference, checkpoint, best, resume, pulse_log, trace, save, keep, waves, tile, tiles, baud
         As the options of the command.
     watch : callable, optional
         Called with each `Event`.
@@ -101,6 +108,11 @@ def train(
         given.setdefault("dataset", data.name)
     files = {"checkpoint": checkpoint, "best": best, "resume": resume, "pulse_log": pulse_log, "trace": trace}
     written = {f"--{name.replace('_', '-')}": file for name, file in files.items() if not (name == "resume" and checkpoint)}
+    keeps = checked_keep(keep, save, pulse_log, trace)
+    if waves and isinstance(board, Board):
+        raise InputError("A board that is open writes no waves: give its URL, or leave waves out")
+    scope = Waves.of(waves, (Address.of(board) if isinstance(board, str) else board).board) if waves else None
+    written |= scope.outputs if scope else {}
     check_outputs(written, {"--dataset": given.get("dataset"), "--resume": resume if checkpoint not in (None, resume) else None})
     order = Order(
         board=Address.of(board) if isinstance(board, str) else board,
@@ -120,6 +132,8 @@ def train(
         pulse_log=_path(pulse_log),
         trace=_path(trace),
         save=_path(save),
+        keep=keeps,
+        waves=scope,
     )
     with training(given, order, Audience(watch, stop)) as run:
         run.keep()
@@ -139,6 +153,8 @@ def infer(
     target: str | None = None,
     part: str = "auto",
     outputs: bool = False,
+    after: str | None = None,
+    compensate: bool = False,
     trace: str | Path | None = None,
     baud: int = BAUD,
 ) -> dict[str, Any]:
@@ -152,8 +168,10 @@ def infer(
         With labels or, of a file, without; the run's own if not given.
     board : str, Address or Board
         Where to ask it: a URL, or a board that is open and stays open.
-    target, part, outputs, trace, baud
+    target, part, outputs, after, trace, baud
         As the options of the command.
+    compensate : bool
+        With `after`, whether each layer's cells are also given back what they have lost in the mean.
 
     Returns
     -------
@@ -176,6 +194,8 @@ def infer(
     saved = trained.checkpoint() if isinstance(trained, Training) else trained
     saved = saved if isinstance(saved, Checkpoint) else Checkpoint.load(saved)
     check_outputs({"--trace": trace})
+    if after is not None:
+        inference.check_forgets(saved)
     if isinstance(data, tuple):
         data = dataset(*data)
     elif isinstance(data, str | Path):
@@ -189,6 +209,8 @@ def infer(
         data=data,
         part=part,
         outputs=outputs,
+        after=None if after is None else parse_times(after),
+        compensate=compensate,
         baud=baud,
         trace=None if trace is None else Path(trace),
         audience=Audience(),
@@ -206,7 +228,14 @@ def read_trace(path: str | Path) -> TraceFile:
     return read_trace_file(Path(path))
 
 
-def replay(trace: TraceFile | str | Path, *, pulse_log: str | Path | None = None) -> Outcome:
+def replay(
+    trace: TraceFile | str | Path,
+    *,
+    pulse_log: str | Path | None = None,
+    ledger: str | Path | None = None,
+    plot: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
     """Replay a trace on the golden model, and compare every number that it holds: what `backpulse replay` does.
 
     Parameters
@@ -214,6 +243,12 @@ def replay(trace: TraceFile | str | Path, *, pulse_log: str | Path | None = None
     trace : TraceFile or path
     pulse_log : path, optional
         Where every pulse is written (.npz or .csv).
+    ledger : path, optional
+        Where what each cell was asked for and got is written (.npz, .csv or .parquet).
+    plot : path, optional
+        Where that is drawn (.png, .svg, .pdf).
+    progress : callable, optional
+        As of `open_array`.
 
     Returns
     -------
@@ -227,11 +262,16 @@ def replay(trace: TraceFile | str | Path, *, pulse_log: str | Path | None = None
     StorageError
         If the log cannot be written.
     """
-    check_outputs({"--pulse-log": pulse_log}, {"TRACE": None if isinstance(trace, TraceFile) else trace})
+    files = {"--pulse-log": pulse_log, "--ledger": ledger, "--plot": plot}
+    check_outputs(files, {"TRACE": None if isinstance(trace, TraceFile) else trace})
+    if ledger:
+        check_ledger_file(Path(ledger))
+    recorded = trace if isinstance(trace, TraceFile) else read_trace(trace)
     log = RunLog(Path(pulse_log)) if pulse_log else None
-    outcome = replay_trace(trace if isinstance(trace, TraceFile) else read_trace(trace), log)
-    if log:
-        log.close()
+    outcome = replay_trace(recorded, log, Audience(progress=progress))
+    results, name = Results(), "a trace" if isinstance(trace, TraceFile) else Path(trace).name
+    write_outcome(results, outcome, recorded.config, name, log=log, ledger=_path(ledger), plot=_path(plot))
+    results.finish()
     return outcome
 
 
@@ -286,7 +326,8 @@ def divergence(
 
 
 def _name(board: str | Address | Board) -> str:
-    return board if isinstance(board, str) else board.board if isinstance(board, Address) else "an open board"
+    address = board.address if isinstance(board, Board) else board
+    return address if isinstance(address, str) else address.name if address else "an open board"
 
 
 def _path(file: str | Path | None) -> Path | None:

@@ -86,7 +86,7 @@ class Session:
         audience: Audience | None = None,
     ) -> None:
         given = url if isinstance(url, Address) else Address.of(url)
-        self.url = given.board if isinstance(url, Address) else url
+        self.url = given.name
         self.audience = audience or Audience()
         self.address = replace(given.calibrated(None if calibration is None else Path(calibration), calibration_age), arming=arming)
         self.device = settings.device_model if settings else device_of(resolved(device))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -45,6 +45,9 @@ from backpulse.host.run import STATUS_WORDS, Report, Run, look_reads, looked, pa
 from backpulse.host.stop import Stop
 from backpulse.host.tile import read_state, tripped
 
+if TYPE_CHECKING:
+    from backpulse.host.urls import Address
+
 EVALUATION = 1
 """Bank of the read-noise stream that evaluation uses."""
 
@@ -73,6 +76,8 @@ class Board:
         By program entry, the highest number of samples a second that a run of it was seen to do.
     recorder : Recorder or None
         What records the session, if anything (`record`).
+    address : Address or None
+        Where it is and what lies behind it, as it was opened.
     pulsed : callable or None
         Called with region and counts (rows, columns) of what hand-written programs (`Chain`) are about to pulse.
     counters_at_rest : list of int
@@ -91,6 +96,7 @@ class Board:
         self._resident = False
         self._slots = self._streamed = 0
         self.rates: dict[int, float] = {}
+        self.address: Address | None = None
         self.pulsed: Callable[[Region, np.ndarray], None] | None = None
         self.counters_at_rest: list[int] = []
         link.hello()

@@ -11,10 +11,9 @@ from backpulse.host import inference
 from backpulse.host import options as o
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.datasets import load
-from backpulse.host.devices import facts_of
 from backpulse.host.errors import InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
-from backpulse.host.retention import MEAN, check_retention, parse_times
+from backpulse.host.retention import MEAN, parse_times
 from backpulse.host.scores import told
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
@@ -66,9 +65,7 @@ def infer(
         raise InputError(f"--target {target} names a column of other data: give --dataset, or leave it out")
     saved = Checkpoint.load(checkpoint)
     if times:
-        check_retention(saved.settings.device_model, facts_of(saved.settings.device))
-        if saved.cells is None:
-            raise InputError("The checkpoint holds no cells, whose loss could be told: leave --after out")
+        inference.check_forgets(saved)
     data = load(dataset, target=target, learned=saved.features) if dataset is not None else None
     result = inference.infer(
         saved,

@@ -7,10 +7,10 @@ import typer
 
 from backpulse.host import options as o
 from backpulse.host.errors import HostError
-from backpulse.host.ledger import check_ledger_file, save_ledger
+from backpulse.host.ledger import check_ledger_file
 from backpulse.host.output import STDOUT, Results, RunLog, check_outputs, write_json
 from backpulse.host.replay import Outcome
-from backpulse.host.run_logs import replay_trace
+from backpulse.host.run_logs import replay_trace, write_outcome
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
 from backpulse.host.trace_file import read_trace
@@ -41,17 +41,7 @@ def replay(
         write_json(json, _result(outcome))
     if json != STDOUT:
         _tell(outcome)
-    with results.each():
-        if log:
-            log.close()
-    with results.each():
-        if ledger:
-            save_ledger(ledger, outcome.ledger, recorded.config)
-    with results.each():
-        if plot:
-            from backpulse.host.ledger_plots import plot_ledger  # matplotlib takes its time
-
-            plot_ledger(plot, trace.name, outcome.ledger, recorded.config)
+    write_outcome(results, outcome, recorded.config, trace.name, log=log, ledger=ledger, plot=plot)
     results.finish()
     if outcome.divergence:
         raise HostError(f"The board and the golden model differ: {outcome.divergence}", "what is behind that was not compared")

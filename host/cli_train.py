@@ -17,8 +17,8 @@ from backpulse.host.cost import told as cost_told
 from backpulse.host.errors import InputError, SignalError
 from backpulse.host.output import check_outputs, write_json
 from backpulse.host.runs import EPOCHS, NO_ARRAY, Order, training
-from backpulse.host.saved.folder import KEPT, check_new
-from backpulse.host.saved.saver import kept
+from backpulse.host.saved.folder import KEPT
+from backpulse.host.saved.saver import checked_keep
 from backpulse.host.scores import told
 from backpulse.host.settings import SOFTWARE
 from backpulse.host.terminal import plain
@@ -88,7 +88,7 @@ def train(
     """Train a network in the array, one sample at a time."""
     if live:
         check_live()
-    keeps = _keeps(save, keep, pulse_log, trace)
+    keeps = checked_keep(keep, save, pulse_log, trace)
     address = Address.of(board).calibrated(calibration, calibration_age)
     saves = {"--checkpoint": checkpoint} if checkpoint else {"--resume": resume}
     read = {"--dataset": given.get("dataset"), "--init": init, "--config": config}
@@ -133,20 +133,6 @@ def train(
         position = run.trainer.position
         place = f"epoch {position.epoch + 1}, sample {position.place}"
         raise SignalError(f"Stopped at {place}: go on with --resume {run.saved_to}", run.stop)
-
-
-def _keeps(save: Path | None, keep: str | None, pulse_log: Path | None, trace: Path | None) -> tuple[str, ...]:
-    """Return what a saved run keeps, or refuse what does not go together."""
-    if save is None:
-        if keep is not None:
-            raise InputError("--keep names what a saved run keeps: give --save RUN, too")
-        return ()
-    check_new(save)
-    keeps = kept(keep or "")
-    for name, option, file in (("pulses", "--pulse-log", pulse_log), ("trace", "--trace", trace)):
-        if name in keeps and file:
-            raise InputError(f"What {option} writes is written once, there or with --save: leave {option} or {name} in --keep out")
-    return keeps
 
 
 @contextmanager

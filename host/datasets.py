@@ -14,6 +14,7 @@ import numpy as np
 from backpulse.host import labels as label_column
 from backpulse.host.arrays import class_numbers, parts, real_numbers
 from backpulse.host.columns import Column, UnusableError, drop_option, find, learn, parse_names
+from backpulse.host.dataset_file import read_arrays, write_arrays
 from backpulse.host.errors import InputError
 from backpulse.host.features import Features, check_missing
 from backpulse.host.labels import UNLABELLED
@@ -122,6 +123,18 @@ class Dataset:
                 f"{outputs - 1}: end --layers with at least {int(self.y.max()) + 1}"
             )
 
+    def save(self, path: str | Path) -> None:
+        """Write a `.npz` that `load` reads as the same data set: same inputs, classes, split and scaling.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be written.
+        """
+        arrays = {"X": self.x, "y": self.y, "rows": self.rows}
+        about = {"features": self.features.to_dict(), "image": self.image, "train_size": self.train_size, "partial": self.partial}
+        write_arrays(Path(path), arrays, about)
+
     def split(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of the training and the test part: always the same, stratified, one test sample in five.
 
@@ -207,12 +220,27 @@ def load(
         If there is no such data, or it is damaged, empty, or nothing to learn from.
     """
     check_missing(missing)
+    if (whole := _whole(str(source))) and learned in (None, whole.features):
+        return whole  # what was asked for at its reading has been done
     found = read(str(source), learned)
     if target is not None and not found.label_inside:
         raise InputError(f"--target names a column of a table of text such as a .csv file, and {source} is not one")
     if learned is None:
         return _training_data(found, target, features, drop, missing)
     return _known_data(found, target, learned)
+
+
+def _whole(source: str) -> Dataset | None:
+    """Return the data set that `Dataset.save` has written, None of any other source."""
+    path = Path(source)
+    if source in NAMES or path.suffix != ".npz" or not path.is_file() or not (found := read_arrays(path)):
+        return None
+    arrays, about, features = found
+    try:
+        given = {"image": about["image"], "train_size": about["train_size"], "partial": about["partial"], "rows": arrays["rows"]}
+        return Dataset(name=source, x=arrays["X"], y=arrays["y"], labels=features.labels, features=features, **given)
+    except KeyError as error:
+        raise InputError(f"{source} is damaged: it has no {error}: take another copy") from error
 
 
 def _training_data(found: Source, target: str | None, features: str | None, drop: str | None, missing: str | None) -> Dataset:

@@ -18,7 +18,7 @@ from backpulse.host.devices import facts_of
 from backpulse.host.errors import InputError
 from backpulse.host.labels import UNLABELLED
 from backpulse.host.remarks import beyond_training
-from backpulse.host.retention import MEAN, as_words, compensated
+from backpulse.host.retention import MEAN, as_words, check_retention, compensated
 from backpulse.host.retention import after as lose
 from backpulse.host.scaling import records
 from backpulse.host.scores import scores
@@ -134,6 +134,19 @@ def infer(
         "link_retries": retries,
         **({"after": later, "retention": facts_of(saved.settings.device).plain()["retention"]} if later else {}),
     }
+
+
+def check_forgets(saved: Checkpoint) -> None:
+    """Refuse a checkpoint of whose cells nobody knows what they are after a time.
+
+    Raises
+    ------
+    InputError
+        If its device does not say how it forgets, or it holds no cells.
+    """
+    check_retention(saved.settings.device_model, facts_of(saved.settings.device))
+    if saved.cells is None:
+        raise InputError("The checkpoint holds no cells, whose loss could be told: leave --after out")
 
 
 def load_network(board: Board, saved: Checkpoint, tell: Callable[[str], object], why: str = NO_CELLS) -> None:

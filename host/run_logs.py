@@ -6,12 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from backpulse.firmware_py.config import Config
 from backpulse.host.array_budget import Budget
 from backpulse.host.audience import Audience
 from backpulse.host.checkpoint import Checkpoint
 from backpulse.host.errors import HostError, InputError
-from backpulse.host.ledger import ledger_arrays
-from backpulse.host.output import PulseReceiver
+from backpulse.host.ledger import ledger_arrays, save_ledger
+from backpulse.host.output import PulseReceiver, Results, RunLog
 from backpulse.host.replay import Outcome, Replay
 from backpulse.host.trace_file import TraceFile, read_trace
 from backpulse.host.training import Trainer
@@ -33,6 +34,23 @@ def replay_trace(recorded: TraceFile, log: PulseReceiver | None = None, audience
             if isinstance(error, InputError):
                 raise
             raise InputError(f"The trace cannot be replayed: {error}") from error
+
+
+def write_outcome(
+    results: Results, outcome: Outcome, config: Config, name: str, *, log: RunLog | None, ledger: Path | None, plot: Path | None
+) -> None:
+    """Write what a replay came to: the log that it was given, the ledger, and the picture of it, which calls the trace `name`."""
+    with results.each():
+        if log:
+            log.close()
+    with results.each():
+        if ledger:
+            save_ledger(ledger, outcome.ledger, config)
+    with results.each():
+        if plot:
+            from backpulse.host.ledger_plots import plot_ledger  # matplotlib takes its time
+
+            plot_ledger(plot, name, outcome.ledger, config)
 
 
 def hidden_trace(stack: ExitStack, beside: Path) -> Path:

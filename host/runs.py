@@ -25,6 +25,7 @@ from backpulse.host.rates import best_epoch, has_ended
 from backpulse.host.recorder import forecast
 from backpulse.host.run_logs import counted, hidden_trace, log_of_trace, repeat
 from backpulse.host.saved.command import repeating
+from backpulse.host.saved.folder import DATA, INIT
 from backpulse.host.saved.saver import RunSaver
 from backpulse.host.settings import HIDDEN_UNITS, SOFTWARE, Settings, prepare
 from backpulse.host.software import train_software
@@ -213,7 +214,8 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
         If the board fails.
     """
     opened = order.board if isinstance(order.board, Board) else None
-    address = order.board if isinstance(order.board, Address) else Address(order.url)
+    address = order.board if isinstance(order.board, Address) else order.board.address or Address(order.url)
+    made = address.virtual and not opened
     given = around(dict(given), address.array)
     saved = Checkpoint.load(order.resume) if order.resume else None
     if saved:
@@ -225,7 +227,7 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
         saved.check_data(settings.dataset, data.digest, data.features)
     else:
         epochs = EPOCHS if order.epochs is None else order.epochs
-        if address.virtual:  # what never fits is told before any data is read
+        if made:  # what never fits is told before any data is read
             first = Settings.from_dict(given)
             _virtual_config(first, address, order, fits="layers" in given)
         settings, data = settings_and_data(given, order.data)
@@ -239,11 +241,11 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
     elif saved and order.tile is None and order.tiles is None:
         config = saved.config
     else:
-        config = _virtual_config(settings, address, order) if address.virtual else DEFAULT
+        config = _virtual_config(settings, address, order) if made else DEFAULT
     # Wrong data or a network that does not fit is told before a board is built or opened.
     prepared = prepare(settings, config.drive_max, scaler=saved.scaler if saved else None, dataset=data)
     audience.warn(prepared.warnings)
-    if address.virtual or opened:
+    if made or opened:
         settings.compile(config)
     if order.waves:
         done = saved.position.epoch * len(prepared.train) + saved.position.place if saved else 0
@@ -255,10 +257,13 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
         if file:
             stack.callback(_save, file, results)  # whatever ends the run
         pages = stack.enter_context(ExitStack())  # left when the folder says how the run ended
-        saver = _saver(stack, order, settings, epochs, config, address) if order.save or order.page else None
+        golden = address.board == "golden://" and not opened
+        saver = _saver(stack, order, settings, epochs, config, address, counted=golden) if order.save or order.page else None
+        if order.save and order.data:
+            data.save(order.save / DATA)
         trace = order.trace or (saver.trace if saver else None)
         log = file or (saver.pulses if saver else None)
-        golden, endures = address.board == "golden://", address.array.endurance if address.array else None
+        endures = address.array.endurance if address.array else None
         budget = Budget.of(address.array, address.folder, config) if golden else None
         counting = CountingLog(budget, log) if budget else log
         # How far cells are worn is asked of devices whose file says how they are pulsed; a run that goes on has counted only its rest.
@@ -288,6 +293,8 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
         if recorded:
             recorder = board.record(recorded, settings.to_dict(), steps=steps)
             audience.say(forecast(order.program or settings.compile(board.config), address.board, order.baud))
+        if order.save and order.init and "init" not in order.repeated:
+            order.init.scaled(prepared.scaler, board.config.drive_max).save(order.save / INIT)
         heeding = stack.enter_context(ExitStack())
         stop = heeding.enter_context(audience.stopping())
         if log and board.real and not (golden or recorded):
@@ -380,14 +387,29 @@ def watched(*watchers: Watcher | None) -> Watcher:
     return tell
 
 
-def _saver(stack: ExitStack, order: Order, settings: Settings, epochs: int, config: Config, address: Address) -> RunSaver:
-    """Return what saves a run, for good or for those who watch it alone."""
+def _saver(stack: ExitStack, order: Order, settings: Settings, epochs: int, config: Config, address: Address, *, counted: bool) -> RunSaver:
+    """Return what saves a run, for good or for those who watch it alone; what was given in memory is named as it is saved there."""
     folder = order.save or Path(stack.enter_context(TemporaryDirectory(prefix=".backpulse-"))) / "run"
     made = address.virtual and not (address.array and address.array.front_end)
     size = {"tile": f"{config.tile_rows}x{config.tile_cols}", "tiles": config.tiles} if made else {"baud": order.baud}
-    options = {"epochs": epochs, "board": order.url, **size, "start": order.start, **order.repeated}
-    counted = bool(order.page) and address.board == "golden://" and not order.pulse_log
-    return stack.enter_context(RunSaver(folder, order.keep, order.url, repeating(settings, options), count=counted))
+    init = {"init": folder / INIT} if order.init and "init" not in order.repeated else {}
+    options = {"epochs": epochs, "board": order.url, **size, "start": order.start, **init, **order.repeated}
+    nameless = {
+        "a program of its own": order.program is not None,
+        "an array that was given in memory": bool(address.array and not address.url),
+        "a board that was opened elsewhere": isinstance(order.board, Board) and not order.board.address,
+    }
+    pulses = counted and bool(order.page) and not order.pulse_log
+    return stack.enter_context(
+        RunSaver(
+            folder,
+            order.keep,
+            order.url,
+            repeating(settings.changed(dataset=folder / DATA) if order.data else settings, options),
+            count=pulses,
+            nameless=[what for what, had in nameless.items() if had],
+        )
+    )
 
 
 def _title(settings: Settings, url: str, board: Board) -> str:

@@ -61,6 +61,8 @@ class Address:
         How old it may be.
     arming : bool
         Whether it is opened to be armed anew: the limits that it is armed with do not count.
+    url : str
+        The URL that was taken apart; empty if there was none, as where the array is given in memory.
     """
 
     board: str
@@ -69,6 +71,7 @@ class Address:
     calibration: Path | None = None
     calibration_days: float = CALIBRATION_DAYS
     arming: bool = False
+    url: str = ""
 
     @classmethod
     def of(cls, url: str) -> Self:
@@ -81,17 +84,22 @@ class Address:
         """
         board, asks, query = url.partition("?")
         if not asks:
-            return cls(url)
+            return cls(url, url=url)
         key, _, name = query.partition("=")
         if key != "array" or not name:
             raise InputError(f"Unknown board {url}: what follows the question mark is an array file, as in golden://?array=FILE")
         file = Path(name)
         array = read_array(file)
-        return cls(board, array, file.parent, file.parent / array.calibration if array.calibration else None)
+        return cls(board, array, file.parent, file.parent / array.calibration if array.calibration else None, url=url)
 
     def calibrated(self, file: Path | None, days: float | None) -> Self:
         """Return it with another calibration or another age that it may have, if they are given."""
         return replace(self, calibration=file or self.calibration, calibration_days=self.calibration_days if days is None else days)
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        return self.url or self.board
 
     @property
     def real(self) -> bool:
@@ -240,6 +248,7 @@ def open_board(
 
     try:
         opened = Board(link, close)
+        opened.address = address
         if Capability.DIRECT in opened.capabilities or address.calibration or (array and array.front_end):
             from backpulse.host.array_setup import prepare  # few boards need it
 

@@ -175,7 +175,7 @@ def test_an_open_board_stays_open():
         first = bp.train(settings, board=board, epochs=2)
         second = bp.train(settings, board=board, epochs=2)
         assert without_time(first.result) == without_time(second.result)
-        assert first.result["board"] == "an open board"
+        assert first.result["board"] == "golden://"
         assert bp.infer(second, board=board)["accuracy"] == second.result["test_accuracy"][-1]
         assert board.status()[0].name == "IDLE"
     assert bp.train(settings, tile="16x8", epochs=2).result["conductance_digest"] == first.result["conductance_digest"]

@@ -4,11 +4,15 @@ import json
 import re
 import shlex
 import sys
+import warnings
 from html import unescape
 
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn.neural_network import MLPClassifier
 
+import backpulse as bp
 from backpulse.firmware_py.installing import install
 from backpulse.host.saved.command import repeating
 from backpulse.host.saved.folder import read_run
@@ -73,6 +77,87 @@ def test_a_run_that_went_on_is_repeated_from_its_beginning(backpulse, tmp_path, 
     code, out, _ = backpulse(*run.manifest["command"][1:], "--json", "-")
     assert code == 0
     assert json.loads(out)["conductance_digest"] == run.result["conductance_digest"]
+
+
+def repeated(backpulse, folder):
+    """Run the command of a saved run; return the run and what the repetition came to."""
+    run = read_run(folder)
+    code, out, err = backpulse(*run.manifest["command"][1:], "--json", "-")
+    assert code == 0, err
+    again = json.loads(out)
+    assert again["conductance_digest"] == run.result["conductance_digest"]
+    assert again["test_accuracy"] == run.result["test_accuracy"]
+    return run
+
+
+def test_data_and_weights_that_were_given_in_memory_are_in_the_folder(backpulse, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(1)
+    x, y = random.uniform(-1, 1, (60, 3)) ** 3, np.array(["no", "yes", "perhaps"])[random.integers(0, 3, 60)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it need not converge
+        mlp = MLPClassifier((4,), activation="logistic", max_iter=20, random_state=1).fit(x, y)
+    trained = bp.train(data=(x, y), layers=(3, 4, 3), init=mlp, weight_scale=16, tile="16x8", epochs=2, save="run")
+    run = repeated(backpulse, tmp_path / "run")
+    assert [word for word in run.manifest["command"] if word.startswith("run/")] == ["run/data.npz", "run/init.npz"]
+    assert run.load().digest == run.manifest["data_digest"]
+    assert trained.data is not None
+    assert run.load().features == trained.data.features
+    assert backpulse("report", "run")[0] == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "No reference" not in page
+    assert "It comes to the same digest of cells." in page
+
+
+def test_data_of_words_and_pictures_is_whole_in_a_file(tmp_path, table):
+    rows = "\n".join(f"{(i * 7) % 13},{'xyz'[i % 3]},{'ab'[i % 2]}" for i in range(60))
+    (tmp_path / "words.csv").write_text(f"n,word,class\n{rows}\n")
+    for source in (tmp_path / "words.csv", "digits"):
+        data = bp.load_dataset(source)
+        data.save(tmp_path / "data.npz")
+        again = bp.load_dataset(tmp_path / "data.npz")
+        assert (again.digest, again.features, again.image, again.train_size) == (data.digest, data.features, data.image, data.train_size)
+        assert again.x.dtype == data.x.dtype
+    content = (tmp_path / "data.npz").read_bytes()
+    (tmp_path / "data.npz").write_bytes(content[:-400] + bytes(400))
+    with pytest.raises(bp.InputError, match=r"data.npz"):
+        bp.load_dataset(tmp_path / "data.npz")
+
+
+def test_a_board_that_was_open_is_named_by_the_command(backpulse, tmp_path, monkeypatch):
+    """With an array of wires behind it, and a log of its pulses."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wires.toml").write_text("[wires]\nrow_ohm = 2.0\ncol_ohm = 2.0\n[dead]\nrows = [1]\n")
+    settings = bp.Settings(dataset="iris", layers="4-6-3", dead="r1")
+    with bp.open_board("golden://?array=wires.toml", settings, tile="16x8") as board:
+        trained = bp.train(settings, board=board, epochs=1, save="run", keep="pulses")
+    run = repeated(backpulse, tmp_path / "run")
+    assert run.manifest["board"] == "golden://?array=wires.toml"
+    pulses = pd.read_parquet(tmp_path / "run" / "pulses")["count"]
+    assert pulses.abs().sum() == trained.result["pulses_up"] + trained.result["pulses_down"]
+
+
+def test_what_no_command_line_names_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = bp.Settings(dataset="iris", layers="4-6-3")
+    address = bp.Address("golden://", bp.Array.model_validate({"wires": {"row_ohm": 2.0}}))
+    bp.train(settings, board=address, program=bp.program(settings, tile="16x8"), tile="16x8", epochs=1, save="run")
+    bp.report("run")
+    told = "It does not repeat the run, which had a program of its own and an array that was given in memory: no command line names that."
+    assert told in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_what_an_array_has_answered_when_it_was_asked_is_replayed(backpulse, tmp_path, table):
+    (tmp_path / "wires.toml").write_text("[wires]\nrow_ohm = 2.0\ncol_ohm = 2.0\n[dead]\nrows = [1]\n")
+    board = ["--board", "golden://?array=wires.toml"]
+    given = ["--dataset", table, *TARGET, "--layers", "2-3-2", "--tile", "16x8", *board, "--epochs", "1", "--checkpoint", "c.npz"]
+    assert backpulse("train", *given)[0] == 0
+    asked = ["infer", "--checkpoint", "c.npz", *board]
+    code, out, err = backpulse(*asked, "--trace", "asked.trace", "--json", "-")
+    assert code == 0, err
+    assert json.loads(backpulse(*asked, "--json", "-")[1]) == json.loads(out)
+    replayed = bp.replay(tmp_path / "asked.trace")
+    assert (replayed.divergence, replayed.evaluation, replayed.ended) == ("", len(json.loads(out)["samples"]), True)
 
 
 @pytest.mark.parametrize(("text", "found"), [('<img src="x.png">', 1), ("<script>", 1), ('<img src="data:image/png;base64,AA">', 0)])

@@ -13,6 +13,7 @@ import numpy as np
 from backpulse.firmware_py.compiler import Program
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.places import reason
+from backpulse.host.datasets import Dataset, load
 from backpulse.host.errors import InputError, wrong_input
 from backpulse.host.settings import Settings
 
@@ -30,6 +31,8 @@ PULSES = "pulses"
 """Folder of the pulse log: Parquet parts."""
 PULSE_PARTS = "part-*.parquet"
 TRACE = "run.trace"
+DATA, INIT = "data.npz", "init.npz"
+"""Data and initial weights, of a run that was given them in memory."""
 NOW = "now.json"
 """Where a run that goes on is, about twice a second."""
 WISH = "wish"
@@ -121,6 +124,17 @@ class SavedRun:
     def parts(self) -> list[Path]:
         """Parts of its pulse log, in order."""
         return sorted((self.folder / PULSES).glob(PULSE_PARTS))
+
+    def load(self) -> Dataset:
+        """Load the data that it was trained with: that of the folder, if it was given in memory.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+        own = self.folder / DATA
+        return load(own) if own.exists() else self.settings.load()
 
     def epochs(self) -> "pandas.DataFrame":
         """Return the curves, a row an epoch."""

@@ -80,7 +80,7 @@ def reference_of(run: SavedRun) -> dict[str, Any]:
     InputError
         If the data cannot be read, or is not that of the run.
     """
-    data = prepare(run.settings, run.config.drive_max)
+    data = prepare(run.settings, run.config.drive_max, dataset=run.load())
     if data.digest != run.manifest["data_digest"]:
         raise InputError(f"The data set {run.settings.dataset} is not what the run was trained with, or this is another folder")
     return train_software(run.settings, data, run.result["epochs"], run.config.drive_max, rates=run.result["learning_rate"])
@@ -135,6 +135,8 @@ def facts(run: SavedRun, known: Known) -> dict[str, Any]:
 
 def repeats(run: SavedRun) -> str:
     """Say what the command that repeats a run comes to."""
+    if nameless := run.manifest.get("nameless"):
+        return f"It does not repeat the run, which had {' and '.join(nameless)}: no command line names that."
     if run.manifest["real"]:
         return "It trains the same network on the same data. Real devices give no two runs with the same bits."
     if run.ended and run.ended["how"] == "complete":

@@ -48,17 +48,28 @@ SAVE_S = 1.0
 """Least time between two times that result and array are written, as short epochs may be many a second."""
 
 
-def kept(text: str) -> tuple[str, ...]:
-    """Return what a run shall keep, of names joined by commas.
+def checked_keep(
+    keep: str | Sequence[str] | None, save: str | Path | None, pulse_log: str | Path | None, trace: str | Path | None
+) -> tuple[str, ...]:
+    """Return what a saved run shall keep, of names in a list or joined by commas.
 
     Raises
     ------
     InputError
-        If there is another name among them.
+        If there is another name among them, the folder is not new, or options do not go together.
     """
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    words = keep.split(",") if isinstance(keep, str) else keep or ()
+    if save is None:
+        if keep not in (None, ()):
+            raise InputError("--keep names what a saved run keeps: give --save RUN, too")
+        return ()
+    check_new(Path(save))
+    names = tuple(name.strip() for name in words if name.strip())
     if unknown := [name for name in names if name not in KEPT]:
         raise InputError(f"A saved run can keep {' and '.join(KEPT)}, not {with_nearest(unknown, KEPT)}")
+    for name, option, file in (("pulses", "--pulse-log", pulse_log), ("trace", "--trace", trace)):
+        if name in names and file:
+            raise InputError(f"What {option} writes is written once, there or with --save: leave {option} or {name} in --keep out")
     return names
 
 
@@ -79,6 +90,8 @@ class RunSaver:
         What repeats the run.
     count : bool
         Whether the pulses of each cell are counted, too, where they are not kept.
+    nameless : sequence of str
+        What the run had that no command line names.
 
     Attributes
     ----------
@@ -94,13 +107,22 @@ class RunSaver:
         If the folder cannot be made or is not empty, or a package is missing.
     """
 
-    def __init__(self, folder: Path, keep: Sequence[str], board: str, command: Sequence[str], *, count: bool = False) -> None:
+    def __init__(
+        self, folder: Path, keep: Sequence[str], board: str, command: Sequence[str], *, count: bool = False, nameless: Sequence[str] = ()
+    ) -> None:
         check_new(folder)
         parts = folder / PULSES if "pulses" in keep else None
         self.pulses = PulseParts(parts) if parts or count else None
         self.trace = folder / TRACE if "trace" in keep else None
         self.folder, self._board = folder, board
-        self._manifest = {"format": FORMAT, "version": VERSION, "board": board, "command": list(command), "keep": list(keep)}
+        self._manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "board": board,
+            "command": list(command),
+            "keep": list(keep),
+            "nameless": list(nameless),
+        }
         self._failed: StorageError | None = None
         self._trainer: Trainer | None = None
         self._next = self._next_save = 0.0

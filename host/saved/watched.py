@@ -105,7 +105,7 @@ class WatchedRun:
     def _train_reference(self) -> None:
         run = self.run
         try:
-            data = prepare(run.settings, run.config.drive_max)
+            data = prepare(run.settings, run.config.drive_max, dataset=run.load())
             if data.digest != run.manifest["data_digest"]:
                 raise InputError(f"the data set {run.settings.dataset} is not what the run is trained with, or this is another folder")
             train_software(run.settings, data, run.manifest["epochs"], run.config.drive_max, self._referred)
