@@ -56,10 +56,10 @@ def fit_device(
 
     Examples
     --------
-    >>> simulate_device("ecram", cells=4, cycles=2).save("ecram.csv")
-    >>> fitted = fit_device("ecram.csv", units="norm")
-    >>> Settings(device=fitted).device_model.name
-    'ecram'
+    >>> simulate_device("ecram", pulses=40).save("measured.csv")
+    >>> fitted = fit_device("measured.csv", "mine", units="norm")
+    >>> fitted.name, Settings(device=fitted).device_model.name
+    ('mine', 'mine')
     """
     from backpulse.host.device_fit import fit_device as fit  # SciPy takes its time
     from backpulse.host.device_layouts import read_measured

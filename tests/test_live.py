@@ -1,6 +1,7 @@
 """The live page in Chromium: it moves with the run, stops it, serves several viewers and nobody else, and needs nothing of the network."""
 
 import http.client
+import importlib
 import os
 import re
 import shutil
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
+import backpulse as bp
 from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.registers import Fault, State
 from backpulse.host.errors import AbortedError
@@ -26,6 +29,9 @@ from backpulse.host.urls import board_config, open_board
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("bokeh")
+Document = importlib.import_module("bokeh.document").Document
+LivePage = importlib.import_module("backpulse.host.saved.live_page").LivePage
+WatchedRun = importlib.import_module("backpulse.host.saved.watched").WatchedRun
 
 CHROMIUM = shutil.which("chromium")
 SMALL = ("--dataset", "iris", "--layers", "4-3", "--tile", "8x4")
@@ -113,7 +119,9 @@ def test_a_run_on_the_rtl_is_watched_and_aborted(browser, tmp_path):
             until(lambda: epochs(page) > begun and page.evaluate(SHOWN, "array") != cells, "nothing moves")
             until(lambda: len(page.evaluate(SHOWN, "loss")[0]) > begun, "no reference")
             assert page.get_by_text(re.compile(r"epoch \d+ of 100000, \w+")).count() == 1
-            assert page.get_by_text("The pulses of each cell are not known while this run goes on.").is_visible()
+            assert page.get_by_text("The pulses of single cells are not known here").is_visible()
+            assert page.get_by_text("Shown is how far the cells have moved in all").is_visible()
+            assert sum(page.evaluate(SHOWN, "rows")[0]) > 0
             assert page.get_by_role("row", name=re.compile("round trip .* ms")).is_visible()
             # A second viewer, on a telephone, and reloading.
             other = opened(browser, url, width=390)
@@ -227,6 +235,35 @@ def test_a_run_that_has_ended_is_watched_without_stopping_it(browser, backpulse,
         finally:
             server.terminate()
         assert server.wait(PATIENCE_S) == 143
+
+
+@pytest.mark.parametrize("keep", [(), ("pulses",)])
+def test_where_nothing_tells_pulses_the_page_shows_what_has_moved(tmp_path, keep):
+    run = bp.train(SETTINGS, tile="8x4", epochs=2, save=tmp_path / "run", keep=keep)
+    page = Document()
+    LivePage(page, WatchedRun(tmp_path / "run"))
+    plot, told = page.get_model_by_name("rows"), page.get_model_by_name("unknown")
+    assert plot.visible
+    heights = np.array(plot.renderers[0].data_source.data["y"])
+    saved = read_run(tmp_path / "run")
+    if keep:
+        assert (plot.title.text, told.text) == ("Pulses a row", "")
+        assert heights.sum() == run.result["pulses_up"] + run.result["pulses_down"]
+    else:
+        assert plot.title.text == "Change of the cells, device units, a row"
+        assert "not known here" in told.text
+        assert heights.tolist() == (np.abs(saved.after.astype(int) - saved.before).sum(axis=1) / (1 << 14)).tolist()
+
+
+def test_cells_that_nobody_reads_are_not_drawn_as_unmoved(tmp_path):
+    bp.train(SETTINGS, tile="8x4", epochs=1, save=tmp_path / "run")
+    with np.load(tmp_path / "run" / "array.npz") as file:
+        before = file["before"]
+    np.savez(tmp_path / "run" / "array.npz", before=before, after=before)
+    page = Document()
+    LivePage(page, WatchedRun(tmp_path / "run"))
+    assert not page.get_model_by_name("rows").visible
+    assert "Its cells are not read before the end, either." in page.get_model_by_name("unknown").text
 
 
 def test_what_cannot_be_watched_is_told(backpulse, monkeypatch, tmp_path):

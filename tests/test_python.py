@@ -13,11 +13,24 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import typer
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.neural_network import MLPClassifier
 
 import backpulse as bp
-from backpulse.host import api, api_parts, api_runs, estimators, runs, weights
+from backpulse.host import (
+    api,
+    api_boards,
+    api_devices,
+    api_parts,
+    api_runs,
+    api_sweeps,
+    device_simulation,
+    estimators,
+    runs,
+    weights,
+)
+from backpulse.host.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "python.md").read_text()
@@ -35,8 +48,12 @@ def test_the_pages_examples_run(text, tmp_path, monkeypatch):
     exec(text, {"__name__": "__main__"})
 
 
-@pytest.mark.parametrize("module", [api_parts, api_runs, estimators, weights], ids=lambda module: module.__name__)
-def test_docstrings_examples_run(module):
+MODULES = [api_boards, api_devices, api_parts, api_runs, api_sweeps, device_simulation, estimators, weights]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_docstrings_examples_run(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testmod(module)
     assert (failed, tried > 0) == (0, True)
 
@@ -50,6 +67,29 @@ def test_every_public_name_is_there_and_told():
         assert re.search(rf"\b{name}\b", PAGE), name
     with pytest.raises(AttributeError, match="module 'backpulse' has no attribute 'nonsense'"):
         _ = bp.nonsense  # type: ignore[attr-defined]  # the test
+
+
+def commands(group, before=()):
+    """Return the names of all commands below one, as they are typed."""
+    below = getattr(group, "commands", {})
+    return {name for one, command in below.items() for name in commands(command, (*before, one))} or {" ".join(before)}
+
+
+def test_every_command_has_a_function_or_a_reason():
+    (table,) = re.findall(r"\| command \| Python \|\n\|---\|---\|\n((?:\|.*\n)+)", PAGE)
+    rows = dict(re.fullmatch(r"\| `([a-z -]+)` \| (.*) \|", line).groups() for line in table.splitlines())
+    assert set(rows) == commands(typer.main.get_command(app))
+    for said in rows.values():
+        if said.startswith("none: "):
+            assert len(said) > 40
+            continue
+        for name in re.findall(r"`([\w.]+)`", said) or [said]:
+            thing = bp
+            for part in name.split("."):
+                thing = getattr(thing, part)
+            assert callable(thing), name
+            assert "Raises" in thing.__doc__ or "Returns" in thing.__doc__, name
+    assert {name for name, said in rows.items() if said.startswith("none: ")} == {"sim", "flash", "doctor", "cache"}
 
 
 def test_nothing_is_imported_before_it_is_asked_for():

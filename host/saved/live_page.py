@@ -24,7 +24,7 @@ from bokeh.palettes import diverging_palette
 from bokeh.plotting import figure
 
 from backpulse.host.plots import ACCENT, BEFORE, INK, REFERENCE, mosaic
-from backpulse.host.saved.folder import ABORT, HALT
+from backpulse.host.saved.folder import ABORT, HALT, SavedRun
 from backpulse.host.saved.watched import WatchedRun
 from backpulse.host.terminal import plain
 from backpulse.host.view import PHASES
@@ -44,6 +44,13 @@ TEXT = """
 table { border-collapse: collapse } th { font-weight: 400; color: #5f6f7c; text-align: left; padding-right: 1.5rem }
 td { text-align: right; font-variant-numeric: tabular-nums }
 """
+UNTOLD = (
+    "The pulses of single cells are not known here: golden:// counts them for --live, and a run that keeps them, --keep pulses, has them "
+    "at its end on other boards."
+)
+"""What is said where nothing tells pulses: no board but the golden model tells them without more traffic on its line."""
+MOVED = "Shown is how far the cells have moved in all: a cell that was pulsed up and down again counts for nothing."
+UNREAD = "Its cells are not read before the end, either."
 SURE = {
     HALT: "Halt the run? It stops at the end of a sample, and goes on from a checkpoint.",
     ABORT: "Abort the run? The array's drivers go off at once, in the middle of a sample; the rest of the run is lost.",
@@ -79,7 +86,7 @@ class LivePage:
             button.on_click(partial(self._ask, wish))
         self._yes.on_click(self._confirmed)
         self._no.on_click(partial(self._ask, ""))
-        self._unknown.text = "The pulses of each cell are not known while this run goes on."
+        self._lines = {axis: self._line(source) for axis, source in (("row", self._rows), ("column", self._columns))}
         roots: dict[str, UIElement] = {
             "where": self._where,
             "buttons": column(row(*self._buttons.values()), self._sure, sizing_mode="stretch_width"),
@@ -87,8 +94,8 @@ class LivePage:
             "loss": self._curve("Training loss", "train_loss"),
             "array": self._array(),
             "conductances": self._histogram(),
-            "rows": self._line("Pulses a row", self._rows),
-            "columns": self._line("Pulses a column", self._columns),
+            "rows": self._lines["row"],
+            "columns": self._lines["column"],
             "unknown": self._unknown,
             "counters": self._counters,
             "remarks": self._remarks,
@@ -131,13 +138,20 @@ class LivePage:
         # Logarithmic, where nothing has no place.
         counts = {name: np.where(count, count, np.nan) for name, count in (("before", before), ("after", after))}
         self._conductances.data = {"left": edges[:-1], "right": edges[1:], **counts}
+        self._show_lines(run)
+
+    def _show_lines(self, run: SavedRun) -> None:
+        """Show the pulses of rows and columns, or where nothing tells those how far their cells have moved."""
+        moved = np.abs(run.after.astype(np.int64) - run.before) / (1 << run.config.cell_frac)
         known = bool(run.pulses)
-        self._unknown.visible = not known
-        if known:
-            done = run.pulses["up"] + run.pulses["down"]
-            for source, axis in ((self._rows, 1), (self._columns, 0)):
-                total = done.sum(axis=axis)
-                source.data = {"x": np.arange(len(total)), "y": total}
+        shown, title = (run.pulses["up"] + run.pulses["down"], "Pulses a") if known else (moved, "Change of the cells, device units, a")
+        _say(self._unknown, *([] if known else [UNTOLD, MOVED if moved.any() else UNREAD]))
+        for axis, (name, source) in enumerate((("column", self._columns), ("row", self._rows))):
+            total = shown.sum(axis=axis)
+            source.data = {"x": np.arange(len(total)), "y": total}
+            plot = self._lines[name]
+            plot.title.text, plot.visible = f"{title} {name}", known or bool(moved.any())
+            plot.yaxis.formatter = NumeralTickFormatter(format="0,0" if known else "0.[00]")
 
     def _show_now(self) -> None:
         """Show where the run is."""
@@ -220,10 +234,9 @@ class LivePage:
         plot.legend.border_line_color = None
         return plot
 
-    def _line(self, title: str, source: ColumnDataSource) -> Any:
-        plot = _plot(title, title.removeprefix("Pulses a "))
+    def _line(self, source: ColumnDataSource) -> Any:
+        plot = _plot("", "row" if source is self._rows else "column")
         plot.step("x", "y", source=source, color=ACCENT, line_width=1.8, mode="center")
-        plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
         return plot
 
 
