@@ -14,11 +14,12 @@ from backpulse.host.datasets import Dataset
 from backpulse.host.diverging import SAMPLES, Parting, parting
 from backpulse.host.errors import InputError, StorageError
 from backpulse.host.ledger import check_ledger_file
+from backpulse.host.order import Order
 from backpulse.host.output import Results, RunLog, check_outputs
 from backpulse.host.replay import Outcome
 from backpulse.host.retention import parse_times
 from backpulse.host.run_logs import replay_trace, write_outcome
-from backpulse.host.runs import Order, Training, training
+from backpulse.host.runs import Training, training
 from backpulse.host.saved.saver import checked_keep
 from backpulse.host.settings import Settings
 from backpulse.host.stop import Stop

@@ -9,7 +9,7 @@ from typing import Self
 
 from backpulse.firmware_py.array import Array
 from backpulse.firmware_py.dead import NONE, Dead
-from backpulse.firmware_py.image import tile_image
+from backpulse.firmware_py.image import device_image
 from backpulse.firmware_py.registers import Capability, State, TileState
 from backpulse.host.array_budget import Budget
 from backpulse.host.array_operations import Tell
@@ -85,10 +85,10 @@ class Session:
         arming: bool = False,
         audience: Audience | None = None,
     ) -> None:
-        given = url if isinstance(url, Address) else Address.of(url)
-        self.url = given.name
+        at = url if isinstance(url, Address) else Address.of(url)
+        self.url = at.name
         self.audience = audience or Audience()
-        self.address = replace(given.calibrated(None if calibration is None else Path(calibration), calibration_age), arming=arming)
+        self.address = replace(at.calibrated(None if calibration is None else Path(calibration), calibration_age), arming=arming)
         self.device = settings.device_model if settings else device_of(resolved(device))
         self.remarks: list[str] = []
         self._settings, self._safe = settings, ""
@@ -99,6 +99,9 @@ class Session:
             self.stop = stack.enter_context(self.audience.stopping())
             self.board = stack.enter_context(open_board(self.address, config=config, baud=baud, progress=self.audience.say))
             self.budget = Budget.of(array, self.address.folder, self.board.config)
+            if self.address.virtual and self.board.tables:  # whose cells have no steps before they have spread words
+                given = settings or Settings(device=device)
+                self.board.write_spread(given.spread_words(self.board.config))
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -147,7 +150,7 @@ class Session:
         self.board.check_ready()
         self.check_profiles(*profiles)
         if not self.board.real:
-            self.board.write(tile_image(self.device.tile_words(self.board.config)))
+            self.board.write(device_image(self.device, self.board.config))
 
     @contextmanager
     def going(self, text: str) -> Iterator[Tell]:

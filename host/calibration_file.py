@@ -66,9 +66,9 @@ class Calibration(BaseModel):
         """The tables as the tile takes them: int64 of shape (lines) by name."""
         return {at: np.array(getattr(self, at.name.lower()), np.int64) for at in LineWord}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the file."""
-        with written_whole(path, "calibration") as file:
+        with written_whole(Path(path), "calibration") as file:
             file.write(self.text.encode())
 
     def check(self, path: Path, array: str, days: float, now: datetime | None = None) -> None:

@@ -15,8 +15,9 @@ from backpulse.host.api_saved import check_live
 from backpulse.host.cli_watch import tell
 from backpulse.host.cost import told as cost_told
 from backpulse.host.errors import InputError, SignalError
+from backpulse.host.order import Order
 from backpulse.host.output import check_outputs, write_json
-from backpulse.host.runs import EPOCHS, NO_ARRAY, Order, training
+from backpulse.host.runs import EPOCHS, NO_ARRAY, training
 from backpulse.host.saved.folder import KEPT
 from backpulse.host.saved.saver import checked_keep
 from backpulse.host.scores import told

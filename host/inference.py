@@ -94,10 +94,10 @@ def infer(
     if waves:
         waves.check(len(indices))
     with ExitStack() as stack:
-        dead, why = NONE, NO_CELLS
+        why, at = NO_CELLS, board if isinstance(board, Address) else board.address
+        dead = dead_of(at.array) if at and at.array else NONE
         if isinstance(board, Address):
             address, config = board, saved.config
-            dead = dead_of(address.array) if address.array else NONE
             if saved.cells is not None and address.real:
                 config = board_config(saved.settings.network, saved.settings.device_model, array=address.array, dead=dead)
             if waves:  # they are whole when the board is closed

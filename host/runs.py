@@ -1,10 +1,9 @@
 """Training runs whole: from settings and a board's URL to results, whatever ends them. `backpulse train` and `backpulse.train` are this."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from backpulse.firmware_py.compiler import Program
@@ -20,20 +19,19 @@ from backpulse.host.cost import CellPulses
 from backpulse.host.datasets import Dataset
 from backpulse.host.devices import facts_of
 from backpulse.host.errors import InputError
+from backpulse.host.order import Order, saver_of
 from backpulse.host.output import Results, RunLog
 from backpulse.host.rates import best_epoch, has_ended
 from backpulse.host.recorder import forecast
 from backpulse.host.run_logs import counted, hidden_trace, log_of_trace, repeat
-from backpulse.host.saved.command import repeating
 from backpulse.host.saved.folder import DATA, INIT
-from backpulse.host.saved.saver import RunSaver
 from backpulse.host.settings import HIDDEN_UNITS, SOFTWARE, Settings, prepare
 from backpulse.host.software import train_software
 from backpulse.host.stop import Stop
 from backpulse.host.terminal import plain
 from backpulse.host.tile import facts_text, is_exact
 from backpulse.host.training import Event, Trainer, Watcher
-from backpulse.host.urls import BAUD, TILE, Address, board_config, open_board
+from backpulse.host.urls import TILE, Address, board_config, open_board
 from backpulse.host.waves import Waves
 from backpulse.host.weights import Weights, weights_of
 
@@ -44,67 +42,6 @@ NO_ARRAY = (
 """What is told of a run without an array that is to leave something of one."""
 EPOCHS = 5
 """Epochs of a run, if nothing else is said."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What a run is to do beside its settings.
-
-    Parameters
-    ----------
-    board : Address or Board
-        Where it runs; a `Board` that is open stays open.
-    url : str
-        What results and titles call it.
-    epochs : int, optional
-        Epochs to reach; `EPOCHS` if not given, or those of the run that goes on.
-    tile, tiles : str, int
-        Of a golden or virtual board.
-    baud : int
-        Of a serial port.
-    data : Dataset, optional
-        The data, if the settings do not name it.
-    init : Weights, optional
-        Initial weights, if not those of the seed.
-    program : Program, optional
-        What runs in the array, if not what the settings' schedule compiles to.
-    start : str, optional
-        How the array gets them (`Trainer`).
-    reference : bool
-        Whether the float64 reference is trained, too.
-    checkpoint, best, resume, pulse_log, trace, save : Path, optional
-        Files, as the options of `backpulse train` by these names.
-    keep : tuple of str
-        What a saved run keeps beside results and array.
-    page : callable, optional
-        Takes the folder of a saved run, and gives the context in which others watch it; without `save` the folder goes away.
-    repeated : mapping
-        Further options of the command line that repeats the run.
-    waves : Waves, optional
-        What a virtual board writes.
-    """
-
-    board: Address | Board
-    url: str
-    epochs: int | None = None
-    tile: str | None = None
-    tiles: int | None = None
-    baud: int = BAUD
-    data: Dataset | None = None
-    init: Weights | None = None
-    program: Program | None = None
-    start: str | None = None
-    reference: bool = False
-    checkpoint: Path | None = None
-    best: Path | None = None
-    resume: Path | None = None
-    pulse_log: Path | None = None
-    trace: Path | None = None
-    save: Path | None = None
-    keep: tuple[str, ...] = ()
-    page: Callable[[Path], AbstractContextManager[None]] | None = None
-    repeated: Mapping[str, Any] = field(default_factory=dict)
-    waves: Waves | None = None
 
 
 @dataclass
@@ -258,7 +195,7 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
             stack.callback(_save, file, results)  # whatever ends the run
         pages = stack.enter_context(ExitStack())  # left when the folder says how the run ended
         golden = address.board == "golden://" and not opened
-        saver = _saver(stack, order, settings, epochs, config, address, counted=golden) if order.save or order.page else None
+        saver = saver_of(stack, order, settings, epochs, config, address, counted=golden) if order.save or order.page else None
         if order.save and order.data:
             data.save(order.save / DATA)
         trace = order.trace or (saver.trace if saver else None)
@@ -385,31 +322,6 @@ def watched(*watchers: Watcher | None) -> Watcher:
                 watcher(event)
 
     return tell
-
-
-def _saver(stack: ExitStack, order: Order, settings: Settings, epochs: int, config: Config, address: Address, *, counted: bool) -> RunSaver:
-    """Return what saves a run, for good or for those who watch it alone; what was given in memory is named as it is saved there."""
-    folder = order.save or Path(stack.enter_context(TemporaryDirectory(prefix=".backpulse-"))) / "run"
-    made = address.virtual and not (address.array and address.array.front_end)
-    size = {"tile": f"{config.tile_rows}x{config.tile_cols}", "tiles": config.tiles} if made else {"baud": order.baud}
-    init = {"init": folder / INIT} if order.init and "init" not in order.repeated else {}
-    options = {"epochs": epochs, "board": order.url, **size, "start": order.start, **init, **order.repeated}
-    nameless = {
-        "a program of its own": order.program is not None,
-        "an array that was given in memory": bool(address.array and not address.url),
-        "a board that was opened elsewhere": isinstance(order.board, Board) and not order.board.address,
-    }
-    pulses = counted and bool(order.page) and not order.pulse_log
-    return stack.enter_context(
-        RunSaver(
-            folder,
-            order.keep,
-            order.url,
-            repeating(settings.changed(dataset=folder / DATA) if order.data else settings, options),
-            count=pulses,
-            nameless=[what for what, had in nameless.items() if had],
-        )
-    )
 
 
 def _title(settings: Settings, url: str, board: Board) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+import backpulse as bp
 from backpulse.firmware_py import physical as places
 from backpulse.firmware_py.analog import CODE_OPEN, PROFILE_WORDS, LineWord, ProfileFlag, ProfileWord
 from backpulse.firmware_py.analog_profiles import front_end_of, nominal, profile_words
@@ -190,6 +191,32 @@ def test_arming_takes_two_steps_and_says_what_will_be_driven(lab):
     assert lab("arm", "--off")[:2] == (0, "Off: all drivers are off, and the array is disarmed")
     assert not lab.analog.armed
     assert not lab.drove()
+
+
+def test_from_python_arming_takes_two_steps_too(lab, monkeypatch):
+    monkeypatch.chdir(lab._folder)
+    with bp.open_array(BOARD, arming=True) as bench:
+        plan = bench.arm()
+        assert not bench.armed
+        with pytest.raises(bp.InputError, match="'000000' is not"):
+            bench.arm("000000")
+        for drives in (bench.map, bench.calibrate):
+            with pytest.raises(bp.InputError, match="The array is not armed, and no line was driven"):
+                drives()
+        assert not lab.drove()
+        bench.arm(plan.code)
+        assert bench.armed
+        bench.calibrate(KNOWN).calibration.save("cal.json")
+        curve = bench.iv("r3c5", 0.1, 1e-4)
+        assert np.abs(curve.amperes - curve.volts / KNOWN).max() < 0.02 * 1e-4
+        asked = bench.form("r1c2", 1.0, 1.5, 0.25, 30e3)
+        assert not asked.driven
+        assert not lab.analog.pulsed
+        assert bench.form("r1c2", 1.0, 1.5, 0.25, 30e3, confirm=asked.code).formed == ["r1c2"]  # it was below that before
+        assert not bench.armed
+        bench.arm(bench.arm().code)
+        assert bench.disarm() == "all drivers are off, and the array is disarmed"
+    assert not lab.analog.armed
 
 
 def test_n2gr_is_told_from_a_map(lab):

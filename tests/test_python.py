@@ -235,6 +235,43 @@ def test_a_run_can_be_watched_and_stopped(tmp_path):
     assert bp.train(resume=tmp_path / "run.npz", epochs=3).complete
 
 
+def test_an_array_in_the_lab_is_told_of_and_stopped(tmp_path):
+    stop, seen = bp.Stop(), []
+
+    def progress(what, done, total):
+        seen.append((what, done, total))
+        stop.asked |= (what, done) == ("pulsing", 5)
+
+    with bp.open_array("golden://", bp.Settings(**SMALL, device="ecram"), tile="8x4", progress=progress, stop=stop) as lab:
+        checked = lab.self_check()
+        assert lab.board.config.tiles == 3  # as many as the network needs
+        assert ("checking", len(checked.areas), len(checked.areas)) in seen
+        curves = lab.pulse("r1c0-1", pulses=60)
+        assert not curves.complete
+        assert curves.conductance.shape == (len(curves.pulses), 2) == (6, 2)
+        curves.save(tmp_path / "curves.csv")
+        assert "# stopped: by the user, before the end" in (tmp_path / "curves.csv").read_text()
+        with pytest.raises(bp.HostError, match="Stopped: all drivers are off; nothing was written"):
+            lab.map()
+        with pytest.raises(bp.InputError, match="This board's array needs no arming"):
+            lab.arm()
+
+
+def test_cells_of_a_table_device_move_as_its_table_says():
+    with bp.open_array("golden://", device="enode", tile="8x4") as lab:
+        curves = lab.pulse("r0c0", pulses=40)
+        twin = bp.read_device("enode").table_device
+        assert curves.steps["up"] == pytest.approx(lab.array.cells.per_unit * twin.dw_min, rel=0.5)
+    target = np.full((8, 4), np.nan)
+    target[2:4, 1:3] = 40e-6
+    with bp.open_array("golden://", tile="8x4") as lab:
+        done = lab.program(target)
+        assert np.abs(done.conductance - target)[2:4, 1:3].max() < 0.5e-6
+        assert (np.isnan(done.conductance) == np.isnan(target)).all()
+        with pytest.raises(bp.InputError, match="--times takes rising numbers"):
+            lab.retention([2.0, 1.0])
+
+
 def test_what_cannot_be_written_leaves_the_run(monkeypatch, tmp_path):
     def full(*_):
         raise bp.StorageError("The pulse log cannot be written: no space")
