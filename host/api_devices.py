@@ -72,8 +72,9 @@ def fit_device(
     measured, siemens = in_siemens(read, units, read_voltage)
     called = name or paths[0].stem
     fitted = device_file.of_fit(fit(measured, called), called, paths, siemens, about, licence, read_voltage)
-    for remark in dict.fromkeys(measured.remarks if watch else ()):
-        watch(remark)
+    if watch:
+        for remark in dict.fromkeys(measured.remarks):
+            watch(remark)
     return fitted
 
 

@@ -110,13 +110,14 @@ def train(
     files = {"checkpoint": checkpoint, "best": best, "resume": resume, "pulse_log": pulse_log, "trace": trace}
     written = {f"--{name.replace('_', '-')}": file for name, file in files.items() if not (name == "resume" and checkpoint)}
     keeps = checked_keep(keep, save, pulse_log, trace)
-    if waves and isinstance(board, Board):
+    at = Address.of(board) if isinstance(board, str) else board
+    if waves and isinstance(at, Board):
         raise InputError("A board that is open writes no waves: give its URL, or leave waves out")
-    scope = Waves.of(waves, (Address.of(board) if isinstance(board, str) else board).board) if waves else None
+    scope = Waves.of(waves, at.board) if waves and isinstance(at, Address) else None
     written |= scope.outputs if scope else {}
     check_outputs(written, {"--dataset": given.get("dataset"), "--resume": resume if checkpoint not in (None, resume) else None})
     order = Order(
-        board=Address.of(board) if isinstance(board, str) else board,
+        board=at,
         url=_name(board),
         epochs=epochs,
         tile=tile,

@@ -12,7 +12,7 @@ from backpulse.host.training import Watcher
 if TYPE_CHECKING:
     from backpulse.host.sweep_run import Run
 
-Progress = Callable[[str, int, int], object]
+Progress = Callable[[str, int, int], None]
 
 
 class Audience:

@@ -247,8 +247,8 @@ class Lab(CellLab):
         *,
         wires: float = 0.0,
         reads: int | None = None,
-        begin: "Callable[[Check], object] | None" = None,
-        watch: "Callable[[Result], object] | None" = None,
+        begin: "Callable[[Check], None] | None" = None,
+        watch: "Callable[[Result], None] | None" = None,
         report: Tell | None = None,
     ) -> "Conformance":
         """Check that the array keeps the tile contract. Afterwards it is as it was where its cells can be read and written, and at rest.

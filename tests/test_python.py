@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import functools
 import json
 import re
 import subprocess
@@ -77,18 +78,17 @@ def commands(group, before=()):
 
 def test_every_command_has_a_function_or_a_reason():
     (table,) = re.findall(r"\| command \| Python \|\n\|---\|---\|\n((?:\|.*\n)+)", PAGE)
-    rows = dict(re.fullmatch(r"\| `([a-z -]+)` \| (.*) \|", line).groups() for line in table.splitlines())
+    rows = dict(re.findall(r"^\| `([a-z -]+)` \| (.*) \|$", table, re.MULTILINE))
+    assert len(rows) == table.count("\n")
     assert set(rows) == commands(typer.main.get_command(app))
     for said in rows.values():
         if said.startswith("none: "):
             assert len(said) > 40
             continue
         for name in re.findall(r"`([\w.]+)`", said) or [said]:
-            thing = bp
-            for part in name.split("."):
-                thing = getattr(thing, part)
+            thing = functools.reduce(getattr, name.split("."), bp)
             assert callable(thing), name
-            assert "Raises" in thing.__doc__ or "Returns" in thing.__doc__, name
+            assert re.search("Raises|Returns", thing.__doc__ or ""), name
     assert {name for name, said in rows.items() if said.startswith("none: ")} == {"sim", "flash", "doctor", "cache"}
 
 
