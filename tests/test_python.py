@@ -221,6 +221,21 @@ def test_an_open_board_stays_open():
     assert bp.train(settings, tile="16x8", epochs=2).result["conductance_digest"] == first.result["conductance_digest"]
 
 
+def test_runs_on_an_open_board_keep_to_its_array_file(tmp_path):
+    """Its dead lines, its budget and the ledger of its cells."""
+    text = 'kind = "real"\ndevice = "ecram"\n[endurance]\npulses = 100000\nledger = "ledger.npz"\n[dead]\nrows = [1]\n'
+    (tmp_path / "real.toml").write_text(text)
+    settings = bp.Settings(**SMALL, device="ecram")
+    with bp.open_board(f"golden://?array={tmp_path / 'real.toml'}", settings) as board:
+        run = bp.train(settings, board=board, epochs=1)
+    assert run.result["settings"]["dead"] == "r1"
+    with np.load(tmp_path / "ledger.npz") as ledger:
+        done = ledger["done"]
+    assert done.sum() == run.result["pulses_up"] + run.result["pulses_down"] + run.result["verify_pulses"]
+    assert not done[1].any()
+    assert run.result["pulses_most"] == done.max()
+
+
 def test_a_run_can_be_watched_and_stopped(tmp_path):
     stop, seen = bp.Stop(), []
 
