@@ -186,11 +186,10 @@ class Device:
         return (code | (bound & 15) << 4).astype(np.uint8).reshape(shape)
 
 
-def standing(device: Device, config: Config, seed: int) -> np.ndarray:
-    """Return the words of real cells as they stand at first, float64 of shape (rows of all tiles, columns)."""
+def standing(bound: float, config: Config, seed: int) -> np.ndarray:
+    """Return the words of real cells as they stand at first, float64 (rows of all tiles, columns); `bound` is how far out both bounds lie."""
     uniform = draws(config.rows * config.tile_cols, seed, 0x5EA1, 0).reshape(config.rows, config.tile_cols) / 2.0**31 - 1.0
-    bound = STANDING * min(device.bound_up, -device.bound_down)
-    return np.rint(uniform * bound * (1 << config.cell_frac))
+    return np.rint(uniform * (STANDING * bound) * (1 << config.cell_frac))
 
 
 def _code_units(device: Device, config: Config) -> tuple[int, int]:

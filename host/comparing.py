@@ -17,7 +17,7 @@ from backpulse.host.departure import DRIFTING
 from backpulse.host.devices import facts_of
 from backpulse.host.errors import HostError, InputError, SignalError
 from backpulse.host.learning_map import DEVICES, RATES, Departure, Point, bounds, departures, points_of, runs_of
-from backpulse.host.runs import settings_and_data
+from backpulse.host.runs import chosen
 from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.stop import Stop
 from backpulse.host.sweep import Sweep, plan
@@ -106,13 +106,15 @@ def compared(
     given = {**given, "lr": rates[0]}
     first = Settings.from_dict(given)  # as in `train`
     board_config(first.network if "layers" in given else None, first.device_model, tile=tile)
-    first, loaded = settings_and_data(given)
+    loaded = first.load()
+    told = [] if "layers" in given else [chosen(first := first.fitting(loaded), loaded)]
     remember(first, loaded)
     some = [
         first.changed(schedule=schedule, lr=rate, seed=seed)
         for schedule, rate, seed in itertools.product(schedules, rates, range(1, seeds + 1))
     ]
     runs, warnings = plan(some, epochs, tile, array)
+    warnings = [*told, *warnings]
     audience.warn(warnings)
     different, found = list(dict.fromkeys(runs)), dict[Run, dict[str, Any]]()
     with audience.sweeping(count(len(runs), "run"), different, 0, BY) as watch, closing(execute(different)) as outcomes:

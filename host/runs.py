@@ -296,14 +296,18 @@ def training(given: Mapping[str, Any], order: Order, audience: Audience, rescue:
 
 
 def settings_and_data(given: Mapping[str, Any], data: Dataset | None = None) -> tuple[Settings, Dataset]:
-    """Return the settings and load the data; without `layers` the network is the one that fits the data, which is said."""
+    """Return the settings and load the data; without `layers` the network is the one that fits the data, which its warnings say."""
     settings = Settings.from_dict(given)
     data = data or settings.load()
     if "layers" in given:
         return settings, data
     settings = settings.fitting(data)
-    said = f"{data.name}: the network is {settings.layers}, inputs, {HIDDEN_UNITS} hidden units and classes; --layers gives another"
-    return settings, replace(data, warnings=(*data.warnings, said))
+    return settings, replace(data, warnings=(*data.warnings, chosen(settings, data)))
+
+
+def chosen(settings: Settings, data: Dataset) -> str:
+    """Return what to tell of a network that was chosen to fit the data."""
+    return f"{data.name}: the network is {settings.layers}, inputs, {HIDDEN_UNITS} hidden units and classes; --layers gives another"
 
 
 def _virtual_config(settings: Settings, address: Address, order: Order, *, fits: bool = True) -> Config:

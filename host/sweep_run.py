@@ -68,7 +68,7 @@ class Run:
     spread: str = ""
     folder: str = field(default_factory=os.getcwd, compare=False)
 
-    def on(self, data: str, spread: str) -> Self:
+    def on(self, data: str, spread: str = "") -> Self:
         """Return the run on the data and the measured spread of two digests."""
         return replace(self, data=data, spread=spread)
 

@@ -56,7 +56,7 @@ def test_a_run_is_known_by_all_that_it_is():
     (one,), _ = plan([Settings(**IRIS)], 2)
     same, _ = plan([Settings(**IRIS)], 2)
     others = [plan([Settings(**IRIS)], 3)[0], plan([Settings(**IRIS)], 2, "8x4")[0], plan([Settings(**IRIS, seed=2)], 2)[0]]
-    identities = [run.identity for run in [one, *(run for (run,) in others), one.on("other data")]]
+    identities = [run.identity for run in [one, *(run for (run,) in others), one.on("other data"), one.on("", "other spread")]]
     assert same[0].identity == one.identity
     assert len(set(identities)) == len(identities)
 

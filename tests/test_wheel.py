@@ -95,7 +95,7 @@ def test_every_tested_version_is_there_for_every_python_that_we_name():
     for name, version in pins.items():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             if (package := importlib.metadata.distribution(name)).version == version:
-                wanted = specifiers.SpecifierSet(package.metadata.get("Requires-Python") or "")
+                wanted = specifiers.SpecifierSet(package.metadata.json.get("requires_python", ""))
                 assert not [python for python in named if f"{python}.0" not in wanted], f"{name} {version} wants Python {wanted}"
                 checked += 1
     assert checked > len(pins) // 2
