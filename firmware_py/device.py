@@ -187,7 +187,7 @@ class Device:
 
 
 def standing(bound: float, config: Config, seed: int) -> np.ndarray:
-    """Return the words of real cells as they stand at first, float64 (rows of all tiles, columns); `bound` is how far out both bounds lie."""
+    """Return the words of real cells as they stand at first, float64 (rows of all tiles, columns), for bounds that are so far out."""
     uniform = draws(config.rows * config.tile_cols, seed, 0x5EA1, 0).reshape(config.rows, config.tile_cols) / 2.0**31 - 1.0
     return np.rint(uniform * (STANDING * bound) * (1 << config.cell_frac))
 
