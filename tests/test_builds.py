@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 pytest.importorskip("amaranth_boards")
 
 from backpulse.firmware_py.places import CacheError
+from backpulse.gateware.bitstream import budgets
 from backpulse.gateware.bitstream import build as builder
 from backpulse.gateware.boards.boards import BOARDS
 from backpulse.gateware.tools import MissingToolError, ToolError
@@ -21,8 +23,8 @@ BOARD = BOARDS["icebreaker"]
 class Plan:
     """What amaranth would prepare: three commands."""
 
-    def __init__(self):
-        self.files = {"build_top.json": json.dumps({"commands": [["yosys"], ["nextpnr-ice40"], ["icepack"]]}), "top.il": "design"}
+    def __init__(self, design="design"):
+        self.files = {"build_top.json": json.dumps({"commands": [["yosys"], ["nextpnr-ice40"], ["icepack"]]}), "top.il": design}
 
     def extract(self, folder):
         for name, text in self.files.items():
@@ -64,6 +66,30 @@ def test_a_build_is_made_once_and_lies_in_the_users_cache(home, tool):
     assert second == {**first, "cached": True}
     assert builder.latest(BOARD) == {name: value for name, value in first.items() if name != "cached"}
     assert calls() == 3
+
+
+def test_a_build_is_current_until_its_sources_its_board_or_its_tools_are_others(home, tool, monkeypatch):
+    tool()
+    result = builder.build(BOARD)
+    assert builder.is_current(BOARD, result)
+    assert not builder.is_current(replace(BOARD, baud=9600), result)
+    with monkeypatch.context() as patch:
+        patch.setattr(builder, "prepare", lambda *_: Plan("another design"))
+        assert not builder.is_current(BOARD, result)
+    with monkeypatch.context() as patch:
+        patch.setattr("importlib.metadata.version", lambda _: "2")
+        assert not builder.is_current(BOARD, result)
+
+
+def test_synthesis_counts_the_cells_of_the_netlist(home, tool, monkeypatch):
+    monkeypatch.setattr(budgets, "prepare", builder.prepare)
+    netlist = {"modules": {"top": {"cells": {"a": {"type": "SB_LUT4"}, "b": {"type": "SB_LUT4"}, "c": {"type": "SB_DFFE"}}}}}
+    calls = tool(f"echo '{json.dumps(netlist)}' > top.json")
+    assert budgets.synthesise(BOARD) == {"board": BOARD.name, "luts": 2, "ffs": 1, "brams": 0, "dsps": 0}
+    assert calls() == 1
+    tool("echo no memory >&2")
+    with pytest.raises(ToolError, match="Synthesis of icebreaker failed: no memory"):
+        budgets.synthesise(BOARD)
 
 
 def test_a_build_with_any_damaged_file_is_made_anew(home, tool):

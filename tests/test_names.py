@@ -4,6 +4,7 @@ It is read in the format that synthesis reads; the export to Verilog keeps these
 """
 
 import re
+from dataclasses import replace
 
 import pytest
 from amaranth.back import rtlil
@@ -16,11 +17,16 @@ from backpulse.gateware.boards.boards import BOARDS
 
 UNNAMED = re.compile(r"^ +wire .*(\\\$(?:signal|signature)\S*)$", re.MULTILINE)
 """Name that amaranth gives to a signal whose own it cannot tell."""
+LANES = 8
+"""Enough of an emulated tile's: each lane is elaborated anew by the same lines, and 32 of the widest take minutes."""
 
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_signals_of_boards_have_names(name):
-    assert not UNNAMED.findall(prepare(BOARDS[name]).files["top.il"])
+    board = BOARDS[name]
+    if board.front_end is None:  # else the columns are those of its wires
+        board = replace(board, config=replace(board.config, tile_cols=min(board.config.tile_cols, LANES)))
+    assert not UNNAMED.findall(prepare(board).files["top.il"])
 
 
 class Nameless(Elaboratable):

@@ -38,7 +38,17 @@ from backpulse.gateware.tools import (
     uncollected,
 )
 
-__all__ = ["bitstream", "build", "build_digest", "commands", "dry_run", "latest", "prepare", "tried"]
+__all__ = [
+    "bitstream",
+    "build",
+    "build_digest",
+    "commands",
+    "dry_run",
+    "is_current",
+    "latest",
+    "prepare",
+    "tried",
+]
 
 _RESULT = "result.json"
 _NAMES_OF_VALUES = re.compile(r"^ *attribute \\enum_.*\n", re.MULTILINE)
@@ -133,7 +143,7 @@ def dry_run(board: Board) -> dict[str, Any]:
     plan = prepare(board)
     return {
         "board": board.name,
-        "build_digest": _digest(board, plan),
+        "build_digest": _digest(board, plan, _versions(board)),
         "commands": commands(plan),
         "tools": _versions(board),
     }
@@ -146,7 +156,21 @@ def bitstream(result: dict[str, Any]) -> Path:
 
 def build_digest(board: Board) -> str:
     """Return the build digest of a board, in hexadecimal."""
-    return _digest(board, prepare(board))
+    return _digest(board, prepare(board), _versions(board))
+
+
+def is_current(board: Board, result: dict[str, Any]) -> bool:
+    """Say whether a stored result is what the present sources and the installed tools build.
+
+    A tool that is not installed is taken for the one that the result names.
+    """
+    versions = {}
+    for name, known in result["tools"].items():
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = known
+    return _digest(board, prepare(board), versions) == result["build_digest"]
 
 
 def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
@@ -202,9 +226,9 @@ def tried(board: Board, plan: Any, tools: Sequence[list[str]]) -> Iterator[tuple
         yield Path(folder), done.stderr[-300:]
 
 
-def _digest(board: Board, plan: Any) -> str:
+def _digest(board: Board, plan: Any, versions: dict[str, str]) -> str:
     h = hashlib.sha256()
-    h.update(json.dumps([board.to_dict(), _versions(board)], sort_keys=True).encode())
+    h.update(json.dumps([board.to_dict(), versions], sort_keys=True).encode())
     for name in sorted(plan.files):
         content = plan.files[name]
         h.update(name.encode() + b"\0" + (content.encode() if isinstance(content, str) else content) + b"\0")

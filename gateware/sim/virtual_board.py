@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import tty
 from collections.abc import Callable, Sequence
+from functools import cache as once
 from functools import partial
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
@@ -263,6 +264,7 @@ def _failure(made: Path, code: int) -> Exception:
     )
 
 
+@once
 def _digest_sources(module: str) -> str:
     """Return a digest of a module and its imports from this project, without comments and layout."""
     digests = {}
