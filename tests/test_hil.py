@@ -2,16 +2,16 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from backpulse.firmware_py.config import IDEAL
 from backpulse.gateware.sim.virtual_board import VirtualBoard, build
 
+from .test_same_bits import CONFIGS
+
 ROOT = Path(__file__).parent.parent
-CONFIG = replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8)
+CONFIG = CONFIGS["ideal"]
 """A board that other tests build too."""
 
 

@@ -31,7 +31,7 @@ CONFIGS = {
     "blocks": replace(
         SMALL, tile_rows=16, tile_cols=8, tiles=12, store_words=2048, acc_bits=26, trace_words=64
     ),  # the sums of three blocks at weight_scale 16
-    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8, store_words=4096, trace_words=64),
+    "ideal": replace(IDEAL, tile_rows=24, tile_cols=7, tiles=8),  # as the command line makes it, whose tests share it
     "table": replace(TABLE, tile_rows=16, tile_cols=8, tiles=3, store_words=2048, trace_words=64),
 }
 """The boards that are built: 16 x 8 with everything, its sums wide enough for three blocks at weight_scale 16, 24 x 7 with the ideal
