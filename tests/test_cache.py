@@ -1,9 +1,11 @@
 """Caches: where they lie, what of them is trusted, and what is done where there can be none."""
 
+import hashlib
 import os
 import pwd
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,22 @@ def test_a_folder_is_found_only_if_all_that_is_sealed_is_whole(home, tmp_path):
     (folder / "program").write_bytes(b"")
     assert cache.find(f"kind/{cache.store(source, 'kind/entry', ['program']).name}") == folder
     assert (folder / "log").exists()
+
+
+def test_a_file_is_read_once_in_a_process_until_it_changes(home, tmp_path, monkeypatch):
+    """One that is so young that its times may not tell it from what it is written over with is read each time."""
+    folder = cache.store(make_folder(tmp_path / "made", program="run"), "kind/folder", ["program"])
+    digest, read = hashlib.file_digest, []
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, name: read.append(name) or digest(file, name))
+    for young, times in ((True, 3), (False, 1)):
+        monkeypatch.setattr(cache, "_OLD_NS", int(1e15) if young else 0)
+        assert [cache.find("kind/folder") for _ in range(3)] == [folder] * 3
+        assert len(read) == times
+        read.clear()
+    time.sleep(0.05)  # a tick of the file system's clock
+    (folder / "program").write_text("ran")
+    assert cache.find("kind/folder") is None
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])

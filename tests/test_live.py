@@ -34,9 +34,10 @@ LivePage = importlib.import_module("backpulse.host.saved.live_page").LivePage
 WatchedRun = importlib.import_module("backpulse.host.saved.watched").WatchedRun
 
 CHROMIUM = shutil.which("chromium")
-SMALL = ("--dataset", "iris", "--layers", "4-3", "--tile", "8x4")
+SMALL = ("--dataset", "iris", "--layers", "4-3", "--tile", "16x8")
 SETTINGS = Settings(layers="4-3", dataset="iris")
-CONFIG = board_config(SETTINGS.network, SETTINGS.device_model, tile="8x4")
+CONFIG = board_config(SETTINGS.network, SETTINGS.device_model, tile="16x8")
+"""That of the first tutorial, whose board other tests build too."""
 COMMAND = [sys.executable, "-m", "backpulse.host"]
 PATIENCE_S = 240
 SHOWN = """name => { const plot = Bokeh.documents[0].get_model_by_name(name);

