@@ -213,5 +213,6 @@ def _weed(folder: Path) -> None:
 def _seal(folder: Path, files: list[str]) -> None:
     """Make a folder the user's alone, and write the digests of files into it."""
     for path in (folder, *(folder / file for file in files)):
-        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~OTHERS)
+        if (mode := stat.S_IMODE(path.stat().st_mode)) & OTHERS:  # else its times stay, and what is known of it
+            path.chmod(mode & ~OTHERS)
     _write(folder / _SEAL, json.dumps({file: _digest(folder / file) for file in files}).encode())
