@@ -70,14 +70,15 @@ def until(true: Callable[[], Any], what: str) -> Any:
     return found
 
 
-def address(lines: Iterator[str]) -> str:
-    """Return the address that a command tells."""
-    said = ""
-    for line in lines:
-        said += line
-        if found := re.search(r"Live page: (http://127\.0\.0\.1:\d+/[\w-]{20,}/)$", line.strip()):
-            return found[1]
-    raise AssertionError(said)
+def address(process: subprocess.Popen[str], said: Path) -> str:
+    """Return the address that a command tells, whose words go into a file: a pipe that nobody reads stops it when it is full."""
+
+    def told() -> str | None:
+        found = re.search(r"Live page: (http://127\.0\.0\.1:\d+/[\w-]{20,}/)$", said.read_text(), re.MULTILINE)
+        assert found or process.poll() is None, said.read_text()
+        return found and found[1]
+
+    return until(told, "no address")
 
 
 def answer(url: str, path: str | None = None, **headers: str) -> int:
@@ -109,10 +110,10 @@ def opened(browser: Any, url: str, requests: list[str] | None = None, width: int
 
 def test_a_run_on_the_rtl_is_watched_and_aborted(browser, tmp_path):
     command = [*COMMAND, "train", *SMALL, "--board", "sim://", "--epochs", "100000", "--save", "run", "--live"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    said = tmp_path / "said"
+    with said.open("w") as out, subprocess.Popen(command, cwd=tmp_path, stderr=out, text=True) as process:
         try:
-            assert process.stderr
-            url = address(iter(process.stderr.readline, ""))
+            url = address(process, said)
             requests: list[str] = []
             page = opened(browser, url, requests)
             until(lambda: epochs(page) >= 2, "no curve")
@@ -154,11 +155,11 @@ def test_a_run_on_the_rtl_is_watched_and_aborted(browser, tmp_path):
             page.get_by_text("Abort the run?").wait_for()
             page.get_by_role("button", name="Yes").click()
             page.get_by_text(re.compile("Fault: failed: The run was aborted by somebody who watched it")).wait_for()
-            said = process.stderr.read()
+            process.wait(PATIENCE_S)
         finally:
             process.terminate()
         assert process.wait() == 1
-    assert "Error: The run was aborted by somebody who watched it: go on from the last checkpoint" in said
+    assert "Error: The run was aborted by somebody who watched it: go on from the last checkpoint" in said.read_text()
     assert read_run(tmp_path / "run").state.startswith("failed: The run was aborted")
 
 
@@ -225,10 +226,10 @@ def heap_mb(page: Any) -> float:
 
 def test_a_run_that_has_ended_is_watched_without_stopping_it(browser, backpulse, tmp_path):
     assert backpulse("train", *SMALL, "--epochs", "3", "--save", "run", "--keep", "trace")[0] == 0
-    with subprocess.Popen([*COMMAND, "watch", "run"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as server:
+    said = tmp_path / "said"
+    with said.open("w") as out, subprocess.Popen([*COMMAND, "watch", "run"], cwd=tmp_path, stderr=out, text=True) as server:
         try:
-            assert server.stderr
-            page = opened(browser, address(iter(server.stderr.readline, "")))
+            page = opened(browser, address(server, said))
             assert epochs(page) == 3
             page.get_by_text(re.compile(r"^complete; test accuracy [\d.]+ % after epoch 3")).wait_for()
             assert page.get_by_role("button", name="HALT").is_disabled()
