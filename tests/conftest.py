@@ -1,7 +1,6 @@
 """Settings of all tests: hypothesis is reproducible, and the first call of a compiled function may take its time."""
 
 import gc
-import os
 import signal
 import subprocess
 import sys
@@ -32,12 +31,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Name the board for `pytest -m hil`."""
     parser.addoption("--port", default=None, metavar="URL", help="board for the hardware-in-the-loop tests")
     parser.addoption("--baud", default=None, type=int, help="its baud rate")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Run three tests on two processors: many wait, for a silent line, for a page to be drawn, for a board that another test compiles."""
-    return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
 @contextmanager
