@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from backpulse.host.api import *  # noqa: F403 - its __all__ is the public interface
     from backpulse.host.estimators import BackpulseClassifier, BackpulseRegressor  # noqa: F401 - likewise
 
+    __version__: str
+
 if os.path.isfile(os.path.join(os.path.dirname(__file__), "host")):  # a link checked out as a file that holds its path
     _sentence = (
         "In this checkout the links in the folder backpulse are plain files, as git makes them where it is not to make links: "
@@ -30,6 +32,10 @@ _ESTIMATORS = ("BackpulseClassifier", "BackpulseRegressor")
 
 def __getattr__(name: str) -> Any:
     """Return what is public; scikit-learn is imported for estimators alone."""
+    if name == "__version__":
+        from backpulse.host.version import package_version
+
+        return package_version()
     if name not in _ROOMS and not name.startswith("__"):
         if name in _ESTIMATORS:
             from backpulse.host import estimators as module

@@ -164,7 +164,7 @@ class Device:
         if steepest > SLOPE_MAX:
             most = self.dw_min * SLOPE_MAX / steepest
             raise ValueError(
-                f"Device {self.name} has too steep a step: with these slopes dw_min must be at most {most:.3g}, not {self.dw_min}"
+                f"Device {self.name} has too steep a step: with these slopes dw_min must be at most {most:.3g}, not {self.dw_min:.3g}"
             )
         return words
 

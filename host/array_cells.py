@@ -54,7 +54,7 @@ class Verified:
     def text(self) -> str:
         """All of it in a sentence."""
         told = (
-            f"{count(self.cells, 'cell')} pulsed to the initial weights in {self.rounds} rounds, {self.verify_pulses:,} pulses: "
+            f"{count(self.cells, 'cell')} pulsed to the initial weights in {count(self.rounds, 'round')}, {self.verify_pulses:,} pulses: "
             f"{self.residual_rms:.2f} sense LSB off (rms; worst {self.residual_worst:.1f})"
         )
         some = ", ".join(f"row {row} column {col}" for row, col in self.off[:5])

@@ -231,7 +231,9 @@ def export(
     check_outputs({"--json": json})
     found = api_boards.export(out, device=device, tile=tile, tiles=tiles, clk_hz=clk_hz, baud=baud)
     write_json(json, found)
-    console.print(f"Wrote {found['verilog']}", soft_wrap=True)
+    from backpulse.gateware.export.export import EXAMPLES  # after the work: where it is not installed, that has said so
+
+    console.print(f"Wrote {', '.join([found['verilog'], *(str(out / name) for name in EXAMPLES)])}", soft_wrap=True)
 
 
 def _config(device: str, tile: str, tiles: int | None, array: Array | None = None) -> Config:

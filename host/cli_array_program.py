@@ -45,7 +45,7 @@ def program_command(
         write_json(json, found.to_dict())
     if json != STDOUT:
         stdout.print(f"{count(verified.cells, 'cell')} programmed to {found.target}", soft_wrap=True)
-        told = f"{verified.rounds} rounds, {verified.verify_pulses:,} pulses; {verified.residual_rms:.2f} sense LSB off (rms"
+        told = f"{count(verified.rounds, 'round')}, {verified.verify_pulses:,} pulses; {verified.residual_rms:.2f} sense LSB off (rms"
         stdout.print(f"{told}; worst {verified.residual_worst:.1f})", soft_wrap=True)
     if plot:
         with results.each():

@@ -121,14 +121,20 @@ def _word_direction(text: str) -> bool | None:
     return up if up != down else None
 
 
+def _named_role(name: str) -> str:
+    """Return what a column's name says that it is, empty if nothing."""
+    word = re.sub(r"[\s_.]+", " ", re.sub(r"[(\[].*", "", name)).strip().lower()
+    return next((role for role, names in _ROLES if re.fullmatch(f"(?:{names})", word)), "")
+
+
 def _role(block: Block, k: int) -> str:
     """Return what a column is."""
-    name = re.sub(r"[\s_.]+", " ", re.sub(r"[(\[].*", "", block.names[k])).strip().lower()
+    name = block.names[k]
     column = block.values[:, k]
     if k in block.words:
         signs = all(word.lower() in _SIGNS for word in block.words[k])
         return "program" if signs else "device"
-    role = next((role for role, names in _ROLES if re.fullmatch(f"(?:{names})", name)), "")
+    role = _named_role(name)
     present = column[~np.isnan(column)]
     if set(np.unique(present[:1000])) <= {-1.0, 0.0, 1.0} and {-1.0, 1.0} <= set(np.unique(present)):
         return "program"
@@ -136,7 +142,9 @@ def _role(block: Block, k: int) -> str:
         return ""
     if role:
         return role
-    if not name and k == 0 and block.values.shape[1] > 1 and _counts(present, named=False):
+    # A name in words that are not known, as of another language, says nothing against it; a direction or a unit does.
+    nameless = not name or (_word_direction(name) is None and not unit_of([name]) and bool((present % 1 == 0).all()))
+    if nameless and k == 0 and block.values.shape[1] > 1 and _counts(present, named=False):
         return "pulse"
     return ""
 
@@ -167,6 +175,8 @@ def _read_block(one: Measured, block: Block, path: Path, layout: str | None, uns
     for k, role in enumerate(roles):
         if role == "left out":
             one.remarks.append(f"column {k + 1} ({block.names[k]}) is left out")
+        elif role == "pulse" and block.names[k] and not _named_role(block.names[k]) and layout != "pulses":
+            one.remarks.append(f"column {k + 1} ({block.names[k]}) counts, and is taken as the number of the pulse")
     if not value_columns:
         raise InputError(
             f"{block.file}: no column is a conductance: columns are {some([n or str(k + 1) for k, n in enumerate(block.names)])}"

@@ -161,11 +161,13 @@ def plot_retention(path: Path, title: str, accuracy: float | None, later: list[d
         axes = figure.add_subplot()
         axes.set_title(plain(title), parse_math=False)
         rows = sorted(later, key=lambda row: row["seconds"])
-        ways = (("accuracy", "as it is", REFERENCE), ("accuracy_mean", "with the mean shift compensated", ACCENT))
-        for name, label, color in ways:
+        # The wide line is seen beside the narrow one where both are the same.
+        ways = (("accuracy", "as it is", REFERENCE, 5), ("accuracy_mean", "with the mean shift compensated", ACCENT, 2))
+        for name, label, color, width in ways:
             known = [row for row in rows if row.get(name) is not None]
             if known:
-                axes.plot([row["seconds"] for row in known], [100 * row[name] for row in known], "o-", color=color, label=label)
+                seconds, shares = [row["seconds"] for row in known], [100 * row[name] for row in known]
+                axes.plot(seconds, shares, "o-", color=color, label=label, linewidth=width, markersize=3 * width**0.7)
         if accuracy is not None:
             axes.axhline(100 * accuracy, color=SOFT, linestyle=":", label="at first")
         axes.set_xscale("log")

@@ -19,6 +19,8 @@ MANY = 20
 """So many classes may be there with few samples each."""
 LEAST_SAMPLES = 3
 """Of each class on average, where there are many: fewer are a measured quantity, a name or an identifier."""
+MEASURED = "measured numbers are no classes; BackpulseRegressor learns them, in Python"
+"""What to do about a quantity."""
 
 
 def guess(table: Table, candidates: list[int]) -> int:
@@ -39,7 +41,7 @@ def guess(table: Table, candidates: list[int]) -> int:
         ways = f"it could be {some(possible, 12)}" if possible else "no column looks like one"
         raise InputError(
             f"{table.name}: {'' if by_name else 'the last '}column {table.columns[at]} cannot be the label ({reason}): name the label's "
-            f"column with --target ({ways})"
+            f"column with --target ({ways}){f'; {MEASURED}' if 'measured' in reason else ''}"
         )
     why = "by its name" if by_name else "the last column"
     table.remarks.append(f"{table.name}: column {table.columns[at]} is taken as the label ({why}); --target names another")
@@ -171,7 +173,7 @@ def number(name: str, column: Words, rows: np.ndarray, names: tuple[str, ...] = 
                 row = rows[np.flatnonzero(column.codes == column.words.index(word))[0]]
                 raise InputError(
                     f"{name}: row {row + 1} has label {word}; labels are whole numbers from 0, or words: {another}number the classes "
-                    "(measured numbers cannot be learned as classes)"
+                    f"({MEASURED})"
                 )
         labels = sorted(present, key=_exact)
         for one, other in itertools.pairwise(labels):

@@ -24,6 +24,10 @@ CYCLE = ("#0b7a75", "#d1603d", "#3d5a9e", "#b8860b", "#7d3c98")
 ARRAY_COLORS = "RdBu_r"
 ASPECT = 2.6
 """Wanted width to height of the mosaic of tiles."""
+CORNER = 0.5
+"""Share of a tile below which the part of it that is used is drawn, and not the whole."""
+NAMED = (0.08, 0.06)
+"""Share of a picture's width and height that a layer's name needs."""
 STYLE: Any = {
     "font.size": 10,
     "axes.edgecolor": GRID,
@@ -129,7 +133,9 @@ def curve(axes: Axes, title: str, result: dict[str, Any], reference: dict[str, A
     axes.plot(epochs, values, "-o", color=ACCENT, label="in the array", markersize=5, markerfacecolor="white", markeredgewidth=2)
     if len(values):
         text = f"{values[-1]:.1f} %" if factor == 100 else f"{values[-1]:.3f}"
-        axes.annotate(text, (epochs[-1], values[-1]), (0, -16), textcoords="offset points", ha="center", color=ACCENT, weight="bold")
+        above = len(values) > 1 and values[-1] > values[-2]  # where the curve does not come from
+        place = (0, 8 if above else -16)
+        axes.annotate(text, (epochs[-1], values[-1]), place, textcoords="offset points", ha="center", color=ACCENT, weight="bold")
     axes.set_xlim(0.5, max(len(values), 2) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.15)
@@ -203,26 +209,34 @@ def carrying(program: Program) -> np.ndarray:
 
 
 def array_picture(axes: Axes, title: str, cells: np.ndarray, program: Program, bound: float) -> Any:
-    """Draw the tiles with the layers outlined."""
+    """Draw the tiles with the layers outlined; of one tile that is used in a corner alone, that corner."""
     config = program.config
     image = mosaic_picture(axes, title, cells, config, cmap=ARRAY_COLORS, vmin=-bound, vmax=bound)
-    wide, all_cells = _mosaic(config.tiles, config.tile_cols, config.tile_rows), image.get_array().size
-    for placement in program.placements:
-        for block in placement.blocks:
-            r = block.region
-            x = (r.tile % wide) * config.tile_rows + r.row0 - 0.5
-            y = (r.tile // wide) * config.tile_cols + r.col0 - 0.5
-            axes.add_patch(Rectangle((x, y), r.rows, r.cols, fill=False, edgecolor=INK, linewidth=0.9))
-            if r.rows * r.cols > 0.02 * all_cells:
-                text = axes.text(x + r.rows - 1, y + r.cols - 1, f"W{placement.layer}", ha="right", va="bottom", weight="bold")
-                text.set_path_effects([withStroke(linewidth=3, foreground="white")])
+    wide = _mosaic(config.tiles, config.tile_cols, config.tile_rows)
+    height, width = image.get_array().shape
+    regions = [(placement.layer, block.region) for placement in program.placements for block in placement.blocks]
+    used_width, used_height = max(r.row0 + r.rows for _, r in regions), max(r.col0 + r.cols for _, r in regions)
+    if config.tiles == 1 and used_width * used_height < CORNER * width * height:
+        axes.set_xlabel(f"{used_width} of {width} rows")
+        axes.set_ylabel(f"{used_height} of {height} columns")
+        width, height = used_width, used_height
+        axes.set_xlim(-0.5, width - 0.5)
+        axes.set_ylim(height - 0.5, -0.5)
+    for layer, r in regions:
+        x = (r.tile % wide) * config.tile_rows + r.row0 - 0.5
+        y = (r.tile // wide) * config.tile_cols + r.col0 - 0.5
+        axes.add_patch(Rectangle((x, y), r.rows, r.cols, fill=False, edgecolor=INK, linewidth=0.9))
+        if r.rows > NAMED[0] * width and r.cols > NAMED[1] * height:
+            margin = 0.008 * width
+            text = axes.text(x + r.rows - margin, y + r.cols - 0.01 * height, f"W{layer}", ha="right", va="bottom", weight="bold")
+            text.set_path_effects([withStroke(linewidth=3, foreground="white")])
     return image
 
 
 def conductances(axes: Axes, before: np.ndarray, after: np.ndarray, program: Program, bound: float) -> None:
     """Draw the conductances of the cells that carry weights."""
     used = carrying(program)
-    bins = np.linspace(-bound, bound, 61).tolist()
+    bins = np.linspace(-bound, bound, min(61, 2 * int(np.sqrt(used.sum())) + 1)).tolist()  # few cells, few bins
     axes.set_title("Conductances")
     axes.hist(before[used], bins, color=BEFORE, label="before")
     axes.hist(after[used], bins, histtype="step", color=ACCENT, linewidth=2, label="after")

@@ -146,7 +146,7 @@ class Settings(BaseModel):
         About(
             ALGORITHM,
             "NAME|FILE",
-            f"Of the emulated tiles: {', '.join(PRESETS)}, {devices.AIHWKIT}NAME, or a file of device fit (FILE:linear: its linear fit).",
+            "Of the emulated tiles: a name of `backpulse device list`, as ideal or ecram, or a file of `device fit` (FILE:linear: its linear fit).",
         ),
     ] = "ideal"
     spread: Annotated[

@@ -20,6 +20,8 @@ SPACES = " "
 """The separator of columns set apart by runs of blanks."""
 SNIFFED = 50
 """Lines that separator and quotes are told by."""
+CONVERT = "if it is from Windows: iconv -f WINDOWS-1252 -t UTF-8 {0} > new.csv"
+"""What to do about text of another encoding, with the file's name."""
 LEAST_ALIKE = 0.1
 """Share of lines of one width below which what parts them is no separator."""
 VALUES = frozenset({DASH, "none", "inf", "+inf", "-inf", "infinity"})
@@ -43,7 +45,7 @@ def decode(name: str, raw: bytes) -> str:
             text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         where = f"byte {raw[error.start]:#04x} in line {raw[: error.start].count(10) + 1}"
-        raise InputError(f"{name} is no UTF-8 text ({where}): save it with the encoding UTF-8") from error
+        raise InputError(f"{name} is no UTF-8 text ({where}): save it with the encoding UTF-8 ({CONVERT.format(name)})") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         raise InputError(f"{name} holds bytes that are no text: save it as CSV with the encoding UTF-8")

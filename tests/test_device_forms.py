@@ -51,6 +51,7 @@ FORMS = {
     "names and units": "up (uS),down (uS)\n" + lines(UP, DOWN),
     "pulse number": "pulse,LTP,LTD\n" + lines(N_UP, UP, DOWN),
     "pulse number without names": lines(N_UP, UP, DOWN),
+    "pulse number by a name in another language": "Puls;G auf (uS);G ab (uS)\n" + lines(N_UP, UP, DOWN, sep=";", decimal=","),
     "pairs": "pulse,up,pulse,down\n" + lines(N_UP, UP, N_DOWN, DOWN),
     "LTD mirrored": "LTP,LTD\n" + lines(UP, DOWN[::-1]),
     "semicolons and decimal commas": lines(UP, DOWN, sep=";", decimal=","),
@@ -86,8 +87,15 @@ def test_forms_mean_the_same(form, tmp_path):
         assert (measured.devices, len(measured.ramps)) == (["chip A", "chip B"], 8)
     if form == "names and units":
         assert measured.unit == "uS"
+    if form == "pulse number by a name in another language":
+        assert measured.remarks[0] == "mine.csv: column 1 (Puls) counts, and is taken as the number of the pulse"
     if form == "LTD mirrored":
         assert any("mirrored" in remark for remark in measured.remarks)
+
+
+def test_what_counts_and_is_said_to_be_a_conductance_is_one(tmp_path):
+    measured = read(tmp_path, "G up (uS),G down (uS)\n" + lines(np.arange(26.0), DOWN))
+    assert [list(ramp.g[:3]) for ramp in measured.ramps if ramp.up] == [[0, 1, 2]]
 
 
 def test_a_spreadsheet(tmp_path):

@@ -132,7 +132,7 @@ REFUSED = {
         r"""leave them out with --drop 'note 1,"note, 2"'""",
     ),
     "name as label": (table(A, [f"n{k}" for k in range(ROWS)], header="a,name"), "40 different values in 40 rows"),
-    "Latin-1": ("a,größe,tree\n1,2,oak\n".encode("latin-1"), "is no UTF-8 text .byte 0xf6 in line 1"),
+    "Latin-1": ("a,größe,tree\n1,2,oak\n".encode("latin-1"), "is no UTF-8 text .byte 0xf6 in line 1.: .*iconv -f WINDOWS-1252"),
     "spreadsheet": (b"PK\3\4 and so on", "is an archive or a spreadsheet"),
     "label in two ways": (table(A, np.where(KIND, "1", "01"), header="a,tree"), "the labels .* are one number"),
     "negative label": (table(A, KIND - 1, header="a,tree"), "row 1 has label -1; labels are whole numbers from 0"),

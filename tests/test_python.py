@@ -32,6 +32,7 @@ from backpulse.host import (
     weights,
 )
 from backpulse.host.cli import app
+from backpulse.host.version import package_version
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "python.md").read_text()
@@ -66,6 +67,7 @@ def test_every_public_name_is_there_and_told():
         thing = getattr(bp, name)
         assert isinstance(thing, tuple | dict) or thing.__doc__
         assert re.search(rf"\b{name}\b", PAGE), name
+    assert bp.__version__ == package_version()
     with pytest.raises(AttributeError, match="module 'backpulse' has no attribute 'nonsense'"):
         _ = bp.nonsense  # type: ignore[attr-defined]  # the test
 
