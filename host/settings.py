@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES, Program, compile_network
 from backpulse.firmware_py.config import HIGHEST, Config
 from backpulse.firmware_py.dead import Dead
-from backpulse.firmware_py.device import PRESETS, Device
+from backpulse.firmware_py.device import Device
 from backpulse.firmware_py.image import scale_words
 from backpulse.firmware_py.isa import MOST_PROFILES
 from backpulse.firmware_py.network import HIDDEN, LOSSES, OUTPUTS, Network
@@ -146,7 +146,7 @@ class Settings(BaseModel):
         About(
             ALGORITHM,
             "NAME|FILE",
-            "Of the emulated tiles: a name of `backpulse device list`, as ideal or ecram, or a file of `device fit` (FILE:linear: its linear fit).",
+            "Of the emulated tiles: one of `backpulse device list`, as ecram, or a file of `device fit` (FILE:linear: its linear fit).",
         ),
     ] = "ideal"
     spread: Annotated[

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, compile_network
 from backpulse.firmware_py.config import IDEAL
@@ -27,6 +28,7 @@ def test_the_array_is_shown_where_it_is_used(layers, part, names):
     assert sorted(text.get_text() for text in axes.texts) == names
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     for outline in axes.patches:
+        assert isinstance(outline, Rectangle)
         assert left <= outline.get_x() < outline.get_x() + outline.get_width() <= right
         assert top <= outline.get_y() < outline.get_y() + outline.get_height() <= bottom
 
