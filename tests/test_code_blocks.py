@@ -200,7 +200,7 @@ def parse(words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("line", "told"),
-    [("train --epocs 3", "No such option"), ("array mop --board sim://", "No such command"), ("train --epochs few", "not a valid integer")],
+    [("train --epocs 3", "No such option"), ("array mop --board sim://", "No such command"), ("train --epochs few", "be a valid integer")],
 )
 def test_a_wrong_command_is_found(line, told):
     with pytest.raises(Exception, match=told):
