@@ -90,6 +90,7 @@ NOT_RUN = {
         "def encode(opcode, seq, payload):": "tests/test_link_page.py",
         "opcode | 0x80 | the same sequence | status u8 | data | CRC-32": "a frame",
     },
+    "docs/python.md": {'lab = backpulse.open_array("/dev/ttyUSB1?array=lab.toml", arming=True)': BOARD + ": tests/test_array_direct.py"},
     "docs/runs.md": {
         "backpulse watch digits": FOREVER + ": tests/test_live.py",
         "backpulse train --epochs 20 --live": "tests/test_live.py",
@@ -139,7 +140,7 @@ def kind_of(text: str) -> str:
     """Return what a block without a language is."""
     if re.match(rf"({PROGRAMS})\s", text):
         return "shell"
-    return "toml" if text.startswith("[") else "python" if re.match(r"import |from |def ", text) else "text"
+    return "toml" if text.startswith("[") else "python" if re.match(r"import |from |def |\w+ = backpulse\.", text) else "text"
 
 
 def items(page: str) -> list[Item]:
