@@ -29,7 +29,7 @@ def device_of(text: str) -> Device | TableDevice:
             return TableDevice(**given)
         return Device(**values["linear"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"device is none ({error!s:.100}): give {', '.join(PRESETS)}, or a device file") from error
+        raise ValueError(f"device is no device ({error!s:.100}): give {', '.join(PRESETS)}, or a device file") from error
 
 
 def text_of(device: Device | TableDevice, source: str = "", beside: Mapping[str, Any] | None = None) -> str:
