@@ -18,6 +18,8 @@ SCHEDULES = ("progressive", "progressive-exact", "progressive-corrected", "defer
 """Schedules that run in the array (README.md, The algorithm is a program)."""
 DEFAULT_SCHEDULE = "progressive-exact"
 """The schedule that learns as software does at any width, depth and rate, and holds one error vector more than the leanest."""
+_BEFORE = 19
+"""Columns of a listing before its instructions: address and word."""
 
 PULSE_SCALE, ETA_SCALE, NORM_SCALE = 0, 1, 2
 """Scale registers: eta / dw_min, eta, and eta times a squared norm."""
@@ -110,15 +112,23 @@ class Program:
             total += int(instruction_cycles(table, ins.op, int(ins.hadamard), region.rows, region.cols, self.vectors[ins.a].length))
         return total
 
-    def listing(self) -> str:
-        """Return the program as a page to read: address, word, instruction, comment."""
+    def listing(self, columns: int = 0) -> str:
+        """Return the program as a page to read: address, word, instruction, comment.
+
+        In so many columns, if that is not 0, comments go below their instructions where there is no room beside them.
+        """
+        texts = [self.text(ins) for ins in self.instructions]
+        width = max(62, 2 + max(map(len, texts)))
+        beside = not columns or _BEFORE + width + max(map(len, self.comments)) <= columns
+        gap = " " * (0 if beside else _BEFORE)
         lines = []
         for address, (ins, comment) in enumerate(zip(self.instructions, self.comments, strict=True)):
             if address == 0:
                 lines.append(f"; one step of {self.network.text}, {self.schedule}")
             if address == self.evaluate_start:
                 lines.append("; evaluation: forward only, no pulse")
-            lines.append(f"{address:4}  {ins.encode():011x}  {self.text(ins):<62}{comment}".rstrip())
+            text = f"{texts[address]:<{width}}" if beside else f"{texts[address]}\n"
+            lines.append(f"{address:4}  {ins.encode():011x}  {text}{gap}{comment}".rstrip())
         return "\n".join(lines)
 
     def text(self, ins: Instruction) -> str:

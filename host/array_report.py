@@ -12,7 +12,6 @@ from typing import Any, Self
 from matplotlib import style
 from matplotlib.figure import Figure as Picture
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from backpulse.host.array_bench import Figure
@@ -20,7 +19,7 @@ from backpulse.host.array_check import Check, Result
 from backpulse.host.plots import STYLE
 from backpulse.host.storage import written_whole
 from backpulse.host.terminal import plain
-from backpulse.host.view import console
+from backpulse.host.view import Table, console
 
 COLORS = {"passed": "green", "failed": "bold red", "not tested": "dim"}
 _PAGE = """<!doctype html>
@@ -59,7 +58,7 @@ class CheckView:
         self._all = self._one = TaskID(0)
 
     def __enter__(self) -> Self:
-        if console.is_terminal:
+        if console.is_interactive:
             columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TimeElapsedColumn())
             self._bar = Progress(*columns, console=console, transient=True)
             self._all = self._bar.add_task("checks", total=self._total)

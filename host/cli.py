@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.table import Table
 from rich.text import Text
 from typer.completion import (
     completion_init,  # pyright: ignore[reportPrivateImportUsage] - typer has no other name for them
@@ -45,7 +44,7 @@ from backpulse.host.terminal import plain
 from backpulse.host.tile import facts_text
 from backpulse.host.urls import BAUD, Address, board_config, open_board
 from backpulse.host.version import PACKAGE, version_text
-from backpulse.host.view import console, stdout
+from backpulse.host.view import Table, console, stdout
 from backpulse.host.virtual import start
 
 POLL_S = 0.1
@@ -144,8 +143,7 @@ def program(
     )
     if json == STDOUT:
         return
-    print(compiled.listing())
-    print()
+    stdout.print(compiled.listing(stdout.width), "", sep="\n", soft_wrap=True)
     held = compiled.error_vectors_held
     print(f"Error vectors held across a pulse: {held}. Cycles of one training step: {compiled.cycles_per_step}.")
     print("Used: " + ", ".join(f"{have} of {limit} {name.replace('_', ' ')}" for name, (have, limit) in used.items()) + ".")

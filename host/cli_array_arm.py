@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from backpulse.firmware_py.array import SAFE_N2GR
 from backpulse.host import array_options as a

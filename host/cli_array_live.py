@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from backpulse.host import array_options as a
 from backpulse.host import options as o

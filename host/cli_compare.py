@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from backpulse.host import options as o
 from backpulse.host.comparing import MAPPED, compared, mapped
@@ -95,7 +94,9 @@ def _rates(text: str) -> list[float]:
 
 def _show(rows: list[dict[str, Any]], epochs: int, seeds: int) -> None:
     after = (
-        f"in the best of {count(epochs, 'epoch')} by the validation part" if "validation" in rows[0] else f"after {count(epochs, 'epoch')}"
+        f"in the best of {count(epochs, 'epoch')} by the validation part"
+        if "validation_accuracy" in rows[0]
+        else f"after {count(epochs, 'epoch')}"
     )
     table = Table(title=f"Test accuracy in % {after}, {count(seeds, 'seed')}", title_justify="left", box=None, padding=(0, 1))
     table.add_column("schedule")

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from backpulse.host import options as o
 from backpulse.host.device_aihwkit import AIHWKIT, figures
@@ -12,9 +11,11 @@ from backpulse.host.devices import SOURCES, device_of, file_of, resolved
 from backpulse.host.errors import InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.terminal import plain
-from backpulse.host.view import console, show_warnings, stdout
+from backpulse.host.view import Table, console, show_warnings, stdout
 
 device = typer.Typer(no_args_is_help=True, help="Devices: fitted to measured data, shown, simulated.")
+WIDE = 120
+"""Columns in which the list of devices is one table."""
 READING = "Reading"
 """Panel of the options that say what a file is."""
 
@@ -173,14 +174,21 @@ def listed(json: o.Json = None) -> None:
     write_json(json, {"devices": rows})
     if json == STDOUT:
         return
-    table = Table(box=None, padding=(0, 2))
-    for heading in ("name", "kind", "dw_min", "states", "leaves, %", "source, and what refuses it"):
-        table.add_column(heading, justify="right" if heading in ("dw_min", "states") else "left", overflow="fold")
-    for row in rows:
-        licence = f" ({row['licence']})" if row["licence"] else ""
-        text = row["source"] + licence + (f". Refused: {row['refused']}" if row["refused"] else "")
-        table.add_row(row["name"], row["kind"], f"{row['dw_min']:.3g}", str(row["states"]), row["residual"], plain(text))
-    stdout.print(table)
+    named = ("name", "kind", "dw_min", "states", "leaves, %")
+    source = "source, and what refuses it"
+    # Sources have a table of their own where there is no room for them beside the figures.
+    for number, headings in enumerate([(*named, source)] if stdout.width >= WIDE else [named, ("name", source)]):
+        if number:
+            stdout.print()
+        table = Table(box=None, padding=(0, 1), pad_edge=False)
+        for heading in headings:
+            table.add_column(heading, justify="right" if heading in ("dw_min", "states") else "left", no_wrap=heading != source)
+        for row in rows:
+            licence = f" ({row['licence']})" if row["licence"] else ""
+            text = row["source"] + licence + (f". Refused: {row['refused']}" if row["refused"] else "")
+            cells = (row["name"], row["kind"], f"{row['dw_min']:.3g}", str(row["states"]), row["residual"], plain(text))
+            table.add_row(*(cell for heading, cell in zip((*named, source), cells, strict=True) if heading in headings))
+        stdout.print(table)
 
 
 @device.command()

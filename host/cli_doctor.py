@@ -14,7 +14,7 @@ from backpulse.host.errors import HostError, OwnError
 from backpulse.host.output import check_outputs, write_json
 from backpulse.host.tile import facts_text
 from backpulse.host.urls import BAUD, open_board
-from backpulse.host.view import console, stdout
+from backpulse.host.view import Table, console, stdout
 
 
 def doctor(
@@ -38,7 +38,7 @@ def doctor(
     works = examination.works(findings)
     write_json(json, {"works": works, "findings": [asdict(finding) for finding in findings]})
     if json != "-":
-        stdout.print(examination.table(findings), markup=False, highlight=False, soft_wrap=True)
+        stdout.print(examination.table(findings, stdout.width), soft_wrap=True)
     if not works:
         raise OwnError("Something that every command needs is missing or does not work", "see the lines of the group base")
     if trouble is not None:
@@ -60,8 +60,15 @@ def cache(
     write_json(json, {"caches": found, "freed": freed, "stays": stays})
     if json != "-":
         for one in found:
-            kinds = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in one["kinds"].items() if size)
-            stdout.print(f"{one['folder']}: {kinds or 'empty'}", markup=False, highlight=False, soft_wrap=True)
+            sizes = {name: size for name, size in one["kinds"].items() if size}
+            stdout.print(f"{one['folder']}{'' if sizes else ': empty'}", soft_wrap=True)
+            table = Table(box=None, show_header=False, padding=(0, 2))
+            table.add_column()
+            table.add_column(justify="right")
+            for name, size in sorted(sizes.items(), key=lambda item: -item[1]):
+                table.add_row(name, f"{size / 1e6:.1f} MB")
+            if sizes:
+                stdout.print(table)
         if not found:
             stdout.print("There are no caches")
         if clear:

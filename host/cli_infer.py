@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from backpulse.host import array_options as a
 from backpulse.host import inference
@@ -18,7 +17,7 @@ from backpulse.host.scores import told
 from backpulse.host.tables import count
 from backpulse.host.terminal import plain
 from backpulse.host.urls import BAUD, Address
-from backpulse.host.view import Terminal, console, stdout
+from backpulse.host.view import Table, Terminal, console, stdout
 from backpulse.host.waves import Waves
 
 

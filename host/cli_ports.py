@@ -4,13 +4,12 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from backpulse.host import api_boards
 from backpulse.host import options as o
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.terminal import plain
-from backpulse.host.view import stdout
+from backpulse.host.view import Table, stdout
 
 
 def ports(

@@ -56,10 +56,10 @@ def sweep(
     runs, by, failed, groups, best = found.runs, found.by, found.failed, found.groups, found.best
     heading = f"{file.name}: {runs_text(len(runs))}, {count(given.epochs, 'epoch')} each"
     if json != STDOUT and best:
-        stdout.print(best_table(best, by, _caption(best, given), Counter(key(run.settings, by) for run in runs)))
+        stdout.print(best_table(best, by, _caption(best, given), Counter(key(run.settings, by) for run in runs), stdout.width))
         if len(best) > MOST:
             stdout.print(f" and {len(best) - MOST:,} more, which --json has")
-        if len(best) > 1 and "validation" not in best[0]:
+        if len(best) > 1 and "validation_accuracy" not in best[0]:
             console.print("What is chosen by the test part is not as good as it looks there: choose by a validation part", style="dim")
     _tell(failed, by)
     results = Results()
@@ -89,7 +89,7 @@ def _caption(best: Sequence[Group], given: Sweep) -> str:
     """Return what the table of the best shows."""
     if given.choose:
         return f"The best {' and '.join(given.choose)} by the validation part, and what the test part says of it, in %"
-    if not all("validation" in group for group in best):
+    if not all("validation_accuracy" in group for group in best):
         return f"Test accuracy in % after {count(given.epochs, 'epoch')}"
     return "Accuracy in %, in the order of the validation part"
 

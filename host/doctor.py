@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,15 +69,22 @@ def works(findings: list[Finding]) -> bool:
     return all(finding.state == "ok" for finding in findings if finding.group == BASE)
 
 
-def table(findings: list[Finding]) -> str:
-    """Return the findings as text, a line each, and what to do under those that need it."""
+def table(findings: list[Finding], columns: int = 0) -> str:
+    """Return the findings as text, a line each, and what to do under those that need it.
+
+    In so many columns, if that is not 0; a command to copy stays in one piece.
+    """
     widths = [max(len(getattr(finding, field)) for finding in findings) for field in ("group", "name", "state")]
     lines = []
     for finding in findings:
         head = (finding.group, finding.name, finding.state)
-        lines.append("  ".join([*(text.ljust(width) for text, width in zip(head, widths, strict=True)), finding.found]))
+        before = "".join(text.ljust(width + 2) for text, width in zip(head, widths, strict=True))
+        room = max(columns - len(before), 20) if columns else max(len(finding.found), 1)
+        found, *more = textwrap.wrap(finding.found, room, break_on_hyphens=False) or [""]
+        lines += [before + found, *(" " * len(before) + part for part in more)]
         if finding.remedy:
-            lines.append(" " * (sum(widths) + 6) + "-> " + finding.remedy)
+            remedy = f"-> {finding.remedy}"
+            lines.append(" " * (2 if columns and len(before) + len(remedy) > columns else len(before)) + remedy)
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """Results of a run: JSON, pictures and the pulse log are tried before it, and written each for itself after it."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -81,13 +82,25 @@ def write_json(target: str | None, result: dict[str, Any]) -> None:
     """Write a result to a file, to standard output for `-`, or nowhere for None."""
     if target is None:
         return
-    text = json.dumps(result, indent=1) + "\n"
+    try:
+        text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    except ValueError:
+        text = json.dumps(_finite(result), indent=1) + "\n"
     if target == STDOUT:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
     with written_whole(Path(target), "file") as file:
         file.write(text.encode())
+
+
+def _finite(value: Any) -> Any:
+    """Return a result with None for numbers that JSON has not: infinite ones, and those that are none."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class PulseReceiver(Protocol):

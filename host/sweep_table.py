@@ -45,7 +45,7 @@ def summarise(results: Iterable[tuple[Settings, Mapping[str, Any]]], by: Sequenc
     Returns
     -------
     list of dict: the settings; `mean`, `std`, `min` and `max` of the test accuracy in each run's epoch that counts, `curves`, that of all
-    epochs; `class_accuracy`, the means of the last epoch; `validation`, the mean accuracy on the validation part in the epochs that
+    epochs; `class_accuracy`, the means of the last epoch; `validation_accuracy`, the mean accuracy on the validation part in the epochs that
     count, if there is one; fractions all.
     """
     found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
@@ -65,7 +65,7 @@ def _figures(runs: Sequence[Mapping[str, Any]]) -> Group:
         "curves": [run["test_accuracy"] for run in runs],
         "class_accuracy": _by_class(runs),
     }
-    return {**figures, "validation": float(np.mean(validated))} if len(validated) == len(runs) else figures
+    return {**figures, "validation_accuracy": float(np.mean(validated))} if len(validated) == len(runs) else figures
 
 
 def _by_class(runs: Iterable[Mapping[str, Any]]) -> list[float | None]:
@@ -76,7 +76,7 @@ def _by_class(runs: Iterable[Mapping[str, Any]]) -> list[float | None]:
 
 def ranked(groups: Sequence[Group]) -> list[Group]:
     """Return groups from the best to the worst: by the validation part where all have one, else by the test part."""
-    by = "validation" if all("validation" in group for group in groups) else "mean"
+    by = "validation_accuracy" if all("validation_accuracy" in group for group in groups) else "mean"
     return sorted(groups, key=lambda group: -group[by])
 
 

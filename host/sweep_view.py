@@ -10,13 +10,12 @@ from rich.console import Group as Together
 from rich.console import RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from backpulse.host.sweep_run import Outcome, Run
-from backpulse.host.sweep_table import Group, counting_accuracy, said
+from backpulse.host.sweep_table import Group, counting_accuracy, said, title
 from backpulse.host.terminal import plain
-from backpulse.host.view import console
+from backpulse.host.view import Table, console, share_bar
 
 ROWS = 8
 """Groups in the live table."""
@@ -51,7 +50,7 @@ class SweepView:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if console.is_terminal:
+        if console.is_interactive:
             self._live = Live(console=console, refresh_per_second=4, get_renderable=self._picture)
             self._live.__enter__()
         return self
@@ -98,15 +97,16 @@ class SweepView:
 
     def _best(self) -> Table:
         """Return the best groups so far."""
-        table = Table(box=None, padding=(0, 2), header_style="dim")
-        for name in self._by:
-            table.add_column(name)
-        for name in ("runs", "test accuracy", ""):
-            table.add_column(name, justify="right" if name else "left")
+        table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+        table.add_column("settings")
+        for name in ("runs", "test accuracy"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column()
         best = sorted(self._groups.items(), key=lambda item: -sum(item[1]) / len(item[1]))
         for key, found in best[:ROWS]:
             mean = float(np.mean(found))
-            table.add_row(*map(plain, key), str(len(found)), f"{100 * mean:.2f} %", Text("━" * round(24 * mean), style="green"))
+            settings = plain(title(dict(zip(self._by, key, strict=True)), self._by))
+            table.add_row(settings, str(len(found)), f"{100 * mean:.2f} %", share_bar(mean, 24, "green"))
         return table
 
 
@@ -129,7 +129,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def best_table(groups: Sequence[Group], by: Sequence[str], heading: str, wanted: Mapping[tuple[Any, ...], int]) -> Table:
+def best_table(groups: Sequence[Group], by: Sequence[str], heading: str, wanted: Mapping[tuple[Any, ...], int], columns: int) -> Table:
     """Return the table of groups, from the best to the worst.
 
     Parameters
@@ -141,17 +141,24 @@ def best_table(groups: Sequence[Group], by: Sequence[str], heading: str, wanted:
     heading : str
     wanted : mapping
         The runs that each group has when all are done, by the settings' values.
+    columns : int
+        Those of the terminal: where the settings have no room beside each other, they are one text.
     """
     table = Table(title=heading, title_justify="left", box=None, padding=(0, 1))
-    validated = all("validation" in group for group in groups)
-    for name in by:
-        table.add_column(name, justify="right" if all(isinstance(group[name], float | int) for group in groups) else "left")
-    figures = [*(["validation"] if validated else []), "mean"]
-    for name in ("runs", *(["validation"] if validated else []), "test", "± std", "worst", "best"):
-        table.add_column(name, justify="right")
-    for place, group in enumerate(groups[:MOST]):
-        cells = [f"{100 * group[key]:.2f}" for key in (*figures, "std", "min", "max")]
+    validated = all("validation_accuracy" in group for group in groups)
+    figures = {"validation": "validation_accuracy", "test": "mean", "± std": "std", "worst": "min", "best": "max"}
+    if not validated:
+        del figures["validation"]
+    settings = [[plain(said(group[name], name)) for name in by] for group in groups[:MOST]]
+    room = columns - sum(len(name) + 2 for name in ("9 of 9", *figures))
+    apart = sum(2 + max(map(len, texts)) for texts in zip(by, *settings, strict=True)) <= room
+    for name in by if apart else ["settings"]:
+        table.add_column(name, justify="right" if apart and all(isinstance(group[name], float | int) for group in groups) else "left")
+    for name in ("runs", *figures):
+        table.add_column(name, justify="right", no_wrap=True)
+    for place, (group, texts) in enumerate(zip(groups, settings, strict=False)):
+        cells = [f"{100 * group[key]:.2f}" for key in figures.values()]
         runs, most = len(group["curves"]), wanted[tuple(group[name] for name in by)]
         done = f"{runs}" if runs == most else f"{runs} of {most}"
-        table.add_row(*(plain(said(group[name], name)) for name in by), done, *cells, style="" if place else "bold green")
+        table.add_row(*(texts if apart else [plain(title(group, by))]), done, *cells, style="" if place else "bold green")
     return table

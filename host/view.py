@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console, Group, RenderableType
+from rich import console as rich_console
+from rich import table as rich_table
+from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from backpulse.host.audience import Audience
@@ -33,6 +34,35 @@ PHASES = {
     "read": "reading the array",
 }
 
+WHOLE = 100_000
+"""Columns of what is no terminal."""
+
+
+class Console(rich_console.Console):
+    """As wide as its terminal, or as COLUMNS says. A file, and the pipe to another program, get every line in one piece."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Columns and rows."""
+        if not self.is_terminal and not os.environ.get("COLUMNS"):
+            return ConsoleDimensions(WHOLE, super().size.height)
+        return ConsoleDimensions(*shutil.get_terminal_size(super().size))
+
+
+class Table(rich_table.Table):
+    """A table that cuts nothing: what finds no room in a column goes on in the next line."""
+
+    def add_column(self, *header: RenderableType, **more: Any) -> None:
+        """Add a column, as the base does."""
+        super().add_column(*header, **{"overflow": "fold", **more})
+
+    def add_row(self, *cells: RenderableType | None, **more: Any) -> None:
+        """Add a row, as the base does; in a table without headings the first one makes the columns."""
+        while len(self.columns) < len(cells):
+            self.add_column()
+        super().add_row(*cells, **more)
+
+
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 """Progress, remarks and errors. What is printed is plain text: a name in brackets is no markup."""
 stdout = Console(highlight=False, markup=False, emoji=False)
@@ -52,6 +82,11 @@ def spark(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
     return "".join(BLOCKS[round((v - low) * scale)] for v in values)
+
+
+def share_bar(share: float, width: int, style: str) -> ProgressBar:
+    """Return a bar of a share from 0 to 1, so wide or as wide as there is room."""
+    return ProgressBar(total=1.0, completed=share, width=width, style="none", complete_style=style, finished_style=style)
 
 
 class Terminal(Audience):
@@ -89,7 +124,7 @@ class Terminal(Audience):
     def bar(self, text: str) -> Iterator[Tell]:
         """Show how far something long is."""
         columns = (TextColumn(text, style="dim"), BarColumn(36), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as bar:
             task = bar.add_task("", total=1)
             yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
@@ -111,7 +146,7 @@ class TrainView:
         self._rate = 0.0
 
     def __enter__(self) -> Self:
-        if console.is_terminal:
+        if console.is_interactive:
             self._live = Live(Text(self._title, style="bold"), console=console, refresh_per_second=12)
             self._live.__enter__()
         else:
@@ -168,13 +203,14 @@ class TrainView:
     def _epochs(self, event: Event) -> Table:
         """Return the table of the last epochs, with sparklines of all."""
         position = event.position
-        table = Table(box=None, padding=(0, 2), header_style="dim")
+        table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
         names = ("epoch", *self._scores(event, 0))
         for name in names:
-            table.add_column(name, justify="right")
-        table.add_column("")
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("")  # has the room that is left
         for i in range(max(0, position.epoch - ROWS), position.epoch):
-            bar = Text("━" * round(40 * position.test_accuracy[i]), style="green" if i == position.epoch - 1 else "dim green")
+            style = "green" if i == position.epoch - 1 else "dim green"
+            bar = share_bar(position.test_accuracy[i], 40, style)
             table.add_row(str(i + 1), *self._scores(event, i).values(), bar)
         last = -60
         sparks = {

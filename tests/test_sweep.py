@@ -158,7 +158,7 @@ def test_the_choice_is_made_by_the_validation_part_alone():
     assert [(group["lr"], round(group["mean"], 9)) for group in groups] == [(0.5, 0.75), (1.0, 0.9)]
     assert groups[0]["std"] == pytest.approx(math.sqrt(0.005))
     (best,) = chosen(groups, ["lr"], ["lr"])
-    assert (best["lr"], best["validation"]) == (0.5, pytest.approx(0.85))
+    assert (best["lr"], best["validation_accuracy"]) == (0.5, pytest.approx(0.85))
     assert [group["lr"] for group in ranked(groups)] == [0.5, 1.0]
 
 

@@ -46,7 +46,7 @@ def test_the_rate_is_chosen_by_the_validation_part(backpulse):
         some = rows.query(f"schedule == {group['schedule']!r}")
         validated = [accuracies[best - 1] for accuracies, best in zip(some.validation_accuracy, some.best_epoch, strict=True)]
         means = some.assign(validated=validated).groupby("lr").validated.mean()
-        assert group["validation"] == pytest.approx(means.max()) == pytest.approx(means[group["lr"]])
+        assert group["validation_accuracy"] == pytest.approx(means.max()) == pytest.approx(means[group["lr"]])
         assert group["mean"] == pytest.approx(some.query(f"lr == {group['lr']}").accuracy.mean())
 
 

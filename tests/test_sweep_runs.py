@@ -125,8 +125,10 @@ def test_tables_name_a_device_and_hold_no_device_text():
     assert said(device, "device") == "enode"
     group = {"device": device, "lr": 0.5, **dict.fromkeys(("mean", "std", "min", "max"), 0.9), "curves": [[0.9]]}
     assert title(group, ["device", "lr"]) == "enode, lr 0.5"
-    shown = best_table([group], ["device", "lr"], "best", {(device, 0.5): 1})
+    shown = best_table([group], ["device", "lr"], "best", {(device, 0.5): 1}, 80)
     assert list(shown.columns[0].cells) == ["enode"]
+    narrow = best_table([group], ["device", "lr"], "best", {(device, 0.5): 1}, 40)
+    assert list(narrow.columns[0].cells) == ["enode, lr 0.5"]
 
 
 def test_a_measured_spread_is_part_of_a_run(tmp_path, monkeypatch):
