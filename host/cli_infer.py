@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from backpulse.firmware_py.words import nearest
 from backpulse.host import array_options as a
 from backpulse.host import inference
 from backpulse.host import options as o
@@ -107,7 +108,7 @@ def infer(
 def _times(after: str | None, compensate: str | None, plot: Path | None) -> dict[str, float]:
     """Return the times to look ahead, and refuse options that need some."""
     if compensate not in (None, MEAN):
-        raise InputError(f"--compensate must be {MEAN}, not {compensate!r:.40}")
+        raise InputError(f"--compensate must be {MEAN}, not {compensate!r:.40}{nearest(compensate, [MEAN])}")
     for option, value in (("--compensate", compensate), ("--plot", plot)):
         if value is not None and after is None:
             raise InputError(f"{option} is for cells that forget: give --after too, or leave it out")

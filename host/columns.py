@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backpulse.firmware_py.words import nearest
 from backpulse.host.errors import InputError
 from backpulse.host.tables import DASH, NUMBER, Table, Words, is_missing, is_number, some
 
@@ -110,7 +111,7 @@ def find(table: Table, name: str, option: str) -> int:
             table.remarks.append(f"{option} {name} is column {name} of {table.name}, which is named {table.columns[at]}")
         return at
     allowed = some(list(table.columns), 20) if table.named else f"the numbers 1 to {len(table.columns)}"
-    raise InputError(f"{table.name} has no column {name}: {option} must be one of {allowed}")
+    raise InputError(f"{table.name} has no column {name}{nearest(name, table.columns)}: {option} must be one of {allowed}")
 
 
 def learn(table: Table, at: int) -> Column:

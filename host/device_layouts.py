@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backpulse.firmware_py.words import nearest
 from backpulse.host.device_grid import Block, read_blocks
 from backpulse.host.device_luts import is_lut, joined, lut_steps, named_steps
 from backpulse.host.device_traces import LEAST_POINTS, Measured, Ramp, unit_of
@@ -63,7 +64,7 @@ def read_measured(paths: list[Path], *, layout: str | None = None, separator: st
         If a file is no measurement, or may be read in two ways.
     """
     if layout is not None and layout not in LAYOUTS:
-        raise InputError(f"--layout must be one of {', '.join(LAYOUTS)}, not {layout!r:.20}")
+        raise InputError(f"--layout must be one of {', '.join(LAYOUTS)}, not {layout!r:.20}{nearest(layout, LAYOUTS)}")
     whole = Measured()
     found: list[Measured] = []
     for path in paths:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from backpulse.firmware_py.words import nearest
 from backpulse.host.errors import InputError
 from backpulse.host.tables import count, some
 
@@ -134,7 +135,7 @@ def in_siemens(measured: Measured, units: str | None, read_voltage: float | None
         If the unit is not known and cannot be told, or cannot be.
     """
     if units is not None and units not in UNITS:
-        raise InputError(f"--units must be one of {', '.join(UNITS)}, not {units!r:.20}")
+        raise InputError(f"--units must be one of {', '.join(UNITS)}, not {units!r:.20}{nearest(units, UNITS)}")
     values = np.concatenate([part.g for part in measured.parts])
     low, high = float(values.min()), float(values.max())
     unit = units or measured.unit

@@ -13,10 +13,10 @@ from backpulse.firmware_py import device_text
 from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.device_text import text_of
 from backpulse.firmware_py.table_device import TableDevice
+from backpulse.firmware_py.words import nearest
 from backpulse.host.device_aihwkit import AIHWKIT, of_aihwkit
 from backpulse.host.device_facts import Facts
 from backpulse.host.errors import InputError, wrong_input
-from backpulse.host.tables import with_nearest
 
 LINEAR = ":linear"
 """What stands behind a device file whose linear fit is asked for."""
@@ -81,7 +81,8 @@ def resolved(text: str) -> str:
     path = file_of(file) or Path(file)
     if path.suffix != ".toml" and not path.is_file() and "/" not in file:
         known = [*PRESETS, *shipped()]
-        raise InputError(f"Unknown device {with_nearest([text], known)}: choose one of {', '.join(known)}, {AIHWKIT}NAME, or a device file")
+        near = nearest(text, [name + end for end in ("", LINEAR) for name in known])
+        raise InputError(f"Unknown device {text}{near}: choose one of {', '.join(known)}, {AIHWKIT}NAME, or a device file")
     if path.suffix != ".toml":
         raise InputError(f"{file} is no device file: fit one to it first, backpulse device fit {file} --out {path.stem}.toml")
     from backpulse.host.device_file import read_device  # what fits is not needed for presets

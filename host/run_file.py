@@ -2,11 +2,13 @@
 
 import inspect
 import itertools
+import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from typer import Context
+from typer import BadParameter, Context
 from typer.core import TyperCommand
 
 from backpulse.host.cli_train import train
@@ -34,7 +36,24 @@ class WithRunFile(TyperCommand):
         values = read_run_file(Path(files[0])) if files and not ctx.resilient_parsing else {}
         if self.name == "infer":
             values = {name: value for name, value in values.items() if name in FOR_INFER}
-        return super().parse_args(ctx, [*_arguments(values), *args])
+        typed = {arg.partition("=")[0].removeprefix("--").removeprefix("no-").replace("-", "_") for arg in args}
+        ctx.meta[OPTION] = {name: value for name, value in values.items() if name not in typed}
+        try:
+            return super().parse_args(ctx, [*_arguments(values), *args])
+        except BadParameter as error:
+            if error.param is None or error.param.name not in ctx.meta[OPTION]:
+                raise
+            raise InputError(f"{files[0]}: {error.param.name}: {error.message}, not {values[error.param.name]}") from None
+
+    def invoke(self, ctx: Context) -> Any:
+        """Run the command; of what is wrong in the run file, say where it stands."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            name = _culprit(str(error), ctx.meta[OPTION])
+            if name is None:
+                raise
+            raise InputError(f"{ctx.params[OPTION.removeprefix('--')]}: {name}: {error}") from error
 
 
 def read_run_file(path: Path) -> dict[str, Any]:
@@ -60,6 +79,18 @@ def read_run_file(path: Path) -> dict[str, Any]:
         if not isinstance(values[name], allowed) or (isinstance(value, bool) and kind is not bool):
             raise InputError(f"{path}: {name} must be {_KINDS.get(kind, 'text')}, not {value!r:.60}")
     return values
+
+
+def _culprit(sentence: str, values: Mapping[str, Any]) -> str | None:
+    """Return the option whose value, or else whose name, stands in a sentence about what is wrong."""
+    said = {name: [str(value), *([f"{value:g}"] if isinstance(value, float) else [])] for name, value in values.items()}
+    named = {name: [name, name.replace("_", " ")] for name in values}
+    for words_of in (said, named):
+        for name, words in words_of.items():
+            long = [word for word in words if len(word) > 2]  # small numbers stand everywhere
+            if any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", sentence, re.IGNORECASE) for word in long):
+                return name
+    return None
 
 
 def _kinds() -> dict[str, type]:

@@ -45,8 +45,8 @@ def summarise(results: Iterable[tuple[Settings, Mapping[str, Any]]], by: Sequenc
     Returns
     -------
     list of dict: the settings; `mean`, `std`, `min` and `max` of the test accuracy in each run's epoch that counts, `curves`, that of all
-    epochs; `class_accuracy`, the means of the last epoch; `validation_accuracy`, the mean accuracy on the validation part in the epochs that
-    count, if there is one; fractions all.
+    epochs; `class_accuracy`, the means of the last epoch; `validation_accuracy`, the mean accuracy on the validation part in the epochs
+    that count, if there is one; fractions all.
     """
     found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for settings, result in results:

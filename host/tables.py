@@ -1,11 +1,12 @@
 """Tables before anything is believed of them: columns of words or of numbers, their names, and the rows' numbers in the file."""
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from backpulse.firmware_py.words import nearest
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "nan", "null"})
@@ -37,8 +38,7 @@ def count(number: int, noun: str) -> str:
 
 def with_nearest(unknown: Iterable[str], names: Iterable[str]) -> str:
     """Join unknown names by commas, each with the nearest right one."""
-    near = ((name, difflib.get_close_matches(name, names, n=1)) for name in unknown)
-    return ", ".join(f"{name} (did you mean {n[0]}?)" if n else name for name, n in near)
+    return ", ".join(name + nearest(name, names) for name in unknown)
 
 
 @dataclass(frozen=True)

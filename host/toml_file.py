@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from backpulse.firmware_py.places import reason
+from backpulse.firmware_py.words import nearest
 from backpulse.host.errors import InputError
 from backpulse.host.tables import with_nearest
 
@@ -54,7 +55,8 @@ def _sentence(schema: type[BaseModel], error: ValidationError) -> str:
     name = ".".join(str(part) if isinstance(part, str) else f"[{part}]" for part in first["loc"]).replace(".[", "[")
     if first["type"] == "missing":
         return f"{name} is missing: give it"
-    return f"{name} must be {_allowed(first)}, not {first['input']!r:.60}"
+    near = nearest(first["input"], _words(first)) if first["type"] == "literal_error" else ""
+    return f"{name} must be {_allowed(first)}, not {first['input']!r:.60}{near}"
 
 
 def _table(schema: type[BaseModel], names: list[str]) -> type[BaseModel]:
@@ -65,6 +67,11 @@ def _table(schema: type[BaseModel], names: list[str]) -> type[BaseModel]:
         kinds = (annotation, *get_args(annotation))
         table = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
     return table
+
+
+def _words(first: Any) -> list[str]:
+    """Return the words of which a value is none."""
+    return str(first["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
 
 
 def _allowed(first: Any) -> str:
@@ -82,5 +89,5 @@ def _allowed(first: Any) -> str:
         return f"at most {more['max_length']} tables"
     kinds = {"int": "a whole number", "float": "a number", "finite": "a finite number", "list": "a list", "model": "a table"}
     if kind == "literal_error":
-        return "one of " + str(more["expected"]).replace(" or ", ", ").replace("'", "")
+        return f"one of {', '.join(_words(first))}"
     return kinds.get(kind.split("_")[0], "of another type")

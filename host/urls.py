@@ -21,6 +21,7 @@ from backpulse.firmware_py.registers import Capability
 from backpulse.firmware_py.room import partial_sum_bits, tiles_needed
 from backpulse.firmware_py.table_device import TableDevice
 from backpulse.firmware_py.wired import facts, wired
+from backpulse.firmware_py.words import nearest
 from backpulse.host.addresses import AUTO, FORMS, VIRTUAL, likely
 from backpulse.host.array_file import read_array
 from backpulse.host.board import Board
@@ -87,7 +88,8 @@ class Address:
             return cls(url, url=url)
         key, _, name = query.partition("=")
         if key != "array" or not name:
-            raise InputError(f"Unknown board {url}: what follows the question mark is an array file, as in golden://?array=FILE")
+            near = nearest(key, ["array"])
+            raise InputError(f"Unknown board {url}{near}: what follows the question mark is an array file, as in golden://?array=FILE")
         file = Path(name)
         array = read_array(file)
         return cls(board, array, file.parent, file.parent / array.calibration if array.calibration else None, url=url)

@@ -98,8 +98,8 @@ WRONG = {
     "device simulate": ["nothing"],
     "array model": ["nowhere.toml"],
     "flash": ["--board", "nothing"],
-    **dict.fromkeys(("fit", "build"), ["--board", "nothing"]),
-    **dict.fromkeys(("ports", "boards", "cache", "program", "device list"), ["--nothing"]),
+    **{path: ["--board", "nothing"] for path in ("fit", "build")},
+    **{path: ["--nothing"] for path in ("ports", "boards", "cache", "program", "device list")},
     "array program": ["nowhere.csv", *REAL],
     "array form": [*ANALOG, *FORM, "--cells", "nothing"],
     "array iv": [*ANALOG, *RUNS["array iv"][2:], "--cell", "nothing"],
@@ -112,7 +112,7 @@ WRONG = {
     "sim": ["--tile", "nothing"],
     "divergence": [*NETWORK, "--board", "nothing://"],
     **{name: [*arguments, "--dataset", "nothing"] for name, arguments in (("train", TRAIN), ("compare", NETWORK))},
-    **dict.fromkeys(("info", "array map", "array self-check", "array check", "array arm", "array clear"), ["--board", "nothing://"]),
+    **{path: ["--board", "nothing://"] for path in ("info", "array map", "array self-check", "array check", "array arm", "array clear")},
 }
 """A mistake in the use of each."""
 

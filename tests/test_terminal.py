@@ -118,18 +118,6 @@ def whole(text, columns=80):
     assert max(map(len, text.splitlines())) <= columns
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["train", "infer", "compare", "boards", "build", "flash", "fit", "program", "info", "sim", "export", "doctor", "cache", "sweep", ""],
-)
-def test_help_is_whole_at_80_columns(backpulse, monkeypatch, command):
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERM", "dumb")
-    code, out, _ = backpulse(*filter(None, [command]), "--help")
-    assert code == 0
-    whole(out)
-
-
 def test_tables_are_whole_at_80_columns(backpulse, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     _, out, _ = backpulse("boards")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN, TABLE, Config, DeviceKind
+from backpulse.firmware_py.words import nearest
 
 __all__ = ["BOARDS", "PARTS", "Board", "Part", "Usb", "find_board"]
 
@@ -291,5 +292,5 @@ def find_board(name: str) -> Board:
         If there is no such board.
     """
     if name not in BOARDS:
-        raise ValueError(f"Unknown board {name!r}: choose one of {', '.join(BOARDS)}")
+        raise ValueError(f"Unknown board {name!r}{nearest(name, BOARDS)}: choose one of {', '.join(BOARDS)}")
     return BOARDS[name]
