@@ -139,7 +139,7 @@ def test_the_table_has_a_line_for_each_and_one_for_what_to_do(backpulse, home):
 def test_cache_shows_and_clears(backpulse, home):
     assert backpulse("cache")[1] == "There are no caches\n"
     cache.write("kernels/sources/kernel", bytes(2_000_000))
-    assert backpulse("cache")[1] == f"{home}: kernels 2.0 MB\n"
+    assert backpulse("cache")[1] == f"{home}\n  kernels    2.0 MB  \n"
     code, out, _ = backpulse("cache", "--clear")
     assert (code, out) == (0, f"{home}: empty\n2.0 MB freed\n")
     code, out, _ = backpulse("cache", "--json", "-")
