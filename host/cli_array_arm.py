@@ -36,6 +36,7 @@ def arm(
     On a terminal the code can be typed at once; else the command is given again with --confirm.
     """
     check_outputs({"--json": json}, {"--map": map_file})
+    shown = console if json == STDOUT else stdout  # nobody is asked for a code unseen
     if off and confirm:
         raise InputError("--off needs no code: leave --confirm out")
     url = board.partition("?")[0] if off and not Address.of(board).virtual else board  # switching off asks for nothing else

@@ -245,6 +245,14 @@ def test_what_is_refused_is_told_on_standard_error_alone(path):
         assert (out, "nothing" in err or "nowhere" in err) == ("", True)
 
 
+@pytest.mark.parametrize("path", ["array arm", "array form"])
+def test_nobody_is_asked_to_confirm_what_is_not_shown(path):
+    shown = call(path, *RUNS[path])[1]
+    _, out, err = call(path, *RUNS[path], "--json", "-")
+    assert shown in err
+    assert json.loads(out)["code"] in err
+
+
 def test_a_file_and_a_pipe_get_lines_in_one_piece():
     assert re.search(r"aihwkit:PCM .*depends on what it holds itself *\n", call("device list")[1])
     assert re.search(r"config digest +[0-9a-f]{64}\b", call("info")[1])
