@@ -18,7 +18,7 @@ from backpulse.host.cli_array_map import read_map_command
 from backpulse.host.cli_array_program import program_command
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.terminal import plain
-from backpulse.host.view import stdout
+from backpulse.host.view import Table, stdout
 
 array = typer.Typer(no_args_is_help=True, help="Arrays behind the tile contract.")
 

@@ -13,7 +13,7 @@ from backpulse.host.errors import InputError
 from backpulse.host.lab import Lab
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.urls import BAUD, Address
-from backpulse.host.view import Terminal, console, stdout
+from backpulse.host.view import Table, Terminal, console, stdout
 
 
 def arm(
@@ -49,13 +49,12 @@ def arm(
                 stdout.print(f"Off: {said}")
             return
         plans = lab.arm(map_file=map_file)
-        if json != STDOUT:
-            table = Table(title="What lines may be driven with", title_justify="left", box=None, padding=(0, 2), show_header=False)
-            table.add_column(no_wrap=True)
-            table.add_column(overflow="fold")
-            for row in plans.said:
-                table.add_row(*row)
-            stdout.print(table)
+        table = Table(title="What lines may be driven with", title_justify="left", box=None, padding=(0, 2), show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column()
+        for row in plans.said:
+            table.add_row(*row)
+        shown.print(table)
         if plans.n2gr > SAFE_N2GR:
             text = f"N² g R is {plans.n2gr:.2g}: above {SAFE_N2GR} far cells get so little that no threshold tells them from others"
             console.print(f"Note: {text}", style="yellow", soft_wrap=True)

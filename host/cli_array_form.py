@@ -49,9 +49,9 @@ def form_command(
     profiles = {"width": width, "read_profile": read_profile, "pulse_profile": pulse_profile}
     with Lab(board, **given, arming=True, audience=Terminal()) as lab:
         found = lab.form(cells, start, stop, step, target, **profiles)
-        if json != STDOUT:
-            for name, value in found.drives:
-                stdout.print(f"{name}: {value}", soft_wrap=True)
+        shown = console if json == STDOUT else stdout  # nobody is asked for a code unseen
+        for name, value in found.drives:
+            shown.print(f"{name}: {value}", soft_wrap=True)
         code = confirm if confirm is not None else typed(found.code)
         if code is not None:
             found = lab.form(cells, start, stop, step, target, **profiles, confirm=code)

@@ -14,7 +14,7 @@ from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.settings import Settings
 from backpulse.host.tile import cause_of
 from backpulse.host.urls import BAUD, Address
-from backpulse.host.view import Terminal, stdout
+from backpulse.host.view import Table, Terminal, stdout
 
 Board = Annotated[str, typer.Option("--board", help="URL of the board.", metavar="URL", rich_help_panel=o.BOARD)]
 

@@ -12,7 +12,7 @@ from backpulse.host.lab import Lab
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.tile import facts_text
 from backpulse.host.urls import BAUD
-from backpulse.host.view import Terminal, stdout
+from backpulse.host.view import Table, Terminal, stdout
 
 
 def read_map_command(

@@ -11,7 +11,7 @@ from backpulse.host.errors import HostError, InputError, own_trouble, wrong_inpu
 from backpulse.host.output import STDOUT, check_outputs, write_json
 from backpulse.host.settings import Settings
 from backpulse.host.tile import facts_text
-from backpulse.host.view import console, show_warnings, stdout
+from backpulse.host.view import Table, console, show_warnings, stdout
 
 BoardName = Annotated[str, typer.Option("--board", help="Name of a board; `backpulse boards` lists them.", metavar="NAME")]
 

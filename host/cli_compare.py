@@ -12,7 +12,7 @@ from backpulse.host.errors import InputError
 from backpulse.host.output import STDOUT, Results, check_outputs, write_json
 from backpulse.host.sweep import array_text
 from backpulse.host.tables import count
-from backpulse.host.view import Terminal, stdout
+from backpulse.host.view import Table, Terminal, stdout
 
 
 @o.takes_settings("schedule", "lr", "seed", "patience", layers=o.FITTED)

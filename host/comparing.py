@@ -306,7 +306,10 @@ def swept(
     InputError
         If some runs can never be done, or fewer settings vary; none is started then.
     """
-    runs, warnings = given.plan()
+    try:
+        runs, warnings = given.plan()
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     by = varied([run.settings for run in runs])
     if len(by) < varies:
         raise InputError(f"--heat-map is drawn over two settings, and {' and '.join(by) or 'none'} varies: leave it out")

@@ -1,5 +1,7 @@
 """What a person sees while a run goes on: a live view on a terminal, a line an epoch elsewhere. All of it on standard error."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
