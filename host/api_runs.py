@@ -1,6 +1,7 @@
 """Of the public interface: what takes its time, as the commands do it."""
 
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from backpulse.host.runs import Training, training
 from backpulse.host.saved.saver import checked_keep
 from backpulse.host.settings import Settings
 from backpulse.host.stop import Stop
+from backpulse.host.tables import with_nearest
 from backpulse.host.trace_file import TraceFile
 from backpulse.host.trace_file import read_trace as read_trace_file
 from backpulse.host.training import Watcher
@@ -102,6 +104,12 @@ def train(
     >>> [W.shape for W, b in run.weights()]
     [(4, 32), (32, 3)]
     """
+    if unknown := [name for name in named if name not in Settings.model_fields]:
+        names = [name for name in signature(train).parameters if name != "named"]
+        raise InputError(
+            f"train has no {with_nearest(unknown, [*names, *Settings.model_fields])}: it takes {', '.join(names)}, and as settings "
+            f"{', '.join(Settings.model_fields)}"
+        )
     given = {**(settings.to_dict() if settings else {}), **named}
     if isinstance(data, tuple):
         data = dataset(*data)

@@ -16,7 +16,7 @@ from typer.completion import (
 )
 
 from backpulse.firmware_py.array import Array
-from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.config import Config, DeviceKind
 from backpulse.firmware_py.places import reason
 from backpulse.host import api_boards, api_parts, terminal
 from backpulse.host import options as o
@@ -174,9 +174,11 @@ def info(
     for name in ("board", "abi", "state", "fault", "credit", "config_digest", "build_digest"):
         table.add_row(name.replace("_", " "), str(result[name]), style="bold")
     table.add_row("array", told, style="bold")
-    for group in ("config", "counters"):
-        for name, value in result[group].items():
-            table.add_row(name.replace("_", " "), str(value))
+    for name, value in result["config"].items():
+        table.add_row(name.replace("_", " "), DeviceKind(value).name.lower().replace("_", " ") if name == "device" else str(value))
+    table.add_row("counted", style="bold")
+    for name, value in result["counters"].items():
+        table.add_row(name.replace("_", " "), f"{value:,}")
     stdout.print(table)
 
 

@@ -201,6 +201,8 @@ def test_weights_that_are_none_are_refused(tmp_path):
     for init, sentence in wrong:
         with pytest.raises(bp.InputError, match=sentence):
             bp.train(**SMALL, epochs=1, init=init)
+    with pytest.raises(bp.InputError, match=r"^train has no epoch \(did you mean epochs\?\), dveice \(did you mean device\?\): it takes"):
+        bp.train(epoch=3, dveice="ecram")
     np.savez(tmp_path / "x.npz", x=np.zeros(3))
     with pytest.raises(bp.InputError, match=r"x.npz holds x: give the weights of a network"):
         bp.Weights.of(tmp_path / "x.npz")
