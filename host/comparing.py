@@ -114,7 +114,7 @@ def compared(
         for schedule, rate, seed in itertools.product(schedules, rates, range(1, seeds + 1))
     ]
     runs, warnings = plan(some, epochs, tile, array)
-    warnings = [*told, *warnings]
+    warnings = [*warnings, *told]
     audience.warn(warnings)
     different, found = list(dict.fromkeys(runs)), dict[Run, dict[str, Any]]()
     with audience.sweeping(count(len(runs), "run"), different, 0, BY) as watch, closing(execute(different)) as outcomes:

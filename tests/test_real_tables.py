@@ -109,5 +109,5 @@ def test_models_without_tables_say_so(lab: Path) -> None:
         open_board(Address("sim://", array), config=config),
     ):
         pass
-    with pytest.raises(ValueError, match="device is none"):
+    with pytest.raises(ValueError, match="device is no device"):
         Array(device="mine.toml")

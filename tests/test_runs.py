@@ -230,7 +230,7 @@ DAMAGES = {
     "no command": (lambda run: changed(run, command=None, config=[1]), "manifest.json is damaged: A configuration has"),
     "no array": (lambda run: (run / "array.npz").unlink(), "array.npz cannot be read: no such file"),
     "no .npz": (lambda run: (run / "array.npz").write_text("x"), "array.npz is damaged"),
-    "few cells": (lambda run: np.savez(run / "array.npz", before=np.zeros((1, 1)), after=np.zeros((1, 1))), "is not of 8 x 4 cells"),
+    "few cells": (lambda run: np.savez(run / "array.npz", before=np.zeros((1, 1)), after=np.zeros((1, 1))), "is not of 16 x 8 cells"),
     "no cells": (lambda run: np.savez(run / "array.npz", before=np.zeros((8, 4))), "'after' is missing or wrong"),
 }
 

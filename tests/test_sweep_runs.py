@@ -79,8 +79,9 @@ def test_everywhere_the_same_bits(processes):
     runs = runs_of(8)
     here = digests(map(attempt, runs))
     assert len(set(here.values())) == len(here) == 8
+    before = multiprocessing.active_children()  # of other tests in this process
     assert digests(execute(runs, workers=2)) == here
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= set(before)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None, silence_logs=50
     ) as cluster:
@@ -197,12 +198,13 @@ def test_ctrl_c_ends_the_processes(backpulse, file, processes):
     def begun():
         return Path("s", JOURNAL).exists() and Path("s", JOURNAL).stat().st_size > 5000
 
+    before = multiprocessing.active_children()
     with sent((signal.SIGINT, 0.0), once=begun) as times:
         code, _, err = backpulse("sweep", file(200), "--workers", 2)
         took = time.monotonic() - times[0]
     assert (code, took < 2) == (130, True), (err, took)
     assert f"Stopped after {len(rows_of(Path('s')))} of 800 runs" in err
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= set(before)
 
 
 def test_failed_runs_are_told_and_done_again(backpulse, file, monkeypatch):
