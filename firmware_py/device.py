@@ -186,10 +186,11 @@ class Device:
         return (code | (bound & 15) << 4).astype(np.uint8).reshape(shape)
 
 
-def standing(bound: float, config: Config, seed: int) -> np.ndarray:
-    """Return the words of real cells as they stand at first, float64 (rows of all tiles, columns), for bounds that are so far out."""
+def standing(bound_up: float, bound_down: float, config: Config, seed: int) -> np.ndarray:
+    """Return the words of real cells between such bounds as they stand at first, float64 (rows of all tiles, columns)."""
+    bound = STANDING * min(bound_up, -bound_down)
     uniform = draws(config.rows * config.tile_cols, seed, 0x5EA1, 0).reshape(config.rows, config.tile_cols) / 2.0**31 - 1.0
-    return np.rint(uniform * (STANDING * bound) * (1 << config.cell_frac))
+    return np.rint(uniform * bound * (1 << config.cell_frac))
 
 
 def _code_units(device: Device, config: Config) -> tuple[int, int]:

@@ -116,7 +116,7 @@ def physical(array: Array, clock_khz: int, config: Config = DEFAULT) -> Physical
         row_wire=tables.row_wire[0],
         col_wire=tables.col_wire[0],
         fixed=tables.fixed[0],
-        cells=standing(min(device.bound_up, -device.bound_down), inside, array.seed).astype(float),
+        cells=standing(device.bound_up, device.bound_down, inside, array.seed).astype(float),
         spread=device.spread_words(inside, array.seed).astype(float),
     )
 

@@ -79,7 +79,7 @@ def real_machine(
     states = seed_states(inside, seed)
     memory.write[:] = np.array(states[Stream.WRITE], np.uint32).view(np.int32)
     memory.read[:] = states[Stream.READ]
-    memory.cells[:] = standing(min(device.bound_up, -device.bound_down), config, seed)
+    memory.cells[:] = standing(device.bound_up, device.bound_down, config, seed)
     fixed = STUCK_WORD if isinstance(device, TableDevice) else (STUCK & 15) << 4
     for lines, axis in ((list(dead_rows), 0), (list(dead_cols), 1)):
         at = (lines, slice(None)) if axis == 0 else (slice(None), lines)
