@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from cobs import cobs
 
+from backpulse.firmware_py import stuffing
+
 
 class Opcode(IntEnum):
     """Commands; a response carries its command's code with RESPONSE set."""
@@ -77,8 +79,6 @@ MAX_WORDS = most_words(MAX_PAYLOAD)
 """Most words of one READ or WRITE that every board takes."""
 MAX_GRANT = most_granted(MAX_PAYLOAD)
 """Most samples of one GRANT that every board takes."""
-COBS_BLOCK = 254
-"""Bytes of the longest block of COBS, whose code byte is 255: it stands for no zero, and costs a byte."""
 CRC_RESIDUE = 0x2144DF1C
 """`binascii.crc32` over any frame together with its CRC."""
 
@@ -101,13 +101,14 @@ class Frame(NamedTuple):
         if len(self.payload) > LONG_PAYLOAD:
             raise ValueError(f"A payload has at most {LONG_PAYLOAD} bytes, not {len(self.payload)}: send it in several frames")
         body = bytes((self.opcode, self.seq)) + self.payload
-        return cobs.encode(body + crc32(body).to_bytes(CRC_BYTES, "little")) + b"\0"
+        codec = stuffing if len(self.payload) > MAX_PAYLOAD else cobs
+        return codec.encode(body + crc32(body).to_bytes(CRC_BYTES, "little")) + b"\0"
 
     @classmethod
     def decode(cls, encoded: bytes) -> "Frame | None":
         """Return the frame of the bytes between two delimiters, or None if they are damaged."""
         try:
-            data = cobs.decode(encoded)
+            data = (stuffing if len(encoded) > stuffing.most(MAX_FRAME) else cobs).decode(encoded)
         except cobs.DecodeError:
             return None
         if len(data) < MIN_FRAME or crc32(data) != CRC_RESIDUE:
@@ -127,7 +128,7 @@ class Deframer:
     def __init__(self, payload: int = MAX_PAYLOAD) -> None:
         frame = HEADER_BYTES + payload + CRC_BYTES
         self._payload = payload
-        self._longest = frame + 1 + frame // COBS_BLOCK
+        self._longest = stuffing.most(frame)
         self._bytes = bytearray()
         self.damaged = 0
 

@@ -6,7 +6,7 @@ from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backpulse.firmware_py import framing
+from backpulse.firmware_py import framing, stuffing
 from backpulse.firmware_py.framing import Deframer, Frame
 
 payloads = st.binary(max_size=framing.MAX_PAYLOAD)
@@ -77,6 +77,23 @@ def test_frame_round_trip(opcode, seq, payload):
     assert Frame.decode(encoded[:-1]) == frame
     body = cobs.decode(encoded[:-1])
     assert int.from_bytes(body[-4:], "little") == binascii.crc32(body[:-4])
+
+
+@given(st.integers(0, 255), st.integers(0, 255), payloads | long_payloads, st.integers(0, 2**20))
+def test_long_frames_are_coded_as_the_library_codes_them(opcode, seq, payload, seed):
+    data = whole(opcode, seq, payload)
+    code = cobs.encode(data)
+    assert stuffing.encode(data) == code
+    assert stuffing.decode(code) == data
+    at = seed % len(code)
+    for damaged in (code[:at], code[at:], code[:at] + bytes([1 + (code[at] + seed) % 255]) + code[at + 1 :]):
+        try:
+            want = cobs.decode(damaged)
+        except cobs.DecodeError:
+            with pytest.raises(cobs.DecodeError):
+                stuffing.decode(damaged)
+        else:
+            assert stuffing.decode(damaged) == want
 
 
 def test_longest_frame_has_no_code_byte_255():
