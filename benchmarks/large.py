@@ -15,6 +15,7 @@ import numpy as np
 from backpulse.firmware_py.compiler import DEFAULT_SCHEDULE, SCHEDULES
 from backpulse.host.comparing import do_all
 from backpulse.host.errors import HostError
+from backpulse.host.rates import best_epoch
 from backpulse.host.settings import SOFTWARE, Settings
 from backpulse.host.view import Terminal
 
@@ -31,6 +32,8 @@ DEEP_EPOCHS = (EARLY, EPOCHS)
 DEEP_RATES = (0.02, 0.05)
 MORE_SEEDS = range(1, 41)
 """Of `software` and the default schedule: an epoch of so deep a network at these rates may lose ten points that the next one regains."""
+VALIDATION = 0.1
+"""Share of the training part that chooses the epoch that `--best` keeps."""
 LOST = 90.0
 """Accuracy in percent below which an epoch of the second half counts as such."""
 WAYS = ((SOFTWARE, "ideal"), *product(SCHEDULES, ("ideal", "ecram")))
@@ -57,7 +60,8 @@ def deep_runs() -> list[Settings]:
     """Return the runs of the deep network."""
     some = [run for lr in DEEP_RATES for one in ways(DEEP, WAYS) for run in seeds(one, lr)]
     more = [run for lr in DEEP_RATES for one in ways(DEEP, FIRST) for run in seeds(one, lr, MORE_SEEDS)]
-    return list(dict.fromkeys([*some, *more]))
+    validated = [run.changed(validation=VALIDATION) for run in more]
+    return list(dict.fromkeys([*some, *more, *validated]))
 
 
 def results(settings: Sequence[Settings], epochs: int) -> dict[Settings, Row]:
@@ -148,6 +152,34 @@ def lost_table(done: dict[Settings, Row]) -> str:
     return table([*heads, f"of these below {LOST:g} %"], rows)
 
 
+def kept(done: dict[Settings, Row], way: tuple[str, str], lr: float, some: Iterable[int]) -> np.ndarray:
+    """Return the test accuracies in percent of the epochs with the lowest validation loss, one a seed."""
+    (one,) = ways(DEEP, [way])
+    rows = [done[run.changed(validation=VALIDATION)] for run in seeds(one, lr, some)]
+    return np.array([accuracies([row], best_epoch(row["validation_loss"]))[0] for row in rows])
+
+
+def kept_table(done: dict[Settings, Row]) -> str:
+    """Return the table of the epochs that `--best` keeps, which are chosen without a look at the test part."""
+
+    def cells(way: tuple[str, str], lr: float) -> list[str]:
+        few, many = kept(done, way, lr, SEEDS), kept(done, way, lr, MORE_SEEDS)
+        return [cell(few), f"{many.mean():.1f} ± {many.std(ddof=1) / len(many) ** 0.5:.1f}"]
+
+    heads = ["schedule", "lr", f"{len(SEEDS)} seeds", f"{len(MORE_SEEDS)} seeds, mean and its standard error"]
+    return table(heads, ([way[0], f"{lr:g}", *cells(way, lr)] for lr in DEEP_RATES for way in FIRST))
+
+
+def kept_verdict(done: dict[Settings, Row], some: Sequence[int]) -> str:
+    """Return the distance from `software` of the epochs that are kept."""
+    told = []
+    for lr in DEEP_RATES:
+        reference, exact = (kept(done, way, lr, some) for way in FIRST)
+        error = (exact - reference).std(ddof=1) / len(exact) ** 0.5
+        told.append(f"at lr {lr:g} {points_text((exact - reference).mean(), DEEP_WITHIN)} (± {error:.2f})")
+    return f"{len(some)} seeds: {'; '.join(told)}."
+
+
 def lost_verdict(done: dict[Settings, Row]) -> str:
     """Return the distance from `software` over more seeds, each beside the run of the same weights and order."""
     told = []
@@ -191,6 +223,15 @@ Single epochs decide there: a network so deep loses many points in one and regai
 {lost_table(deep)}
 
 Seed by seed, `{DEFAULT_SCHEDULE}` after {EPOCHS} epochs is {lost_verdict(deep)} from `software`.
+
+Who trains such a network keeps its best epoch, and lets a part of the training samples say which one that is
+(`--validation {VALIDATION:g} --best FILE`). The test accuracy of that epoch:
+
+{kept_table(deep)}
+
+`{DEFAULT_SCHEDULE}` on the ideal device, seed by seed:
+{kept_verdict(deep, SEEDS)}
+{kept_verdict(deep, MORE_SEEDS)}
 """
 
 

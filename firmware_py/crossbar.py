@@ -5,6 +5,7 @@ The golden function of rtl/tile/emulated.py; docs/machine.md, The tile.
 
 import importlib
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -238,14 +239,7 @@ def _or_of(field: str, module: str, plain: Any) -> Any:
     return by_type(getattr(plain, "py_func", plain), choose)
 
 
-def _or_of_array(plain: Any) -> Any:
-    return _or_of("array", "array_tile", plain)
-
-
-def _or_of_table(linear: Any) -> Any:
-    return _or_of("law", "table_tile", linear)
-
-
+_or_of_array, _or_of_table = partial(_or_of, "array", "array_tile"), partial(_or_of, "law", "table_tile")
 any_read, any_pulse_lanes, any_settle = _or_of_array(read), _or_of_array(pulse_lanes), _or_of_array(settle)
 any_move, any_take_part, any_words_of = _or_of_table(move), _or_of_table(take_part), _or_of_table(words_of)
 any_take_sample, any_leaks, any_leak = _or_of_table(take_sample), _or_of_table(leaks), _or_of_table(leak)

@@ -279,11 +279,8 @@ def _err(m, f, target, output, to, function):
     m.results[counters[_RESULTS] % m.results.shape[0]] = best
     counters[_RESULTS] = (counters[_RESULTS] + 1) & _MASK32
     if m.outputs.shape[0]:
-        place = m.control[OUTPUT]
-        for i in range(n):
-            m.outputs[place] = outputs[i]
-            place = (place + 1) & (m.outputs.shape[0] - 1)
-        m.control[OUTPUT] = place
+        _put(m.outputs, outputs, m.control[OUTPUT], n)
+        m.control[OUTPUT] = (m.control[OUTPUT] + n) & (m.outputs.shape[0] - 1)
     counters[_SATURATED] += _derived(errors, outputs, n, function, f)
     _scatter(m, f, to, 0, n, errors, True)
 

@@ -164,6 +164,7 @@ class GoldenMachine:
             tables = TableWindow(self.memory.law, config.cell_bits)
             self._readers[Window.TABLE], self._writers[Window.TABLE] = tables.read, tables.write
         self._trace = TraceRing(config) if config.trace_words else None
+        self._registers = self._readable()
         if self._trace:
             self._planes[Window.TRACE, 0] = _Plane(self._trace.words.reshape(1, -1), writable=False)
         if not config.lean:
@@ -340,50 +341,36 @@ class GoldenMachine:
         self._set(*_PLACES[offset], value)
 
     def _get(self, name: str, index: int) -> int:
-        control = self.memory.control
-        match name:  # what each look at the board reads comes first
-            case "COUNTER":
-                return int(self.memory.counters[index])
-            case "STATE":
-                return int(self.state)
-            case "FAULT":
-                return int(control[FAULT])
-            case "CREDIT":
-                return len(self._order)
-            case "MAGIC":
-                return MAGIC
-            case "ABI":
-                return ABI_VERSION
-            case "CONFIG_WORDS":
-                return CONFIG_WORDS
-            case "PAYLOAD" if self.payload > MAX_PAYLOAD:
-                return self.payload
-            case "SESSION":
-                return self.session >> 32 * index
-            case "ENTRY":
-                return self._entry
-            case "BANK":
-                return int(control[BANK])
-            case "STRIDE":
-                return int(control[STRIDE])
-            case "WATCHDOG":
-                return self._watchdog
-            case "CONFIG":
-                return self.config.to_words()[index]
-            case "CONFIG_DIGEST":
-                return int.from_bytes(self.config.digest[4 * index : 4 * index + 4], "little")
-            case "BUILD_DIGEST":
-                return 0
-            case "SCALE":
-                mantissa, exponent = self.memory.scales[index]
-                return int(mantissa) | (int(exponent) & 255) << 16
-            case "TRACE_ON" if self._trace:
-                return int(self._trace.on)
-            case "TRACE_WRITTEN" if self._trace:
-                return self._trace.written
-            case "TRACE_READ" if self._trace:
-                return self._trace.read
+        if get := self._registers.get(name):
+            return int(get(index))
         raise BusError
+
+    def _readable(self) -> dict[str, Callable[[int], int]]:
+        """Return what reads a register, or one of several by its number."""
+        control, config, trace = self.memory.control, self.config, self._trace
+        registers: dict[str, Callable[[int], int]] = {
+            "MAGIC": lambda _: MAGIC,
+            "ABI": lambda _: ABI_VERSION,
+            "CONFIG_WORDS": lambda _: CONFIG_WORDS,
+            "CONFIG": lambda index: config.to_words()[index],
+            "CONFIG_DIGEST": lambda index: int.from_bytes(config.digest[4 * index : 4 * index + 4], "little"),
+            "BUILD_DIGEST": lambda _: 0,
+            "SESSION": lambda index: self.session >> 32 * index,
+            "STATE": lambda _: self.state,
+            "FAULT": lambda _: control[FAULT],
+            "CREDIT": lambda _: len(self._order),
+            "COUNTER": lambda index: self.memory.counters[index],
+            "ENTRY": lambda _: self._entry,
+            "BANK": lambda _: control[BANK],
+            "STRIDE": lambda _: control[STRIDE],
+            "WATCHDOG": lambda _: self._watchdog,
+            "SCALE": lambda index: self.memory.scales[index, 0] | (self.memory.scales[index, 1] & 255) << 16,
+        }
+        if self.payload > MAX_PAYLOAD:
+            registers["PAYLOAD"] = lambda _: self.payload
+        if trace:
+            registers |= {"TRACE_ON": lambda _: trace.on, "TRACE_WRITTEN": lambda _: trace.written, "TRACE_READ": lambda _: trace.read}
+        return registers
 
     def _set(self, name: str, index: int, value: int) -> None:
         control = self.memory.control

@@ -133,10 +133,6 @@ def new_memory(config: Config) -> Memory:
     for op, function in legal(config):
         pairs[op, function] = True
     line = whole(max(config.longest, config.rows, config.tile_cols) + 1) + GROUP  # for a vector that begins at any element
-
-    def zeros(*size: int) -> np.ndarray:
-        return np.zeros(size, np.int64)
-
     memory = Memory(
         cells=_zeros(np.int16, config.rows, lanes),
         spread=_zeros(np.int32 if tables else np.uint8, config.rows, lanes),
@@ -144,36 +140,31 @@ def new_memory(config: Config) -> Memory:
         write=_zeros(np.int32, lanes),
         read=np.ones(2, np.int64),
         tile=_zeros(np.int32, TILE_WORDS),
-        program=zeros(config.program_words),
-        regions=zeros(config.regions, 4),
-        table=zeros(config.vectors),
-        masks=zeros(config.vectors),
+        program=_zeros(np.int64, config.program_words),
+        regions=_zeros(np.int64, config.regions, 4),
+        table=_zeros(np.int64, config.vectors),
+        masks=_zeros(np.int64, config.vectors),
         vectors=_zeros(np.int32, config.vector_words),
         pages=_zeros(np.int8, 2, config.page_bytes),
         store=_zeros(np.uint8, 4 * config.store_words),
         results=np.zeros(config.result_depth, np.uint16),
         outputs=_zeros(np.int16, config.output_depth),
-        scales=zeros(SCALE_REGISTERS, 2),
-        counters=zeros(len(Counter)),
+        scales=_zeros(np.int64, SCALE_REGISTERS, 2),
+        counters=_zeros(np.int64, len(Counter)),
         activations=table_array(config),
         legal=pairs,
         costs=costs(config),
-        control=zeros(OUTPUT + 1),
-        filled=zeros(2),
+        control=_zeros(np.int64, OUTPUT + 1),
+        filled=_zeros(np.int64, 2),
         checked=np.zeros(config.program_words, np.bool_),
-        line=_zeros(np.int32, line),
-        words=_zeros(np.int32, line),
-        factors=_zeros(np.int32, line),
-        sums=_zeros(np.int32, line),
-        over=_zeros(np.int32, line),
+        **{scratch: _zeros(np.int32, line) for scratch in ("line", "words", "factors", "sums", "over")},
         lanes=_zeros(np.int32, lanes + GROUP),
         leaps=leaps(config.tile_rows),
-        hits=zeros(config.tile_rows),
-        draws=_zeros(np.int32, config.tile_rows, GROUP),
-        noise=_zeros(np.int32, config.tile_rows, GROUP),
+        hits=_zeros(np.int64, config.tile_rows),
+        **{drawn: _zeros(np.int32, config.tile_rows, GROUP) for drawn in ("draws", "noise")},
         group=_zeros(np.int32, GROUP),
         log=_zeros(np.int32, 0, 5),
-        logged=zeros(1),
+        logged=_zeros(np.int64, 1),
         law=new_law(config, _zeros(np.int16, config.rows, lanes)) if tables else None,
     )
     memory.rounding[:] = memory.write[:] = 1

