@@ -45,6 +45,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --cache-dir build/imports
+	$(BIN)/python -m pytest -q -p no:xdist tests/test_house.py
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.speed $(ARGS)

@@ -117,9 +117,7 @@ class Device:
     def check(self, config: Config) -> None:
         """Raise ValueError if a configuration's tiles cannot carry this device."""
         if config.device is DeviceKind.TABLE:
-            raise ValueError(
-                f"Device {self.name} is a linear step, and this board's tiles carry tables: make it one (table_device.carried)"
-            )
+            raise ValueError(f"Device {self.name} is a linear step, and the board's tiles carry tables: make it one (table_device.carried)")
         if config.device is DeviceKind.IDEAL and not self.is_ideal:
             raise ValueError(
                 f"Device {self.name} needs a tile with the linear-step model; this board has the ideal one. Choose --device ideal"
@@ -391,8 +389,7 @@ PRESETS = {
         ),
     )
 }
-"""Devices by name: ideal (1000 states), ECRAM of Li (IEDM 2018), the same with all cells alike, and metal-oxide ECRAM (IEDM 2019), with the
-field's usual figures."""
+"""Devices by name, with the field's usual figures: ideal (1000 states), ECRAM of Li (IEDM 2018), with cells alike, of oxide (IEDM 2019)."""
 
 
 def device_for(config: Config) -> Device:

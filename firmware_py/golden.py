@@ -5,6 +5,8 @@ narrower signed integers: one uint64 among them would turn numba's arithmetic in
 talks to is in machine.py.
 """
 
+# Over 400 lines: one function an instruction, and the loop that calls them.
+
 import numpy as np
 
 from backpulse.firmware_py.activation import activate, fprime

@@ -5,6 +5,8 @@ difference to that at its upper end, and a class of write noise; inside a segmen
 such a table, and so is the linear step of `Device`. Nothing here is compiled: kernels and RTL are held to these functions.
 """
 
+# Over 400 lines: words, formula and what fits them are one format.
+
 from dataclasses import dataclass, field
 from typing import Self
 

@@ -7,7 +7,7 @@ makes the same netlists wherever it runs.
 import argparse
 import os
 
-from pyosys import libyosys
+from pyosys import libyosys  # pyright: ignore[reportAttributeAccessIssue] - a compiled module, without types
 
 
 def main() -> None:

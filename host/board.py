@@ -1,5 +1,7 @@
 """One API over every board: golden model, virtual board, serial port, socket."""
 
+# Over 400 lines: one API of what every board can do.
+
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress

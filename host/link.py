@@ -1,5 +1,7 @@
 """The host's end of the link: commands in a window of eight, each executed exactly once whatever the line does to the bytes."""
 
+# Over 400 lines: the window of commands is one state.
+
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence

@@ -3,6 +3,8 @@
 Command line, checkpoints, JSON results and Python take their names, defaults and checks from here.
 """
 
+# Over 400 lines: a field of a run is written once, with its help and its check.
+
 import math
 import os
 import threading

@@ -1,5 +1,7 @@
 """Training and evaluation runs on a board: what `backpulse train` does, without a terminal."""
 
+# Over 400 lines: a run is one state, from its first cells to its result.
+
 import math
 import operator
 import time

@@ -1,5 +1,7 @@
 """Map, response curves, programming, retention and endurance over the tile contract, with budgets; and that they can be stopped."""
 
+# Over 400 lines: one array stands behind all of these commands.
+
 import csv
 import json
 import re

@@ -1,5 +1,7 @@
 """Twins of measured devices: what each model leaves, symmetry points, noise, and the table in integers."""
 
+# Over 400 lines: all figures of the measured devices, side by side.
+
 import json
 import re
 from dataclasses import replace

@@ -4,6 +4,7 @@ Slices lie side by side: clock, selects and strobes are common, data lines a sli
 converting take as long for four as for one.
 """
 
+# Over 400 lines: one sequencer serves converters and switches, which share their lines.
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 # pyright: reportOperatorIssue=false

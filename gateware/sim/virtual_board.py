@@ -3,6 +3,7 @@
 `build` makes the program, or finds it in the user's cache; `VirtualBoard` runs it.
 """
 
+# Over 400 lines: a board is known by all that it is built from, and runs as it was built.
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 

@@ -1,5 +1,6 @@
 """The digital twin of a crossbar: all tiles in on-chip memory, one lane a column, one row a cycle."""
 
+# Over 400 lines: a command's way through the tile is one state machine, whose registers its steps share.
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 

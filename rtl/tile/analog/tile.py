@@ -1,5 +1,6 @@
 """The tile of a physical array: knows lines and profiles, and no chip."""
 
+# Over 400 lines: a command's way through the tile is one state machine, whose registers its steps share.
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 # pyright: reportOperatorIssue=false
