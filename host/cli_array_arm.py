@@ -18,7 +18,9 @@ from backpulse.host.view import Table, Terminal, console, stdout
 
 def arm(
     board: a.Board,
-    off: Annotated[bool, typer.Option("--off", help="Switch all drivers off until it is armed again.", rich_help_panel=a.ARRAY)] = False,
+    off: Annotated[
+        bool, typer.Option("--off", metavar="", help="Switch all drivers off until it is armed again.", rich_help_panel=a.ARRAY)
+    ] = False,
     confirm: a.Confirm = None,
     map_file: Annotated[
         Path | None,

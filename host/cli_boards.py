@@ -35,7 +35,7 @@ def boards(json: o.Json = None) -> None:
 
 def build(
     board: BoardName,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the build digest and the commands.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", metavar="", help="Only print the build digest and the commands.")] = False,
     json: o.Json = None,
 ) -> None:
     """Build a board's bitstream, or find it built; exit code 1 if it misses its clock."""

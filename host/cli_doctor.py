@@ -46,7 +46,7 @@ def doctor(
 
 
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Empty them: everything in them can be made again.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", metavar="", help="Empty them: everything in them can be made again.")] = False,
     json: o.Json = None,
 ) -> None:
     """Show the caches (compiled kernels, virtual boards, builds, what the tools keep), or empty them."""

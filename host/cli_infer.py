@@ -44,7 +44,9 @@ def infer(
         typer.Option(help=f"{MEAN}: with --after, give each layer's cells back what they have lost in the mean.", metavar="NAME"),
     ] = None,
     plot: o.Plot = None,
-    outputs: Annotated[bool, typer.Option("--outputs", help="Put the outputs of the network for each sample into the JSON.")] = False,
+    outputs: Annotated[
+        bool, typer.Option("--outputs", metavar="", help="Put the outputs of the network for each sample into the JSON.")
+    ] = False,
     baud: o.Baud = BAUD,
     calibration: a.Calibration = None,
     calibration_age: a.CalibrationAge = None,

@@ -14,7 +14,8 @@ from backpulse.host.view import Table, stdout
 
 def ports(
     probe: Annotated[
-        bool, typer.Option("--probe", help="Ask those that may be boards, and only those; no session of another program changes.")
+        bool,
+        typer.Option("--probe", metavar="", help="Ask those that may be boards, and only those; no session of another program changes."),
     ] = False,
     json: o.Json = None,
 ) -> None:

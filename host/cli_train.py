@@ -66,7 +66,9 @@ def train(
         Path | None,
         typer.Option(help=f"Initial weights: {FORMS}.", metavar="FILE", rich_help_panel=o.FILES),
     ] = None,
-    reference: Annotated[bool, typer.Option("--reference", help="Train the float64 reference too.", rich_help_panel=o.ALGORITHM)] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", metavar="", help="Train the float64 reference too.", rich_help_panel=o.ALGORITHM)
+    ] = False,
     plot: o.Plot = None,
     pulse_log: Annotated[
         Path | None, typer.Option(help="Write every pulse (.npz or .csv).", metavar="FILE", rich_help_panel=o.FILES)
@@ -82,7 +84,8 @@ def train(
         typer.Option(help=f"What --save keeps beside results and array: {', '.join(KEPT)}.", metavar="NAMES", rich_help_panel=o.FILES),
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="Show the run in a browser of this computer while it goes on.", rich_help_panel=o.FILES)
+        bool,
+        typer.Option("--live", metavar="", help="Show the run in a browser of this computer while it goes on.", rich_help_panel=o.FILES),
     ] = False,
     json: o.Json = None,
 ) -> None:

@@ -212,6 +212,7 @@ def test_help_is_whole(monkeypatch, path, columns):
     lines = out.getvalue().splitlines()
     assert columns - 2 < max(map(len, lines)) <= columns, "it uses what there is"
     assert not [option for option in COMMANDS[path] if option not in out.getvalue()]
+    assert not [line for line in lines if "<bool>" in line and "--help" not in line], "a switch takes no value"
 
 
 @pytest.mark.parametrize("path", RUNS)
