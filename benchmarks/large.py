@@ -177,7 +177,7 @@ def kept_verdict(done: dict[Settings, Row], some: Sequence[int]) -> str:
         reference, exact = (kept(done, way, lr, some) for way in FIRST)
         error = (exact - reference).std(ddof=1) / len(exact) ** 0.5
         told.append(f"at lr {lr:g} {points_text((exact - reference).mean(), DEEP_WITHIN)} (± {error:.2f})")
-    return f"{len(some)} seeds: {'; '.join(told)}."
+    return f"- {len(some)} seeds: {'; '.join(told)}."
 
 
 def lost_verdict(done: dict[Settings, Row]) -> str:
@@ -230,6 +230,7 @@ Who trains such a network keeps its best epoch, and lets a part of the training 
 {kept_table(deep)}
 
 `{DEFAULT_SCHEDULE}` on the ideal device, seed by seed:
+
 {kept_verdict(deep, SEEDS)}
 {kept_verdict(deep, MORE_SEEDS)}
 """
