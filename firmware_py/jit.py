@@ -23,10 +23,15 @@ from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
 from backpulse.firmware_py import cache
+from backpulse.firmware_py.garbage import uncollected
 
-_OPTIONS: dict[str, Any] = {"boundscheck": False, "no_cfunc_wrapper": True}
-_BARE: dict[str, Any] = {"_nrt": False}
-"""Without numba's runtime nothing can be allocated, and no reference is counted: each branch would count those of the whole memory."""
+
+class _KernelCompiler(Compiler):
+    """Compiles without garbage collection, which takes a tenth of the time."""
+
+    def compile_extra(self, func: Callable[..., Any]) -> Any:
+        with uncollected():
+            return super().compile_extra(func)
 
 
 class _PartLibrary(JITCodeLibrary):
@@ -36,7 +41,7 @@ class _PartLibrary(JITCodeLibrary):
         pass
 
 
-class _PartCompiler(Compiler):
+class _PartCompiler(_KernelCompiler):
     """Compiles a part."""
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
@@ -45,6 +50,9 @@ class _PartCompiler(Compiler):
         return super().compile_extra(func)
 
 
+_OPTIONS: dict[str, Any] = {"boundscheck": False, "no_cfunc_wrapper": True, "pipeline_class": _KernelCompiler}
+_BARE: dict[str, Any] = {"_nrt": False}
+"""Without numba's runtime nothing can be allocated, and no reference is counted: each branch would count those of the whole memory."""
 _UNSEEN: dict[str, Any] = {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
 
 
@@ -60,7 +68,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 def part(function: Callable[..., Any]) -> Any:
     """Compile as `inlined` does, for compiled callers alone: to unpack a whole memory for Python would take longer than the function."""
-    return _cached(numba.njit(forceinline=True, **_OPTIONS, **_BARE, **_UNSEEN)(function))
+    return _cached(numba.njit(**{**_OPTIONS, **_BARE, **_UNSEEN, "forceinline": True})(function))
 
 
 def shared(function: Callable[..., Any]) -> Any:

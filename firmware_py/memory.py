@@ -13,6 +13,7 @@ from backpulse.firmware_py.lanes import GROUP, whole
 from backpulse.firmware_py.registers import TILE_WORDS, Counter
 from backpulse.firmware_py.streams import leaps
 from backpulse.firmware_py.table_memory import new_law
+from backpulse.firmware_py.tape import Recording, recording
 from backpulse.firmware_py.tile_facts import EMULATED
 from backpulse.firmware_py.timing import costs
 
@@ -59,9 +60,9 @@ class Memory(NamedTuple):
     group: np.ndarray  # int32 scratch: one vector of lanes, for what takes them one by one
     log: np.ndarray  # int32 (n, 5) pulse log: step, tile, row, column, count; n = 0 for none
     logged: np.ndarray  # int64 (1) entries of the log in use
+    recorded: Recording  # of what the tile answers, without room where nothing is recorded
     law: Any = None  # table_memory.Law of the table device; None: cells take the linear step
     array: Any = None  # wired.Wired: the array model behind the tile contract; None: cells are read and pulsed exactly
-    recorded: Any = None  # tape.Recording of what the tile answers, or None
     played: Any = None  # tape.Answers in the tile's place, or None
 
 
@@ -165,6 +166,7 @@ def new_memory(config: Config) -> Memory:
         group=_zeros(np.int32, GROUP),
         log=_zeros(np.int32, 0, 5),
         logged=_zeros(np.int64, 1),
+        recorded=recording(0),
         law=new_law(config, _zeros(np.int16, config.rows, lanes)) if tables else None,
     )
     memory.rounding[:] = memory.write[:] = 1

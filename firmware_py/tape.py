@@ -1,6 +1,7 @@
 """Tapes of the golden model: one that records what its tile answers, and one that answers in the tile's place (docs/trace.md).
 
-A memory without them holds None in their places. Then compiled functions contain nothing of what is written here.
+A memory that records nothing holds a tape without room: whether to record is asked where a record would be written, for other compiled
+functions would take longer to compile than all these questions. Where no tape is played it holds None: then they contain nothing of that.
 """
 
 from typing import NamedTuple
@@ -57,7 +58,7 @@ class Answers(NamedTuple):
 
 
 def recording(units: int) -> Recording:
-    """Return an empty tape with room for so many units."""
+    """Return an empty tape with room for so many units; none is recorded where there is no room at all."""
     return Recording(np.zeros(units, np.uint16), np.array([0, units], np.int64))
 
 
@@ -72,7 +73,7 @@ def answers(units: np.ndarray, config: Config) -> Answers:
 @part
 def record(tape, unit):
     """Record a unit."""
-    if tape is not None:
+    if tape.units.shape[0]:
         tape.units[tape.at[0]] = unit
         tape.at[0] += 1
 
@@ -80,14 +81,14 @@ def record(tape, unit):
 @part
 def record_sense(tape, sense, over, last):
     """Record a sense word."""
-    if tape is not None:
+    if tape.units.shape[0]:
         record(tape, _SENSE | over << _OVER | last << _LAST | (sense & _VALUE_MASK) << _VALUE)
 
 
 @part
 def record_read(tape, sums, over, n):
     """Record the sense words of a read; those over range are marked by -1 in `over`."""
-    if tape is not None:
+    if tape.units.shape[0]:
         for i in range(n):
             record_sense(tape, sums[i], -over[i], int(i == n - 1))
 
@@ -95,7 +96,7 @@ def record_read(tape, sums, over, n):
 @part
 def record_completion(tape, op, status, asked, rows):
     """Record a completion without a cause, all pulses done."""
-    if tape is not None:
+    if tape.units.shape[0]:
         record(tape, _COMPLETION | status << _STATUS | op << _OP)
         if op == _PULSE:
             for number in (asked, asked):
@@ -107,7 +108,7 @@ def record_completion(tape, op, status, asked, rows):
 @part
 def pulse_cycles_more(tape):
     """Return the cycles that a PULSE takes more where it is recorded: its completion waits until its last unit is written."""
-    if tape is not None:
+    if tape.units.shape[0]:
         return PULSE_UNITS - 1
     return 0
 
@@ -115,7 +116,7 @@ def pulse_cycles_more(tape):
 @part
 def no_room(tape):
     """Say whether a sample may not begin, as its records might find no room."""
-    if tape is not None:
+    if tape.units.shape[0]:
         return tape.at[0] > tape.at[1]
     return False
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from amaranth.back import rtlil
 
-from backpulse.gateware.tools import environment, uncollected, yosys
+from backpulse.firmware_py.garbage import uncollected
+from backpulse.gateware.tools import environment, yosys
 
 if TYPE_CHECKING:
     from .harness import Harness

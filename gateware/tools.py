@@ -5,7 +5,6 @@ cache. They get a home inside our own cache, used by them alone and checked befo
 users without a home, too.
 """
 
-import gc
 import importlib.util
 import os
 import shutil
@@ -112,18 +111,6 @@ def within_environment() -> Iterator[None]:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Elaborate without garbage collection, which takes as long as the rest: a netlist is one live graph."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 def yosys() -> list[str]:

@@ -10,6 +10,7 @@ from backpulse.firmware_py.config import DEFAULT, Config, DeviceKind
 from backpulse.firmware_py.device import PRESETS, Device
 from backpulse.firmware_py.image import Image, image, initial_cells, samples_image
 from backpulse.firmware_py.machine import GoldenMachine
+from backpulse.firmware_py.memory import Memory
 from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.registers import REG, State
 from backpulse.firmware_py.room import tiles_needed
@@ -94,6 +95,11 @@ def machine_of(board: Board) -> GoldenMachine:
     port = board.link._port
     assert isinstance(port, GoldenPort)
     return port._machine
+
+
+def flat(memory: Memory) -> tuple[np.ndarray, ...]:
+    """Return a memory's arrays, those of its tape in the tape's place."""
+    return *memory._replace(recorded=memory.recorded.units), memory.recorded.at
 
 
 def noisy_cells(program: Program, device: Device | TableDevice, seed: int) -> np.ndarray:

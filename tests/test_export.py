@@ -13,11 +13,11 @@ import pyslang
 import pytest
 
 from backpulse.firmware_py.config import IDEAL, LEAN, SMALL
+from backpulse.firmware_py.garbage import uncollected
 from backpulse.gateware.chip.top import Top
 from backpulse.gateware.export.export import CONTROLLER, EXAMPLES, export, export_project
 from backpulse.gateware.sim import verilator
 from backpulse.gateware.sim.virtual_board import Simulator
-from backpulse.gateware.tools import uncollected
 
 CONFIGS = {  # all that a machine can have; odd sizes; a small one
     "everything": replace(SMALL, store_words=256, trace_words=64),

@@ -22,7 +22,7 @@ from backpulse.firmware_py.network import Network
 from backpulse.firmware_py.pulse_log import PulseLog
 from backpulse.firmware_py.registers import ARRAY_WORDS, REG, Counter, State, Window
 
-from .machines import Loaded, loaded
+from .machines import Loaded, flat, loaded
 
 ONE = 4096
 DEVICES = {"ideal": PRESETS["ideal"], "ecram": PRESETS["ecram"]}
@@ -354,7 +354,7 @@ def test_runs_of_words_are_the_words_one_by_one(config: Config) -> None:
                     fails[1] = True
                 assert fails[0] == fails[1]
                 refused += fails[0]
-                for one, other in zip(runs.memory, single.memory, strict=True):
+                for one, other in zip(flat(runs.memory), flat(single.memory), strict=True):
                     assert np.array_equal(one, other)
                 try:
                     want = [single.read(address + i) for i in range(count)]

@@ -21,6 +21,8 @@ from backpulse.gateware.link import program as link_program
 from backpulse.gateware.link.memory import data_image
 from backpulse.gateware.link.microcode import Mode, Op, Port, Strobe, When
 
+from .machines import flat
+
 CONFIG = replace(LEAN, tile_rows=8, tiles=2, store_words=64, order_depth=128, page_bytes=16)
 NONCES = [b"\0" * 8, b"01234567", b"01234568", b"\xff1234567"]
 
@@ -208,7 +210,7 @@ def fuzz(seed: int, frames: int = 1500) -> Fuzz:
 
 def equal(t: Fuzz) -> bool:
     """Say whether both machines are the same."""
-    pairs = zip(t.golden.memory, t.machine.memory, strict=True)
+    pairs = zip(flat(t.golden.memory), flat(t.machine.memory), strict=True)
     return all(np.array_equal(a, b) for a, b in pairs) and t.golden._order.tolist() == t.machine._order.tolist()
 
 

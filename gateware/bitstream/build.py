@@ -22,6 +22,7 @@ from typing import Any
 
 from backpulse.firmware_py import cache
 from backpulse.firmware_py.config import DeviceKind
+from backpulse.firmware_py.garbage import uncollected
 from backpulse.firmware_py.installing import install
 from backpulse.firmware_py.places import CacheError, lock, usable, work
 from backpulse.gateware import child
@@ -35,7 +36,6 @@ from backpulse.gateware.tools import (
     ToolError,
     environment,
     program,
-    uncollected,
 )
 
 __all__ = [

@@ -8,8 +8,9 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import Config
+from backpulse.firmware_py.garbage import uncollected
 from backpulse.gateware.child import children_end
-from backpulse.gateware.tools import uncollected, within_environment
+from backpulse.gateware.tools import within_environment
 
 __all__ = ["CONTROLLER", "EXAMPLES", "controller", "export", "export_project"]
 

@@ -15,9 +15,10 @@ from amaranth.back import verilog
 from amaranth.hdl import Fragment, Signal
 from amaranth.lib import wiring
 
+from backpulse.firmware_py.garbage import uncollected
 from backpulse.firmware_py.registers import State
 from backpulse.gateware.child import children_end
-from backpulse.gateware.tools import MissingToolError, uncollected, within_environment
+from backpulse.gateware.tools import MissingToolError, within_environment
 
 __all__ = ["FORMATS", "SCOPE", "SIGNALS", "TOP", "Form", "check_form", "export_described"]
 
