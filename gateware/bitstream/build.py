@@ -69,6 +69,10 @@ _APART = (
 _APART_OF_TABLES = ("persistents", "segments", "visits", "losses")
 """Those of the table device, beside the others."""
 
+_APART_OF_GOWIN = ("bank_?",)
+"""Those of the sample store, which reads a word that is written only in the host's own write, whose answer
+has no word. The ECP5 reads old words by itself; here they would cost 80 flip-flops."""
+
 Progress = Callable[[str], None]
 
 
@@ -184,7 +188,11 @@ def prepare(board: Board, digest: bytes = bytes(32)) -> Any:
     )  # some platforms ask for it even when nothing is loaded
     family = FAMILIES[board.part.family]
     platform = board.load_platform()(toolchain=family["toolchain"])
-    apart = _APART + _APART_OF_TABLES * (board.config.device is DeviceKind.TABLE)
+    apart = (
+        *_APART,
+        *_APART_OF_TABLES * (board.config.device is DeviceKind.TABLE),
+        *_APART_OF_GOWIN * (board.part.family == "gowin"),
+    )
     place = [option.format(mhz=board.clk_hz / 1e6) for option in family["place"]]
     with uncollected():
         plan = platform.prepare(
