@@ -151,7 +151,8 @@ class LivePage:
             source.data = {"x": np.arange(len(total)), "y": total}
             plot = self._lines[name]
             plot.title.text, plot.visible = f"{title} {name}", known or bool(moved.any())
-            plot.yaxis.formatter = NumeralTickFormatter(format="0,0" if known else "0.[00]")
+            # Not another formatter: for each new model Bokeh looks through the whole page.
+            plot.yaxis.formatter.format = "0,0" if known else "0.[00]"
 
     def _show_now(self) -> None:
         """Show where the run is."""
@@ -236,6 +237,7 @@ class LivePage:
 
     def _line(self, source: ColumnDataSource) -> Any:
         plot = _plot("", "row" if source is self._rows else "column")
+        plot.yaxis.formatter = NumeralTickFormatter()
         plot.step("x", "y", source=source, color=ACCENT, line_width=1.8, mode="center")
         return plot
 
