@@ -3,22 +3,29 @@
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pkgutil import resolve_name
 from typing import Any
 from unittest import mock
 
-from amaranth.hdl import Module, Mux, Value
+from amaranth.hdl import Fragment, Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
+
+Patch = AbstractContextManager[Any]
+"""What is changed while something is elaborated."""
 
 
 def through(m: Module, outer: wiring.Component, inner: wiring.Component, *, but: tuple[str, ...] = ()) -> None:
     """Connect all ports of a component, `but` some, to those of the same names of the one that it lies in."""
-    ports = wiring.Signature({name: member for name, member in inner.signature.members.items() if name not in but}).flatten
-    for (_, member, out), (_, _, own) in zip(ports(outer), ports(inner), strict=True):
+    for (_, member, out), (_, _, own) in zip(_ports(outer, inner, but), _ports(inner, inner, but), strict=True):
         m.d.comb += own.eq(out) if member.flow == In else out.eq(own)
+
+
+def _ports(of: wiring.Component, like: wiring.Component, but: tuple[str, ...] = ()) -> Iterable[tuple[Any, Any, Any]]:
+    """Yield path, member and signal of each port of a component that another has too."""
+    return wiring.Signature({name: member for name, member in like.signature.members.items() if name not in but}).flatten(of)
 
 
 class Mutants(wiring.Component):
@@ -73,4 +80,41 @@ class Mutants(wiring.Component):
         m = Module()
         m.submodules.inner = inner = self._inner
         through(m, self, inner)
+        return m
+
+
+class Variants(wiring.Component):
+    """A component and broken variants of it side by side, with one more port, `mutant`: the number of the one that answers, 0 for the sound.
+
+    For faults that change more than a value (`Mutants`), of small components: they are compiled once, and all run.
+
+    Parameters
+    ----------
+    sound
+        The component.
+    broken
+        By names, each a variant with the same ports, perhaps with what is patched while it is elaborated.
+    """
+
+    def __init__(self, sound: wiring.Component, broken: Mapping[str, wiring.Component | tuple[wiring.Component, Patch]]) -> None:
+        pairs = (variant if isinstance(variant, tuple) else (variant, nullcontext()) for variant in broken.values())
+        self._variants = {"none": (sound, nullcontext()), **dict(zip(broken, pairs, strict=True))}
+        super().__init__({**sound.signature.members, "mutant": In(range(len(self._variants)))})
+
+    def number(self, name: str) -> int:
+        """Return the number of a variant; "none" is the sound one, 0."""
+        return [*self._variants].index(name)
+
+    def elaborate(self, platform: object) -> Module:
+        """Return all of them with the same inputs."""
+        m = Module()
+        for number, (variant, patch) in enumerate(self._variants.values()):
+            with patch:  # which what lies in it needs, too
+                m.submodules[f"variant{number}"] = Fragment.get(variant, platform)
+            for (_, member, outer), (_, _, own) in zip(_ports(self, variant), _ports(variant, variant), strict=True):
+                if member.flow == In:
+                    m.d.comb += own.eq(outer)
+                else:
+                    with m.If(self.mutant == number):
+                        m.d.comb += outer.eq(own)
         return m

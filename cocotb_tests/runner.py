@@ -9,9 +9,11 @@ import contextlib
 import json
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from xml.etree import ElementTree
 
 from amaranth.lib import wiring
@@ -26,6 +28,7 @@ _FEATURES = {"coverage": "BRANCHES", "waves": "WAVES"}
 _DETECTED = {"AssertionError", "SimTimeoutError"}
 _ASSERTING = ("*_bench.py", "streams.py", "host_port.py")
 """Files whose assertions cocotb rewrites, so that a failure shows the values: in numba's it takes seconds a process."""
+_LIGHT = Path(__file__).parent / "light"
 _COMPILED = ("contract_bench", "core_bench", "differential_bench", "top_bench", "registers_bench")
 """Benches with a whole golden machine, which is slow in plain Python; the others take longer to load compiled functions than these save."""
 
@@ -89,11 +92,12 @@ def run_cocotb(
         "PYTHONWARNINGS": "error",
         "COCOTB_REWRITE_ASSERTION_FILES": " ".join(_ASSERTING),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # cocotb rewrites with pytest, whose plugins are for its own tests
-        "NUMBA_DISABLE_JIT": str(int(bench not in _COMPILED)),
     }
+    first = [str(_LIGHT), *([] if bench in _COMPILED else [str(_LIGHT / "plain")])]
     with tempfile.TemporaryDirectory() as work:
         results = Path(work) / "results.xml"
-        with contextlib.suppress(SystemExit, RuntimeError):  # what failed is in the results
+        # What failed is in the results. The simulator looks for modules where we do.
+        with contextlib.suppress(SystemExit, RuntimeError), mock.patch.object(sys, "path", [*first, *sys.path]):
             get_runner("verilator").test(
                 test_module=bench if "." in bench else f"cocotb_tests.{bench}",
                 hdl_toplevel=top,

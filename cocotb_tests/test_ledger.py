@@ -12,6 +12,7 @@ from backpulse.firmware_py.config import DEFAULT, LEAN
 from backpulse.firmware_py.isa import NORM_EXPONENT
 from backpulse.firmware_py.registers import Counter
 from backpulse.rtl.core.ledger import Ledger
+from cocotb_tests.mutants import Variants
 from cocotb_tests.runner import expect_failure, run_cocotb
 
 CONFIGS = {"full": replace(DEFAULT, result_depth=32), "lean": replace(LEAN, result_depth=32)}
@@ -24,21 +25,6 @@ MOST = dict.fromkeys(Counter, 1) | {
 """PULSES_UP is given more than a half word holds in a round, as on the widest tile."""
 
 
-def _run(config, run, kind=Ledger, bursts=None):
-    most = MOST | ({Counter.PULSES_MISSED: 0} if config.lean else {})
-    run(kind(config, most, bursts or {}), "ledger_bench", config=config.to_words(), most=[*most.values()], norm_exponent=NORM_EXPONENT)
-
-
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_golden(config):
-    _run(config, run_cocotb)
-
-
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-@pytest.mark.parametrize(("what", "variant"), [("ROUND", 20), ("NORM_EXPONENT", 3), ("EMPTY", 0)])
-def test_broken(what, variant, config):
-    with mock.patch(f"backpulse.rtl.core.ledger.{what}", variant):
-        _run(config, expect_failure)
 
 
 class Errorless(Ledger):
@@ -50,10 +36,51 @@ class Errorless(Ledger):
         return m
 
 
+CONSTANTS = {"ROUND": 20, "NORM_EXPONENT": 3, "EMPTY": 0}
+"""What is patched, to another number."""
+
+
+def _made(config, kind=Ledger, bursts=None):
+    """Return a ledger, which is told of ROUND when it is made."""
+    return kind(config, MOST | ({Counter.PULSES_MISSED: 0} if config.lean else {}), bursts or {})
+
+
+def _patched(config, what):
+    patch = mock.patch(f"backpulse.rtl.core.ledger.{what}", CONSTANTS[what])
+    with patch:
+        return _made(config), patch
+
+
+def _variants(config):
+    # What LOSS is given beyond a half word is lost.
+    more = {} if config.lean else {"ring": _made(config, Errorless), "halves": _made(config, bursts={Counter.LOSS: 0xFFFF})}
+    return Variants(_made(config), {what: _patched(config, what) for what in CONSTANTS} | more)
+
+
+LEDGERS = {name: _variants(config) for name, config in CONFIGS.items()}
+
+
+def _run(run, name, variant):
+    config, ledgers = CONFIGS[name], LEDGERS[name]
+    most = [*(MOST | ({Counter.PULSES_MISSED: 0} if config.lean else {})).values()]
+    told = {"config": config.to_words(), "most": most, "norm_exponent": NORM_EXPONENT}
+    run(ledgers, "ledger_bench", name=f"{name}_ledger", mutant=ledgers.number(variant), **told)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_golden(name):
+    _run(run_cocotb, name, "none")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("what", CONSTANTS)
+def test_broken(what, name):
+    _run(expect_failure, name, what)
+
+
 def test_broken_ring():
-    _run(CONFIGS["full"], expect_failure, Errorless)
+    _run(expect_failure, "full", "ring")
 
 
 def test_broken_halves():
-    # What LOSS is given beyond a half word is lost.
-    _run(CONFIGS["full"], expect_failure, bursts={Counter.LOSS: 0xFFFF})
+    _run(expect_failure, "full", "halves")
