@@ -8,6 +8,7 @@ import pytest
 from backpulse.firmware_py.activation import tanh_table
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.rtl.units.activation import Derivative, Finish
+from cocotb_tests.mutants import Variants
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
@@ -27,21 +28,34 @@ def _shifted_table(config):
     return (*tanh_table(config)[1:], 0)
 
 
+WRONG = {
+    ("derivative", "rshift"): _truncate,
+    ("finish", "rshift"): _truncate,
+    ("finish", "tanh_table"): _shifted_table,
+}
+"""Faults by block and what is patched."""
+
+
+def _variants(block):
+    kind, patched = BLOCKS[block], {what: wrong for (where, what), wrong in WRONG.items() if where == block}
+    broken = {what: (kind(DEFAULT), mock.patch(f"backpulse.rtl.units.activation.{what}", wrong)) for what, wrong in patched.items()}
+    return Variants(kind(DEFAULT), broken)
+
+
+VARIANTS = {block: _variants(block) for block in BLOCKS}
+
+
+def _run(run, component, block, config, pauses, mutant=0):
+    run(component, "function_bench", name=block, config=config.to_words(), block=block, pauses=pauses, mutant=mutant)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("block", BLOCKS)
 def test_golden(block, name):
     config = CONFIGS[name]
-    run_cocotb(BLOCKS[block](config), "function_bench", config=config.to_words(), block=block, pauses=PATTERNS[:3])
+    _run(run_cocotb, VARIANTS[block] if config is DEFAULT else BLOCKS[block](config), block, config, PATTERNS[:3])
 
 
-@pytest.mark.parametrize(
-    ("block", "what", "variant"),
-    [
-        ("derivative", "backpulse.rtl.units.activation.rshift", _truncate),
-        ("finish", "backpulse.rtl.units.activation.rshift", _truncate),
-        ("finish", "backpulse.rtl.units.activation.tanh_table", _shifted_table),
-    ],
-)
-def test_broken(block, what, variant):
-    with mock.patch(what, variant):
-        expect_failure(BLOCKS[block](DEFAULT), "function_bench", config=DEFAULT.to_words(), block=block, pauses=["never"])
+@pytest.mark.parametrize(("block", "what"), WRONG)
+def test_broken(block, what):
+    _run(expect_failure, VARIANTS[block], block, DEFAULT, ["never"], VARIANTS[block].number(what))

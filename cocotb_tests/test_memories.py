@@ -18,6 +18,7 @@ from backpulse.rtl.core.magnitudes import Magnitudes
 from backpulse.rtl.core.samples import Samples
 from backpulse.rtl.core.vectors import ReadPort, VectorMemory
 from backpulse.rtl.lib.ports import HostPort, Operand, element_layout
+from cocotb_tests.mutants import Variants
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
@@ -87,21 +88,6 @@ BLOCKS = {
 }
 
 
-def _run(block, run, pauses):
-    component, bench = BLOCKS[block]
-    with mock.patch("backpulse.gateware.chip.store.BANK_BITS", 4):  # several banks
-        run(component(CONFIG), bench, config=CONFIG.to_words(), block=block, pauses=pauses, sample_bytes=SAMPLE_BYTES)
-
-
-@pytest.mark.parametrize(
-    ("block", "pauses"),
-    [("port", PATTERNS), ("magnitudes", ["never"]), ("samples", ["never", "bursts"])],
-    ids=["port", "magnitudes", "samples"],
-)
-def test_golden(block, pauses):
-    _run(block, run_cocotb, pauses)
-
-
 class _Opaque(Memory):
     """A memory whose reading ports do not see what is written in the same cycle."""
 
@@ -113,16 +99,40 @@ def _always_first(condition, then, otherwise):
     return Value.cast(then)
 
 
+WRONG = {
+    ("port", "rtl.core.vectors.Memory"): _Opaque,
+    ("magnitudes", "rtl.core.magnitudes.Mux"): _always_first,
+    ("samples", "rtl.core.samples.Mux"): _always_first,
+    ("samples", "gateware.chip.store.Mux"): _always_first,
+    ("samples", "gateware.chip.store.Array"): lambda words: Array([words[0]] * len(words)),  # always the first bank
+}
+"""Faults by block and what is patched."""
+
+
+def _variants(block):
+    kind, patched = BLOCKS[block][0], {what: wrong for (where, what), wrong in WRONG.items() if where == block}
+    return Variants(kind(CONFIG), {what: (kind(CONFIG), mock.patch(f"backpulse.{what}", wrong)) for what, wrong in patched.items()})
+
+
+with mock.patch("backpulse.gateware.chip.store.BANK_BITS", 4):
+    VARIANTS = {block: _variants(block) for block in BLOCKS}
+
+
+def _run(run, block, variant, pauses):
+    told = {"config": CONFIG.to_words(), "block": block, "pauses": pauses, "sample_bytes": SAMPLE_BYTES}
+    with mock.patch("backpulse.gateware.chip.store.BANK_BITS", 4):  # several banks
+        run(VARIANTS[block], BLOCKS[block][1], name=block, mutant=VARIANTS[block].number(variant), **told)
+
+
 @pytest.mark.parametrize(
-    ("block", "what", "variant"),
-    [
-        ("port", "backpulse.rtl.core.vectors.Memory", _Opaque),
-        ("magnitudes", "backpulse.rtl.core.magnitudes.Mux", _always_first),
-        ("samples", "backpulse.rtl.core.samples.Mux", _always_first),
-        ("samples", "backpulse.gateware.chip.store.Mux", _always_first),
-        ("samples", "backpulse.gateware.chip.store.Array", lambda words: Array([words[0]] * len(words))),  # always the first bank
-    ],
+    ("block", "pauses"),
+    [("port", PATTERNS), ("magnitudes", ["never"]), ("samples", ["never", "bursts"])],
+    ids=["port", "magnitudes", "samples"],
 )
-def test_broken(block, what, variant):
-    with mock.patch(what, variant):
-        _run(block, expect_failure, ["never"])
+def test_golden(block, pauses):
+    _run(run_cocotb, block, "none", pauses)
+
+
+@pytest.mark.parametrize(("block", "what"), WRONG)
+def test_broken(block, what):
+    _run(expect_failure, block, what, ["never"])

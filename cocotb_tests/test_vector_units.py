@@ -9,6 +9,7 @@ from amaranth.hdl import Const
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.rtl.units.arithmetic import Alu
 from backpulse.rtl.units.reader import Driver, Receiver
+from cocotb_tests.mutants import Variants
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
@@ -31,23 +32,35 @@ def _no_sat(value, limit):
     return value, value > limit
 
 
+WRONG = {
+    ("driver", "reader.rshift_parts"): _truncate_parts,
+    ("receiver", "reader.rshift_by"): _truncate,
+    ("alu", "arithmetic.rshift_by"): _truncate,
+    ("alu", "arithmetic.sat"): _no_sat,
+}
+"""Faults by block and what is patched."""
+
+
+def _variants(block):
+    kind, patched = BLOCKS[block][0], {what: wrong for (where, what), wrong in WRONG.items() if where == block}
+    broken = {what: (kind(DEFAULT), mock.patch(f"backpulse.rtl.units.{what}", wrong)) for what, wrong in patched.items()}
+    return Variants(kind(DEFAULT), broken)
+
+
+VARIANTS = {block: _variants(block) for block in BLOCKS}
+
+
+def _run(run, component, block, config, pauses, mutant=0):
+    run(component, BLOCKS[block][1], name=block, config=config.to_words(), block=block, pauses=pauses, mutant=mutant)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("block", BLOCKS)
 def test_golden(block, name):
-    component, bench = BLOCKS[block]
-    run_cocotb(component(CONFIGS[name]), bench, config=CONFIGS[name].to_words(), block=block, pauses=PATTERNS[:3])
+    config = CONFIGS[name]
+    _run(run_cocotb, VARIANTS[block] if config is DEFAULT else BLOCKS[block][0](config), block, config, PATTERNS[:3])
 
 
-@pytest.mark.parametrize(
-    ("block", "what", "variant"),
-    [
-        ("driver", "backpulse.rtl.units.reader.rshift_parts", _truncate_parts),
-        ("receiver", "backpulse.rtl.units.reader.rshift_by", _truncate),
-        ("alu", "backpulse.rtl.units.arithmetic.rshift_by", _truncate),
-        ("alu", "backpulse.rtl.units.arithmetic.sat", _no_sat),
-    ],
-)
-def test_broken(block, what, variant):
-    component, bench = BLOCKS[block]
-    with mock.patch(what, variant):
-        expect_failure(component(DEFAULT), bench, config=DEFAULT.to_words(), block=block, pauses=["never"])
+@pytest.mark.parametrize(("block", "what"), WRONG)
+def test_broken(block, what):
+    _run(expect_failure, VARIANTS[block], block, DEFAULT, ["never"], VARIANTS[block].number(what))
