@@ -14,7 +14,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 Patch = AbstractContextManager[Any]
-"""What is changed while something is elaborated."""
+"""What is changed while something is made and elaborated."""
+Maker = Callable[[], wiring.Component]
 
 
 def through(m: Module, outer: wiring.Component, inner: wiring.Component, *, but: tuple[str, ...] = ()) -> None:
@@ -84,21 +85,27 @@ class Mutants(wiring.Component):
 
 
 class Variants(wiring.Component):
-    """A component and broken variants of it side by side, with one more port, `mutant`: the number of the one that answers, 0 for the sound.
+    """A component and broken variants of it side by side, with one more port, `mutant`: which of them answers, 0 for the sound one.
 
-    For faults that change more than a value (`Mutants`), of small components: they are compiled once, and all run.
+    For faults that change more than a value (`Mutants`), in small components: all of them are compiled, and run.
 
     Parameters
     ----------
     sound
         The component.
     broken
-        By names, each a variant with the same ports, perhaps with what is patched while it is elaborated.
+        By names, each a variant with the same ports; or what makes it, with what is patched for it.
     """
 
-    def __init__(self, sound: wiring.Component, broken: Mapping[str, wiring.Component | tuple[wiring.Component, Patch]]) -> None:
-        pairs = (variant if isinstance(variant, tuple) else (variant, nullcontext()) for variant in broken.values())
-        self._variants = {"none": (sound, nullcontext()), **dict(zip(broken, pairs, strict=True))}
+    def __init__(self, sound: wiring.Component, broken: Mapping[str, wiring.Component | tuple[Maker, Patch]]) -> None:
+        self._variants: dict[str, tuple[wiring.Component, Patch]] = {"none": (sound, nullcontext())}
+        for name, variant in broken.items():
+            if isinstance(variant, tuple):
+                make, patch = variant
+                with patch:
+                    self._variants[name] = make(), patch
+            else:
+                self._variants[name] = variant, nullcontext()
         super().__init__({**sound.signature.members, "mutant": In(range(len(self._variants)))})
 
     def number(self, name: str) -> int:

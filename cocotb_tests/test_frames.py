@@ -29,8 +29,8 @@ SHORT = mock.patch.object(frames, "MAX_FRAME", 255)
 BLOCKS = {
     "decoder": Variants(cobs.Decoder(), {"credulous": CredulousDecoder()}),
     "encoder": Variants(cobs.Encoder(), {"hasty": HastyEncoder()}),
-    "transmitter": Variants(frames.Transmitter(), {"crc": (frames.Transmitter(), WRONG_CRC)}),
-    "receiver": Variants(frames.Receiver(), {"crc": (frames.Receiver(), WRONG_CRC), "length": (frames.Receiver(), SHORT)}),
+    "transmitter": Variants(frames.Transmitter(), {"crc": (frames.Transmitter, WRONG_CRC)}),
+    "receiver": Variants(frames.Receiver(), {"crc": (frames.Receiver, WRONG_CRC), "length": (frames.Receiver, SHORT)}),
 }
 
 

@@ -1,6 +1,7 @@
 """Functions and derivatives against the golden model; broken ones must be noticed."""
 
 from dataclasses import replace
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -38,8 +39,9 @@ WRONG = {
 
 def _variants(block):
     kind, patched = BLOCKS[block], {what: wrong for (where, what), wrong in WRONG.items() if where == block}
-    broken = {what: (kind(DEFAULT), mock.patch(f"backpulse.rtl.units.activation.{what}", wrong)) for what, wrong in patched.items()}
-    return Variants(kind(DEFAULT), broken)
+    make = partial(kind, DEFAULT)
+    broken = {what: (make, mock.patch(f"backpulse.rtl.units.activation.{what}", wrong)) for what, wrong in patched.items()}
+    return Variants(make(), broken)
 
 
 VARIANTS = {block: _variants(block) for block in BLOCKS}

@@ -4,6 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 from dataclasses import replace
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -25,8 +26,6 @@ MOST = dict.fromkeys(Counter, 1) | {
 """PULSES_UP is given more than a half word holds in a round, as on the widest tile."""
 
 
-
-
 class Errorless(Ledger):
     """Has no errors: answers where there is no ring, and to writes."""
 
@@ -41,20 +40,15 @@ CONSTANTS = {"ROUND": 20, "NORM_EXPONENT": 3, "EMPTY": 0}
 
 
 def _made(config, kind=Ledger, bursts=None):
-    """Return a ledger, which is told of ROUND when it is made."""
     return kind(config, MOST | ({Counter.PULSES_MISSED: 0} if config.lean else {}), bursts or {})
-
-
-def _patched(config, what):
-    patch = mock.patch(f"backpulse.rtl.core.ledger.{what}", CONSTANTS[what])
-    with patch:
-        return _made(config), patch
 
 
 def _variants(config):
     # What LOSS is given beyond a half word is lost.
     more = {} if config.lean else {"ring": _made(config, Errorless), "halves": _made(config, bursts={Counter.LOSS: 0xFFFF})}
-    return Variants(_made(config), {what: _patched(config, what) for what in CONSTANTS} | more)
+    make = partial(_made, config)
+    patched = {what: (make, mock.patch(f"backpulse.rtl.core.ledger.{what}", number)) for what, number in CONSTANTS.items()}
+    return Variants(make(), patched | more)
 
 
 LEDGERS = {name: _variants(config) for name, config in CONFIGS.items()}

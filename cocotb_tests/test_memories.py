@@ -4,6 +4,7 @@
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
 from dataclasses import replace
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -111,16 +112,18 @@ WRONG = {
 
 def _variants(block):
     kind, patched = BLOCKS[block][0], {what: wrong for (where, what), wrong in WRONG.items() if where == block}
-    return Variants(kind(CONFIG), {what: (kind(CONFIG), mock.patch(f"backpulse.{what}", wrong)) for what, wrong in patched.items()})
+    make = partial(kind, CONFIG)
+    return Variants(make(), {what: (make, mock.patch(f"backpulse.{what}", wrong)) for what, wrong in patched.items()})
 
 
-with mock.patch("backpulse.gateware.chip.store.BANK_BITS", 4):
+SEVERAL_BANKS = mock.patch("backpulse.gateware.chip.store.BANK_BITS", 4)
+with SEVERAL_BANKS:
     VARIANTS = {block: _variants(block) for block in BLOCKS}
 
 
 def _run(run, block, variant, pauses):
     told = {"config": CONFIG.to_words(), "block": block, "pauses": pauses, "sample_bytes": SAMPLE_BYTES}
-    with mock.patch("backpulse.gateware.chip.store.BANK_BITS", 4):  # several banks
+    with SEVERAL_BANKS:
         run(VARIANTS[block], BLOCKS[block][1], name=block, mutant=VARIANTS[block].number(variant), **told)
 
 

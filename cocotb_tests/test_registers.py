@@ -13,6 +13,7 @@ from backpulse.gateware.chip import registers
 from backpulse.gateware.chip.registers import Bank
 from backpulse.gateware.link.bus import ADDRESS_BITS, Decoder
 from backpulse.rtl.lib.ports import HostPort
+from cocotb_tests.mutants import Variants
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
 
@@ -47,13 +48,19 @@ class Mapped(wiring.Component):
         return m
 
 
+VARIANTS = Variants(Mapped(), {"fewer live": (Mapped, mock.patch.object(registers, "LIVE", ("STATE", "FAULT", "CREDIT")))})
+
+
+def _run(run, variant):
+    run(VARIANTS, "registers_bench", name="register_map", mutant=VARIANTS.number(variant))
+
+
 def test_registers():
-    run_cocotb(Mapped(), "registers_bench", name="register_map")
+    _run(run_cocotb, "none")
 
 
 def test_broken_live_register():
-    with mock.patch.object(registers, "LIVE", ("STATE", "FAULT", "CREDIT")):
-        expect_failure(Mapped(), "registers_bench", name="register_map")
+    _run(expect_failure, "fewer live")
 
 
 def test_validation():

@@ -7,6 +7,7 @@ import pytest
 from amaranth.hdl import EnableInserter
 
 from backpulse.rtl.core.ring import Ring
+from cocotb_tests.mutants import Variants
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
@@ -31,14 +32,17 @@ class RunsOn(Ring):
         return EnableInserter({"sync": ~self.clear})(m)
 
 
-def _run(component, run, pauses):
-    run(component, "ring_bench", depth=DEPTH, pauses=pauses)
+VARIANTS = Variants(Ring(DEPTH), {"answers": Answers(DEPTH), "runs on": RunsOn(DEPTH)})
+
+
+def _run(run, variant, pauses):
+    run(VARIANTS, "ring_bench", name="ring", depth=DEPTH, pauses=pauses, mutant=VARIANTS.number(variant))
 
 
 def test_golden():
-    _run(Ring(DEPTH), run_cocotb, PATTERNS[:3])
+    _run(run_cocotb, "none", PATTERNS[:3])
 
 
-@pytest.mark.parametrize("variant", [Answers, RunsOn])
+@pytest.mark.parametrize("variant", ["answers", "runs on"])
 def test_broken(variant):
-    _run(variant(DEPTH), expect_failure, ["never"])
+    _run(expect_failure, variant, ["never"])

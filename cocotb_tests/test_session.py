@@ -14,6 +14,7 @@ from backpulse.firmware_py.registers import WINDOW_SHIFT
 from backpulse.gateware.link import session
 from backpulse.gateware.link.session import Executor, Session
 from backpulse.gateware.link.small_link import SmallLink
+from cocotb_tests.mutants import Variants
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
 
@@ -59,32 +60,6 @@ class NeverPushes(SmallLink):
         return super().elaborate(platform)
 
 
-def test_session():
-    run_cocotb(Session(order_depth=DEPTH), "session_bench", frames=180)
-
-
-def test_small_link():
-    run_cocotb(SmallOnToy(), "session_bench", name="small_link", frames=SMALL_FRAMES)
-
-
-def test_broken_small_link():
-    expect_failure(SmallOnToy(NeverPushes), "session_bench", name="small_link", testcase="noise", frames=SMALL_FRAMES)
-
-
-BROKEN = {
-    "remembers_too_much": (mock.patch.object(session, "WINDOW", 16), "random_commands/source_pause=never/sink=never"),
-    "longer_reads": (mock.patch.object(session, "MAX_WORDS", 61), "random_commands/source_pause=never/sink=never"),
-    "never_busy": (mock.patch.object(session, "ANYTIME", frozenset(range(16))), "machine_in_any_state"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_rule(name):
-    patch, testcase = BROKEN[name]
-    with patch:
-        expect_failure(Session(order_depth=DEPTH), "session_bench", name=name, testcase=testcase, frames=180)
-
-
 class KeepsCredit(Executor):
     """Does not clear the credit when a session opens."""
 
@@ -94,9 +69,41 @@ class KeepsCredit(Executor):
         return m
 
 
-def test_broken_credit():
-    with mock.patch.object(session, "Executor", KeepsCredit):
-        expect_failure(Session(order_depth=DEPTH), "session_bench", name="keeps_credit", testcase="noise")
+NEVER = "random_commands/source_pause=never/sink=never"
+BROKEN = {
+    "remembers_too_much": (mock.patch.object(session, "WINDOW", 16), NEVER),
+    "longer_reads": (mock.patch.object(session, "MAX_WORDS", 61), NEVER),
+    "never_busy": (mock.patch.object(session, "ANYTIME", frozenset(range(16))), "machine_in_any_state"),
+    "keeps_credit": (mock.patch.object(session, "Executor", KeepsCredit), "noise"),
+}
+"""What is patched, and the test that must notice."""
+
+
+def _made():
+    return Session(order_depth=DEPTH)
+
+
+SESSIONS = Variants(_made(), {name: (_made, patch) for name, (patch, _) in BROKEN.items()})
+SMALL_LINKS = Variants(SmallOnToy(), {"never_pushes": SmallOnToy(NeverPushes)})
+
+
+def test_session():
+    run_cocotb(SESSIONS, "session_bench", name="sessions", frames=180)
+
+
+def test_small_link():
+    run_cocotb(SMALL_LINKS, "session_bench", name="small_link", frames=SMALL_FRAMES)
+
+
+def test_broken_small_link():
+    number = SMALL_LINKS.number("never_pushes")
+    expect_failure(SMALL_LINKS, "session_bench", name="small_link", testcase="noise", frames=SMALL_FRAMES, mutant=number)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_rule(name):
+    testcase = BROKEN[name][1]
+    expect_failure(SESSIONS, "session_bench", name="sessions", testcase=testcase, frames=180, mutant=SESSIONS.number(name))
 
 
 def test_order_depth():

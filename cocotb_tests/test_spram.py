@@ -12,6 +12,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backpulse.gateware.chip.spram import WORDS_MAX, SpramStore
+from cocotb_tests.mutants import Variants
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
 
@@ -58,12 +59,20 @@ class SamplesOnSpram(SamplesOnStore):
             super().__init__(config)
 
 
+VARIANTS = Variants(SamplesOnSpram(CONFIG, Model), {"deaf": SamplesOnSpram(CONFIG, Deaf)})
+
+
+def _run(run, variant, pauses):
+    told = {"config": CONFIG.to_words(), "block": "samples", "pauses": pauses}
+    run(VARIANTS, "samples_bench", name="samples_on_spram", mutant=VARIANTS.number(variant), **told)
+
+
 def test_golden():
-    run_cocotb(SamplesOnSpram(CONFIG, Model), "samples_bench", config=CONFIG.to_words(), block="samples", pauses=["bursts"])
+    _run(run_cocotb, "none", ["bursts"])
 
 
 def test_broken():
-    expect_failure(SamplesOnSpram(CONFIG, Deaf), "samples_bench", config=CONFIG.to_words(), block="samples", pauses=["never"])
+    _run(expect_failure, "deaf", ["never"])
 
 
 def test_a_store_that_is_too_large_is_refused():

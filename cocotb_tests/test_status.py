@@ -6,6 +6,7 @@
 from backpulse.firmware_py.registers import Capability, TileKind
 from backpulse.firmware_py.tile_facts import TileFacts
 from backpulse.rtl.tile.status import TileStatus
+from cocotb_tests.mutants import Variants
 from cocotb_tests.runner import expect_failure, run_cocotb
 
 FACTS = TileFacts(kind=TileKind.ANALOG, capabilities=Capability.WORK | Capability.TRIPS, profiles=16, safe_cycles=500)
@@ -21,13 +22,17 @@ class Forgetful(TileStatus):
         return m
 
 
-def _run(kind, run) -> None:
-    run(kind(FACTS), "status_bench", facts=[(int(word), value) for word, value in FACTS.words().items()])
+VARIANTS = Variants(TileStatus(FACTS), {"forgetful": Forgetful(FACTS)})
+
+
+def _run(run, variant) -> None:
+    facts = [(int(word), value) for word, value in FACTS.words().items()]
+    run(VARIANTS, "status_bench", name="status", facts=facts, mutant=VARIANTS.number(variant))
 
 
 def test_golden():
-    _run(TileStatus, run_cocotb)
+    _run(run_cocotb, "none")
 
 
 def test_broken():
-    _run(Forgetful, expect_failure)
+    _run(expect_failure, "forgetful")

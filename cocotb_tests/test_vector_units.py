@@ -1,6 +1,7 @@
 """The vector arithmetic and the two ends of a read against the golden functions; broken ones must be noticed."""
 
 from dataclasses import replace
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -43,8 +44,9 @@ WRONG = {
 
 def _variants(block):
     kind, patched = BLOCKS[block][0], {what: wrong for (where, what), wrong in WRONG.items() if where == block}
-    broken = {what: (kind(DEFAULT), mock.patch(f"backpulse.rtl.units.{what}", wrong)) for what, wrong in patched.items()}
-    return Variants(kind(DEFAULT), broken)
+    make = partial(kind, DEFAULT)
+    broken = {what: (make, mock.patch(f"backpulse.rtl.units.{what}", wrong)) for what, wrong in patched.items()}
+    return Variants(make(), broken)
 
 
 VARIANTS = {block: _variants(block) for block in BLOCKS}

@@ -7,6 +7,7 @@ from amaranth.hdl import Signal
 from backpulse.firmware_py.config import DEFAULT
 from backpulse.firmware_py.registers import STREAM_SHIFT
 from backpulse.rtl.tile.windows import TileWindows
+from cocotb_tests.mutants import Variants
 from cocotb_tests.runner import expect_failure, run_cocotb
 
 
@@ -20,10 +21,13 @@ class ClockedWindows(TileWindows):
         return m
 
 
+SHIFTED = mock.patch("backpulse.rtl.tile.windows.STREAM_SHIFT", STREAM_SHIFT + 1)
+VARIANTS = Variants(ClockedWindows(DEFAULT), {"shifted": (lambda: ClockedWindows(DEFAULT), SHIFTED)})
+
+
 def test_golden():
-    run_cocotb(ClockedWindows(DEFAULT), "windows_bench")
+    run_cocotb(VARIANTS, "windows_bench", name="windows")
 
 
 def test_broken():
-    with mock.patch("backpulse.rtl.tile.windows.STREAM_SHIFT", STREAM_SHIFT + 1):
-        expect_failure(ClockedWindows(DEFAULT), "windows_bench")
+    expect_failure(VARIANTS, "windows_bench", name="windows", mutant=VARIANTS.number("shifted"))

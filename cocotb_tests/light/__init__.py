@@ -16,6 +16,7 @@ class Anything:
         return self
 
     def __call__(self, *arguments: Any, **more: Any) -> Any:
+        """Make nothing."""
         return self
 
     def __or__(self, other: Any) -> UnionType:
