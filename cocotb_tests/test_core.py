@@ -11,6 +11,7 @@ from amaranth.hdl import Signal
 
 from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN
 from backpulse.firmware_py.isa import Function, Op, legal
+from backpulse.firmware_py.timing import ALU_CYCLES
 from backpulse.gateware.chip.top import Machine
 from backpulse.gateware.sim.virtual_board import Simulator
 from backpulse.rtl.lib.clocks import gated_domain
@@ -59,11 +60,6 @@ def test_virtual_board():
     _run(SMALL, stops={"device": "ecram"}, testcase=["stops", "faults"], platform=Simulator())
 
 
-def test_virtual_board_ideal():
-    runs = [{key: value for key, value in run.items() if key != "device"} for run in RUNS if "layers" not in run]
-    _run(IDEAL_CELLS, runs=runs, testcase="trains", platform=Simulator())
-
-
 def test_table():
     """With noise, spread, stuck cells and leak; columns that are loaded while rows leak, and longer than that."""
     runs = [{"layers": [1, 4, 2], "network": {"bias": False}}, {"layers": [4, 3, 2], "schedule": "deferred"}]
@@ -81,13 +77,7 @@ def test_lean():
     _run(SMALLEST, runs=runs, stops={})
 
 
-def test_broken_cycles():
-    """Right words, wrong cycles."""
-    with mock.patch("backpulse.rtl.core.sequencer.ALU_CYCLES", 12):
-        expect_failure(Machine(IDEAL_CELLS), "core_bench", config=IDEAL_CELLS.to_words(), runs=[{}], testcase="trains")
-
-
-MUTANTS = Mutants(Machine(IDEAL_CELLS), (*PARTS, "auto range", "fetch"))
+MUTANTS = Mutants(Machine(IDEAL_CELLS), (*PARTS, "auto range", "fetch", "cycles"))
 
 
 def _late(m, platform, name, *, awake):
@@ -110,16 +100,35 @@ def _credulous(config):
     return [*legal(config), (MUTANTS.fault("fetch", int(Op.PULSE), op), MUTANTS.fault("fetch", int(Function.NONE), function))]
 
 
-@pytest.mark.parametrize(
-    ("name", "testcase"),
-    [*((part, "trains") for part in PARTS), ("auto range", "trains"), ("fetch", "faults"), ("none", ["trains", "faults"])],
-)
-def test_broken(name, testcase):
-    run = run_cocotb if name == "none" else expect_failure
+class _FewerCycles(int):
+    """ALU_CYCLES, but compared with what may be two less."""
+
+    def __sub__(self, one):
+        return MUTANTS.fault("cycles", int(self) - 2 - one, int(self) - one)
+
+
+def _run_ideal(run, name, **arguments) -> None:
+    """Run the bench on the design that is compiled for its faults, with one of them or without any."""
     with (
         mock.patch("backpulse.rtl.tile.emulated.gated_domain", _late),
         mock.patch("backpulse.rtl.units.units.auto_range", _unshifted),
         mock.patch("backpulse.rtl.core.prefetch.legal", _credulous),
+        mock.patch("backpulse.rtl.core.sequencer.ALU_CYCLES", _FewerCycles(ALU_CYCLES)),
     ):
-        arguments = {"config": IDEAL_CELLS.to_words(), "stops": {}, "mutant": MUTANTS.number(name)}
-        run(MUTANTS, "core_bench", platform=Simulator(), testcase=testcase, **arguments)
+        told = {"config": IDEAL_CELLS.to_words(), "stops": {}, "mutant": MUTANTS.number(name)}
+        run(MUTANTS, "core_bench", name="ideal_cells", platform=Simulator(), **told, **arguments)
+
+
+def test_virtual_board_ideal():
+    runs = [{key: value for key, value in run.items() if key != "device"} for run in RUNS if "layers" not in run]
+    _run_ideal(run_cocotb, "none", runs=[{}, *runs], testcase=["trains", "faults"])
+
+
+@pytest.mark.parametrize(("name", "testcase"), [*((part, "trains") for part in PARTS), ("auto range", "trains"), ("fetch", "faults")])
+def test_broken(name, testcase):
+    _run_ideal(expect_failure, name, testcase=testcase)
+
+
+def test_broken_cycles():
+    """Right words, wrong cycles."""
+    _run_ideal(expect_failure, "cycles", testcase="trains")

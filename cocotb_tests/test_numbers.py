@@ -76,14 +76,6 @@ class Arithmetic(wiring.Component):
         return m
 
 
-def _run(run, component, **arguments):
-    run(component, "numbers_bench", width=WIDTH, shifts=SHIFTS, limit=LIMIT, kept=KEPT, **arguments)
-
-
-def test_numbers():
-    _run(run_cocotb, Arithmetic(HELPERS))
-
-
 def test_widths():
     """No helper gives more bits than its result needs."""
     value, low, high, n = Signal(WORD), Signal(WORD), Signal(WORD), Signal(4)
@@ -104,6 +96,15 @@ for _name, _wrong in WRONG.items():
     FUNCTIONS[_name] = MUTANTS.either(_name, _wrong, HELPERS[_name])
 
 
-@pytest.mark.parametrize("name", ["none", *WRONG])
+def _run(run, name):
+    told = {"width": WIDTH, "shifts": SHIFTS, "limit": LIMIT, "kept": KEPT}
+    run(MUTANTS, "numbers_bench", name="numbers", mutant=MUTANTS.number(name), **told)
+
+
+def test_numbers():
+    _run(run_cocotb, "none")
+
+
+@pytest.mark.parametrize("name", WRONG)
 def test_broken(name):
-    _run(run_cocotb if name == "none" else expect_failure, MUTANTS, mutant=MUTANTS.number(name))
+    _run(expect_failure, name)

@@ -3,7 +3,9 @@
 # Amaranth's types know neither the members of a component nor what its operators give.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -17,7 +19,7 @@ from backpulse.rtl.units.lean_planner import LeanPlanner
 from backpulse.rtl.units.multiplier import CLIENTS
 from backpulse.rtl.units.planner import Planner, plan_layout
 from backpulse.rtl.units.serial_planner import SerialPlanner
-from cocotb_tests.mutants import Mutants
+from cocotb_tests.mutants import Mutants, Variants
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
@@ -86,66 +88,6 @@ def planner(config):
     return ScaledPlanner(config) if config.lean else Planner(config)
 
 
-def bench(name: str) -> dict:
-    """Return what the bench is told of a configuration; a lean planner takes many cycles for a case."""
-    config = CONFIGS[name]
-    return {"config": config.to_words(), "cases": 50 if config.lean else 200}
-
-
-def run(name: str, **arguments) -> None:
-    """Run the bench on a configuration."""
-    run_cocotb(planner(CONFIGS[name]), "planner_bench", **bench(name), **arguments)
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_golden(name):
-    run(name, pauses=PATTERNS if name in PAUSED else ["never"])
-
-
-WRONG = {
-    "planner.rshift_by": lambda value, n: value >> n,
-    "planner.xorshift": lambda state: state,
-    "planner.sum_tree": lambda m, terms, valid: (terms[0], valid),
-}
-WRONG_IN_LEAN = {
-    "lean_planner.xorshift": lambda state: state,
-    "lean_arithmetic.rshift_parts": lambda m, value, n, width: ((value >> n)[:width], Const(0, 1), (value >> n)[width:].any()),
-}
-WRONG_IN_SERIAL = {
-    "serial_planner.rshift_by": lambda value, n: value >> n,
-    "serial_planner.xorshift": lambda state: state,
-}
-MUTANTS = Mutants(planner(CONFIGS["4 lanes"]), tuple(WRONG))
-SERIAL_MUTANTS = Mutants(planner(CONFIGS["real"]), tuple(WRONG_IN_SERIAL))
-LEAN_MUTANTS = Mutants(planner(CONFIGS["lean"]), tuple(WRONG_IN_LEAN))
-
-
-@pytest.mark.parametrize(
-    ("mutants", "config", "wrong", "name"),
-    [
-        *((MUTANTS, "4 lanes", WRONG, name) for name in ("none", *WRONG)),
-        *((LEAN_MUTANTS, "lean", WRONG_IN_LEAN, name) for name in ("none", *WRONG_IN_LEAN)),
-        *((SERIAL_MUTANTS, "real", WRONG_IN_SERIAL, name) for name in WRONG_IN_SERIAL),
-    ],
-    ids=[
-        *(f"full-{name}" for name in ("none", *WRONG)),
-        *(f"lean-{name}" for name in ("none", *WRONG_IN_LEAN)),
-        *(f"serial-{name}" for name in WRONG_IN_SERIAL),
-    ],
-)
-def test_broken(mutants, config, wrong, name):
-    run = run_cocotb if name == "none" else expect_failure
-    arguments = {"config": CONFIGS[config].to_words(), "mutant": mutants.number(name), "pauses": ["never"]}
-    with mutants.patched("backpulse.rtl.units", wrong):
-        run(mutants, "planner_bench", testcase="plans", **arguments)
-
-
-@pytest.mark.parametrize(("what", "wrong", "config"), [("planner.PLANNED_MAX", 16383, "4 lanes"), ("lean_planner.RANDOM_BITS", 15, "lean")])
-def test_broken_constant(what, wrong, config):
-    with mock.patch(f"backpulse.rtl.units.{what}", wrong):
-        expect_failure(planner(CONFIGS[config]), "planner_bench", testcase="plans", pauses=["never"], config=CONFIGS[config].to_words())
-
-
 class Hasty(wiring.Component):
     """A planner that does not wait until its counts are taken."""
 
@@ -164,6 +106,68 @@ class Hasty(wiring.Component):
         return m
 
 
+WRONG = {
+    "4 lanes": {
+        "planner.rshift_by": lambda value, n: value >> n,
+        "planner.xorshift": lambda state: state,
+        "planner.sum_tree": lambda m, terms, valid: (terms[0], valid),
+        "planner.PLANNED_MAX": 16383,
+    },
+    "lean": {
+        "lean_planner.xorshift": lambda state: state,
+        "lean_arithmetic.rshift_parts": lambda m, value, n, width: ((value >> n)[:width], Const(0, 1), (value >> n)[width:].any()),
+    },
+    "real": {
+        "serial_planner.rshift_by": lambda value, n: value >> n,
+        "serial_planner.xorshift": lambda state: state,
+    },
+}
+"""What is patched, by configurations."""
+
+
+def _variants(name):
+    make = partial(planner, CONFIGS[name])
+    flow = {"flow": Hasty(CONFIGS[name])} if name == "4 lanes" else {}
+    patched = {what: (make, mock.patch(f"backpulse.rtl.units.{what}", bad)) for what, bad in WRONG[name].items()}
+    return Variants(make(), patched | flow)
+
+
+LEAN_MUTANTS = Mutants(planner(CONFIGS["lean"]), tuple(WRONG["lean"]))
+DESIGNS = {
+    "4 lanes": (_variants("4 lanes"), nullcontext),
+    "real": (_variants("real"), nullcontext),
+    "lean": (LEAN_MUTANTS, lambda: LEAN_MUTANTS.patched("backpulse.rtl.units", WRONG["lean"])),
+}
+"""Designs that are compiled for their faults, and run without any, too; with what makes these."""
+
+
+def _run(run, name, design=None, **arguments):
+    """Run the bench on a configuration."""
+    config = CONFIGS[name]
+    design, patched = (design, nullcontext) if design else DESIGNS.get(name) or (planner(config), nullcontext)
+    with patched():
+        run(design, "planner_bench", name="planner", config=config.to_words(), **arguments)
+
+
+def _broken(name, what, pause):
+    _run(expect_failure, name, testcase="plans", pauses=[pause], mutant=DESIGNS[name][0].number(what))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_golden(name):
+    cases = 50 if CONFIGS[name].lean else 200  # a lean planner takes many cycles for each
+    _run(run_cocotb, name, cases=cases, pauses=PATTERNS if name in PAUSED else ["never"])
+
+
+@pytest.mark.parametrize(("name", "what"), [(name, what) for name, wrong in WRONG.items() for what in wrong])
+def test_broken(name, what):
+    _broken(name, what, "never")
+
+
+def test_broken_constant():
+    with mock.patch("backpulse.rtl.units.lean_planner.RANDOM_BITS", 15):
+        _run(expect_failure, "lean", planner(CONFIGS["lean"]), testcase="plans", pauses=["never"])
+
+
 def test_broken_flow():
-    config = CONFIGS["4 lanes"]
-    expect_failure(Hasty(config), "planner_bench", testcase="plans", config=config.to_words(), pauses=["often"])
+    _broken("4 lanes", "flow", "often")

@@ -1,6 +1,8 @@
 """The emulated tile against the device model: formats, devices, pauses, abort, host port; and broken tiles that must be noticed."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -11,7 +13,7 @@ from backpulse.firmware_py.config import DEFAULT, IDEAL, LEAN, TABLE
 from backpulse.firmware_py.table_device import ROOTS
 from backpulse.rtl.tile.emulated import EmulatedTile
 from backpulse.rtl.tile.lean import LeanTile
-from cocotb_tests.mutants import Mutants
+from cocotb_tests.mutants import Mutants, Variants
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.streams import PATTERNS
 
@@ -35,24 +37,6 @@ def tile(config):
     return LeanTile(config) if config.lean else EmulatedTile(config)
 
 
-def run(name: str, **arguments) -> None:
-    """Run the bench on a configuration."""
-    config = CONFIGS[name]
-    run_cocotb(tile(config), "tile_bench", config=config.to_words(), **arguments)
-
-
-@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "table"])
-def test_golden(name):
-    run(name, pauses=PATTERNS if name in PAUSED else ["never"])
-
-
-def test_golden_table():
-    """In the design that is compiled for its faults, without any."""
-    with TABLE_MUTANTS.patched("backpulse.rtl.tile", WRONG_IN_TABLE):
-        config = CONFIGS["table"].to_words()
-        run_cocotb(TABLE_MUTANTS, "tile_bench", config=config, mutant=0, pauses=["often"], aborts=12)
-
-
 def _truncate(value, n):
     return value >> n
 
@@ -65,8 +49,14 @@ def _no_random(state):
     return state
 
 
-def _short_fifo(*, width, depth):
-    return SyncFIFO(width=width, depth=depth // 2)
+class ShortFifo(SyncFIFO):
+    """Has half the room, if it is the design's fault: words that are asked for without any get lost under back-pressure."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        with m.If(FLOW_MUTANTS.fault("converter.SyncFIFO", 1, 0) & (self.level >= self.depth // 2)):
+            m.d.comb += self.w_rdy.eq(0)
+        return m
 
 
 WRONG = {
@@ -80,6 +70,7 @@ WRONG = {
 WRONG_IN_LEAN = {
     "lean.rounded": _truncate,
     "lean.clip": lambda value, bits: (value[:bits].as_signed(), value[-1]),
+    "lean.STEP_FRAC": 5,
 }
 WRONG_IN_TABLE = {
     "table_lane.rshift": _truncate,
@@ -93,37 +84,48 @@ WRONG_IN_TABLE = {
 }
 MUTANTS = Mutants(tile(CONFIGS["full"]), tuple(WRONG))
 TABLE_MUTANTS = Mutants(tile(CONFIGS["table"]), tuple(WRONG_IN_TABLE))
-LEAN_MUTANTS = Mutants(tile(CONFIGS["lean"]), tuple(WRONG_IN_LEAN))
+FLOW_MUTANTS = Mutants(tile(CONFIGS["formats"]), ("converter.SyncFIFO",))
+
+
+def _lean_variants():
+    make = partial(tile, CONFIGS["lean"])
+    return Variants(make(), {what: (make, mock.patch(f"backpulse.rtl.tile.{what}", bad)) for what, bad in WRONG_IN_LEAN.items()})
+
+
+DESIGNS = {
+    "full": (MUTANTS, lambda: MUTANTS.patched("backpulse.rtl.tile", WRONG)),
+    "table": (TABLE_MUTANTS, lambda: TABLE_MUTANTS.patched("backpulse.rtl.tile", WRONG_IN_TABLE)),
+    "formats": (FLOW_MUTANTS, lambda: mock.patch("backpulse.rtl.tile.converter.SyncFIFO", ShortFifo)),
+    "lean": (_lean_variants(), nullcontext),
+}
+"""Designs that are compiled for their faults, and run without any, too; with what makes these."""
+
+
+def _run(run, name, *, fault="none", **arguments):
+    """Run the bench on a configuration."""
+    config = CONFIGS[name]
+    design, patched = DESIGNS.get(name) or (tile(config), nullcontext)
+    mutant = design.number(fault) if name in DESIGNS else 0
+    with patched():
+        run(design, "tile_bench", name=f"tile_{name.replace(' ', '_')}", config=config.to_words(), mutant=mutant, **arguments)
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "table"])
+def test_golden(name):
+    _run(run_cocotb, name, pauses=PATTERNS if name in PAUSED else ["never"])
+
+
+def test_golden_table():
+    _run(run_cocotb, "table", pauses=["often"], aborts=12)
 
 
 @pytest.mark.parametrize(
-    ("mutants", "config", "wrong", "name"),
-    [
-        *((MUTANTS, "full", WRONG, name) for name in ("none", *WRONG)),
-        *((TABLE_MUTANTS, "table", WRONG_IN_TABLE, name) for name in WRONG_IN_TABLE),
-        *((LEAN_MUTANTS, "lean", WRONG_IN_LEAN, name) for name in ("none", *WRONG_IN_LEAN)),
-    ],
-    ids=[
-        *(f"full-{name}" for name in ("none", *WRONG)),
-        *(f"table-{name}" for name in WRONG_IN_TABLE),
-        *(f"lean-{name}" for name in ("none", *WRONG_IN_LEAN)),
-    ],
+    ("config", "name"),
+    [(config, name) for config, wrong in (("full", WRONG), ("table", WRONG_IN_TABLE), ("lean", WRONG_IN_LEAN)) for name in wrong],
 )
-def test_broken_arithmetic(mutants, config, wrong, name):
-    run = run_cocotb if name == "none" else expect_failure
-    arguments = {"config": CONFIGS[config].to_words(), "mutant": mutants.number(name), "pauses": ["never"]}
-    with mutants.patched("backpulse.rtl.tile", wrong):
-        run(mutants, "tile_bench", testcase="commands", **arguments)
-
-
-def test_broken_step():
-    config = CONFIGS["lean"]
-    with mock.patch("backpulse.rtl.tile.lean.STEP_FRAC", 5):
-        expect_failure(LeanTile(config), "tile_bench", testcase="commands", config=config.to_words(), pauses=["never"])
+def test_broken_arithmetic(config, name):
+    _run(expect_failure, config, fault=name, testcase="commands", pauses=["never"])
 
 
 def test_broken_flow():
-    """Words asked for without room in the FIFO get lost under back-pressure."""
-    config = CONFIGS["formats"]
-    with mock.patch("backpulse.rtl.tile.converter.SyncFIFO", _short_fifo):
-        expect_failure(EmulatedTile(config), "tile_bench", testcase="commands", config=config.to_words(), pauses=["often"])
+    _run(expect_failure, "formats", fault="converter.SyncFIFO", testcase="commands", pauses=["often"])

@@ -4,6 +4,8 @@ from unittest import mock
 
 from backpulse.gateware.chip.top import Top
 from backpulse.gateware.link.microcode import CLOCKS_MIN
+from backpulse.rtl.units.reader import auto_range
+from cocotb_tests.mutants import Mutants
 from cocotb_tests.refused import refused
 from cocotb_tests.runner import expect_failure, run_cocotb
 from cocotb_tests.test_core import IDEAL_CELLS, SMALLEST
@@ -12,12 +14,21 @@ CLOCKS_PER_BIT = 4
 BENCH = {"config": IDEAL_CELLS.to_words(), "clocks_per_bit": CLOCKS_PER_BIT}
 
 
-def _top() -> Top:
-    return Top(IDEAL_CELLS, clk_hz=CLOCKS_PER_BIT * 1e6, baud=1e6)
+MUTANTS = Mutants(Top(IDEAL_CELLS, clk_hz=CLOCKS_PER_BIT * 1e6, baud=1e6), ("auto range",))
+
+
+def _unshifted(config, magnitude, enable):
+    """Drive error vectors as they are."""
+    return MUTANTS.fault("auto range", 0, auto_range(config, magnitude, enable))
+
+
+def _run(run, name: str) -> None:
+    with mock.patch("backpulse.rtl.units.units.auto_range", _unshifted):
+        run(MUTANTS, "top_bench", name="top", mutant=MUTANTS.number(name), **BENCH)
 
 
 def test_top():
-    run_cocotb(_top(), "top_bench", **BENCH)
+    _run(run_cocotb, "none")
 
 
 def test_lean():
@@ -32,6 +43,4 @@ def test_lean_baud():
 
 
 def test_broken():
-    """Error vectors are driven as they are, without auto-range."""
-    with mock.patch("backpulse.rtl.units.units.auto_range", return_value=0):
-        expect_failure(_top(), "top_bench", **BENCH)
+    _run(expect_failure, "auto range")
