@@ -1,7 +1,7 @@
 """Broken variants of a component in one design: which of them it is, is an input, so that they are compiled once."""
 
 # Amaranth's types know neither the members of a component nor what its operators give.
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext

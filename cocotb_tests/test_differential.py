@@ -3,6 +3,9 @@
 RANDOM_SEED chooses the programs.
 """
 
+# Amaranth's types know neither the members of a component nor what its operators give.
+# pyright: reportAttributeAccessIssue=false
+
 from dataclasses import replace
 from unittest import mock
 
