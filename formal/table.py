@@ -1,10 +1,12 @@
 """All proofs, and the table of them."""
 
 import inspect
+from dataclasses import replace
 from unittest import mock
 
 from amaranth.hdl import Fragment
 
+from backpulse.firmware_py.garbage import uncollected
 from backpulse.gateware.boards.boards import BOARDS, Board
 from backpulse.gateware.chip.board_top import top_of
 
@@ -20,17 +22,24 @@ PROOFS: dict[str, type[Proof]] = {
     if inspect.isclass(proof := getattr(module, name)) and issubclass(proof, Proof)
 }
 """The proofs by name."""
+COLUMNS = 4
+"""Enough of a tile's."""
 
 
 def carried(board: Board) -> set[str]:
-    """Return the classes of all components of a board's bitstream, by module and name."""
+    """Return the classes of all components of a board's bitstream, by module and name.
+
+    The columns of an emulated tile are all alike; those of a front end are its wires.
+    """
     found, get = set(), Fragment.get
+    if board.front_end is None:
+        board = replace(board, config=replace(board.config, tile_cols=min(board.config.tile_cols, COLUMNS)))
 
     def kept(component, platform):
         found.add(f"{type(component).__module__}.{type(component).__name__}".removeprefix("backpulse."))
         return get(component, platform)
 
-    with mock.patch.object(Fragment, "get", kept):
+    with mock.patch.object(Fragment, "get", kept), uncollected():
         kept(top_of(board), None)
     return found
 
