@@ -193,12 +193,13 @@ def test_a_board_has_as_deep_tables_as_its_network_needs(backpulse):
     assert (deep.page_bytes, deep.store_words) == (DEFAULT.page_bytes, DEFAULT.store_words)
 
 
+IRIS = ["--dataset", "iris", "--layers", "4-9-3"]
 FALLING = ["--lr-schedule", "cosine", "--validation", "0.2"]
 BOARDS = {
     "golden://": ["--tile", "24x7", "--layers", "64-10", "--epochs", "60"],
-    "sim://": ["--tile", "24x7", "--tiles", str(CONFIGS["ideal"].tiles), "--layers", "64-10", "--epochs", "3", *FALLING],
+    "sim://": [*IRIS, "--tile", "24x7", "--tiles", str(CONFIGS["ideal"].tiles), "--epochs", "8", *FALLING],
 }
-"""A run long enough to be interrupted; the virtual board is one that other tests build too."""
+"""A run long enough to be interrupted; the virtual board is one that other tests build too, and would be sent the digits for seconds."""
 
 
 @pytest.mark.timeout(1200)  # the board may have to be built

@@ -12,7 +12,8 @@ import pytest
 
 from backpulse.firmware_py.analog import GAIN_FRAC, LineWord, ProfileFlag, ProfileWord
 from backpulse.firmware_py.analog_profiles import cycles_of, front_end_of
-from backpulse.firmware_py.device import PRESETS
+from backpulse.firmware_py.device import PRESETS, with_values
+from backpulse.firmware_py.device_text import text_of
 from backpulse.firmware_py.physical import nodal, physical
 from backpulse.firmware_py.registers import ArrayWord, Counter, State, TileState, Window
 from backpulse.gateware.sim.front_end_board import CLOCK_KHZ, build_with_front_end
@@ -158,9 +159,13 @@ def test_hosts_that_go_away_leave_drivers_off_behind_their_credit(tmp_path):
 
 
 def test_the_array_keeps_the_contract_and_wrong_words_are_found(monkeypatch):
-    """A quick part of `make array`, with 4 reads of a line in a map, not 16; broken here are words that the host writes, there the tile."""
+    """A quick part of `make array`: 4 reads of a line in a map, not 16, and steps five times as large, so that fewer pulses tell a cell.
+
+    Broken here are words that the host writes, there the tile.
+    """
     monkeypatch.setattr("backpulse.host.array_bench.AVERAGES", 4)
-    with lab(text(0.5, gain_error=0)) as (board, tile, _):
+    device = f"device = '{text_of(with_values(PRESETS['ideal'], dw_min=0.01))}'\n"
+    with lab(device + text(0.5, gain_error=0)) as (board, tile, _):
         assert failed(board, "4,7,10,15,16,18,21") == set()
         words = tile.profile(0)
         one_phase = [*words]
