@@ -102,10 +102,10 @@ def flat(memory: Memory) -> tuple[np.ndarray, ...]:
     return *memory._replace(recorded=memory.recorded.units), memory.recorded.at
 
 
-def noisy_cells(program: Program, device: Device | TableDevice, seed: int) -> np.ndarray:
-    """Return cells of a network's initial weights, and noise where no layer lies: a stray pulse must show."""
+def noisy_cells(program: Program, device: Device | TableDevice, seed: int, *, noise: int | None = None) -> np.ndarray:
+    """Return cells of a network's initial weights, and noise, perhaps with its own seed, where no layer lies: a stray pulse must show."""
     shape = (program.config.rows, program.config.tile_cols)
-    return initial_cells(program, device, seed, np.random.RandomState(seed).randint(-99, 100, shape))
+    return initial_cells(program, device, seed, np.random.RandomState(seed if noise is None else noise).randint(-99, 100, shape))
 
 
 def samples_for(network: Network, count: int, seed: int) -> np.ndarray:
