@@ -204,11 +204,10 @@ BOARDS = {
 
 @pytest.mark.timeout(1200)  # the board may have to be built
 @pytest.mark.parametrize("board", BOARDS)
-def test_ctrl_c_saves_a_checkpoint_that_goes_on_with_the_same_bits(tmp_path, board):
-    train, settings = [*COMMAND, "train"], ["--board", board, *BOARDS[board]]
-    first = subprocess.Popen(
-        [*train, *settings, "--checkpoint", "run.npz"], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
-    )
+def test_ctrl_c_saves_a_checkpoint_that_goes_on_with_the_same_bits(backpulse, tmp_path, board):
+    settings = ["--board", board, *BOARDS[board]]
+    command = [*COMMAND, "train", *settings, "--checkpoint", "run.npz"]
+    first = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     assert first.stderr is not None
     guard = threading.Timer(1000, first.kill)
     guard.start()
@@ -223,10 +222,9 @@ def test_ctrl_c_saves_a_checkpoint_that_goes_on_with_the_same_bits(tmp_path, boa
     assert errors.strip().splitlines()[-1].startswith("Error: Stopped at epoch"), errors
 
     def finish(*arguments):
-        done = subprocess.run(
-            [*train, *arguments, "--json", "-"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=True, timeout=600
-        )
-        return json.loads(done.stdout)
+        code, last = backpulse("train", *arguments, "--json", "out.json")
+        assert code == 0, last
+        return json.loads((tmp_path / "out.json").read_text())
 
     resumed, unbroken = finish("--board", board, "--resume", "run.npz"), finish("--board", "golden://", *settings[2:])
     for key in ("conductance_digest", "steps", "cycles", "predictions", "test_accuracy", "train_loss", "validation_loss", "learning_rate"):

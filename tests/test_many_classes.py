@@ -22,7 +22,7 @@ from .test_same_bits import CONFIGS
 BITS = 10
 LARGE = replace(CONFIGS["ideal"], tiles=24, vector_words=1024, acc_bits=26)
 SMALLEST = replace(
-    BOARDS["icebreaker"].config, vector_words=1024, page_bytes=512, regions=256, store_words=1024, order_depth=64, result_depth=64
+    BOARDS["icebreaker"].config, tiles=7, vector_words=1024, page_bytes=512, regions=256, store_words=1024, order_depth=64, result_depth=64
 )
 """A machine with the small link that has room for 280 classes."""
 
