@@ -17,16 +17,17 @@ from backpulse.gateware.boards.boards import BOARDS
 
 UNNAMED = re.compile(r"^ +wire .*(\\\$(?:signal|signature)\S*)$", re.MULTILINE)
 """Name that amaranth gives to a signal whose own it cannot tell."""
-LANES = 8
-"""Enough of an emulated tile's: each lane is elaborated anew by the same lines, and 32 of the widest take minutes."""
+LANES, STORE_WORDS = 4, 4096 + 256
+"""Enough of an emulated tile's lanes, each of which is elaborated anew by the same lines, and of samples: more than a bank holds."""
 
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_signals_of_boards_have_names(name):
     board = BOARDS[name]
+    config = replace(board.config, store_words=min(board.config.store_words, STORE_WORDS))
     if board.front_end is None:  # else the columns are those of its wires
-        board = replace(board, config=replace(board.config, tile_cols=min(board.config.tile_cols, LANES)))
-    assert not UNNAMED.findall(prepare(board).files["top.il"])
+        config = replace(config, tile_cols=min(config.tile_cols, LANES))
+    assert not UNNAMED.findall(prepare(replace(board, config=config)).files["top.il"])
 
 
 class Nameless(Elaboratable):

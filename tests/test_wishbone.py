@@ -6,6 +6,7 @@ from amaranth.sim import Simulator
 
 from backpulse.firmware_py.config import ABI_VERSION, IDEAL
 from backpulse.firmware_py.framing import RESPONSE, Deframer, Frame, Opcode, Status
+from backpulse.firmware_py.garbage import uncollected
 from backpulse.firmware_py.registers import MAGIC, REG, Window
 from backpulse.gateware.export import wishbone
 from backpulse.gateware.export.export import CONTROLLER, export
@@ -77,10 +78,11 @@ def talk(sent, *, slow=False):
             await ctx.tick().repeat(ANSWER_CYCLES)
             heard.extend(await answers(ctx, len(sent)))
 
-    simulator = Simulator(component)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(processor)
-    simulator.run()
+    with uncollected():
+        simulator = Simulator(component)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(processor)
+        simulator.run()
     return heard, states
 
 
