@@ -15,7 +15,9 @@ from pathlib import Path
 KEPT = Path(__file__).parent.parent / "build" / "coverage"
 _POINT = re.compile("C '.*\x01l\x02(?P<line>\\d+)\x01.*\x01o\x02(?P<kind>\\w+)\x01.*' (?P<count>\\d+)$")
 _TRANSITIONS = re.compile(r"^  always @\*.*?^  end$", re.MULTILINE | re.DOTALL)
-_MODULE = re.compile(r"^module (\S+)\(", re.MULTILINE)
+_MODULE = re.compile(r"^module (\S+) ?\(", re.MULTILINE)
+_BROKEN = re.compile(r"\.broken\d")
+"""In the names of modules that lie in broken variants (`mutants.Variants`)."""
 
 Machine = tuple[str, str]
 """Name of the module, without where it lies, and the text of the transitions."""
@@ -30,11 +32,14 @@ def keep(counts: Path, verilog: Path) -> None:
 
 
 def machines(text: str) -> Iterator[tuple[Machine, int]]:
-    """Yield the state machines of a design, each with the line at which its transitions begin."""
-    modules = [(found.start(), found[1].rpartition(".")[2]) for found in _MODULE.finditer(text)]
+    """Yield the state machines of a sound design, each with the line at which its transitions begin."""
+    modules = [(found.start(), found[1]) for found in _MODULE.finditer(text)]
     for block in _TRANSITIONS.finditer(text):
         if re.search(r"= fsm_state;$", block[0], re.MULTILINE):
-            name = max(module for module in modules if module[0] < block.start())[1]
+            path = max(module for module in modules if module[0] < block.start())[1]
+            if _BROKEN.search(path):
+                continue
+            name = path.removeprefix("\\").rpartition(".")[2]
             yield (name, re.sub(r"\\\$[\w:.$]+", "*", block[0])), text.count("\n", 0, block.start()) + 1
 
 
