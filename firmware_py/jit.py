@@ -68,7 +68,8 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 def part(function: Callable[..., Any]) -> Any:
     """Compile as `inlined` does, for compiled callers alone: to unpack a whole memory for Python would take longer than the function."""
-    return _cached(numba.njit(**{**_OPTIONS, **_BARE, **_UNSEEN, "forceinline": True})(function))
+    options: dict[str, Any] = {**_OPTIONS, **_BARE, **_UNSEEN, "forceinline": True}
+    return _cached(numba.njit(**options)(function))
 
 
 def shared(function: Callable[..., Any]) -> Any:

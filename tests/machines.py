@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ def machine_of(board: Board) -> GoldenMachine:
     return port._machine
 
 
-def flat(memory: Memory) -> tuple[np.ndarray, ...]:
+def flat(memory: Memory) -> tuple[Any, ...]:
     """Return a memory's arrays, those of its tape in the tape's place."""
     return *memory._replace(recorded=memory.recorded.units), memory.recorded.at
 
