@@ -27,7 +27,8 @@ from backpulse.host.sweep_pool import execute
 from backpulse.host.sweep_run import Outcome, Run, attempt
 from backpulse.host.sweep_store import JOURNAL, Row
 
-RATES, SEEDS, EPOCHS = [0.05 * (k + 1) for k in range(10)], list(range(20)), 15
+RATES, SEEDS, EPOCHS = [0.05 * (k + 1) for k in range(10)], list(range(20)), 40
+"""A run of so many epochs takes a tenth of a second."""
 TARGET = 1.7
 """Least speed of two processes over one."""
 KILLED_AT = (50, 120)
