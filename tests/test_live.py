@@ -49,7 +49,7 @@ MORE_MB = 12
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def chromium() -> Iterator[Any]:
     if CHROMIUM is None:
         if os.environ.get("CHROMIUM") == "required":  # .ci/run has installed it
             pytest.fail("there is no chromium")
@@ -95,6 +95,14 @@ def answer(url: str, path: str | None = None, **headers: str) -> int:
 def epochs(page: Any) -> int:
     """Return how many epochs the curve of accuracy has."""
     return page.evaluate(COUNT)
+
+
+@pytest.fixture
+def browser(chromium: Any) -> Iterator[Any]:
+    """A browser whose pages do not outlive the test: each would go on asking, and drawing, behind the others."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
 
 
 def opened(browser: Any, url: str, requests: list[str] | None = None, width: int = 1280) -> Any:
