@@ -363,8 +363,7 @@ def execute(m, f, order, granted):
     -------
     Samples begun.
     """
-    begun = 0
-    counters = m.counters
+    begun, counters = 0, m.counters
     for i in range(m.checked.shape[0]):
         m.checked[i] = False
     while m.control[STATE] == _TRAINING or m.control[STATE] == _PAUSED:
@@ -417,8 +416,7 @@ def execute(m, f, order, granted):
         rows = cols = 0
         if PLACED[op]:
             rows, cols = m.regions[region][1] >> 16, m.regions[region][1] & 0xFFFF
-        hadamard = int(function >= _HADAMARD)
-        cycles = instruction_cycles(m.costs, op, hadamard, rows, cols, (m.table[a] >> 16) & 0x7FFF)
+        cycles = instruction_cycles(m.costs, op, int(function >= _HADAMARD), rows, cols, (m.table[a] >> 16) & 0x7FFF)
         if rows and any_leaks(m):
             cycles += leak_cycles(op, rows, cols)
             if m.played is None:

@@ -39,8 +39,6 @@ from backpulse.firmware_py.wired import Wired
 _MASK32 = 0xFFFFFFFF
 _LOG_ROOM = 4
 """Log entries a cell may need in one sample: a cell is pulsed at most once by each schedule, hand-written programs may do more."""
-
-
 _PLACES = {register.address + i: (register.name, i) for register in REG.values() for i in range(register.count)}
 """Register and number in it, by offset."""
 
