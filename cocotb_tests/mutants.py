@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
 from amaranth.hdl import Fragment, Module, Mux, Value
@@ -107,6 +107,11 @@ class Variants(wiring.Component):
             else:
                 self._variants[name] = variant, nullcontext()
         super().__init__({**sound.signature.members, "mutant": In(range(len(self._variants)))})
+
+    @classmethod
+    def patched(cls, make: Maker, module: str, wrong: Mapping[str, Any], **others: wiring.Component) -> Self:
+        """Return what is made, and for each name in a module what is made while something wrong stands for it; and other variants."""
+        return cls(make(), {name: (make, mock.patch(f"{module}.{name}", bad)) for name, bad in wrong.items()} | others)
 
     def number(self, name: str) -> int:
         """Return the number of a variant; "none" is the sound one, 0."""

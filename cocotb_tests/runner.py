@@ -9,17 +9,15 @@ import contextlib
 import json
 import os
 import re
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from unittest import mock
 from xml.etree import ElementTree
 
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
-from . import coverage
+from . import coverage, light
 from .parameters import VARIABLE
 from .program import DESIGN, Synthesise, build
 
@@ -28,7 +26,6 @@ _FEATURES = {"coverage": "BRANCHES", "waves": "WAVES"}
 _DETECTED = {"AssertionError", "SimTimeoutError"}
 _ASSERTING = ("*_bench.py", "streams.py", "host_port.py")
 """Files whose assertions cocotb rewrites, so that a failure shows the values: in numba's it takes seconds a process."""
-_LIGHT = Path(__file__).parent / "light"
 _COMPILED = ("contract_bench", "core_bench", "differential_bench", "top_bench", "registers_bench")
 """Benches with a whole golden machine, which is slow in plain Python; the others take longer to load compiled functions than these save."""
 
@@ -92,12 +89,11 @@ def run_cocotb(
         "PYTHONWARNINGS": "error",
         "COCOTB_REWRITE_ASSERTION_FILES": " ".join(_ASSERTING),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # cocotb rewrites with pytest, whose plugins are for its own tests
+        light.VARIABLE: ",".join(light.SCHEMAS if bench in _COMPILED else (*light.SCHEMAS, *light.COMPILERS)),
     }
-    first = [str(_LIGHT), *([] if bench in _COMPILED else [str(_LIGHT / "plain")])]
     with tempfile.TemporaryDirectory() as work:
         results = Path(work) / "results.xml"
-        # What failed is in the results. The simulator looks for modules where we do.
-        with contextlib.suppress(SystemExit, RuntimeError), mock.patch.object(sys, "path", [*first, *sys.path]):
+        with contextlib.suppress(SystemExit, RuntimeError):  # what failed is in the results
             get_runner("verilator").test(
                 test_module=bench if "." in bench else f"cocotb_tests.{bench}",
                 hdl_toplevel=top,

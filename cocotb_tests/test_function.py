@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from unittest import mock
 
 import pytest
 
@@ -29,22 +28,11 @@ def _shifted_table(config):
     return (*tanh_table(config)[1:], 0)
 
 
-WRONG = {
-    ("derivative", "rshift"): _truncate,
-    ("finish", "rshift"): _truncate,
-    ("finish", "tanh_table"): _shifted_table,
+WRONG = {"derivative": {"rshift": _truncate}, "finish": {"rshift": _truncate, "tanh_table": _shifted_table}}
+"""Faults of each block, by what is patched."""
+VARIANTS = {
+    block: Variants.patched(partial(kind, DEFAULT), "backpulse.rtl.units.activation", WRONG[block]) for block, kind in BLOCKS.items()
 }
-"""Faults by block and what is patched."""
-
-
-def _variants(block):
-    kind, patched = BLOCKS[block], {what: wrong for (where, what), wrong in WRONG.items() if where == block}
-    make = partial(kind, DEFAULT)
-    broken = {what: (make, mock.patch(f"backpulse.rtl.units.activation.{what}", wrong)) for what, wrong in patched.items()}
-    return Variants(make(), broken)
-
-
-VARIANTS = {block: _variants(block) for block in BLOCKS}
 
 
 def _run(run, component, block, config, pauses, mutant=0):
@@ -58,6 +46,6 @@ def test_golden(block, name):
     _run(run_cocotb, VARIANTS[block] if config is DEFAULT else BLOCKS[block](config), block, config, PATTERNS[:3])
 
 
-@pytest.mark.parametrize(("block", "what"), WRONG)
+@pytest.mark.parametrize(("block", "what"), [(block, what) for block, wrong in WRONG.items() for what in wrong])
 def test_broken(block, what):
     _run(expect_failure, VARIANTS[block], block, DEFAULT, ["never"], VARIANTS[block].number(what))

@@ -5,7 +5,6 @@
 
 from dataclasses import replace
 from functools import partial
-from unittest import mock
 
 import pytest
 
@@ -39,16 +38,18 @@ CONSTANTS = {"ROUND": 20, "NORM_EXPONENT": 3, "EMPTY": 0}
 """What is patched, to another number."""
 
 
+def _most(config):
+    return MOST | ({Counter.PULSES_MISSED: 0} if config.lean else {})
+
+
 def _made(config, kind=Ledger, bursts=None):
-    return kind(config, MOST | ({Counter.PULSES_MISSED: 0} if config.lean else {}), bursts or {})
+    return kind(config, _most(config), bursts or {})
 
 
 def _variants(config):
     # What LOSS is given beyond a half word is lost.
     more = {} if config.lean else {"ring": _made(config, Errorless), "halves": _made(config, bursts={Counter.LOSS: 0xFFFF})}
-    make = partial(_made, config)
-    patched = {what: (make, mock.patch(f"backpulse.rtl.core.ledger.{what}", number)) for what, number in CONSTANTS.items()}
-    return Variants(make(), patched | more)
+    return Variants.patched(partial(_made, config), "backpulse.rtl.core.ledger", CONSTANTS, **more)
 
 
 LEDGERS = {name: _variants(config) for name, config in CONFIGS.items()}
@@ -56,8 +57,7 @@ LEDGERS = {name: _variants(config) for name, config in CONFIGS.items()}
 
 def _run(run, name, variant):
     config, ledgers = CONFIGS[name], LEDGERS[name]
-    most = [*(MOST | ({Counter.PULSES_MISSED: 0} if config.lean else {})).values()]
-    told = {"config": config.to_words(), "most": most, "norm_exponent": NORM_EXPONENT}
+    told = {"config": config.to_words(), "most": [*_most(config).values()], "norm_exponent": NORM_EXPONENT}
     run(ledgers, "ledger_bench", name=f"{name}_ledger", mutant=ledgers.number(variant), **told)
 
 

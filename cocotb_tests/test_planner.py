@@ -125,16 +125,13 @@ WRONG = {
 """What is patched, by configurations."""
 
 
-def _variants(name):
-    make = partial(planner, CONFIGS[name])
-    flow = {"flow": Hasty(CONFIGS[name])} if name == "4 lanes" else {}
-    patched = {what: (make, mock.patch(f"backpulse.rtl.units.{what}", bad)) for what, bad in WRONG[name].items()}
-    return Variants(make(), patched | flow)
+def _variants(name, **others):
+    return Variants.patched(partial(planner, CONFIGS[name]), "backpulse.rtl.units", WRONG[name], **others)
 
 
 LEAN_MUTANTS = Mutants(planner(CONFIGS["lean"]), tuple(WRONG["lean"]))
 DESIGNS = {
-    "4 lanes": (_variants("4 lanes"), nullcontext),
+    "4 lanes": (_variants("4 lanes", flow=Hasty(CONFIGS["4 lanes"])), nullcontext),
     "real": (_variants("real"), nullcontext),
     "lean": (LEAN_MUTANTS, lambda: LEAN_MUTANTS.patched("backpulse.rtl.units", WRONG["lean"])),
 }

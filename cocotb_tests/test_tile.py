@@ -90,16 +90,11 @@ TABLE_MUTANTS = Mutants(tile(CONFIGS["table"]), tuple(WRONG_IN_TABLE))
 FLOW_MUTANTS = Mutants(tile(CONFIGS["formats"]), ("converter.SyncFIFO",))
 
 
-def _lean_variants():
-    make = partial(tile, CONFIGS["lean"])
-    return Variants(make(), {what: (make, mock.patch(f"backpulse.rtl.tile.{what}", bad)) for what, bad in WRONG_IN_LEAN.items()})
-
-
 DESIGNS = {
     "full": (MUTANTS, lambda: MUTANTS.patched("backpulse.rtl.tile", WRONG)),
     "table": (TABLE_MUTANTS, lambda: TABLE_MUTANTS.patched("backpulse.rtl.tile", WRONG_IN_TABLE)),
     "formats": (FLOW_MUTANTS, lambda: mock.patch("backpulse.rtl.tile.converter.SyncFIFO", ShortFifo)),
-    "lean": (_lean_variants(), nullcontext),
+    "lean": (Variants.patched(partial(tile, CONFIGS["lean"]), "backpulse.rtl.tile", WRONG_IN_LEAN), nullcontext),
 }
 """Designs that are compiled for their faults, and run without any, too; with what makes these."""
 

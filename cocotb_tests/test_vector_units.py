@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from unittest import mock
 
 import pytest
 from amaranth.hdl import Const
@@ -34,22 +33,12 @@ def _no_sat(value, limit):
 
 
 WRONG = {
-    ("driver", "reader.rshift_parts"): _truncate_parts,
-    ("receiver", "reader.rshift_by"): _truncate,
-    ("alu", "arithmetic.rshift_by"): _truncate,
-    ("alu", "arithmetic.sat"): _no_sat,
+    "driver": {"reader.rshift_parts": _truncate_parts},
+    "receiver": {"reader.rshift_by": _truncate},
+    "alu": {"arithmetic.rshift_by": _truncate, "arithmetic.sat": _no_sat},
 }
-"""Faults by block and what is patched."""
-
-
-def _variants(block):
-    kind, patched = BLOCKS[block][0], {what: wrong for (where, what), wrong in WRONG.items() if where == block}
-    make = partial(kind, DEFAULT)
-    broken = {what: (make, mock.patch(f"backpulse.rtl.units.{what}", wrong)) for what, wrong in patched.items()}
-    return Variants(make(), broken)
-
-
-VARIANTS = {block: _variants(block) for block in BLOCKS}
+"""Faults of each block, by what is patched."""
+VARIANTS = {block: Variants.patched(partial(kind, DEFAULT), "backpulse.rtl.units", WRONG[block]) for block, (kind, _) in BLOCKS.items()}
 
 
 def _run(run, component, block, config, pauses, mutant=0):
@@ -63,6 +52,6 @@ def test_golden(block, name):
     _run(run_cocotb, VARIANTS[block] if config is DEFAULT else BLOCKS[block][0](config), block, config, PATTERNS[:3])
 
 
-@pytest.mark.parametrize(("block", "what"), WRONG)
+@pytest.mark.parametrize(("block", "what"), [(block, what) for block, wrong in WRONG.items() for what in wrong])
 def test_broken(block, what):
     _run(expect_failure, VARIANTS[block], block, DEFAULT, ["never"], VARIANTS[block].number(what))

@@ -162,7 +162,7 @@ class GoldenMachine:
             tables = TableWindow(self.memory.law, config.cell_bits)
             self._readers[Window.TABLE], self._writers[Window.TABLE] = tables.read, tables.write
         self._trace = TraceRing(config) if config.trace_words else None
-        self._registers = self._readable()
+        self._register_values = self._readable()
         if self._trace:
             self._planes[Window.TRACE, 0] = _Plane(self._trace.words.reshape(1, -1), writable=False)
         if not config.lean:
@@ -339,7 +339,7 @@ class GoldenMachine:
         self._set(*_PLACES[offset], value)
 
     def _get(self, name: str, index: int) -> int:
-        if get := self._registers.get(name):
+        if get := self._register_values.get(name):
             return int(get(index))
         raise BusError
 

@@ -71,7 +71,7 @@ _APART_OF_TABLES = ("persistents", "segments", "visits", "losses")
 
 _APART_OF_GOWIN = ("bank_?",)
 """Those of the sample store, which reads a word that is written only in the host's own write, whose answer
-has no word. The ECP5 reads old words by itself; here they would cost 80 flip-flops."""
+has no word. The ECP5's memories read old words by themselves; Gowin's would need registers and a bypass."""
 
 Progress = Callable[[str], None]
 
