@@ -3,14 +3,14 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from backpulse.gateware.tools import ToolError
 
-__all__ = ["children_end", "run"]
+__all__ = ["run"]
 
 
 def run(
@@ -18,6 +18,7 @@ def run(
     *,
     cwd: Path | None = None,
     env: dict[str, str] | None = None,
+    text: str | None = None,
     output: IO[str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a tool to its end. An interrupt, as any exception, ends it with all that it has started.
@@ -31,6 +32,8 @@ def run(
         Program and arguments.
     cwd, env
         Its folder and environment, if not ours.
+    text
+        What it reads on standard input, which is empty without.
     output
         File for what it says on standard output and error; the result has both if there is none.
 
@@ -44,7 +47,7 @@ def run(
             command,
             cwd=cwd,
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
             stdout=output or subprocess.PIPE,
             stderr=output or subprocess.PIPE,
             text=True,
@@ -57,39 +60,10 @@ def run(
         ) from error
     with started as process:
         try:
-            out, err = process.communicate()
+            out, err = process.communicate(text)
         except BaseException:
-            _end(process.pid)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
     return subprocess.CompletedProcess(command, process.returncode, out, err)
-
-
-@contextmanager
-def children_end() -> Iterator[None]:
-    """End a library's child processes if the body is interrupted, on systems that list them."""
-    before = _children()
-    try:
-        yield
-    except BaseException:
-        for pid in _children() - before:
-            _end(pid)
-        raise
-
-
-def _children() -> set[int]:
-    """Return the children of this process that Linux lists."""
-    found = set()
-    for file in Path("/proc/self/task").glob("*/children"):
-        with suppress(OSError):
-            found |= {int(pid) for pid in file.read_text().split()}
-    return found
-
-
-def _end(pid: int) -> None:
-    """Kill a child, with its session if it leads one."""
-    with suppress(ProcessLookupError):
-        if os.getpgid(pid) == pid:
-            os.killpg(pid, signal.SIGKILL)
-        else:
-            os.kill(pid, signal.SIGKILL)

@@ -9,7 +9,6 @@ import importlib.util
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from backpulse.firmware_py.installing import install
 
 ROOM = 250_000_000
 """Bytes that must be free: compiling a virtual board takes 150 MB, the cache of the largest tool 220 MB."""
-_YOWASP, _AMARANTH = "tools/yowasp", "tools/amaranth"
+_YOWASP, AMARANTH = "tools/yowasp", "tools/amaranth"
 """Homes, two so that a virtual board's is small and quickly checked."""
 _VARIABLES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 
@@ -92,25 +91,6 @@ def environment(home: str = _YOWASP) -> Iterator[dict[str, str]]:
     """
     with cache.shared(home, room=ROOM) as folder:
         yield {**os.environ, **dict.fromkeys(_VARIABLES, str(folder))}
-
-
-_patching = threading.Lock()
-
-
-@contextmanager
-def within_environment() -> Iterator[None]:
-    """Set these variables in this process for a while, for amaranth, which calls its tool itself."""
-    with _patching, environment(_AMARANTH) as variables:
-        before = {name: os.environ.get(name) for name in _VARIABLES}
-        os.environ.update({name: variables[name] for name in _VARIABLES})
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
 
 
 def yosys() -> list[str]:

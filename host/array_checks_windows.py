@@ -62,7 +62,7 @@ def windows(bench: Bench) -> Figure:
     wrong += [f"{request.what} is refused while a program runs: {request.status.name}" for request in busy if request.status]
     board.stop()
     slowest = max(times, key=lambda name: times[name])
-    late = max(0.0, times[slowest] - register)
+    late = round(max(0.0, times[slowest] - register), 3)
     if wrong:
         return Figure(value=len(wrong), limit=0, unit="wrong answers", said="; ".join(wrong))
     windowless = ", no ARRAY window (a lean machine)" if lean else ""

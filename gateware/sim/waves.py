@@ -11,14 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
+from amaranth.back import rtlil
 from amaranth.hdl import Fragment, Signal
 from amaranth.lib import wiring
 
 from backpulse.firmware_py.garbage import uncollected
 from backpulse.firmware_py.registers import State
-from backpulse.gateware.child import children_end
-from backpulse.gateware.tools import MissingToolError, within_environment
+from backpulse.gateware.export.export import verilog
+from backpulse.gateware.tools import MissingToolError
 
 __all__ = ["FORMATS", "SCOPE", "SIGNALS", "TOP", "Form", "check_form", "export_described"]
 
@@ -119,11 +119,9 @@ def check_form(suffix: str) -> Form:
 def export_described(component: wiring.Component, name: str, platform: object) -> tuple[str, list[list[Any]]]:
     """Return the Verilog of a component, as `gateware.export.export` does, and what `describe` says of it."""
     ports = [value for _, _, value in component.signature.flatten(component)]
-    with within_environment(), children_end(), uncollected():
-        fragment = Fragment.get(component, platform)
-        text, names = verilog.convert_fragment(
-            fragment, ports, name, emit_src=False, strip_internal_attrs=True
-        )
+    with uncollected():
+        text, names = rtlil.convert_fragment(Fragment.get(component, platform), ports, name, emit_src=False)
+    text = verilog(text)
     return text, describe(text, names)
 
 
