@@ -1,9 +1,10 @@
 """Settings of all tests: hypothesis is reproducible, and the first call of a compiled function may take its time."""
 
 import gc
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -21,8 +22,23 @@ for ignored in SIGNALS:
 # Commands run in this process, which a deadline that a busy machine misses would end.
 stop.GRACE_S = 60.0
 
+# By default it is looked for whenever 700 more objects have been made, each time a little, now and then in all that the tests of a worker
+# have imported: a tenth of the time of all tests.
+gc.set_threshold(100_000, 10, 10)
+
 settings.register_profile("backpulse", derandomize=True, deadline=None)
 settings.load_profile("backpulse")
+
+
+def pytest_configure() -> None:
+    """Let linear algebra take one thread: more wait in a loop for work, and the other processors have tests to run."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Run one test more at a time than there are processors: some wait for a browser, a line or a clock."""
+    return (yield) + 1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
