@@ -18,7 +18,7 @@ from pathlib import Path
 
 from backpulse.firmware_py.places import NAME, OTHERS, CacheError, exposed, lock, make, places, trouble, usable, work_in
 
-__all__ = ["find", "read", "sealed", "shared", "store", "write"]
+__all__ = ["awaited", "find", "read", "sealed", "shared", "store", "write"]
 
 _SEAL = "seal"
 _PARTIAL = f".{NAME}-"
@@ -28,6 +28,8 @@ _STALE_S = 60.0
 """Age at which a half-written file is that of a killed command: writing one takes milliseconds."""
 _OLD_NS = 2_000_000_000
 """Age at which a file's times tell it from what it may be written over with: clocks of file systems tick in up to two seconds."""
+_PATIENCE_S = 60.0
+"""Longer than what is awaited takes: a compilation of some seconds."""
 _known: dict[tuple[int, ...], str] = {}
 """Digests of files, by what changes when they do: a tool's machine code of 230 MB is read once in a process, not three times a call."""
 
@@ -56,6 +58,28 @@ def write(name: str, data: bytes) -> bool:
                 _write(path, data)
                 return True
     return False
+
+
+def awaited(name: str, alone: ExitStack) -> bytes | None:
+    """Return what was written under a name, if it can be trusted; or None, and then others that want it wait for this process to write it.
+
+    Parameters
+    ----------
+    name
+        Name of the entry.
+    alone
+        Is closed, and holds them back until it is closed again; but a minute at most, as who holds them may have been stopped, and not at
+        all where there is no cache.
+    """
+    alone.close()
+    if (data := read(name)) is None:
+        with suppress(CacheError, OSError):
+            path = next(usable()) / f"{name}.lock"
+            alone.enter_context(lock(path, patience_s=_PATIENCE_S))
+            alone.callback(path.unlink, missing_ok=True)
+            if (data := read(name)) is not None:
+                alone.close()
+    return data
 
 
 def store(work: Path, name: str, files: list[str], *, programs: bool = False) -> Path:

@@ -10,6 +10,7 @@ import inspect
 import pickle
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class _PartCompiler(_KernelCompiler):
 _OPTIONS: dict[str, Any] = {"boundscheck": False, "no_cfunc_wrapper": True, "pipeline_class": _KernelCompiler}
 _BARE: dict[str, Any] = {"_nrt": False}
 """Without numba's runtime nothing can be allocated, and no reference is counted: each branch would count those of the whole memory."""
-_UNSEEN: dict[str, Any] = {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
+_UNSEEN: dict[str, Any] = {**_OPTIONS, **_BARE, "no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
 
 
 def jit(function: Callable[..., Any]) -> Any:
@@ -68,8 +69,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 def part(function: Callable[..., Any]) -> Any:
     """Compile as `inlined` does, for compiled callers alone: to unpack a whole memory for Python would take longer than the function."""
-    options: dict[str, Any] = {**_OPTIONS, **_BARE, **_UNSEEN, "forceinline": True}
-    return _cached(numba.njit(**options)(function))
+    return _cached(numba.njit(forceinline=True, **_UNSEEN)(function))
 
 
 def shared(function: Callable[..., Any]) -> Any:
@@ -128,11 +128,12 @@ class _Kernels:
 
     def __init__(self, dispatcher: Any) -> None:
         self._function = getattr(dispatcher, "py_func", dispatcher)
+        self._alone = ExitStack()
 
     def load_overload(self, signature: Any, target: Any) -> CompileResult | None:
-        """Return a compiled form from the cache, or None if there is none that works."""
+        """Return a compiled form from the cache, or None if there is none that works; then no other process compiles it too."""
         target.refresh()
-        data = cache.read(self._name(signature, target.codegen()))
+        data = cache.awaited(self._name(signature, target.codegen()), self._alone)
         try:
             return None if data is None else CompileResult._rebuild(target, *pickle.loads(data))
         except Exception:  # whatever it is that numba stumbles on: compiling it anew is always right
@@ -142,6 +143,7 @@ class _Kernels:
         """Keep a compiled form; without a cache it is compiled in every run."""
         if not result.lifted and not result.library.has_dynamic_globals:
             cache.write(self._name(signature, result.codegen), dumps(result._reduce()))
+        self._alone.close()
 
     def flush(self) -> None:
         """Keep everything: entries are named by all that they depend on."""

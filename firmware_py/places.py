@@ -5,11 +5,13 @@ A cache lies in the user's cache folder, or, where that takes nothing, in a fold
 
 import errno
 import fcntl
+import math
 import os
 import re
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,6 +40,8 @@ OTHERS = stat.S_IWGRP | stat.S_IWOTH
 """Permissions that let others write."""
 _WORK = "work"
 _TEMPORARY = ("/tmp", "/var/tmp")
+_LOOK_S = 0.02
+"""Time between two looks at a lock."""
 _ADVICE = "set XDG_CACHE_HOME to a folder of yours"
 
 
@@ -144,8 +148,10 @@ def is_plain(path: Path) -> bool:
 
 
 @contextmanager
-def lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def lock(path: Path, waiting: Callable[[], None] = lambda: None, *, patience_s: float = math.inf) -> Iterator[None]:
     """Hold a lock file, so that of two makers of one thing the second waits for the first, and says so by `waiting`.
+
+    It waits no longer than its patience, and then goes on without the lock.
 
     Raises
     ------
@@ -156,7 +162,9 @@ def lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[Non
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+b") as file:
         if not _lock(file):
             waiting()
-            _lock(file, wait=True)
+            until = time.monotonic() + patience_s
+            while not _lock(file) and time.monotonic() < until:
+                time.sleep(_LOOK_S)
         yield
 
 
@@ -249,10 +257,10 @@ def _remove_left(home: Path) -> None:
                 continue
 
 
-def _lock(file: IO[Any], *, wait: bool = False) -> bool:
+def _lock(file: IO[Any]) -> bool:
     """Lock a file; return False if another holds it. A file system that knows no locks has one maker at a time, as a rule."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

@@ -3,6 +3,8 @@
 import os
 import pickle
 import stat
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -72,6 +74,27 @@ def test_a_kernel_that_numba_cannot_load_is_compiled_anew(home, whole):
         cache.write(str(whole[1]), stranger)
         assert not loads()
         assert loads()
+
+
+def test_a_kernel_that_another_process_compiles_is_waited_for(home, whole):
+    data, name = whole
+    with ExitStack() as alone, ThreadPoolExecutor() as threads:
+        assert cache.awaited(str(name), alone) is None
+        other = threads.submit(loads)
+        assert not wait([other], timeout=0.5).done
+        (home / name).write_bytes(data)
+        (home / name).chmod(0o600)
+        alone.close()
+        assert other.result()
+    assert len(entries(home)) == 1
+
+
+def test_it_is_not_waited_for_without_end(home, whole, monkeypatch):
+    monkeypatch.setattr(cache, "_PATIENCE_S", 0.1)
+    with ExitStack() as alone:
+        assert cache.awaited(str(whole[1]), alone) is None
+        assert not loads()
+    assert loads()
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o620])

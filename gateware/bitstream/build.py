@@ -317,9 +317,10 @@ def _result(board: Board, folder: Path, digest: str, took: dict[str, float]) -> 
 
 def _reason(log: Path, folder: Path) -> str:
     """Return the first error of the logs."""
-    for text in (log, folder / "top.tim", folder / "top.rpt"):
-        if text.exists():
-            for line in text.read_text(errors="replace").splitlines():
-                if line.startswith("ERROR"):
-                    return line[6:].strip().rstrip(".")
-    return "its log says why"
+    texts = (
+        file.read_text(errors="replace")
+        for file in (log, folder / "top.tim", folder / "top.rpt")
+        if file.exists()
+    )
+    errors = (line for text in texts for line in text.splitlines() if line.startswith("ERROR"))
+    return next((line[6:].strip().rstrip(".") for line in errors), "its log says why")

@@ -202,9 +202,8 @@ def roomier(board: Board, network: Network, schedule: str) -> list[str]:
     """Return the names of other boards that a network fits, with an array of their own where this one has."""
 
     def holds(other: Board) -> bool:
-        if (other.front_end is None) != (board.front_end is None):
-            return False
-        if not fits(network, other.config, schedule, Options()):
+        alike = (other.front_end is None) == (board.front_end is None)
+        if not alike or not fits(network, other.config, schedule, Options()):
             return False
         try:
             compile_network(network, other.config, schedule)
