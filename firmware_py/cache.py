@@ -76,7 +76,7 @@ def awaited(name: str, alone: ExitStack) -> bytes | None:
         with suppress(CacheError, OSError):
             path = next(usable()) / f"{name}.lock"
             alone.enter_context(lock(path, patience_s=_PATIENCE_S))
-            alone.callback(path.unlink, missing_ok=True)
+            alone.callback(_remove, path)
             if (data := read(name)) is not None:
                 alone.close()
     return data
@@ -212,6 +212,11 @@ def _head(path: Path, data: bytes) -> bytes:
     """Return the line before an entry's bytes. It names the entry too, so that none is taken for another: a seal by its folder."""
     name = "/".join(path.parts[-2:])
     return f"{NAME} {hashlib.sha256(name.encode() + bytes(1) + data).hexdigest()}\n".encode()
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _sweep(folder: Path) -> None:
