@@ -66,6 +66,14 @@ def signals() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """Fail where a test leaves signals handled otherwise: what later tests start would ignore them."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    assert {number: signal.getsignal(number) for number in SIGNALS} == before, "the test needs the fixture `signals`"
+
+
 @pytest.fixture
 def backpulse(monkeypatch, capsys, tmp_path):
     """Return a function that runs a command in a folder of its own and returns (exit code, output, errors)."""

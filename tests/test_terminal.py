@@ -148,7 +148,7 @@ def test_version_works_where_nothing_else_does(tmp_path, backpulse):
     assert done.stderr.count("\n") == 1
 
 
-def test_a_notebooks_backend_is_left_out(monkeypatch):
+def test_a_notebooks_backend_is_left_out(monkeypatch, signals):
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     monkeypatch.setattr(sys, "argv", ["backpulse", "train"])
     monkeypatch.setattr("backpulse.host.cli.main", lambda: None)
