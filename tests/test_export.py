@@ -25,8 +25,8 @@ CONFIGS = {  # all that a machine can have; odd sizes; a small one
     "lean": replace(LEAN, tile_rows=24, tiles=8, store_words=256),
 }
 MOST = {
-    "everything": {"arith-op-mismatch": 557, "case": 313, "sign-conversion": 545, "unused": 2825},
-    "ideal": {"arith-op-mismatch": 181, "case": 283, "sign-conversion": 138, "unused": 2327},
+    "everything": {"arith-op-mismatch": 563, "case": 313, "sign-conversion": 545, "unused": 2822},
+    "ideal": {"arith-op-mismatch": 183, "case": 283, "sign-conversion": 138, "unused": 2326},
     "lean": {"arith-op-mismatch": 132, "case": 119, "sign-conversion": 88, "unused": 1694},
 }
 """Most findings of slang. These kinds are how the generator writes: operands that Verilog widens by its rules, cases that change what

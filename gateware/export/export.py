@@ -28,7 +28,7 @@ _ATTRIBUTES = " ".join(
 _SCRIPT = f"""
 proc -nomux -norom
 memory_collect
-opt_merge t:$add t:$sub t:$mul
+opt_merge t:$add t:$sub
 attrmap {_ATTRIBUTES}
 attrmap -modattr {_ATTRIBUTES}
 write_verilog -norename
