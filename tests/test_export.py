@@ -1,6 +1,7 @@
 """The exported Verilog passes two lints with every warning on, but for kinds that have a reason, and its signals have names."""
 
 import gc
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from backpulse.firmware_py.config import IDEAL, LEAN, SMALL
 from backpulse.firmware_py.garbage import uncollected
 from backpulse.gateware.chip.top import Top
 from backpulse.gateware.export.export import CONTROLLER, EXAMPLES, export, export_project
+from backpulse.gateware.link.uart import Transmitter
 from backpulse.gateware.sim import verilator
 from backpulse.gateware.sim.virtual_board import Simulator
 
@@ -99,6 +101,14 @@ def test_signals_have_names(folders, name):
 
 def test_signals_of_the_virtual_board_have_names():
     assert not UNNAMED.search(export(top(CONFIGS["everything"]), "board", platform=Simulator()))
+
+
+def test_a_yosys_of_the_system_is_not_asked(tmp_path, monkeypatch):
+    right = export(Transmitter(clocks_per_bit=4), "transmitter")
+    (tmp_path / "yosys").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "yosys").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert export(Transmitter(clocks_per_bit=4), "transmitter") == right
 
 
 def test_garbage_is_collected_again_after_an_export():
